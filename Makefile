@@ -1,0 +1,44 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test unit check format audit bench lock clean
+
+help:  ## lists the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+$(VENV)/.ready: requirements/dev.txt pyproject.toml .ci/venv
+	@.ci/venv $(PYTHON) $(VENV)
+	@touch $@
+
+demo: $(VENV)/.ready  ## runs the main job on a simulated tenant and shows what arrived
+	@$(BIN)/ualpipe demo
+
+unit: $(VENV)/.ready  ## runs the tests that need no server
+	@$(BIN)/pytest -q tests --ignore tests/integration --ignore tests/chaos
+
+test: $(VENV)/.ready  ## installs the real servers, then runs all tests
+	@$(BIN)/python -m tests.servers install
+	@UALPIPE_REQUIRE_SERVERS=1 $(BIN)/pytest -q
+
+check: $(VENV)/.ready  ## checks format, lint and types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+format: $(VENV)/.ready  ## formats the code and applies safe lint fixes
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+audit: $(VENV)/.ready  ## looks the locked dependencies up in the public vulnerability lists
+	@$(BIN)/pip-audit --disable-pip --require-hashes -r requirements/run.txt
+
+bench: $(VENV)/.ready  ## measures speed and memory
+	@$(BIN)/python -m bench
+
+lock:  ## renews the lock files (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --extra fast pyproject.toml requirements/dev.in -o requirements/dev.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --extra fast pyproject.toml -o requirements/run.txt
+
+clean:  ## removes the environment and build products
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

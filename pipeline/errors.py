@@ -1,0 +1,119 @@
+"""The errors of the pipeline. An error's class is the reaction of the engine; there is no other list of exceptions."""
+
+from __future__ import annotations
+
+
+class PipelineError(Exception):
+    """Anything that goes wrong in ualpipe and is not a bug."""
+
+
+class ConfigError(PipelineError):
+    """The configuration is wrong: the command stops with exit code 2."""
+
+
+class JournalError(PipelineError):
+    """The journal can't be used: the command stops and says how to recover. Nothing is deleted."""
+
+
+class Stopped(PipelineError):
+    """The pipeline is stopping; what was under way comes again at the next start."""
+
+
+class SourceError(PipelineError):
+    """A source could not do what was asked."""
+
+
+class SourceUnavailable(SourceError):
+    """Network trouble or a server error: retried with growing delay."""
+
+
+class SourceThrottled(SourceError):
+    """The service asks for a pause: retried.
+
+    Attributes:
+        retry_after_s: How long the service asked to wait, in seconds; None where it did not say.
+    """
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class SourceDenied(SourceError):
+    """Credentials, permission or auditing are not in order: this stream pauses, says why, and is probed again rarely."""
+
+
+class ContentGone(SourceError):
+    """The content expired or does not exist any more: counted and kept as a dead letter without bytes."""
+
+
+class ContentUndecodable(SourceError):
+    """The bytes of a work item are no audit records: dead-lettered whole.
+
+    Attributes:
+        body: The bytes as received.
+    """
+
+    def __init__(self, message: str, body: bytes) -> None:
+        super().__init__(message)
+        self.body = body
+
+
+class EventError(PipelineError):
+    """One event can't go on: its bytes and the reason go to the dead letters."""
+
+
+class NotJson(EventError):
+    """The record is not JSON."""
+
+
+class SchemaMismatch(EventError):
+    """The record does not fit its schema.
+
+    Attributes:
+        pointer: JSON pointer (RFC 6901) to the offending value.
+    """
+
+    def __init__(self, message: str, pointer: str = "") -> None:
+        super().__init__(message)
+        self.pointer = pointer
+
+
+class MappingFailed(EventError):
+    """A mapping rule failed on this record.
+
+    Attributes:
+        pointer: JSON pointer to the source field, where one is to blame.
+    """
+
+    def __init__(self, message: str, pointer: str = "") -> None:
+        super().__init__(message)
+        self.pointer = pointer
+
+
+class SinkError(PipelineError):
+    """A sink could not deliver."""
+
+
+class SinkUnavailable(SinkError):
+    """The destination can't be reached or is in trouble: retried with growing delay."""
+
+
+class SinkThrottled(SinkError):
+    """The destination asks for a pause: retried.
+
+    Attributes:
+        retry_after_s: How long it asked to wait, in seconds; None where it did not say.
+    """
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class SinkRejected(SinkError):
+    """The destination refuses this event for good (mapping conflict, too large): dead-lettered."""
+
+
+class SinkDenied(SinkError):
+    """The destination refuses our credentials or rights: this sink pauses and says why."""

@@ -1,0 +1,58 @@
+"""Counters and gauges, with the names of all of them in one place."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+
+RECORDS_RECEIVED = "source.records.received"  # records in fetched work items, duplicates included
+RECORDS_DUPLICATE = "source.records.duplicate"  # records whose Id was seen before
+BYTES_RECEIVED = "source.bytes.received"  # bytes of fetched work items, decompressed
+REQUESTS = "source.requests"  # requests sent to the service, by outcome
+ITEMS_LISTED = "source.items.listed"  # work items seen for the first time
+ITEMS_FETCHED = "source.items.fetched"  # work items stored in the journal
+ITEMS_FAILED = "source.items.failed"  # attempts to fetch that failed
+ITEMS_DEAD = "source.items.dead"  # work items given up, each a dead letter
+SOURCE_LAG_S = "source.lag.seconds"  # age of the newest complete listing
+EVENTS_IN = "sink.events.in"  # events read for a sink
+EVENTS_DELIVERED = "sink.events.delivered"  # events the destination has
+EVENTS_FILTERED = "sink.events.filtered"  # events a transform or `when` left out
+EVENTS_DEAD = "sink.events.dead"  # events dead-lettered for a sink
+EVENTS_RETRIED = "sink.events.retried"  # events sent again
+BYTES_DELIVERED = "sink.bytes.delivered"  # bytes of the encoded documents delivered
+WRITES = "sink.writes"  # writes, by outcome
+SINK_BACKLOG = "sink.backlog.batches"  # stored batches not yet settled
+JOURNAL_BYTES = "journal.bytes"  # size of the journal on disk
+GAPS = "source.gaps"  # periods that could not be fetched
+
+Labels = tuple[tuple[str, str], ...]
+
+
+class Metrics:
+    """Thread-safe numbers by name and labels. Called once a batch or request, never once a record."""
+
+    def __init__(self) -> None:
+        self._values: dict[tuple[str, Labels], float] = {}
+        self._lock = threading.Lock()
+
+    def add(self, name: str, amount: float = 1, **labels: str) -> None:
+        """Raises a counter."""
+        key = (name, tuple(sorted(labels.items())))
+        with self._lock:
+            self._values[key] = self._values.get(key, 0) + amount
+
+    def set(self, name: str, value: float, **labels: str) -> None:
+        """Sets a gauge."""
+        with self._lock:
+            self._values[(name, tuple(sorted(labels.items())))] = value
+
+    def get(self, name: str, **labels: str) -> float:
+        """Returns the sum of a name over all label sets that include the given labels; 0 when there is none."""
+        wanted = set(labels.items())
+        with self._lock:
+            return sum(value for (key, found), value in self._values.items() if key == name and wanted <= set(found))
+
+    def __iter__(self) -> Iterator[tuple[str, Mapping[str, str], float]]:
+        with self._lock:
+            rows = sorted(self._values.items())
+        return iter([(name, dict(labels), value) for (name, labels), value in rows])

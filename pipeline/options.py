@@ -1,0 +1,207 @@
+"""Options of a stage, declared once as a frozen dataclass: validation, documentation and the object itself come from it.
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class PagerSinkConfig:
+        host: str = option("Name or address of the receiver.")
+        timeout: Duration = option("Longest wait for the receiver.", default="10s")
+
+``schema_of`` turns such a class into JSON Schema (2020-12), ``build`` turns a checked mapping into an instance.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import re
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, NewType
+
+Duration = NewType("Duration", float)
+"""Seconds; written ``90s``, ``15m``, ``24h`` or ``7d``."""
+
+Size = NewType("Size", int)
+"""Bytes; written ``512B``, ``64KiB``, ``10MiB`` or ``10GiB``."""
+
+_DURATION = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|m|h|d)$")
+_DURATION_UNITS_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_SIZE = re.compile(r"^(\d+)(B|KiB|MiB|GiB|TiB)$")
+_SIZE_UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+
+
+class Secret:
+    """Text that must not be seen: prints as ``***``."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """Returns the text itself, for handing it to the service it is meant for."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+def option(description: str, *, default: Any = dataclasses.MISSING, ref: str = "", **schema: Any) -> Any:
+    """Declares one option, as a field of a frozen dataclass.
+
+    Args:
+        description: One or two sentences for the reference; the unit, where the type does not say it.
+        default: As a user would write it (``"10s"``, ``[]``, None). Without one the option is required.
+        ref: The option names an entry of this top-level section (``credentials``).
+        schema: Further JSON Schema keywords (``minimum=1``, ``pattern="…"``, ``examples=[…]``).
+    """
+    metadata = {"description": description, "default": default, "ref": ref, "schema": schema}
+    if default is dataclasses.MISSING:
+        return dataclasses.field(metadata=metadata)
+    return dataclasses.field(default_factory=lambda: default, metadata=metadata)
+
+
+def parse_duration(text: str) -> Duration:
+    """Returns the seconds of ``90s``, ``15m``, ``24h``, ``7d``.
+
+    Raises:
+        ValueError: The text has another form.
+    """
+    if not (match := _DURATION.match(text)):
+        raise ValueError(f"{text!r} is not a duration: write 90s, 15m, 24h or 7d")
+    return Duration(float(match[1]) * _DURATION_UNITS_S[match[2]])
+
+
+def parse_size(text: str) -> Size:
+    """Returns the bytes of ``64KiB``, ``10GiB``.
+
+    Raises:
+        ValueError: The text has another form.
+    """
+    if not (match := _SIZE.match(text)):
+        raise ValueError(f"{text!r} is not a size: write 512B, 64KiB, 10MiB or 10GiB")
+    return Size(int(match[1]) * _SIZE_UNITS[match[2]])
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+def schema_of(cls: type) -> dict[str, Any]:
+    """Returns the JSON Schema (2020-12) of an option class: strict, with descriptions and defaults.
+
+    Marks of our own: ``x-secret`` (never printed), ``x-ref`` (names an entry of a top-level section), ``x-path``, ``x-unit``
+    (``duration`` or ``size``).
+    """
+    hints = _hints(cls)
+    properties = {}
+    required = []
+    for field in dataclasses.fields(cls):
+        meta = field.metadata
+        schema = {**_schema_of_type(hints[field.name]), "description": meta["description"], **meta["schema"]}
+        if meta["ref"]:
+            schema["x-ref"] = meta["ref"]
+        if meta["default"] is dataclasses.MISSING:
+            required.append(field.name)
+        else:
+            schema["default"] = meta["default"]
+        properties[field.name] = schema
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+_PLAIN_SCHEMAS: dict[Any, dict[str, Any]] = {
+    str: {"type": "string"},
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    bool: {"type": "boolean"},
+    Any: {},
+    Path: {"type": "string", "minLength": 1, "x-path": True},
+    Secret: {"type": "string", "minLength": 1, "x-secret": True},
+    Duration: {"type": "string", "pattern": _DURATION.pattern, "x-unit": "duration"},
+    Size: {"type": "string", "pattern": _SIZE.pattern, "x-unit": "size"},
+}
+
+
+def _schema_of_type(hint: Any) -> dict[str, Any]:
+    if hint in _PLAIN_SCHEMAS:
+        return dict(_PLAIN_SCHEMAS[hint])
+    if dataclasses.is_dataclass(hint):
+        return schema_of(typing.cast("type", hint))
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return {"enum": list(args)}
+    if origin in (list, tuple):
+        return {"type": "array", "items": _schema_of_type(args[0])}
+    if origin in (dict, Mapping):
+        return {"type": "object", "additionalProperties": _schema_of_type(args[1])}
+    if origin in (typing.Union, types.UnionType):
+        return {"anyOf": [{"type": "null"} if arg is type(None) else _schema_of_type(arg) for arg in args]}
+    raise TypeError(f"no option can have the type {hint!r}")
+
+
+def build(cls: type, values: Mapping[str, Any], base_dir: Path) -> Any:
+    """Makes an instance from values that fit ``schema_of(cls)``.
+
+    Args:
+        cls: An option class.
+        values: As read from YAML, secrets already substituted.
+        base_dir: What relative paths are relative to: the folder of the config file.
+    """
+    hints = _hints(cls)
+    given = {}
+    for field in dataclasses.fields(cls):
+        value = values.get(field.name, field.metadata["default"])
+        given[field.name] = _build_value(hints[field.name], value, base_dir)
+    return cls(**given)
+
+
+_PARSERS: dict[Any, Any] = {Duration: parse_duration, Size: parse_size, Secret: Secret, float: float}
+
+
+def _build_value(hint: Any, value: Any, base_dir: Path) -> Any:
+    if value is None:
+        return None
+    if hint is Path:
+        return base_dir / Path(value).expanduser()
+    if hint in _PARSERS:
+        return _PARSERS[hint](value)
+    if dataclasses.is_dataclass(hint):
+        return build(typing.cast("type", hint), value, base_dir)
+    return _build_collection(hint, value, base_dir)
+
+
+def _build_collection(hint: Any, value: Any, base_dir: Path) -> Any:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (list, tuple):
+        return tuple(_build_value(args[0], item, base_dir) for item in value)
+    if origin in (dict, Mapping):
+        return {key: _build_value(args[1], item, base_dir) for key, item in value.items()}
+    if origin in (typing.Union, types.UnionType):
+        return _build_value(_matching(args, value), value, base_dir)
+    return value
+
+
+def _matching(choices: tuple[Any, ...], value: Any) -> Any:
+    """Returns the member of a union that a checked value belongs to."""
+    return next(hint for hint in choices if hint is not type(None) and _shape(hint) is _value_shape(value))
+
+
+def _shape(hint: Any) -> type | None:
+    """Returns dict or list for what is written as a mapping or a list, None for scalars."""
+    if dataclasses.is_dataclass(hint) or typing.get_origin(hint) in (dict, Mapping):
+        return dict
+    return list if typing.get_origin(hint) in (list, tuple) else None
+
+
+def _value_shape(value: Any) -> type | None:
+    return next((shape for shape in (dict, list) if isinstance(value, shape)), None)

@@ -1,0 +1,213 @@
+"""The contracts between the engine and its stages: what a source, a transform and a sink are, and what they get."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Protocol
+
+from ualpipe.pipeline.clock import Clock
+from ualpipe.pipeline.errors import SinkError
+from ualpipe.pipeline.events import Event
+from ualpipe.pipeline.metrics import Metrics
+from ualpipe.pipeline.records import Chunk
+
+Instant = datetime
+"""A point in time, always with a zone, always UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """Something a source can fetch: a content blob, a file. Serialisable; stands in the ledger.
+
+    Attributes:
+        stream: The stream it belongs to, one of ``Source.streams()``.
+        key: Unique within source and stream, and stable: the same content has the same key whenever it is listed.
+        locator: What ``fetch`` needs besides, as text (a URL, a path); never a secret.
+        created: When the content became available.
+        expires: When it can no longer be fetched; None for never.
+    """
+
+    stream: str
+    key: str
+    locator: Mapping[str, str] = field(default_factory=dict)
+    created: Instant | None = None
+    expires: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Said by ``discover``: nothing that became available before ``until`` is still unlisted (late arrivals apart)."""
+
+    until: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Said by ``discover``: content of this period can no longer be fetched."""
+
+    start: Instant
+    end: Instant
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One result of a probe for ``ualpipe check --live``.
+
+    Attributes:
+        level: ``ok``, ``warning`` or ``error``.
+        subject: What was looked at (``subscription Audit.Exchange``).
+        message: What was seen, in plain words.
+        action: What to do about it; empty when it is fine.
+    """
+
+    level: str
+    subject: str
+    message: str
+    action: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SinkLimits:
+    """What one ``write`` of a sink takes; the engine cuts batches to it.
+
+    Attributes:
+        max_events: Events in one write.
+        max_bytes: Sum of the encoded documents in one write, in bytes. A single larger event still comes, alone.
+        max_event_bytes: Encoded document of one event; a larger one is dead-lettered before the sink sees it. None: no limit.
+    """
+
+    max_events: int = 2000
+    max_bytes: int = 4 * 1024 * 1024
+    max_event_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Events that are written together, possibly from several work items. Never empty."""
+
+    events: Sequence[Event]
+
+
+class Budget(Protocol):
+    """The request budget of a source's tenant."""
+
+    def take(self) -> None:
+        """Waits until one request may be sent.
+
+        Raises:
+            Stopped: The pipeline stops meanwhile.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Env:
+    """What a stage gets from outside, at construction.
+
+    Attributes:
+        name: The stage's name in the config (``contoso``, ``siem``).
+        clock: The only source of time.
+        log: A logger of this stage.
+        metrics: Counters and gauges.
+        budget: Asked before each request; sources only.
+        credentials: The ``credentials`` section, by name: instances of ``config.Credential``.
+    """
+
+    name: str
+    clock: Clock
+    log: logging.Logger
+    metrics: Metrics
+    budget: Budget
+    credentials: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Source(Protocol):
+    """Finds work items and fetches their records. Keeps no progress of its own; everything may be repeated at any time."""
+
+    Config: ClassVar[type]
+
+    def check(self) -> Iterable[Finding]:
+        """Probes, read-only, whether the service would let us work."""
+
+    def open(self) -> None:
+        """Gets ready. Idempotent.
+
+        Raises:
+            SourceUnavailable: To be retried.
+            SourceDenied: Credentials are refused.
+        """
+
+    def streams(self) -> Sequence[str]:
+        """Returns what fails, lags and is retried on its own: a content type, a partition, a folder."""
+
+    def discover(self, stream: str, since: Instant | None) -> Iterable[WorkItem | Listed | Gap]:
+        """Lists what can be fetched; items may come again, the ledger knows which are new.
+
+        Args:
+            stream: One of ``streams()``.
+            since: The ``until`` of the last ``Listed`` of this stream; None on the first run.
+
+        Raises:
+            SourceError: Listing failed; what was yielded before still counts.
+        """
+
+    def fetch(self, item: WorkItem) -> Iterator[Chunk]:
+        """Yields the records of one item in chunks of bounded size: same item, same records.
+
+        Raises:
+            SourceError: The item failed; the engine forgets the chunks it got so far.
+        """
+
+    def close(self) -> None:
+        """Lets go of connections. Never raises; safe twice."""
+
+
+class Transform(Protocol):
+    """Changes or filters one event. Pure: no I/O, clock or randomness in ``apply``."""
+
+    Config: ClassVar[type]
+
+    def open(self) -> None:
+        """Loads tables and databases.
+
+        Raises:
+            ConfigError: One of them is missing or wrong.
+        """
+
+    def apply(self, event: Event) -> Event | None:
+        """Returns the event, changed in place or not; None when it is filtered.
+
+        Raises:
+            EventError: The event can't go on and becomes a dead letter.
+        """
+
+
+class Sink(Protocol):
+    """Delivers batches to one destination."""
+
+    Config: ClassVar[type]
+    limits: SinkLimits
+
+    def check(self) -> Iterable[Finding]:
+        """Probes, without writing, whether the destination would take our events."""
+
+    def open(self) -> None:
+        """Connects. Idempotent: also called again after a failed ``write``.
+
+        Raises:
+            SinkUnavailable: To be retried.
+            SinkDenied: Credentials or rights are refused.
+        """
+
+    def write(self, batch: Batch) -> Mapping[int, SinkError]:
+        """Returns when the destination has all events for good, except those whose index is in the answer.
+
+        Raises:
+            SinkError: None of the events is known to be delivered.
+        """
+
+    def close(self) -> None:
+        """Lets go of connections and files. Never raises; safe twice."""
