@@ -124,10 +124,15 @@ class Env:
     credentials: Mapping[str, Any] = field(default_factory=dict)
 
 
+# A stage is made as ``Stage(config, env)``: an instance of its ``Config`` class (``options.option`` fields) and an ``Env``.
+# The constructor does no I/O.
+
+
 class Source(Protocol):
     """Finds work items and fetches their records. Keeps no progress of its own; everything may be repeated at any time."""
 
     Config: ClassVar[type]
+    tenant: str  # id of the tenant whose records these are, lower case; empty where only the records tell
 
     def check(self) -> Iterable[Finding]:
         """Probes, read-only, whether the service would let us work."""
