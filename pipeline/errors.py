@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class PipelineError(Exception):
     """Anything that goes wrong in ualpipe and is not a bug."""
@@ -117,3 +121,21 @@ class SinkRejected(SinkError):
 
 class SinkDenied(SinkError):
     """The destination refuses our credentials or rights: this sink pauses and says why."""
+
+
+@contextmanager
+def unexpected_as(error: type[PipelineError], log: logging.Logger, what: str) -> Iterator[None]:
+    """Turns an exception that no stage foresaw into one that is retried: a bug must not empty a stream.
+
+    Args:
+        error: A class that the engine retries.
+        log: Gets the traceback.
+        what: What was being done (``listing``).
+    """
+    try:
+        yield
+    except PipelineError:
+        raise
+    except Exception as exc:  # the one place where everything is caught
+        log.exception("%s failed unexpectedly; nothing is lost, it is tried again", what)
+        raise error(f"{what} failed unexpectedly: {type(exc).__name__}: {exc}") from exc

@@ -1,0 +1,201 @@
+"""The SQLite file behind the journal: opened, locked, checked, and its errors worded."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import zstandard
+
+from ualpipe.pipeline import _journal_schema
+from ualpipe.pipeline.clock import Clock
+from ualpipe.pipeline.errors import JournalError
+
+FILE_NAME = "journal.db"
+LOCK_NAME = "lock"
+BUSY_TIMEOUT_S = 30.0
+
+
+class JournalFull(JournalError):
+    """There is no room for more records; fetching pauses until there is. Nothing is wrong with the journal."""
+
+
+class JournalFile:
+    """One connection, shared by all threads under a lock. Each ``transaction`` is durable when it ends."""
+
+    def __init__(self, state_dir: Path, clock: Clock, *, exclusive: bool) -> None:
+        """Opens or creates the file.
+
+        Args:
+            state_dir: Folder of the file; made with mode 0700.
+            clock: Time for what is noted.
+            exclusive: Take the state directory for this process alone, as a running pipeline does. Without it the file must
+                exist, and is used beside a running pipeline.
+
+        Raises:
+            JournalError: Another process has it, it is damaged, or it is of another version. Nothing is changed then.
+        """
+        self.dir = state_dir
+        self.path = state_dir / FILE_NAME
+        self.clock = clock
+        self.lock = threading.RLock()
+        self._local = threading.local()
+        self._owner = _own(state_dir) if exclusive else -1
+        try:
+            self.db = _open(self.path, is_owner=exclusive)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Closes the file and lets go of the directory. Safe twice."""
+        with self.lock:
+            if hasattr(self, "db"):
+                self.db.close()
+            if self._owner >= 0:
+                os.close(self._owner)
+                self._owner = -1
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Runs a block as one durable transaction; rolls it back when it raises.
+
+        Raises:
+            JournalFull: There is no room on the disk.
+            JournalError: The file is damaged.
+        """
+        with self.lock:
+            try:
+                self.db.execute("BEGIN IMMEDIATE")
+                yield self.db
+                self.db.execute("COMMIT")
+            except BaseException as exc:
+                if self.db.in_transaction:
+                    self.db.execute("ROLLBACK")
+                if isinstance(exc, sqlite3.Error):
+                    raise explain(self.path, exc) from exc
+                raise
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        """Returns the rows of a query."""
+        with self.lock:
+            try:
+                return self.db.execute(sql, values).fetchall()
+            except sqlite3.Error as exc:
+                raise explain(self.path, exc) from exc
+
+    def now(self) -> float:
+        """Returns the time of day in epoch seconds."""
+        return self.clock.now().timestamp()
+
+    def pack(self, body: bytes) -> bytes:
+        """Compresses a body. zstd objects are not thread-safe, so each thread has its own."""
+        if not hasattr(self._local, "compressor"):
+            self._local.compressor = zstandard.ZstdCompressor(level=1)
+        return bytes(self._local.compressor.compress(body))
+
+    def unpack(self, packed: bytes) -> bytes:
+        """Decompresses what ``pack`` made."""
+        if not hasattr(self._local, "decompressor"):
+            self._local.decompressor = zstandard.ZstdDecompressor()
+        return bytes(self._local.decompressor.decompress(packed))
+
+    def content_bytes(self) -> int:
+        """Returns what the content takes on disk; free pages inside the file do not count."""
+        pages, free, page_bytes = (self.rows(f"PRAGMA {name}")[0][0] for name in ("page_count", "freelist_count", "page_size"))
+        return int((pages - free) * page_bytes)
+
+
+def explain(path: Path, exc: sqlite3.Error) -> JournalError:
+    """Words an error of SQLite: what happened, and what to do."""
+    code = getattr(exc, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return JournalFull(f"the disk of {path.parent} is full")
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return damaged(path, str(exc))
+    return JournalError(f"journal {path}: {exc}")
+
+
+def damaged(path: Path, reason: str) -> JournalError:
+    """Words what a damaged journal means and how to recover."""
+    return JournalError(
+        f"the journal {path} is damaged ({reason}). Nothing was changed or deleted. To recover: restore a backup, or keep it"
+        f" aside (mv {path} {path}.damaged, its -wal and -shm files too) and start again: the service lists the last 7 days,"
+        " which are then fetched and delivered once more. `sqlite3 JOURNAL .recover` can save what older records it held."
+    )
+
+
+def instant(epoch: float | None) -> datetime | None:
+    """Returns a stored time as an instant."""
+    return None if epoch is None else datetime.fromtimestamp(epoch, UTC)
+
+
+def epoch(moment: datetime | None) -> float | None:
+    """Returns an instant as it is stored."""
+    return None if moment is None else moment.timestamp()
+
+
+def _own(state_dir: Path) -> int:
+    """Makes the state directory and takes it for this process; the kernel lets go of it when the process ends."""
+    try:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        owner = os.open(state_dir / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as exc:
+        raise JournalError(f"can't use the state directory {state_dir}: {exc.strerror}") from exc
+    try:
+        fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as exc:
+        holder = os.pread(owner, 32, 0).decode(errors="replace").strip()
+        os.close(owner)
+        raise JournalError(
+            f"{state_dir} is in use by another ualpipe run (process {holder}); one pipeline per state_dir"
+        ) from exc
+    os.truncate(owner, 0)
+    os.pwrite(owner, f"{os.getpid()}\n".encode(), 0)
+    return owner
+
+
+def _open(path: Path, *, is_owner: bool) -> sqlite3.Connection:
+    is_new = not path.exists()
+    if is_new and not is_owner:
+        raise JournalError(f"{path.parent}: there is no journal yet; `ualpipe run` makes it")
+    try:
+        if is_new:
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S)
+        if is_new or path.stat().st_size == 0:
+            db.executescript("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA foreign_keys = ON")
+        _prepare(path, db, is_owner=is_owner)
+    except sqlite3.Error as exc:
+        raise explain(path, exc) from exc
+    except OSError as exc:
+        raise JournalError(f"can't open the journal {path}: {exc.strerror}") from exc
+    return db
+
+
+def _prepare(path: Path, db: sqlite3.Connection, *, is_owner: bool) -> None:
+    """Makes the tables of a new journal; checks an old one before anything is written to it."""
+    if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        db.executescript(f"BEGIN; {_journal_schema.TABLES} PRAGMA user_version = {_journal_schema.VERSION}; COMMIT;")
+        return
+    _check_version(path, db)
+    if is_owner and (verdict := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+        raise damaged(path, verdict)
+
+
+def _check_version(path: Path, db: sqlite3.Connection) -> None:
+    found = db.execute("PRAGMA user_version").fetchone()[0]
+    if found != _journal_schema.VERSION:
+        raise JournalError(
+            f"the journal {path} has version {found}, this ualpipe writes version {_journal_schema.VERSION}."
+            " Use the release that made it, or move the journal aside; nothing was changed."
+        )

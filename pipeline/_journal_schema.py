@@ -1,0 +1,58 @@
+"""Tables of the journal. Times are seconds since 1970, UTC; bodies are zstd frames."""
+
+from __future__ import annotations
+
+VERSION = 1
+
+TABLES = """
+CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+-- How far each stream was listed.
+CREATE TABLE stream(
+    source TEXT NOT NULL, stream TEXT NOT NULL, listed_until REAL, PRIMARY KEY (source, stream)
+) WITHOUT ROWID;
+
+-- The ledger: every work item ever listed, and what became of it (listed | fetched | dead | gone).
+CREATE TABLE item(
+    id INTEGER PRIMARY KEY, source TEXT NOT NULL, tenant TEXT NOT NULL, stream TEXT NOT NULL, key TEXT NOT NULL,
+    locator TEXT NOT NULL, created REAL, expires REAL, first_listed REAL NOT NULL,
+    state TEXT NOT NULL DEFAULT 'listed', attempts INTEGER NOT NULL DEFAULT 0, next_attempt REAL NOT NULL DEFAULT 0,
+    fetched_at REAL, records INTEGER, duplicates INTEGER, bytes INTEGER, sha256 BLOB, error TEXT,
+    UNIQUE (source, stream, key)
+);
+CREATE INDEX item_newest ON item(source, created DESC, id) WHERE state = 'listed';
+CREATE INDEX item_due ON item(source, next_attempt) WHERE state = 'listed';
+
+-- Records exactly as received, in chunks. A batch is ready when its item was fetched whole.
+CREATE TABLE batch(
+    id INTEGER PRIMARY KEY AUTOINCREMENT, item INTEGER NOT NULL REFERENCES item(id), framing TEXT NOT NULL,
+    records INTEGER NOT NULL, bytes INTEGER NOT NULL, body BLOB NOT NULL, sha256 BLOB NOT NULL,
+    duplicates BLOB NOT NULL DEFAULT x'', stored_at REAL NOT NULL, ready INTEGER NOT NULL, only_sink TEXT
+);
+CREATE INDEX batch_of_item ON batch(item);
+
+-- Per sink: what became of a batch. `pending` holds the positions that a clean stop left to do; NULL when it is settled.
+CREATE TABLE settlement(
+    sink TEXT NOT NULL, batch INTEGER NOT NULL, delivered INTEGER NOT NULL, filtered INTEGER NOT NULL, dead INTEGER NOT NULL,
+    pending BLOB, settled_at REAL NOT NULL, PRIMARY KEY (sink, batch)
+) WITHOUT ROWID;
+
+-- Ids seen before, as sorted runs of 16-byte digests.
+CREATE TABLE seen_run(id INTEGER PRIMARY KEY, level INTEGER NOT NULL, newest REAL NOT NULL, ids BLOB NOT NULL);
+
+-- What could not go on: one event for one sink (or, sink empty, for all), or a whole work item (batch empty).
+CREATE TABLE dead_letter(
+    id INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT NOT NULL, tenant TEXT NOT NULL, stream TEXT NOT NULL, item TEXT NOT NULL,
+    batch INTEGER, position INTEGER, sink TEXT, stage TEXT NOT NULL, code TEXT NOT NULL, reason TEXT NOT NULL,
+    pointer TEXT NOT NULL, body BLOB NOT NULL, config TEXT NOT NULL, attempts INTEGER NOT NULL, noticed_at REAL NOT NULL,
+    state TEXT NOT NULL DEFAULT 'dead'
+);
+CREATE UNIQUE INDEX dead_letter_once ON dead_letter(batch, position, coalesce(sink, ''))
+    WHERE batch IS NOT NULL AND state = 'dead';
+
+-- Periods that can no longer be fetched.
+CREATE TABLE gap(
+    id INTEGER PRIMARY KEY, source TEXT NOT NULL, stream TEXT NOT NULL, starts REAL NOT NULL, ends REAL NOT NULL,
+    reason TEXT NOT NULL, noticed_at REAL NOT NULL, UNIQUE (source, stream, starts, ends)
+);
+"""

@@ -1,0 +1,264 @@
+"""The part of the journal between collector and deliveries: records as received, and what each sink has settled."""
+
+from __future__ import annotations
+
+import array
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from ualpipe.pipeline._journal_file import JournalFile, damaged
+from ualpipe.pipeline.dead_letters import DeadLetter, DeadLetters
+from ualpipe.pipeline.events import Origin
+from ualpipe.pipeline.ledger import LedgerItem
+from ualpipe.pipeline.records import BadRecord, Chunk
+from ualpipe.pipeline.seen import SeenIds, digest_of
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRef:
+    """A stored batch, without its records.
+
+    Attributes:
+        records: Records in it, duplicates included.
+        bytes: Size of its body, decompressed.
+    """
+
+    id: int
+    records: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBatch:
+    """A batch with its records.
+
+    Attributes:
+        origin: Where the records come from, and the records.
+        duplicates: Positions that every delivery skips.
+    """
+
+    ref: BatchRef
+    origin: Origin
+    duplicates: frozenset[int]
+
+
+@dataclass(slots=True)
+class Settlement:
+    """What became of one batch at one sink.
+
+    Attributes:
+        pending: Positions still to do after a clean stop; empty when the batch is settled.
+    """
+
+    batch: int
+    delivered: int = 0
+    filtered: int = 0
+    dead: int = 0
+    pending: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What one work item brought.
+
+    Attributes:
+        batches: Its stored batches; with their records in hand when there is only one, for delivery without reading it back.
+    """
+
+    records: int
+    duplicates: int
+    bytes: int
+    batches: list[BatchRef]
+    in_hand: StoredBatch | None
+
+
+class Batches:
+    """Stored batches and their settlement."""
+
+    def __init__(self, file: JournalFile, dead_letters: DeadLetters) -> None:
+        self._file = file
+        self._dead_letters = dead_letters
+        with file.transaction() as db:
+            db.execute("DELETE FROM batch WHERE ready = 0")  # chunks of items that were being fetched when the process ended
+        self._seen = SeenIds(file.db)
+
+    def receive(self, item: LedgerItem) -> Intake:
+        """Starts to take in the records of a work item; used as a context manager."""
+        return Intake(self._file, self._seen, item)
+
+    def unsettled(self, sink: str, after: int = 0) -> list[BatchRef]:
+        """Returns the ready batches that a sink has not settled, oldest first, with ids above ``after``."""
+        rows = self._file.rows(
+            "SELECT b.id, b.records, b.bytes FROM batch b LEFT JOIN settlement s ON s.sink = ? AND s.batch = b.id"
+            " WHERE b.id > ? AND b.ready AND (s.batch IS NULL OR s.pending IS NOT NULL)"
+            " AND (b.only_sink IS NULL OR b.only_sink = ?) ORDER BY b.id",
+            (sink, after, sink),
+        )
+        return [BatchRef(*row) for row in rows]
+
+    def read(self, ref: BatchRef) -> StoredBatch:
+        """Reads a batch back.
+
+        Raises:
+            JournalError: Its bytes no longer have the hash they were stored with.
+        """
+        source, tenant, stream, key, framing, packed, sha256, duplicates = self._file.rows(
+            "SELECT i.source, i.tenant, i.stream, i.key, b.framing, b.body, b.sha256, b.duplicates"
+            " FROM batch b JOIN item i ON i.id = b.item WHERE b.id = ?",
+            (ref.id,),
+        )[0]
+        body = self._file.unpack(packed)
+        if hashlib.sha256(body).digest() != sha256:
+            raise damaged(self._file.path, f"batch {ref.id} has changed since it was stored")
+        return StoredBatch(ref, Origin(source, tenant, stream, key, Chunk.decode(body, framing)), frozenset(_unpack(duplicates)))
+
+    def pending(self, sink: str, ref: BatchRef) -> frozenset[int] | None:
+        """Returns the positions of a batch that a clean stop left to do; None for a batch that was not begun."""
+        rows = self._file.rows("SELECT pending FROM settlement WHERE sink = ? AND batch = ?", (sink, ref.id))
+        return frozenset(_unpack(rows[0][0])) if rows and rows[0][0] is not None else None
+
+    def settle(self, sink: str, settlements: Sequence[Settlement], letters: Sequence[DeadLetter] = ()) -> None:
+        """Notes what became of batches at a sink, with the dead letters of it, in one transaction."""
+        now = self._file.now()
+        with self._file.transaction() as db:
+            db.executemany(
+                "INSERT INTO settlement VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sink, batch) DO UPDATE SET"
+                " delivered = delivered + excluded.delivered, filtered = filtered + excluded.filtered,"
+                " dead = dead + excluded.dead, pending = excluded.pending, settled_at = excluded.settled_at",
+                [
+                    (sink, s.batch, s.delivered, s.filtered, s.dead, _pack(s.pending) if s.pending else None, now)
+                    for s in settlements
+                ],
+            )
+            self._dead_letters.insert(db, letters)
+
+    def prune(self, sinks: Iterable[str], keep_s: float, seen_s: float) -> int:
+        """Removes batches older than ``keep_s`` that every given sink has settled, and Ids older than ``seen_s``.
+
+        Returns:
+            How many batches were removed.
+        """
+        names = list(sinks)
+        everywhere = " AND ".join(
+            "EXISTS (SELECT 1 FROM settlement s WHERE s.batch = b.id AND s.sink = ? AND s.pending IS NULL)" for _name in names
+        )
+        now = self._file.now()
+        with self._file.transaction() as db:
+            rows = db.execute(
+                f"SELECT id FROM batch b WHERE ready AND stored_at < ? AND (only_sink IS NOT NULL OR ({everywhere}))",
+                (now - keep_s, *names),
+            ).fetchall()
+            db.executemany("DELETE FROM settlement WHERE batch = ?", rows)
+            db.executemany("DELETE FROM batch WHERE id = ?", rows)
+            self._seen.forget_before(now - seen_s)
+        return len(rows)
+
+
+class Intake:
+    """Takes in one work item, chunk by chunk; nothing of it counts before ``commit``."""
+
+    def __init__(self, file: JournalFile, seen: SeenIds, item: LedgerItem) -> None:
+        self._file = file
+        self._seen = seen
+        self._item = item
+        self._held: Chunk | None = None
+        self._staged: list[tuple[int, int, int, list[bytes | None]]] = []
+        self._sha256 = hashlib.sha256()
+
+    def __enter__(self) -> Intake:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
+        if self._staged:
+            with self._file.transaction() as db:
+                db.execute("DELETE FROM batch WHERE item = ? AND ready = 0", (self._item.id,))
+
+    def add(self, chunk: Chunk) -> None:
+        """Takes a chunk. The first stays in memory; from the second on they are staged in the journal one by one."""
+        if not chunk.records:
+            return
+        if self._held is not None:
+            self._stage(self._held)
+        self._held = chunk
+
+    def commit(self, error: str = "") -> Received:
+        """Makes the item and its records count, in one transaction that also tells which of them are duplicates.
+
+        Args:
+            error: What went wrong behind the records that were taken in; noted in the ledger.
+
+        Raises:
+            JournalFull: There is no room; nothing has changed.
+        """
+        if self._staged and self._held is not None:
+            self._stage(self._held)
+            self._held = None
+        held = self._held
+        packed = self._pack(held) if held is not None else None
+        with self._file.lock:
+            try:
+                received = self._commit(held, packed, error)
+            except BaseException:
+                self._seen.reload()  # Ids of a transaction that was rolled back must not count as seen
+                raise
+        self._staged = []
+        return received
+
+    def _commit(self, held: Chunk | None, packed: tuple[bytes, bytes] | None, error: str) -> Received:
+        with self._file.transaction() as db:
+            parts = list(self._staged)
+            if held is not None and packed is not None:
+                parts.append((self._insert(held, *packed, ready=True), len(held.records), len(held.body), self._digests(held)))
+            duplicates = [self._separate(row, digests) for row, _records, _bytes, digests in parts]
+            db.execute("UPDATE batch SET ready = 1 WHERE item = ? AND ready = 0", (self._item.id,))
+            refs = [BatchRef(row, records, size) for row, records, size, _digests in parts]
+            totals = sum(ref.records for ref in refs), sum(map(len, duplicates)), sum(ref.bytes for ref in refs)
+            db.execute(
+                "UPDATE item SET state = 'fetched', fetched_at = ?, records = ?, duplicates = ?, bytes = ?, sha256 = ?,"
+                " error = nullif(?, '') WHERE id = ?",
+                (self._file.now(), *totals, self._sha256.digest(), error, self._item.id),
+            )
+        in_hand = StoredBatch(refs[0], self._origin(held), frozenset(duplicates[0])) if held is not None else None
+        return Received(*totals, refs, in_hand)
+
+    def _separate(self, row: int, digests: list[bytes | None]) -> list[int]:
+        """Notes which records of a batch were stored before, and remembers the others."""
+        duplicates, fresh = self._seen.split(digests)
+        self._seen.add(fresh, self._file.now())
+        if duplicates:
+            self._file.db.execute("UPDATE batch SET duplicates = ? WHERE id = ?", (_pack(duplicates), row))
+        return duplicates
+
+    def _stage(self, chunk: Chunk) -> None:
+        packed = self._pack(chunk)
+        with self._file.transaction():
+            row = self._insert(chunk, *packed, ready=False)
+        self._staged.append((row, len(chunk.records), len(chunk.body), self._digests(chunk)))
+
+    def _pack(self, chunk: Chunk) -> tuple[bytes, bytes]:
+        self._sha256.update(chunk.body)
+        return self._file.pack(chunk.body), hashlib.sha256(chunk.body).digest()
+
+    def _insert(self, chunk: Chunk, packed: bytes, sha256: bytes, *, ready: bool) -> int:
+        cursor = self._file.db.execute(
+            "INSERT INTO batch(item, framing, records, bytes, body, sha256, stored_at, ready) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (self._item.id, chunk.framing, len(chunk.records), len(chunk.body), packed, sha256, self._file.now(), ready),
+        )
+        return int(cursor.lastrowid or 0)
+
+    def _digests(self, chunk: Chunk) -> list[bytes | None]:
+        tenant = self._item.tenant
+        return [None if isinstance(record, BadRecord) else digest_of(record, tenant) for record in chunk.records]
+
+    def _origin(self, chunk: Chunk) -> Origin:
+        return Origin(self._item.source, self._item.tenant, self._item.work.stream, self._item.work.key, chunk)
+
+
+def _pack(positions: Sequence[int]) -> bytes:
+    return array.array("I", positions).tobytes()
+
+
+def _unpack(packed: bytes) -> array.array[int]:
+    return array.array("I", packed)

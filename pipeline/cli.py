@@ -1,0 +1,111 @@
+"""The command line: parses arguments, imports the one command that is asked for, turns errors into exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ualpipe.pipeline.errors import ConfigError, JournalError
+
+EXIT_USAGE = 2
+
+Parsers = Callable[..., argparse.ArgumentParser]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command; returns the exit code: 0 fine, 1 incomplete, 2 wrong config or usage, 3 refused for good."""
+    args = _parser().parse_args(argv)
+    try:
+        return int(importlib.import_module(args.module).run(args))
+    except (ConfigError, JournalError) as exc:
+        print(exc, file=sys.stderr)
+        return EXIT_USAGE
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): nothing to say, and nothing to flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ualpipe",
+        description="Forwards Microsoft 365 audit records to SIEMs as ECS documents, and can show that nothing was lost.",
+        epilog="Exit codes: 0 fine, 1 something is dead-lettered or a gap opened, 2 wrong config or usage, 3 refused for good.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    _add_pipeline_commands(commands.add_parser)
+    _add_dead_letters(commands.add_parser)
+    _add_tools(commands.add_parser)
+    return parser
+
+
+def _command(add: Parsers, name: str, text: str, module: str) -> argparse.ArgumentParser:
+    parser = add(name, help=text, description=text[0].upper() + text[1:] + ".")
+    parser.set_defaults(module=module)
+    return parser
+
+
+def _config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="pipeline file (YAML)")
+
+
+def _add_pipeline_commands(add: Parsers) -> None:
+    run = _command(add, "run", "run a pipeline until it is stopped", "ualpipe.pipeline.commands.run")
+    _config(run)
+    run.add_argument("--once", action="store_true", help="end when every listed item is settled or has failed a few times")
+    run.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    run.add_argument("--no-progress", action="store_true", help="log lines instead of the live view, on a terminal too")
+
+    check = _command(add, "check", "check a pipeline file", "ualpipe.pipeline.commands.check")
+    _config(check)
+    check.add_argument(
+        "--live", action="store_true", help="also ask sources and sinks whether they would let us work (read-only)"
+    )
+
+    map_ = _command(add, "map", "map records on stdin to documents on stdout", "ualpipe.pipeline.commands.map")
+    map_.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="whose transforms; validate and ecs without it")
+
+    status = _command(add, "status", "show what was fetched, delivered and set aside", "ualpipe.pipeline.commands.status")
+    _config(status)
+    status.add_argument("--json", action="store_true", help="for programs")
+
+
+def _add_dead_letters(add: Parsers) -> None:
+    parser = _command(add, "dead-letters", "look at what could not go on", "ualpipe.pipeline.commands.dead_letters")
+    actions = parser.add_subparsers(required=True, metavar="ACTION", dest="action")
+    for name, text in (
+        ("list", "list them, a line each"),
+        ("show", "show some in full"),
+        ("retry", "send them on their way again"),
+        ("export", "write the original records to stdout, one a line"),
+    ):
+        action = actions.add_parser(name, help=text, description=text)
+        _config(action)
+        action.add_argument("ids", type=int, nargs="*", metavar="ID", help="only these")
+        action.add_argument("--sink", help="only what this sink refused")
+        action.add_argument("--code", help="only this kind of error (SchemaMismatch)")
+        if name == "list":
+            action.add_argument("--json", action="store_true", help="for programs")
+        if name == "retry":
+            action.add_argument("--all", action="store_true", help="all of them")
+
+
+def _add_tools(add: Parsers) -> None:
+    plugins = _command(add, "plugins", "list the stages that are installed", "ualpipe.pipeline.commands.plugins")
+    plugins.add_argument("--json", action="store_true", help="for programs")
+    _command(add, "schema", "print the JSON Schema of pipeline files, for editors", "ualpipe.pipeline.commands.schema")
+    tenant = _command(add, "tenant", "serve a simulated Microsoft 365 tenant on loopback", "ualpipe.simulator.cli")
+    if "tenant" in sys.argv[1:2]:  # its options need the module; other commands start faster without
+        importlib.import_module("ualpipe.simulator.cli").add_arguments(tenant)
+    demo = _command(add, "demo", "run the main job on a simulated tenant and show what arrived", "ualpipe.simulator.demo")
+    demo.add_argument("--keep", type=Path, metavar="DIR", help="keep config, journal and output in this folder")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,350 @@
+"""A collector runs one source: lists its streams, enters work items in the ledger, fetches them in parallel into the journal."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from ualpipe.pipeline import metrics as m
+from ualpipe.pipeline.batches import Received
+from ualpipe.pipeline.clock import Clock, format_instant
+from ualpipe.pipeline.config import SourceOptions, StageSpec
+from ualpipe.pipeline.dead_letters import DeadLetter
+from ualpipe.pipeline.errors import (
+    ContentGone,
+    ContentUndecodable,
+    JournalError,
+    SourceDenied,
+    SourceError,
+    SourceThrottled,
+    SourceUnavailable,
+    Stopped,
+    unexpected_as,
+)
+from ualpipe.pipeline.journal import Journal, JournalFull
+from ualpipe.pipeline.ledger import LedgerItem
+from ualpipe.pipeline.metrics import Metrics
+from ualpipe.pipeline.retry import DENIED, FETCH, LISTING, ONCE, RetryPolicy
+from ualpipe.pipeline.stages import Gap, Listed, Source, WorkItem
+
+ENTER_AT_ONCE = 500
+UNDECODABLE_ATTEMPTS = 3  # a body may have been cut on its way; after so many equal failures it is what the service has
+ROOM_PROBE_S = 5.0
+PROBE_S = 5.0
+"""How often an idle collector looks for items that another process put back (dead letters sent again)."""
+
+
+@dataclass(slots=True)
+class StreamState:
+    """What a collector knows about one stream.
+
+    Attributes:
+        due: When to list it again, on the monotonic clock.
+        failures: Failed listings in a row.
+        trouble: Why it stands still; empty when it does not.
+        fetch_from: No item of it is fetched before this time, on the monotonic clock.
+        is_done: It was listed completely, or given up, in this run (``--once``).
+    """
+
+    name: str
+    due: float = 0.0
+    failures: int = 0
+    trouble: str = ""
+    is_denied: bool = False
+    is_listing: bool = False
+    fetch_from: float = 0.0
+    is_done: bool = False
+    gave_up: bool = False
+
+
+class Collector:
+    """Runs one source with threads of its own, so that a slow tenant never holds up another."""
+
+    def __init__(
+        self,
+        spec: StageSpec,
+        source: Source,
+        journal: Journal,
+        deliver: Callable[[Received], None],
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        stop: threading.Event,
+        once: bool,
+    ) -> None:
+        self.name = spec.name
+        self.trouble = ""
+        self.fatal: JournalError | None = None
+        self.streams: list[StreamState] = []
+        self._options: SourceOptions = spec.common
+        self._source = source
+        self._journal = journal
+        self._deliver = deliver
+        self._clock = clock
+        self._metrics = metrics
+        self._stop = stop
+        self._once = once
+        self._log = logging.getLogger(f"ualpipe.source.{spec.name}")
+        self._in_flight: dict[int, Future[None]] = {}
+        self._left: set[int] = set()
+        self._room_from = 0.0
+        self._changed = threading.Condition(threading.RLock())
+        self._pool = ThreadPoolExecutor(self._options.concurrency + 2, thread_name_prefix=f"source-{spec.name}")
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether a bounded run left something undone."""
+        return bool(self._left) or any(stream.gave_up for stream in self.streams)
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether the service refuses at least one stream."""
+        return any(stream.is_denied for stream in self.streams)
+
+    def wake(self) -> None:
+        """Makes the collector look at the stop signal."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def run(self) -> None:
+        """Collects until it is stopped or, in a bounded run, until nothing more can be done."""
+        try:
+            if self._open():
+                while not self._stop.is_set() and self._step():
+                    pass
+        except JournalError as exc:
+            self._fail(exc)
+        finally:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._source.close()
+
+    def _open(self) -> bool:
+        self.streams = [StreamState(name) for name in self._source.streams()]
+        return bool(self.streams)
+
+    # --- scheduling ----------------------------------------------------------------------------------------------
+
+    def _step(self) -> bool:
+        """Starts what is due, then waits for something to happen; returns False when a bounded run is done."""
+        with self._changed:
+            now = self._clock.monotonic()
+            for stream in self.streams:
+                if stream.due <= now and not stream.is_listing and not (self._once and stream.is_done):
+                    stream.is_listing = True
+                    self._pool.submit(self._guarded, self._list, stream)
+            self._start_fetches(now)
+            if self._once and self._is_finished():
+                return False
+            self._changed.wait(self._idle_s(now))
+        return True
+
+    def _start_fetches(self, now: float) -> None:
+        room = self._options.concurrency - len(self._in_flight)
+        if room > 0 and now >= self._room_from:
+            for item in self._journal.ledger.waiting(self.name, room, self._busy(), self._open_streams(now)):
+                self._in_flight[item.id] = self._pool.submit(self._guarded, self._fetch, item)
+
+    def _busy(self) -> list[int]:
+        """Returns the items that are not to be started: under way, or given up in this run."""
+        return [*self._in_flight, *self._left]
+
+    def _open_streams(self, now: float) -> list[str]:
+        return [stream.name for stream in self.streams if stream.fetch_from <= now and not stream.gave_up]
+
+    def _idle_s(self, now: float) -> float:
+        """Returns how long nothing is going to be due, in seconds."""
+        times = [stream.due - now for stream in self.streams if not stream.is_listing and not (self._once and stream.is_done)]
+        times += [start - now for start in (self._room_from, *(stream.fetch_from for stream in self.streams)) if start > now]
+        if len(self._in_flight) < self._options.concurrency and now >= self._room_from:
+            following = self._journal.ledger.next_attempt(self.name, self._busy(), self._open_streams(now))
+            times += [] if following is None else [following - self._clock.now().timestamp()]
+        return min(PROBE_S, max(0.01, min(times, default=PROBE_S)))
+
+    def _is_finished(self) -> bool:
+        if self._in_flight or any(stream.is_listing or not stream.is_done for stream in self.streams):
+            return False
+        streams = [stream.name for stream in self.streams if not stream.gave_up]
+        return self._journal.ledger.next_attempt(self.name, self._left, streams) is None
+
+    def _guarded(
+        self, work: Callable[[StreamState], None] | Callable[[LedgerItem], None], subject: StreamState | LedgerItem
+    ) -> None:
+        """Runs a task of the pool; whatever happens in it is noted and the scheduler looks again."""
+        try:
+            work(subject)  # type: ignore[arg-type]
+        except Stopped:
+            pass
+        except JournalFull as exc:
+            self._no_room(exc)
+        except JournalError as exc:
+            self._fail(exc)
+        finally:
+            with self._changed:
+                if isinstance(subject, StreamState):
+                    subject.is_listing = False
+                else:
+                    self._in_flight.pop(subject.id, None)
+                self._changed.notify_all()
+
+    def _fail(self, exc: JournalError) -> None:
+        """Ends the run: without the journal nothing can be kept."""
+        self.fatal = exc
+        self.trouble = str(exc)
+        self._stop.set()
+
+    def _no_room(self, exc: JournalFull) -> None:
+        """Pauses fetching; what is stored goes on being delivered."""
+        if not self.trouble:
+            self._log.warning("fetching pauses: %s", exc)
+        self.trouble = str(exc)
+        self._room_from = self._clock.monotonic() + ROOM_PROBE_S
+
+    def _has_room(self) -> None:
+        if self.trouble:
+            self._log.info("there is room again; fetching goes on")
+            self.trouble = ""
+
+    # --- listing -------------------------------------------------------------------------------------------------
+
+    def _list(self, stream: StreamState) -> None:
+        try:
+            with unexpected_as(SourceUnavailable, self._log, "listing"):
+                self._source.open()
+                self._discover(stream)
+        except SourceError as exc:
+            self._listing_failed(stream, exc)
+        else:
+            self._recovered(stream)
+            stream.due = self._clock.monotonic() + self._options.poll_interval
+            stream.is_done = True
+
+    def _discover(self, stream: StreamState) -> None:
+        ledger = self._journal.ledger
+        items: list[WorkItem] = []
+        try:
+            for found in self._source.discover(stream.name, ledger.listed_until(self.name, stream.name)):
+                if isinstance(found, WorkItem):
+                    items.append(found)
+                if not isinstance(found, WorkItem) or len(items) >= ENTER_AT_ONCE:
+                    self._enter(stream, items)
+                if isinstance(found, Listed):
+                    ledger.note_listed(self.name, stream.name, found.until)
+                elif isinstance(found, Gap):
+                    self._note_gap(stream, found)
+        finally:
+            self._enter(stream, items)  # what was listed before an error counts
+
+    def _note_gap(self, stream: StreamState, gap: Gap) -> None:
+        if self._journal.ledger.note_gap(self.name, stream.name, gap):
+            self._metrics.add(m.GAPS, source=self.name, stream=stream.name)
+            context = {"stream": stream.name, "from": format_instant(gap.start), "to": format_instant(gap.end)}
+            self._log.error("a gap that can't be fetched any more: %s", gap.reason, extra=context)
+
+    def _enter(self, stream: StreamState, items: list[WorkItem]) -> None:
+        """Enters listed items in the ledger and empties the list."""
+        if items and (fresh := self._journal.ledger.enter(self.name, self._source.tenant, items)):
+            self._metrics.add(m.ITEMS_LISTED, fresh, source=self.name, stream=stream.name)
+            self.wake()
+        items.clear()
+
+    def _listing_failed(self, stream: StreamState, error: SourceError) -> None:
+        delay_s = self._trouble(stream, error, LISTING)
+        stream.due = self._clock.monotonic() + delay_s
+        if self._once and (stream.is_denied or ONCE.is_exhausted(stream.failures)):
+            stream.is_done = stream.gave_up = True
+            self._log.error("given up for this run: %s", error, extra={"stream": stream.name})
+
+    def _trouble(self, stream: StreamState, error: SourceError, policy: RetryPolicy) -> float:
+        """Notes that a stream stands still; returns for how long, in seconds."""
+        stream.failures += 1
+        stream.trouble, stream.is_denied = str(error), isinstance(error, SourceDenied)
+        if self._once:
+            policy = ONCE
+        elif stream.is_denied:
+            policy = DENIED
+        delay_s = policy.delay_s(stream.failures, error.retry_after_s if isinstance(error, SourceThrottled) else None)
+        self._metrics.add(m.REQUESTS, source=self.name, stream=stream.name, outcome=type(error).__name__)
+        level = logging.WARNING if stream.failures in (1, 5) or stream.failures % 20 == 0 else logging.DEBUG
+        context = {"stream": stream.name, "failures": stream.failures, "retry_in_s": round(delay_s, 1)}
+        self._log.log(level, "%s", error, extra=context)
+        return delay_s
+
+    def _recovered(self, stream: StreamState) -> None:
+        if stream.trouble:
+            self._log.info("working again", extra={"stream": stream.name})
+        stream.failures, stream.trouble, stream.is_denied = 0, "", False
+
+    # --- fetching ------------------------------------------------------------------------------------------------
+
+    def _fetch(self, item: LedgerItem) -> None:
+        stream = next(state for state in self.streams if state.name == item.work.stream)
+        try:
+            self._journal.check_room()
+            self._has_room()
+            with unexpected_as(SourceUnavailable, self._log, "fetching"):
+                self._receive(item)
+            self._recovered(stream)
+        except SourceError as exc:
+            self._fetch_failed(item, stream, exc)
+
+    def _receive(self, item: LedgerItem) -> None:
+        """Takes in an item. What is good of a body whose rest can't be decoded counts; the rest is a dead letter."""
+        with self._journal.batches.receive(item) as intake:
+            chunks = 0
+            try:
+                for chunk in self._source.fetch(item.work):
+                    if self._stop.is_set():
+                        raise Stopped("the pipeline stops")
+                    intake.add(chunk)
+                    chunks += 1
+            except ContentUndecodable as exc:
+                if not chunks or item.attempts + 1 < UNDECODABLE_ATTEMPTS:
+                    raise
+                received = intake.commit()
+                self._bury(item, exc, exc.body)
+            else:
+                received = intake.commit()
+        self._count(item, received)
+        self._deliver(received)
+
+    def _count(self, item: LedgerItem, received: Received) -> None:
+        label = {"source": self.name, "stream": item.work.stream}
+        self._metrics.add(m.ITEMS_FETCHED, 1, **label)
+        self._metrics.add(m.RECORDS_RECEIVED, received.records, **label)
+        self._metrics.add(m.RECORDS_DUPLICATE, received.duplicates, **label)
+        self._metrics.add(m.BYTES_RECEIVED, received.bytes, **label)
+
+    def _fetch_failed(self, item: LedgerItem, stream: StreamState, error: SourceError) -> None:
+        self._metrics.add(m.ITEMS_FAILED, source=self.name, stream=stream.name)
+        if isinstance(error, ContentGone):
+            self._bury(item, error, b"", "gone")
+        elif isinstance(error, ContentUndecodable) and item.attempts + 1 >= UNDECODABLE_ATTEMPTS:
+            self._bury(item, error, error.body)
+        elif isinstance(error, SourceDenied | SourceThrottled):
+            stream.fetch_from = self._clock.monotonic() + self._trouble(stream, error, FETCH)
+            if self._once and (stream.is_denied or ONCE.is_exhausted(stream.failures)):
+                stream.gave_up = True
+        else:
+            self._postpone(item, error)
+
+    def _postpone(self, item: LedgerItem, error: SourceError) -> None:
+        """Tries an item again later: for as long as it lives, or a bounded number of times in a bounded run."""
+        failures = item.attempts + 1
+        now = self._clock.now().timestamp()
+        following = now + (ONCE if self._once else FETCH).delay_s(failures)
+        if item.work.expires is not None and following > item.work.expires.timestamp():
+            self._bury(item, error, getattr(error, "body", b""))
+            return
+        self._log.warning("not fetched; trying again: %s", error, extra={"item": item.work.key, "attempts": failures})
+        self._journal.ledger.postpone(item, str(error), following)
+        if self._once and failures % (ONCE.attempts or 1) == 0:
+            self._left.add(item.id)
+
+    def _bury(self, item: LedgerItem, error: SourceError, body: bytes, state: str = "dead") -> None:
+        letter = DeadLetter("fetch", type(error).__name__, str(error), body, attempts=item.attempts + 1)
+        self._journal.dead_letters.bury(item, letter, state)
+        self._metrics.add(m.ITEMS_DEAD, source=self.name, stream=item.work.stream)
+        self._log.error("dead-lettered: %s", error, extra={"item": item.work.key})

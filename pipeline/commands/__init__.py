@@ -1,0 +1,1 @@
+"""The commands of ``ualpipe``, one module each; imported only when used."""

@@ -1,0 +1,45 @@
+"""``ualpipe check``: checks a pipeline file and, with ``--live``, asks sources and sinks whether they would let us work."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+
+from ualpipe.pipeline import log
+from ualpipe.pipeline.config import PipelineConfig, StageSpec, load_config
+from ualpipe.pipeline.errors import PipelineError
+from ualpipe.pipeline.runner import EXIT_FINE, EXIT_REFUSED, Runner, open_transforms
+from ualpipe.pipeline.stages import Finding
+
+_MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command: 0 fine, 3 when something would refuse us."""
+    config = load_config(args.config)
+    log.set_up("warning", config.secrets)
+    runner = Runner(config, once=True)
+    open_transforms(config, runner.env)
+    counts = f"sources: {len(config.sources)}, transforms: {len(config.transforms)}, sinks: {len(config.sinks)}"
+    print(f"{args.config}: the config is fine ({counts})")
+    return _live(config, runner) if args.live else EXIT_FINE
+
+
+def _live(config: PipelineConfig, runner: Runner) -> int:
+    is_refused = False
+    for spec in (*config.sources.values(), *config.sinks.values()):
+        for finding in _findings(spec, runner):
+            is_refused |= finding.level == "error"
+            action = f"\n           -> {finding.action}" if finding.action else ""
+            print(f"{_MARKS[finding.level]}  {spec.name}: {finding.subject}: {finding.message}{action}")
+    return EXIT_REFUSED if is_refused else EXIT_FINE
+
+
+def _findings(spec: StageSpec, runner: Runner) -> Iterable[Finding]:
+    stage = spec.cls(spec.options, runner.env(spec))
+    try:
+        yield from stage.check()
+    except PipelineError as exc:
+        yield Finding("error", spec.type, str(exc))
+    finally:
+        stage.close()

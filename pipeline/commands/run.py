@@ -1,0 +1,41 @@
+"""``ualpipe run``: runs a pipeline until SIGTERM, SIGINT or, with ``--once``, until it is done."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from contextlib import AbstractContextManager, nullcontext
+from types import FrameType
+
+from ualpipe.pipeline import log
+from ualpipe.pipeline.config import load_config
+from ualpipe.pipeline.runner import Runner
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command; see ``Runner.run`` for the exit code."""
+    config = load_config(args.config)
+    log.set_up(args.log_level, config.secrets)
+    runner = Runner(config, once=args.once)
+    _stop_on_signals(runner)
+    with _progress(runner, is_wanted=not args.no_progress and sys.stderr.isatty(), level=args.log_level):
+        return runner.run()
+
+
+def _stop_on_signals(runner: Runner) -> None:
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        runner.stop()
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, handle)
+
+
+def _progress(runner: Runner, *, is_wanted: bool, level: str) -> AbstractContextManager[object]:
+    if not is_wanted:
+        return nullcontext()
+    from ualpipe.pipeline.progress import Progress  # noqa: PLC0415 - rich is slow to import
+
+    return Progress(runner, level)

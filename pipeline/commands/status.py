@@ -1,0 +1,68 @@
+"""``ualpipe status``: shows what a pipeline has fetched, delivered and set aside."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+
+from ualpipe.pipeline._journal_file import JournalFile
+from ualpipe.pipeline.clock import SystemClock
+from ualpipe.pipeline.config import PipelineConfig, load_config
+from ualpipe.pipeline.runner import EXIT_FINE, EXIT_INCOMPLETE
+from ualpipe.pipeline.status import Status, read_status
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command: 0 fine, 1 when something is dead-lettered or there is a gap."""
+    config = load_config(args.config)
+    file = JournalFile(config.state_dir, SystemClock(), exclusive=False)
+    try:
+        status = read_status(file, list(config.sinks))
+    finally:
+        file.close()
+    if args.json:
+        print(json.dumps(status.as_dict(), indent=2))
+    else:
+        _print(config, status)
+    return EXIT_FINE if status.is_complete else EXIT_INCOMPLETE
+
+
+def _print(config: PipelineConfig, status: Status) -> None:
+    from rich.console import Console  # noqa: PLC0415 - slow to import, and not needed for JSON
+
+    console = Console(highlight=False)
+    console.print(
+        f"[bold]pipeline {config.pipeline}[/]  journal {status.journal_bytes / (1 << 20):,.1f} MiB in {config.state_dir}\n"
+    )
+    streams = [
+        (s.source, s.stream, s.listed_until or "never", s.waiting, s.fetched, s.dead + s.gone, s.records, s.duplicates)
+        for s in status.streams
+    ]
+    console.print(_table("source stream listed_until waiting fetched dead records duplicates", streams))
+    sinks = [(s.sink, s.delivered, s.filtered, s.dead, s.backlog, s.last_settled or "never") for s in status.sinks]
+    console.print(_table("sink delivered filtered dead backlog last_settled", sinks))
+    for stream in status.streams:
+        if stream.last_error:
+            console.print(f"last error of {stream.source} {stream.stream}: {stream.last_error}", soft_wrap=True)
+    for code, count in status.dead_letters.items():
+        console.print(
+            f"[red]{count} dead letters: {code}[/]  (ualpipe dead-letters list {config.path} --code {code})", soft_wrap=True
+        )
+    for gap in status.gaps:
+        console.print(f"[red]gap: {gap.source} {gap.stream} from {gap.start} to {gap.end}: {gap.reason}[/]", soft_wrap=True)
+    if status.is_complete:
+        console.print("[green]no dead letters, no gaps[/]")
+
+
+def _table(titles: str, rows: Sequence[tuple[object, ...]]) -> object:
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(box=None, padding=(0, 3, 0, 0), pad_edge=False)
+    for title in titles.split():
+        is_number = bool(rows) and all(isinstance(row[len(table.columns)], int) for row in rows)
+        table.add_column(title.replace("_", " "), justify="right" if is_number else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in row))
+    table.add_row()
+    return table

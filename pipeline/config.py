@@ -1,0 +1,287 @@
+"""The pipeline's config file: read, checked as a whole, and turned into objects. Every defect is found in one run."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ualpipe.pipeline import located, registry
+from ualpipe.pipeline._schema_defects import schema_defects
+from ualpipe.pipeline.conditions import compile_conditions
+from ualpipe.pipeline.credentials import Credential
+from ualpipe.pipeline.errors import ConfigError
+from ualpipe.pipeline.located import Located, Pointer
+from ualpipe.pipeline.options import Duration, Secret, Size, build, option, schema_of
+
+Condition = Callable[[Mapping[str, Any]], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalOptions:
+    """The ``journal`` section."""
+
+    keep: Duration = option("How long delivered records stay in the journal, for replay and proof.", default="7d")
+    max_size: Size = option("At this size fetching pauses until sinks have caught up; nothing is dropped.", default="10GiB")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOptions:
+    """Options that every source has; a source may give them other defaults."""
+
+    enabled: bool = option("False leaves the source out without removing it.", default=True)
+    poll_interval: Duration = option("Pause between two listings of a stream.", default="60s")
+    requests_per_minute: int | None = option("Request budget of the source; null for none.", default=None, minimum=1)
+    concurrency: int = option("Work items fetched at the same time.", default=8, minimum=1, maximum=64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkOptions:
+    """Options that every sink has."""
+
+    enabled: bool = option("False leaves the sink out; it continues where it stopped when enabled again.", default=True)
+    when: Any = option(
+        "Only events that fit these conditions (Sigma's notation) go to this sink.",
+        default=None,
+        type=["object", "array", "null"],
+        examples=[{"event.category": "authentication"}],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class StageSpec:
+    """One configured stage.
+
+    Attributes:
+        name: Key in the config; for transforms the type with its position.
+        type: Entry point name.
+        cls: The stage class.
+        options: Instance of the class's ``Config``.
+        common: ``SourceOptions`` or ``SinkOptions``; None for transforms.
+        when: The compiled condition of a sink; None when it takes all.
+    """
+
+    name: str
+    type: str
+    cls: Any
+    options: Any
+    common: Any = None
+    when: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineConfig:
+    """A checked config.
+
+    Attributes:
+        version: Hash of the content without secrets, 12 hex digits: stands beside dead letters.
+        secrets: Texts that must never be printed.
+    """
+
+    path: Path
+    pipeline: str
+    state_dir: Path
+    credentials: dict[str, Credential]
+    sources: dict[str, StageSpec]
+    transforms: list[StageSpec]
+    sinks: dict[str, StageSpec]
+    journal: JournalOptions
+    version: str
+    secrets: frozenset[str] = field(repr=False)
+
+
+_SECTION = {"type": "object", "minProperties": 1}
+ROOT_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "version": {"const": 1, "description": "Version of this format."},
+        "pipeline": {
+            "type": "string",
+            "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]*$",
+            "description": "Name of the pipeline, for logs and status.",
+        },
+        "state_dir": {"type": "string", "minLength": 1, "description": "Folder of the journal; one pipeline each."},
+        "credentials": {"type": "object", "description": "App registrations, by name."},
+        "sources": {**_SECTION, "description": "Where records come from, by name."},
+        "transforms": {"type": "array", "description": "What happens to each record, in order.", "default": []},
+        "sinks": {**_SECTION, "description": "Where events go, by name."},
+        "journal": {"type": "object", "description": "The buffer between sources and sinks."},
+    },
+    "required": ["version", "pipeline", "state_dir", "sources", "sinks"],
+    "additionalProperties": False,
+}
+_COMMON: dict[str, type | None] = {"sources": SourceOptions, "sinks": SinkOptions, "transforms": None}
+
+
+def load_config(path: Path) -> PipelineConfig:
+    """Reads and checks a config file.
+
+    Raises:
+        ConfigError: It can't be read or has defects; the message has a line for each, ``file:line:col  path: what is wrong``.
+    """
+    try:
+        source = located.load(path)
+    except OSError as exc:
+        raise ConfigError(f"{path}: can't read the config: {exc.strerror}") from exc
+    config = None if source.defects and source.data is None else _Checker(source, path).check()
+    if source.defects or config is None:
+        raise ConfigError("\n".join(f"{path}:{defect}" for defect in sorted(set(source.defects))))
+    return config
+
+
+def stage_schema(kind: str, cls: Any) -> dict[str, Any]:
+    """Returns the JSON Schema of a stage's section: its own options, those of its kind, and ``type``."""
+    own = schema_of(cls.Config)
+    common_cls = _COMMON[kind]
+    common = schema_of(common_cls)["properties"] if common_cls else {}
+    properties = {"type": {"type": "string", "description": "Which plugin."}, **common, **own["properties"]}
+    return {**own, "properties": properties, "required": ["type", *own["required"]]}
+
+
+class _Checker:
+    """Checks a config section by section, so that a defect in one does not hide those of others."""
+
+    def __init__(self, source: Located, path: Path) -> None:
+        self._source = source
+        self._path = path
+        self._base = path.resolve().parent
+
+    def check(self) -> PipelineConfig | None:
+        data = self._source.data
+        if not self._fits(ROOT_SCHEMA, data, ()) and not isinstance(data, dict):
+            return None
+        credentials = self._credentials(_mapping(data.get("credentials")))
+        sources = self._stages("sources", data)
+        transforms = self._transforms(data.get("transforms"))
+        sinks = self._stages("sinks", data)
+        self._references(data)
+        journal = self._section(JournalOptions, data.get("journal", {}), ("journal",))
+        if self._source.defects:
+            return None
+        return PipelineConfig(
+            path=self._path,
+            pipeline=data["pipeline"],
+            state_dir=self._base / data["state_dir"],
+            credentials=credentials,
+            sources=sources,
+            transforms=transforms,
+            sinks=sinks,
+            journal=journal,
+            version=self._version(data),
+            secrets=frozenset(_secrets_in([credentials, sources, transforms, sinks])),
+        )
+
+    def _fits(self, schema: Mapping[str, Any], value: Any, pointer: Pointer) -> bool:
+        defects = list(schema_defects(schema, value, pointer, self._source.substituted))
+        for where, message in defects:
+            self._source.defect(where, message)
+        return not defects
+
+    def _section(self, cls: type, value: Any, pointer: Pointer) -> Any:
+        return build(cls, value, self._base) if self._fits(schema_of(cls), value, pointer) else None
+
+    def _credentials(self, section: Mapping[str, Any]) -> dict[str, Credential]:
+        made = {name: self._section(Credential, value, ("credentials", name)) for name, value in section.items()}
+        for name, credential in made.items():
+            if credential and bool(credential.client_secret) == bool(credential.certificate):
+                self._source.defect(("credentials", name), "give either client_secret or certificate")
+        return made
+
+    def _stages(self, kind: str, data: Mapping[str, Any]) -> dict[str, StageSpec]:
+        specs = {name: self._stage(kind, name, value, (kind, name)) for name, value in _mapping(data.get(kind)).items()}
+        return {name: spec for name, spec in specs.items() if spec and spec.common.enabled}
+
+    def _transforms(self, section: Any) -> list[StageSpec]:
+        values = section if isinstance(section, list) else []
+        specs = [self._stage("transforms", f"transforms[{at}]", value, ("transforms", at)) for at, value in enumerate(values)]
+        return [spec for spec in specs if spec]
+
+    def _stage(self, kind: str, name: str, value: Any, pointer: Pointer) -> StageSpec | None:
+        if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+            names = ", ".join(registry.installed(kind))
+            self._source.defect(pointer, f"needs a type: one of {names}")
+            return None
+        try:
+            cls = registry.load(kind, value["type"])
+        except ConfigError as exc:
+            self._source.defect((*pointer, "type"), str(exc))
+            return None
+        if not self._fits(stage_schema(kind, cls), value, pointer):
+            return None
+        common = _build_common(_COMMON[kind], cls, value, self._base)
+        when = self._condition(value.get("when"), (*pointer, "when")) if kind == "sinks" else None
+        return StageSpec(name, value["type"], cls, build(cls.Config, value, self._base), common, when)
+
+    def _condition(self, spec: Any, pointer: Pointer) -> Condition | None:
+        if spec is None:
+            return None
+        try:
+            return compile_conditions(spec, located.dotted(pointer))
+        except ConfigError as exc:
+            self._source.defect(pointer, str(exc))
+            return None
+
+    def _references(self, data: Mapping[str, Any]) -> None:
+        for pointer, section, name in _named_references(data):
+            known = _mapping(data.get(section))
+            if isinstance(name, str) and name not in known:
+                self._source.defect(pointer, f"there is no {name!r} under {section}{registry.did_you_mean(name, known)}")
+
+    def _version(self, data: Any) -> str:
+        shown = _without(data, (), self._source.substituted)
+        return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _build_common(cls: type | None, stage: Any, value: Mapping[str, Any], base: Path) -> Any:
+    """Makes the options that all stages of a kind have; a stage's own default for one of them goes first."""
+    if cls is None:
+        return None
+    own = {option.name: option.metadata["default"] for option in dataclasses.fields(stage.Config)}
+    names = {option.name for option in dataclasses.fields(cls)}
+    return build(cls, {**{name: own[name] for name in names & own.keys()}, **value}, base)
+
+
+def _named_references(data: Mapping[str, Any]) -> list[tuple[Pointer, str, Any]]:
+    """Returns each option that names an entry of a top-level section: where it stands, which section, the name."""
+    found: list[tuple[Pointer, str, Any]] = []
+    for kind in ("sources", "sinks"):
+        for name, value in _mapping(data.get(kind)).items():
+            entry = registry.installed(kind).get(value.get("type", "")) if isinstance(value, dict) else None
+            properties = schema_of(entry.load().Config)["properties"] if entry else {}
+            refs = {key: schema["x-ref"] for key, schema in properties.items() if "x-ref" in schema and key in value}
+            found += [((kind, name, key), section, value[key]) for key, section in refs.items()]
+    return found
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _without(value: Any, pointer: Pointer, hidden: set[Pointer]) -> Any:
+    """Returns the data with substituted values blanked."""
+    if pointer in hidden:
+        return "***"
+    if isinstance(value, dict):
+        return {key: _without(child, (*pointer, key), hidden) for key, child in value.items()}
+    if isinstance(value, list):
+        return [_without(child, (*pointer, index), hidden) for index, child in enumerate(value)]
+    return value
+
+
+def _secrets_in(value: Any) -> list[str]:
+    """Returns the text of each ``Secret`` in config objects."""
+    if isinstance(value, Secret):
+        return [value.reveal()]
+    if isinstance(value, StageSpec):
+        return _secrets_in(value.options)
+    if dataclasses.is_dataclass(value):
+        return [text for part in dataclasses.fields(value) for text in _secrets_in(getattr(value, part.name))]
+    if isinstance(value, dict):
+        return [text for part in value.values() for text in _secrets_in(part)]
+    if isinstance(value, list | tuple):
+        return [text for part in value for text in _secrets_in(part)]
+    return []

@@ -1,0 +1,147 @@
+"""Dead letters: what could not go on, with its bytes and the reason; listed, shown, exported, and sent again."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ualpipe.pipeline._journal_file import JournalFile, instant
+from ualpipe.pipeline.ledger import LedgerItem
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One event, for one sink or for all, or one whole work item.
+
+    Attributes:
+        stage: Where it failed: ``fetch``, ``transform`` or ``sink``.
+        code: Name of the error class.
+        reason: What was wrong, in plain words.
+        body: The bytes as received; empty where there were none.
+        batch: Its stored batch; None for a work item.
+        position: Its position in the batch.
+        sink: The sink that refused it; None where it concerns all.
+        pointer: JSON pointer to the offending value.
+        attempts: How often it was tried.
+    """
+
+    stage: str
+    code: str
+    reason: str
+    body: bytes
+    batch: int | None = None
+    position: int | None = None
+    sink: str | None = None
+    pointer: str = ""
+    attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLetter:
+    """A dead letter as it stands in the journal."""
+
+    id: int
+    source: str
+    tenant: str
+    stream: str
+    item: str
+    noticed_at: datetime
+    config: str
+    state: str
+    letter: DeadLetter
+
+
+class DeadLetters:
+    """The dead letters of one journal."""
+
+    def __init__(self, file: JournalFile, config_version: str) -> None:
+        self._file = file
+        self._config = config_version
+
+    def insert(self, db: sqlite3.Connection, letters: Iterable[DeadLetter]) -> None:
+        """Adds events, within the caller's transaction; one that stands there already is left as it is."""
+        for letter in letters:
+            origin = db.execute(
+                "SELECT i.source, i.tenant, i.stream, i.key FROM batch b JOIN item i ON i.id = b.item WHERE b.id = ?",
+                (letter.batch,),
+            ).fetchone()
+            self._insert(db, letter, origin)
+
+    def bury(self, item: LedgerItem, letter: DeadLetter, state: str = "dead") -> None:
+        """Gives a work item up as a whole.
+
+        Args:
+            item: The work item.
+            letter: Its bytes, where there are any, and the reason.
+            state: What the ledger says: ``dead``, or ``gone`` where the service no longer has it.
+        """
+        with self._file.transaction() as db:
+            self._insert(db, letter, (item.source, item.tenant, item.work.stream, item.work.key))
+            db.execute(
+                "UPDATE item SET state = ?, attempts = attempts + 1, error = ? WHERE id = ?", (state, letter.reason, item.id)
+            )
+
+    def count(self, since: float = 0.0) -> int:
+        """Returns how many there are that were noticed at or after an instant (epoch seconds)."""
+        return int(self._file.rows("SELECT count(*) FROM dead_letter WHERE state = 'dead' AND noticed_at >= ?", (since,))[0][0])
+
+    def find(self, ids: Sequence[int] = (), *, sink: str | None = None, code: str | None = None) -> Iterator[StoredLetter]:
+        """Yields dead letters, oldest first: all, or those of some ids, a sink, or a code."""
+        wanted: list[str] = ["state = 'dead'"]
+        values: list[str] = []
+        if ids:
+            wanted.append(f"id IN ({','.join(map(str, map(int, ids)))})")
+        for column, value in (("sink", sink), ("code", code)):
+            if value is not None:
+                wanted.append(f"{column} = ?")
+                values.append(value)
+        columns = "id, source, tenant, stream, item, noticed_at, config, state, stage, code, reason, body, batch, position, sink,"
+        columns += " pointer, attempts"
+        for row in self._file.rows(f"SELECT {columns} FROM dead_letter WHERE {' AND '.join(wanted)} ORDER BY id", values):
+            found: dict[str, Any] = dict(zip(columns.split(", "), row, strict=True))
+            found["body"] = self._file.unpack(found["body"])
+            found["noticed_at"] = instant(found["noticed_at"])
+            letter = DeadLetter(**{name: found.pop(name) for name in DeadLetter.__slots__})
+            yield StoredLetter(**found, letter=letter)
+
+    def requeue(self, stored: StoredLetter) -> bool:
+        """Sends a dead letter on its way again: an event as a batch of its own to the sinks it missed, a work item to fetching.
+
+        Returns:
+            False when the service has dropped the work item meanwhile and there are no bytes to send.
+        """
+        with self._file.transaction() as db:
+            row = db.execute(
+                "SELECT id, expires FROM item WHERE source = ? AND stream = ? AND key = ?",
+                (stored.source, stored.stream, stored.item),
+            ).fetchone()
+            if stored.letter.batch is None:
+                if row is None or (row[1] is not None and row[1] < self._file.now()):
+                    return False
+                db.execute("UPDATE item SET state = 'listed', attempts = 0, next_attempt = 0 WHERE id = ?", (row[0],))
+            else:
+                self._insert_batch(db, row[0], stored.letter)
+            db.execute("UPDATE dead_letter SET state = 'retried' WHERE id = ?", (stored.id,))
+        return True
+
+    def _insert(self, db: sqlite3.Connection, letter: DeadLetter, origin: tuple[str, str, str, str]) -> None:
+        source, tenant, stream, item = origin
+        values = {
+            **{name: getattr(letter, name) for name in DeadLetter.__slots__},
+        }
+        values |= {"source": source, "tenant": tenant, "stream": stream, "item": item}
+        values |= {"body": self._file.pack(letter.body), "config": self._config, "noticed_at": self._file.now()}
+        names, marks = ", ".join(values), ", ".join("?" * len(values))
+        db.execute(f"INSERT OR IGNORE INTO dead_letter({names}) VALUES ({marks})", list(values.values()))
+
+    def _insert_batch(self, db: sqlite3.Connection, item: int, letter: DeadLetter) -> None:
+        body = b" ".join(letter.body.splitlines())
+        db.execute(
+            "INSERT INTO batch(item, framing, records, bytes, body, sha256, stored_at, ready, only_sink)"
+            " VALUES (?, 'lines', 1, ?, ?, ?, ?, 1, ?)",
+            (item, len(body), self._file.pack(body), hashlib.sha256(body).digest(), self._file.now(), letter.sink),
+        )

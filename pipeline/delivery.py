@@ -1,0 +1,331 @@
+"""A delivery carries stored batches to one sink, at that sink's own pace, and settles them in the journal."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ualpipe.pipeline import metrics as m
+from ualpipe.pipeline.batches import Batches, BatchRef, Settlement
+from ualpipe.pipeline.clock import Clock
+from ualpipe.pipeline.config import StageSpec
+from ualpipe.pipeline.dead_letters import DeadLetter
+from ualpipe.pipeline.errors import (
+    JournalError,
+    SinkDenied,
+    SinkError,
+    SinkRejected,
+    SinkThrottled,
+    SinkUnavailable,
+    unexpected_as,
+)
+from ualpipe.pipeline.events import Event
+from ualpipe.pipeline.journal import JournalFull
+from ualpipe.pipeline.metrics import Metrics
+from ualpipe.pipeline.prepared import PreparedBatches
+from ualpipe.pipeline.retry import DENIED, ONCE, SINK
+from ualpipe.pipeline.stages import Batch, Sink, SinkLimits
+
+LOOK_AGAIN_S = 5.0
+"""How often an idle delivery looks for batches that another process entered (dead letters sent again)."""
+
+
+@dataclass(slots=True)
+class Share:
+    """What one stored batch means for this sink.
+
+    Attributes:
+        events: Events that go to the sink.
+        expected: Records that must be accounted for at the end.
+    """
+
+    ref: BatchRef
+    events: list[Event]
+    settlement: Settlement
+    expected: int
+    letters: list[DeadLetter] = field(default_factory=list)
+
+    def dead(self, sink: str, event: Event, error: SinkError, attempts: int) -> None:
+        """Sets one event aside for this sink."""
+        self.settlement.dead += 1
+        letter = DeadLetter("sink", type(error).__name__, str(error), event.raw, self.ref.id, event.index, sink, "", attempts)
+        self.letters.append(letter)
+
+    def is_conserved(self) -> bool:
+        """Tells whether in = delivered + filtered + dead + pending."""
+        s = self.settlement
+        return self.expected == s.delivered + s.filtered + s.dead + len(s.pending)
+
+
+Piece = list[tuple[Share, Event]]
+
+
+class Delivery:
+    """Runs one sink in a thread of its own."""
+
+    def __init__(
+        self,
+        spec: StageSpec,
+        sink: Sink,
+        batches: Batches,
+        prepared: PreparedBatches,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        stop: threading.Event,
+        once: bool,
+    ) -> None:
+        self.name = spec.name
+        self.trouble = ""
+        self.fatal: JournalError | None = None
+        self.is_denied = False
+        self.gave_up = False
+        self.lost_count = False
+        self._spec = spec
+        self._sink = sink
+        self._batches = batches
+        self._prepared = prepared
+        self._clock = clock
+        self._metrics = metrics
+        self._stop = stop
+        self._once = once
+        self._log = logging.getLogger(f"ualpipe.sink.{spec.name}")
+        self._backlog: deque[BatchRef] = deque()
+        self._newest = 0
+        self._is_open = False
+        self._is_finishing = False
+        self._changed = threading.Condition()
+
+    # --- called by the runner and the collectors -----------------------------------------------------------------
+
+    def notify(self, refs: Iterable[BatchRef]) -> None:
+        """Tells of newly stored batches."""
+        with self._changed:
+            self._append(refs)
+            self._changed.notify()
+
+    def finish(self) -> None:
+        """Tells that no more batches come: the delivery ends when all are settled."""
+        with self._changed:
+            self._is_finishing = True
+            self._changed.notify()
+
+    def wake(self) -> None:
+        """Makes a waiting delivery look at the stop signal."""
+        with self._changed:
+            self._changed.notify()
+
+    def run(self) -> None:
+        """Delivers until it is stopped, or finished and out of work."""
+        try:
+            self.notify(self._batches.unsettled(self.name))
+            while not self.gave_up and (refs := self._next_group()):
+                self._deliver(refs)
+        except JournalError as exc:
+            self.trouble, self.fatal = str(exc), exc
+            self._stop.set()
+        finally:
+            self._prepared.set_stuck(self.name, stuck=True)
+            self._sink.close()
+
+    @property
+    def backlog(self) -> int:
+        """Batches that are not settled yet."""
+        return len(self._backlog)
+
+    # --- choosing ------------------------------------------------------------------------------------------------
+
+    def _append(self, refs: Iterable[BatchRef]) -> None:
+        fresh = [ref for ref in refs if ref.id > self._newest]
+        self._backlog.extend(sorted(fresh, key=lambda ref: ref.id))
+        self._newest = max([self._newest, *(ref.id for ref in fresh)])
+
+    def _next_group(self) -> list[BatchRef]:
+        """Waits for batches; returns as many as fit one write, or none when it is time to end."""
+        with self._changed:
+            while not self._backlog and not self._is_finishing and not self._stop.is_set():
+                if not self._changed.wait(LOOK_AGAIN_S):
+                    self._append(self._batches.unsettled(self.name, self._newest))
+            group = [] if self._stop.is_set() else take_group(self._backlog, self._sink.limits)
+            self._metrics.set(m.SINK_BACKLOG, len(self._backlog) + len(group), sink=self.name)
+            return group
+
+    # --- delivering ----------------------------------------------------------------------------------------------
+
+    def _deliver(self, refs: list[BatchRef]) -> None:
+        shares = self._shares(refs)
+        todo = [(share, event) for share in shares for event in share.events]
+        for piece in cut(todo, self._sink.limits):
+            if self._stop.is_set() or self.gave_up:
+                leave(piece)
+            else:
+                self._write(piece)
+        self._settle(shares)
+        self._prepared.done(self.name, refs)
+
+    def _shares(self, refs: list[BatchRef]) -> list[Share]:
+        """Returns what the batches mean for this sink; a transform that fails as none should is tried again, never skipped."""
+        failures = 0
+        while True:
+            try:
+                with unexpected_as(SinkUnavailable, self._log, "a transform"):
+                    return [self._share(ref) for ref in refs]
+            except SinkUnavailable as exc:
+                failures += 1
+                if not self._pause(exc, failures):
+                    return []
+
+    def _share(self, ref: BatchRef) -> Share:
+        prepared = self._prepared.take(ref)
+        left = self._batches.pending(self.name, ref)
+        if left is not None:
+            return Share(ref, [event for event in prepared.events if event.index in left], Settlement(ref.id), len(left))
+        when, limit = self._spec.when, self._sink.limits.max_event_bytes
+        events = [event for event in prepared.events if when(event.body)] if when else prepared.events
+        filtered = prepared.filtered + len(prepared.events) - len(events)
+        settlement = Settlement(ref.id, filtered=filtered, dead=len(prepared.letters))
+        share = Share(ref, events, settlement, prepared.records, list(prepared.letters))
+        if limit is not None:
+            share.events = [event for event in events if len(event.encoded) <= limit]
+            for event in (event for event in events if len(event.encoded) > limit):
+                reason = f"the event has {len(event.encoded)} bytes, the sink takes at most {limit}"
+                share.dead(self.name, event, SinkRejected(reason), 0)
+        return share
+
+    def _write(self, piece: Piece) -> None:
+        """Writes until every event is delivered, dead, or left for later by a stop."""
+        failures = attempts = 0
+        while piece:
+            attempts += 1
+            before = len(piece)
+            piece, errors = self._sort(piece, self._attempt([event for _share, event in piece]), attempts)
+            if not piece:
+                self._recovered()
+                return
+            failures = failures + 1 if len(piece) == before else 1
+            self._metrics.add(m.EVENTS_RETRIED, len(piece), sink=self.name)
+            if not self._pause(max(errors, key=_severity), failures):
+                leave(piece)
+                return
+
+    def _attempt(self, events: list[Event]) -> Mapping[int, SinkError]:
+        """Writes once; an error of the whole write counts for each event."""
+        try:
+            with unexpected_as(SinkUnavailable, self._log, "writing"):
+                if not self._is_open:
+                    self._sink.open()
+                    self._is_open = True
+                errors = self._sink.write(Batch(events))
+        except SinkError as exc:
+            self._is_open = False
+            errors = dict.fromkeys(range(len(events)), exc)
+        self._metrics.add(m.WRITES, sink=self.name, outcome="partial" if errors else "ok")
+        return errors
+
+    def _sort(self, piece: Piece, errors: Mapping[int, SinkError], attempts: int) -> tuple[Piece, list[SinkError]]:
+        """Counts what is delivered, sets aside what is refused for good; returns what is left to try again, and why."""
+        again: Piece = []
+        causes: list[SinkError] = []
+        for index, (share, event) in enumerate(piece):
+            error = errors.get(index) if errors else None
+            if error is None:
+                share.settlement.delivered += 1
+            elif isinstance(error, SinkRejected):
+                share.dead(self.name, event, error, attempts)
+            else:
+                again.append((share, event))
+                causes.append(error)
+        return again, causes
+
+    def _pause(self, error: SinkError, failures: int) -> bool:
+        """Waits before the next attempt; returns False when there is none: a stop, or a bounded run that gives up."""
+        is_denied = isinstance(error, SinkDenied)
+        policy = ONCE if self._once else DENIED if is_denied else SINK
+        self.trouble, self.is_denied = str(error), is_denied
+        if (self._once and is_denied) or policy.is_exhausted(failures):
+            self._log.error("given up for this run: %s", error)
+            self.gave_up = True
+            return False
+        delay_s = policy.delay_s(failures, error.retry_after_s if isinstance(error, SinkThrottled) else None)
+        self._log.log(
+            logging.WARNING if failures in (1, 5) or failures % 20 == 0 else logging.DEBUG,
+            "%s: %s",
+            "refused; waiting to be let in again" if is_denied else "not delivered; trying again",
+            error,
+            extra={"failures": failures, "retry_in_s": round(delay_s, 1)},
+        )
+        self._prepared.set_stuck(self.name, stuck=True)
+        is_stopping = self._clock.wait(self._stop, delay_s)
+        self._prepared.set_stuck(self.name, stuck=False)
+        return not is_stopping
+
+    def _recovered(self) -> None:
+        if self.trouble:
+            self._log.info("delivering again")
+            self.trouble, self.is_denied = "", False
+
+    # --- settling ------------------------------------------------------------------------------------------------
+
+    def _settle(self, shares: Sequence[Share]) -> None:
+        """Notes the outcome; on a full disk again and again, since what is delivered must not be sent twice."""
+        for share in shares:
+            if not share.is_conserved():
+                self.lost_count = True
+                self._log.error("records are unaccounted for", extra={"batch": share.ref.id, "expected": share.expected})
+        while shares:
+            try:
+                self._batches.settle(self.name, [s.settlement for s in shares], [x for s in shares for x in s.letters])
+                break
+            except JournalFull as exc:
+                self._log.warning("can't note what was delivered; trying again: %s", exc)
+                if self._clock.wait(self._stop, 2.0):
+                    break
+        self._count(shares)
+
+    def _count(self, shares: Sequence[Share]) -> None:
+        label = {"sink": self.name}
+        self._metrics.add(m.EVENTS_IN, sum(share.expected for share in shares), **label)
+        self._metrics.add(m.EVENTS_DELIVERED, sum(share.settlement.delivered for share in shares), **label)
+        self._metrics.add(m.EVENTS_FILTERED, sum(share.settlement.filtered for share in shares), **label)
+        self._metrics.add(m.EVENTS_DEAD, sum(share.settlement.dead for share in shares), **label)
+        self._metrics.add(m.BYTES_DELIVERED, sum(len(e.encoded) for share in shares for e in share.events), **label)
+
+
+def take_group(backlog: deque[BatchRef], limits: SinkLimits) -> list[BatchRef]:
+    """Takes batches off the front as long as they fit one write; at least one."""
+    group: list[BatchRef] = []
+    events = size = 0
+    while backlog and (
+        not group or (events + backlog[0].records <= limits.max_events and size + backlog[0].bytes <= limits.max_bytes)
+    ):
+        ref = backlog.popleft()
+        group.append(ref)
+        events, size = events + ref.records, size + ref.bytes
+    return group
+
+
+def cut(todo: Piece, limits: SinkLimits) -> Iterator[Piece]:
+    """Cuts events into pieces that one write of the sink takes; an event larger than ``max_bytes`` goes alone."""
+    start = size = 0
+    for index, (_share, event) in enumerate(todo):
+        weight = len(event.encoded)
+        if index > start and (index - start >= limits.max_events or size + weight > limits.max_bytes):
+            yield todo[start:index]
+            start, size = index, 0
+        size += weight
+    if start < len(todo):
+        yield todo[start:]
+
+
+def leave(piece: Piece) -> None:
+    """Leaves events for the next start."""
+    for share, event in piece:
+        share.settlement.pending.append(event.index)
+
+
+def _severity(error: SinkError) -> tuple[bool, float]:
+    """Orders errors: a refusal first, then the longest wait asked for."""
+    return isinstance(error, SinkDenied), getattr(error, "retry_after_s", None) or 0.0

@@ -1,0 +1,74 @@
+"""The journal: the pipeline's only durable state, one SQLite file.
+
+Collectors enter work items in the ``ledger`` and store their records as ``batches``; deliveries read batches and settle them;
+what can't go on stands in ``dead_letters``. Each public method is one transaction, so that a crash at any moment falls back
+to a consistent state from which repeating is harmless.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from ualpipe.pipeline._journal_file import FILE_NAME, JournalFile, JournalFull
+from ualpipe.pipeline.batches import Batches
+from ualpipe.pipeline.clock import Clock
+from ualpipe.pipeline.dead_letters import DeadLetters
+from ualpipe.pipeline.ledger import Ledger
+
+__all__ = ["FILE_NAME", "Journal", "JournalFull"]
+
+MIN_FREE_BYTES = 32 * 1024 * 1024
+"""Room left on the disk for settling what is stored; below it nothing more is fetched."""
+SEEN_S = 30 * 86400.0
+"""How long Ids are remembered: longer than the service keeps content, so that nothing it lists again is taken for new."""
+
+
+class Journal:
+    """The journal of one state directory, opened for a running pipeline: one process at a time."""
+
+    def __init__(self, state_dir: Path, clock: Clock, *, config_version: str = "", max_bytes: int | None = None) -> None:
+        """Opens or creates the journal.
+
+        Args:
+            state_dir: Its folder; made with mode 0700.
+            clock: Time for what is noted.
+            config_version: Stands beside dead letters.
+            max_bytes: From this size on ``check_room`` refuses; None for no limit.
+
+        Raises:
+            JournalError: Another process has it, or it is damaged or of another version. Nothing is changed then.
+        """
+        self._file = JournalFile(state_dir, clock, exclusive=True)
+        self._max_bytes = max_bytes
+        self.ledger = Ledger(self._file)
+        self.dead_letters = DeadLetters(self._file, config_version)
+        self.batches = Batches(self._file, self.dead_letters)
+
+    def close(self) -> None:
+        """Closes the file. Safe twice."""
+        self._file.close()
+
+    def size_bytes(self) -> int:
+        """Returns what the journal's content takes on disk."""
+        return self._file.content_bytes()
+
+    def check_room(self) -> None:
+        """Looks whether more records may be stored.
+
+        Raises:
+            JournalFull: The journal has reached its size limit, or the disk is nearly full.
+        """
+        if self._max_bytes is not None and (size := self.size_bytes()) >= self._max_bytes:
+            raise JournalFull(
+                f"the journal holds {size} bytes, its limit is {self._max_bytes} (journal.max_size): a sink is behind"
+            )
+        stats = os.statvfs(self._file.dir)
+        free, total = stats.f_bavail * stats.f_frsize, stats.f_blocks * stats.f_frsize
+        if free < min(MIN_FREE_BYTES, total // 8):
+            raise JournalFull(f"the disk of {self._file.dir} is full: {free >> 20} MiB are free")
+
+    def prune(self, sinks: Iterable[str], keep_s: float) -> int:
+        """Removes what every sink has settled and what is older than ``keep_s``; returns how many batches went."""
+        return self.batches.prune(sinks, keep_s, SEEN_S)

@@ -1,0 +1,145 @@
+"""YAML with positions: plain data, where each key and value stands in the file, and every defect of the text itself."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+Pointer = tuple[str | int, ...]
+"""Way from the root to a value: mapping keys and list positions."""
+
+_REFERENCE = re.compile(r"\$(\$?)\{(env|file):([^}]*)\}")
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Defect:
+    """One thing that is wrong in a config file, with its place (line and column count from 1)."""
+
+    line: int
+    column: int
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.line}:{self.column}  {self.path + ': ' if self.path else ''}{self.message}"
+
+
+@dataclass(slots=True)
+class Located:
+    """A YAML file as data.
+
+    Attributes:
+        data: Mappings, lists and scalars; None for an empty file.
+        places: Line and column of each value; of its key where it stands in a mapping.
+        defects: Duplicate keys, references that can't be resolved.
+        substituted: Values that hold something from the environment or a file; never printed.
+    """
+
+    data: Any = None
+    places: dict[Pointer, tuple[int, int]] = field(default_factory=dict)
+    defects: list[Defect] = field(default_factory=list)
+    substituted: set[Pointer] = field(default_factory=set)
+
+    def defect(self, pointer: Pointer, message: str) -> None:
+        """Notes a defect at the place of a value, or of the nearest parent that stands in the file."""
+        known = pointer
+        while known not in self.places and known:
+            known = known[:-1]
+        line, column = self.places.get(known, (1, 1))
+        self.defects.append(Defect(line, column, dotted(pointer), message))
+
+
+def dotted(pointer: Pointer) -> str:
+    """Returns ``sinks.siem.port`` or ``transforms[1].drop`` for a pointer."""
+    text = ""
+    for step in pointer:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}"
+    return text.removeprefix(".")
+
+
+def load(path: Path, environ: Mapping[str, str] = os.environ) -> Located:
+    """Reads a YAML file; what is wrong in it is noted in ``defects``, not raised.
+
+    ``${env:NAME}`` and ``${file:PATH}`` are substituted in string values only, after parsing, so that no content can change
+    the structure. ``$${`` stands for a literal ``${``. A file's trailing line break is cut; relative paths start at the
+    config's folder.
+
+    Raises:
+        OSError: The file can't be read.
+    """
+    located = Located()
+    try:
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=_LOADER)
+    except yaml.MarkedYAMLError as exc:
+        mark = exc.problem_mark or exc.context_mark
+        place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        located.defects.append(Defect(*place, "", f"not YAML: {exc.problem or exc.context}"))
+        return located
+    except (yaml.YAMLError, UnicodeDecodeError) as exc:
+        located.defects.append(Defect(1, 1, "", f"not YAML: {exc}"))
+        return located
+    if node is not None:
+        located.data = _Reader(located, path.parent, environ).value(node, ())
+    return located
+
+
+class _Reader:
+    """Turns nodes into data and notes places and defects on the way."""
+
+    def __init__(self, located: Located, folder: Path, environ: Mapping[str, str]) -> None:
+        self._located = located
+        self._sources: dict[str, Callable[[str], str]] = {
+            "env": lambda name: environ[name],
+            "file": lambda name: (folder / name).read_text(encoding="utf-8").rstrip("\r\n"),
+        }
+        self._scalars = yaml.constructor.SafeConstructor()
+
+    def value(self, node: yaml.Node, pointer: Pointer) -> Any:
+        self._located.places.setdefault(pointer, (node.start_mark.line + 1, node.start_mark.column + 1))
+        if isinstance(node, yaml.MappingNode):
+            return {key: self.value(child, (*pointer, key)) for key, child in self._pairs(node, pointer)}
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(child, (*pointer, index)) for index, child in enumerate(node.value)]
+        assert isinstance(node, yaml.ScalarNode)
+        return self._scalar(node, pointer)
+
+    def _pairs(self, node: yaml.MappingNode, pointer: Pointer) -> Iterator[tuple[str, yaml.Node]]:
+        seen: set[str] = set()
+        for key_node, child in node.value:
+            key = str(key_node.value)
+            place = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
+            if key in seen:
+                self._located.defects.append(Defect(*place, dotted((*pointer, key)), "the key stands twice; remove one"))
+                continue
+            seen.add(key)
+            self._located.places[(*pointer, key)] = place
+            yield key, child
+
+    def _scalar(self, node: yaml.ScalarNode, pointer: Pointer) -> Any:
+        kind = node.tag.rpartition(":")[2]
+        if kind in ("null", "bool", "int", "float"):
+            return getattr(self._scalars, f"construct_yaml_{kind}")(node)
+        return self._substitute(node.value, pointer)
+
+    def _substitute(self, text: str, pointer: Pointer) -> str:
+        def resolve(match: re.Match[str]) -> str:
+            if match[1]:
+                return match[0][1:]
+            self._located.substituted.add(pointer)
+            try:
+                return self._sources[match[2]](match[3])
+            except KeyError:
+                self._located.defect(pointer, f"the environment variable {match[3]} is not set")
+            except (OSError, UnicodeDecodeError) as exc:
+                reason = exc.strerror if isinstance(exc, OSError) else "not UTF-8 text"
+                self._located.defect(pointer, f"can't read {match[3]}: {reason}")
+            return "unresolved"
+
+        return _REFERENCE.sub(resolve, text) if "${" in text else text

@@ -1,0 +1,89 @@
+"""Logs: one JSON object a line on stderr (or plain lines on a terminal), with secrets blanked whatever path they came by."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+import orjson
+
+_STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_BEARER = re.compile(
+    r"(?i)(bearer\s+|client_secret=|client_assertion=|password=|access_token[\"']?\s*[:=]\s*[\"']?)[\w\-.~+/=%]+"
+)
+MIN_SECRET_LENGTH = 4  # a shorter "secret" would blank ordinary words
+
+
+class Redactor:
+    """Blanks known secrets, and what looks like a token, in any text."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        words = sorted({word for word in secrets if len(word) >= MIN_SECRET_LENGTH}, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, words))) if words else None
+
+    def __call__(self, text: str) -> str:
+        if self._known:
+            text = self._known.sub("***", text)
+        return _BEARER.sub(r"\1***", text)
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats a record as one JSON object; keyword context given as ``extra`` becomes members."""
+
+    def __init__(self, redact: Redactor) -> None:
+        super().__init__()
+        self._redact = redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= _context(record)
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return self._redact(orjson.dumps(line, default=str).decode())
+
+
+class PlainFormatter(logging.Formatter):
+    """Formats a record for a person: message and context, with time and level in front unless someone else shows them."""
+
+    def __init__(self, redact: Redactor, *, is_timed: bool = True) -> None:
+        super().__init__()
+        self._redact = redact
+        self._is_timed = is_timed
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
+        context = "".join(f"  {key}={value}" for key, value in _context(record).items())
+        head = f"{time} {record.levelname.lower():7s} " if self._is_timed else ""
+        text = f"{head}{record.name.removeprefix('ualpipe.')}: {record.getMessage()}{context}"
+        return self._redact(f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text)
+
+
+def set_up(level: str, secrets: Iterable[str] = (), stream: TextIO | None = None, *, plain: bool | None = None) -> None:
+    """Sends all logs to one stream.
+
+    Args:
+        level: ``debug``, ``info``, ``warning`` or ``error``.
+        secrets: Texts that are blanked.
+        stream: Where to; stderr by default.
+        plain: For people instead of JSON; by default where the stream is a terminal.
+    """
+    out = stream or sys.stderr
+    redact = Redactor(secrets)
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(PlainFormatter(redact) if (out.isatty() if plain is None else plain) else JsonFormatter(redact))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+
+
+def _context(record: logging.LogRecord) -> dict[str, Any]:
+    return {key: value for key, value in vars(record).items() if key not in _STANDARD}

@@ -1,0 +1,172 @@
+"""Batches made ready for sinks: decoded, transformed and encoded once, shared by all sinks that are in step."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+
+import orjson
+
+from ualpipe.pipeline.batches import Batches, BatchRef, StoredBatch
+from ualpipe.pipeline.dead_letters import DeadLetter
+from ualpipe.pipeline.errors import EventError, MappingFailed
+from ualpipe.pipeline.events import Event, Origin
+from ualpipe.pipeline.records import BadRecord
+
+MEMORY_BYTES = 16 * 1024 * 1024
+"""Bodies whose decoded records are kept in memory for sinks to come; decoded they take about six times as much."""
+ROOM_WAIT_S = 1.0
+
+Apply = Callable[[Event], Event | None]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedBatch:
+    """What the transforms made of a stored batch.
+
+    Attributes:
+        events: What goes to sinks, encoded.
+        filtered: Positions that a transform left out.
+        letters: Events that can't go on.
+        records: How many records went in, duplicates not counted.
+    """
+
+    ref: BatchRef
+    events: list[Event]
+    filtered: int
+    letters: list[DeadLetter]
+    records: int
+
+
+def prepare(batch: StoredBatch, transforms: Sequence[Apply]) -> PreparedBatch:
+    """Runs the records of a batch, duplicates left out, through the transforms and encodes what comes out."""
+    events: list[Event] = []
+    letters: list[DeadLetter] = []
+    filtered = 0
+    for event in events_of(batch.origin, batch.duplicates):
+        try:
+            if run_transforms(event, transforms):
+                events.append(event)
+            else:
+                filtered += 1
+        except EventError as exc:
+            letters.append(_letter(batch.ref, event, exc))
+    return PreparedBatch(batch.ref, events, filtered, letters, len(events) + filtered + len(letters))
+
+
+def events_of(origin: Origin, duplicates: Collection[int] = ()) -> list[Event]:
+    """Returns the events of a chunk, those at the given positions left out."""
+    return [
+        Event({}, index, origin, record.reason) if isinstance(record, BadRecord) else Event(record, index, origin)
+        for index, record in enumerate(origin.chunk.records)
+        if index not in duplicates
+    ]
+
+
+def run_transforms(event: Event, transforms: Sequence[Apply]) -> bool:
+    """Transforms and encodes an event in place; returns False when it is filtered.
+
+    Raises:
+        EventError: The event can't go on.
+    """
+    for apply in transforms:
+        if apply(event) is None:
+            return False
+    try:
+        event.encoded = orjson.dumps(event.body)
+    except TypeError as exc:
+        raise MappingFailed(f"can't be written as JSON: {exc}") from exc
+    return True
+
+
+def _letter(ref: BatchRef, event: Event, exc: EventError) -> DeadLetter:
+    pointer = getattr(exc, "pointer", "")
+    return DeadLetter("transform", type(exc).__name__, str(exc), event.raw, ref.id, event.index, None, pointer)
+
+
+@dataclass(slots=True)
+class _Entry:
+    bytes: int
+    awaited_by: set[str]
+    stored: StoredBatch | None = None
+    prepared: PreparedBatch | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class PreparedBatches:
+    """Keeps batches in memory between the collector that decoded them and the sinks that want them, within a bound.
+
+    What does not fit is not lost: it is read back from the journal when a sink gets to it.
+    """
+
+    def __init__(self, batches: Batches, transforms: Sequence[Apply], sinks: Collection[str]) -> None:
+        self._batches = batches
+        self._transforms = transforms
+        self._sinks = frozenset(sinks)
+        self._stuck: set[str] = set()
+        self._entries: OrderedDict[int, _Entry] = OrderedDict()
+        self._bytes = 0
+        self._changed = threading.Condition()
+
+    def offer(self, stored: StoredBatch) -> None:
+        """Takes a batch that was decoded just now.
+
+        Waits a little for room while sinks are moving: that slows fetching to their pace, and spares reading everything twice.
+        """
+        size = stored.ref.bytes
+        with self._changed:
+            self._make_room(size)
+            self._changed.wait_for(lambda: self._has_room(size) or self._all_stuck(), ROOM_WAIT_S)
+            if self._has_room(size):
+                self._entries[stored.ref.id] = _Entry(size, set(self._sinks), stored=stored)
+                self._bytes += size
+
+    def take(self, ref: BatchRef) -> PreparedBatch:
+        """Returns a batch ready for sinks; the first to ask does the work, others wait for it."""
+        with self._changed:
+            entry = self._entries.get(ref.id)
+            if entry is None:
+                entry = self._entries[ref.id] = _Entry(ref.bytes, set(self._sinks))
+                self._bytes += ref.bytes
+        with entry.lock:
+            if entry.prepared is None:
+                entry.prepared = prepare(entry.stored or self._batches.read(ref), self._transforms)
+                entry.stored = None
+            return entry.prepared
+
+    def done(self, sink: str, refs: Sequence[BatchRef]) -> None:
+        """Tells that a sink needs these batches no longer."""
+        with self._changed:
+            for ref in refs:
+                entry = self._entries.get(ref.id)
+                if entry is not None:
+                    entry.awaited_by.discard(sink)
+                    if not entry.awaited_by - self._stuck:
+                        self._drop(ref.id)
+            self._make_room(0)
+            self._changed.notify_all()
+
+    def set_stuck(self, sink: str, *, stuck: bool) -> None:
+        """Tells whether a sink waits for its destination; nothing is kept in memory for it meanwhile."""
+        with self._changed:
+            (self._stuck.add if stuck else self._stuck.discard)(sink)
+            self._changed.notify_all()
+
+    def _make_room(self, size: int) -> None:
+        """Drops the oldest batches that some sink has finished: the others are behind and read them back."""
+        begun = [number for number, entry in self._entries.items() if len(entry.awaited_by) < len(self._sinks)]
+        for number in begun:
+            if self._has_room(size):
+                return
+            self._drop(number)
+
+    def _has_room(self, size: int) -> bool:
+        return not self._entries or self._bytes + size <= MEMORY_BYTES
+
+    def _all_stuck(self) -> bool:
+        return self._stuck >= self._sinks
+
+    def _drop(self, number: int) -> None:
+        self._bytes -= self._entries.pop(number).bytes

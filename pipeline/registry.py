@@ -1,0 +1,41 @@
+"""Finds stages by entry points. Only those that a config names are imported."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from ualpipe.pipeline.errors import ConfigError
+
+KINDS = ("sources", "transforms", "sinks")
+
+
+@functools.cache
+def installed(kind: str) -> dict[str, EntryPoint]:
+    """Returns the entry points of one kind of stage (``sources``, ``transforms``, ``sinks``) by name."""
+    return {point.name: point for point in sorted(entry_points(group=f"ualpipe.{kind}"), key=lambda point: point.name)}
+
+
+def load(kind: str, name: str) -> Any:
+    """Imports a stage class.
+
+    Raises:
+        ConfigError: There is no such stage, or a library that it needs is not installed.
+    """
+    found = installed(kind).get(name)
+    if found is None:
+        raise ConfigError(f"{name!r} is no {kind[:-1]}{did_you_mean(name, installed(kind))}")
+    try:
+        return found.load()
+    except ImportError as exc:
+        raise ConfigError(f"{kind[:-1]} {name!r} can't be loaded: {exc}") from exc
+
+
+def did_you_mean(word: str, known: Any) -> str:
+    """Returns `` (did you mean x?)``, or the list of what there is when it is short, or nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    if close:
+        return f" (did you mean {close[0]}?)"
+    return f" (there are: {', '.join(map(str, known))})" if 0 < len(known) <= 12 else ""

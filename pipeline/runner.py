@@ -1,0 +1,195 @@
+"""Runs a pipeline: builds its stages, starts a collector per source and a delivery per sink, and stops them cleanly."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ualpipe.pipeline import metrics as m
+from ualpipe.pipeline.batches import Received
+from ualpipe.pipeline.budget import TokenBucket
+from ualpipe.pipeline.clock import Clock, SystemClock
+from ualpipe.pipeline.collector import Collector
+from ualpipe.pipeline.config import PipelineConfig, StageSpec
+from ualpipe.pipeline.delivery import Delivery
+from ualpipe.pipeline.journal import Journal
+from ualpipe.pipeline.metrics import Metrics
+from ualpipe.pipeline.prepared import PreparedBatches
+from ualpipe.pipeline.stages import Env, Transform
+
+EXIT_FINE = 0
+EXIT_INCOMPLETE = 1  # something is dead-lettered, a gap opened, or a bounded run left something undone
+EXIT_USAGE = 2
+EXIT_REFUSED = 3
+CARE_INTERVAL_S = 10.0
+PRUNE_INTERVAL_S = 3600.0
+
+_log = logging.getLogger("ualpipe.runner")
+
+
+class Runner:
+    """One run of one pipeline, in this process."""
+
+    def __init__(self, config: PipelineConfig, *, once: bool, clock: Clock | None = None) -> None:
+        """Builds the stages; nothing is opened yet.
+
+        Args:
+            config: A checked config.
+            once: End when every listed item is settled, or has failed a bounded number of times.
+            clock: The machine's by default.
+        """
+        self.config = config
+        self.once = once
+        self.metrics = Metrics()
+        self.collectors: list[Collector] = []
+        self.deliveries: list[Delivery] = []
+        self._clock = clock or SystemClock()
+        self._stop = threading.Event()
+        self._started_at = 0.0
+
+    @property
+    def parts(self) -> list[Collector | Delivery]:
+        """Everything that runs in a thread of its own."""
+        return [*self.collectors, *self.deliveries]
+
+    def stop(self) -> None:
+        """Asks the run to end: writes under way are finished and settled, nothing new is begun. Safe from a signal handler."""
+        self._stop.set()
+
+    def run(self) -> int:
+        """Runs until stopped or, with ``once``, until done.
+
+        Returns:
+            The exit code: 0 fine, 1 incomplete, 3 refused for good.
+
+        Raises:
+            ConfigError: A transform's tables or databases are missing or wrong.
+            JournalError: The journal can't be used (any more).
+        """
+        journal = Journal(
+            self.config.state_dir,
+            self._clock,
+            config_version=self.config.version,
+            max_bytes=self.config.journal.max_size,
+        )
+        try:
+            return self._run(journal)
+        finally:
+            journal.close()
+
+    def _run(self, journal: Journal) -> int:
+        self._started_at = self._clock.now().timestamp()
+        transforms = open_transforms(self.config, self.env)
+        prepared = PreparedBatches(journal.batches, [transform.apply for transform in transforms], list(self.config.sinks))
+        self.deliveries = [self._delivery(spec, journal, prepared) for spec in self.config.sinks.values()]
+        self.collectors = [self._collector(spec, journal, prepared) for spec in self.config.sources.values()]
+        collectors, deliveries = _threads(self.collectors), _threads(self.deliveries)
+        _log.info("started", extra={"pipeline": self.config.pipeline, "config": self.config.version})
+        for thread in (*deliveries, *collectors):
+            thread.start()
+        self._watch(journal, collectors)
+        for delivery in self.deliveries:
+            delivery.finish()
+        for thread in deliveries:
+            self._join(thread)
+        return self._outcome(journal)
+
+    def env(self, spec: StageSpec) -> Env:
+        """Makes what a stage gets from outside."""
+        per_minute = getattr(spec.common, "requests_per_minute", None)
+        return Env(
+            name=spec.name,
+            clock=self._clock,
+            log=logging.getLogger(f"ualpipe.{spec.name}"),
+            metrics=self.metrics,
+            budget=TokenBucket(per_minute, self._clock, self._stop),
+            credentials=self.config.credentials,
+        )
+
+    def _delivery(self, spec: StageSpec, journal: Journal, prepared: PreparedBatches) -> Delivery:
+        sink = spec.cls(spec.options, self.env(spec))
+        return Delivery(spec, sink, journal.batches, prepared, **self._common())
+
+    def _collector(self, spec: StageSpec, journal: Journal, prepared: PreparedBatches) -> Collector:
+        def deliver(received: Received) -> None:
+            if received.in_hand is not None:
+                prepared.offer(received.in_hand)
+            for delivery in self.deliveries:
+                delivery.notify(received.batches)
+
+        source = spec.cls(spec.options, self.env(spec))
+        return Collector(spec, source, journal, deliver, **self._common())
+
+    def _common(self) -> Mapping[str, Any]:
+        return {"clock": self._clock, "metrics": self.metrics, "stop": self._stop, "once": self.once}
+
+    # --- watching ------------------------------------------------------------------------------------------------
+
+    def _watch(self, journal: Journal, collectors: list[threading.Thread]) -> None:
+        """Cares for the journal until the run ends, then ends the collectors."""
+        prune_at = self._clock.monotonic()
+        while any(thread.is_alive() for thread in collectors) and not self._stop.is_set():
+            now = self._clock.monotonic()
+            self.metrics.set(m.JOURNAL_BYTES, journal.size_bytes())
+            if now >= prune_at:
+                prune_at = now + PRUNE_INTERVAL_S
+                journal.prune(self.config.sinks, self.config.journal.keep)
+            self._wait(collectors, CARE_INTERVAL_S)
+        if self._stop.is_set():
+            _log.info("stopping")
+        for thread in collectors:
+            self._join(thread)
+
+    def _wait(self, threads: list[threading.Thread], timeout_s: float) -> None:
+        """Waits for a stop, or for all threads to end."""
+        until = self._clock.monotonic() + timeout_s
+        while self._clock.monotonic() < until and any(thread.is_alive() for thread in threads):
+            if self._clock.wait(self._stop, 0.1):
+                return
+
+    def _join(self, thread: threading.Thread) -> None:
+        """Waits for a thread while signals are still heard, and passes a stop on to it."""
+        while thread.is_alive():
+            if self._stop.is_set():
+                for part in self.parts:
+                    part.wake()
+            thread.join(0.1)
+
+    def _outcome(self, journal: Journal) -> int:
+        fatal = next((part.fatal for part in self.parts if part.fatal is not None), None)
+        if fatal is not None:
+            raise fatal
+        dead = journal.dead_letters.count(self._started_at)
+        gaps = int(self.metrics.get(m.GAPS))
+        left = [part.name for part in self.parts if self.once and part.gave_up]
+        miscounted = [delivery.name for delivery in self.deliveries if delivery.lost_count]
+        summary = {"dead_letters": dead, "gaps": gaps, "left_undone": left, "miscounted": miscounted}
+        _log.info("ended", extra={"delivered": self._delivered(), **{key: value for key, value in summary.items() if value}})
+        if self.once and any(part.is_denied for part in self.parts):
+            return EXIT_REFUSED
+        return EXIT_INCOMPLETE if any(summary.values()) else EXIT_FINE
+
+    def _delivered(self) -> dict[str, int]:
+        return {sink: int(self.metrics.get(m.EVENTS_DELIVERED, sink=sink)) for sink in self.config.sinks}
+
+
+def _threads(parts: Sequence[Collector] | Sequence[Delivery]) -> list[threading.Thread]:
+    return [threading.Thread(target=part.run, name=part.name) for part in parts]
+
+
+def open_transforms(config: PipelineConfig, env: Callable[[StageSpec], Env]) -> list[Transform]:
+    """Makes and opens the transforms of a config.
+
+    Args:
+        config: A checked config.
+        env: Makes the ``Env`` of a stage from its spec.
+
+    Raises:
+        ConfigError: A table or database is missing or wrong.
+    """
+    transforms: list[Transform] = [spec.cls(spec.options, env(spec)) for spec in config.transforms]
+    for transform in transforms:
+        transform.open()
+    return transforms
