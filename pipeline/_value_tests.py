@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+import math
 import operator
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ualpipe.pipeline.errors import ConfigError
 
 ValueTest = Callable[[Any], bool]
-"""Says whether a value other than null or a list fits. An object fits nothing."""
+"""Says whether a value fits that is neither null nor a list. An object fits nothing."""
 
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "lt": operator.lt,
@@ -21,43 +22,125 @@ COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "gte": operator.ge,
 }
 
-_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_TOKEN = re.compile(r"\\([*?\\])|([*?])|(.)", re.DOTALL)
 _WILDCARDS = {"*": ".*", "?": "."}
+_PLACED = {"": "{}", "startswith": "{}.*", "endswith": ".*{}", "contains": ".*{}.*"}
+_REGEX_FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL}
 
 
-def matches_any(wanted: list[Any], place: str, *, is_cased: bool) -> ValueTest:
-    """Tests for equality with any of some values, or for a part of the text.
+def matches_any(wanted: Iterable[Any], place: str = "", *, is_cased: bool = False) -> ValueTest:
+    r"""Tests for equality with any of some values, or for a part of the text.
 
     Args:
-        wanted: Texts, which may hold the wildcards ``*`` and ``?`` (``\\*``, ``\\?`` and ``\\\\`` stand for the character
-            itself), numbers and booleans. Numbers also equal the text they are written as.
+        wanted: Texts, which may hold the wildcards ``*`` and ``?`` (``\*``, ``\?`` and ``\\`` stand for the character itself),
+            numbers and booleans. Numbers and booleans also equal the text they are written as.
         place: Empty for equality; ``contains``, ``startswith`` or ``endswith``.
         is_cased: Whether upper and lower case differ.
     """
-    fold = _as_is if is_cased else str.casefold
-    patterns = [_tokens(fold(_text(value) or "")) for value in wanted]
-    plain = ["".join(pattern) if not _has_wildcards(pattern) else None for pattern in patterns]
-    if None in plain:
-        return _like([_anchored(pattern, place) for pattern in patterns], fold)
-    return _plain_test(tuple(text for text in plain if text is not None), place, fold)
+    fold = str if is_cased else str.casefold
+    texts = [fold(text) for text in map(_text, wanted) if text is not None]
+    if place and "" in texts:
+        raise ConfigError("an empty text is part of every text")
+    plain = tuple(text for text in map(_without_wildcards, texts) if text is not None)
+    if len(plain) < len(texts):
+        return _like("|".join(_PLACED[place].format(_as_regex(text)) for text in texts), fold)
+    return _equal(frozenset(plain), fold) if not place else _part(plain, place, fold)
 
 
-def _plain_test(wanted: tuple[str, ...], place: str, fold: Callable[[str], str]) -> ValueTest:
+def matches_regex(pattern: str, flags: str) -> ValueTest:
+    """Tests whether a regular expression is found anywhere in the text; flags are letters of ``ims``."""
+    try:
+        search = re.compile(pattern, functools.reduce(operator.or_, (_REGEX_FLAGS[flag] for flag in flags), re.NOFLAG)).search
+    except re.error as exc:
+        raise ConfigError(f"{pattern!r} is no regular expression: {exc}") from exc
+    return lambda value: (text := _text(value)) is not None and search(text) is not None
+
+
+def in_networks(texts: Iterable[str]) -> ValueTest:
+    """Tests whether an address, without port, lies in any of some networks (``192.0.2.0/24``)."""
+    try:
+        networks = [ipaddress.ip_network(text, strict=False) for text in texts]
+    except ValueError as exc:
+        raise ConfigError(f"not a network such as 192.0.2.0/24: {exc}") from exc
+    return lambda value: (address := _address(value)) is not None and any(address in network for network in networks)
+
+
+def compares(name: str, bound: float) -> ValueTest:
+    """Tests a number, or a number written as text, against a bound; ``name`` is one of ``COMPARISONS``."""
+    compare = COMPARISONS[name]
+    return lambda value: (number := _number(value)) is not None and compare(number, bound)
+
+
+def equals_any(value: Any, others: Iterable[Any]) -> bool:
+    """Returns whether a value equals one of others, without regard to case."""
+    text = _folded(value, str.casefold)
+    return text is not None and any(_folded(other, str.casefold) == text for other in others)
+
+
+def _equal(wanted: frozenset[str], fold: Callable[[str], str]) -> ValueTest:
+    return lambda value: (fold(value) if type(value) is str else _folded(value, fold)) in wanted
+
+
+def _part(wanted: tuple[str, ...], place: str, fold: Callable[[str], str]) -> ValueTest:
     if place == "startswith":
         return lambda value: (_folded(value, fold) or "").startswith(wanted)
     if place == "endswith":
         return lambda value: (_folded(value, fold) or "").endswith(wanted)
-    if place == "contains":
-        return lambda value: any(part in (_folded(value, fold) or "") for part in wanted)
-    texts = frozenset(wanted)
-    return lambda value: (fold(value) if type(value) is str else _folded(value, fold)) in texts
+    if len(wanted) == 1:
+        return lambda value: wanted[0] in (_folded(value, fold) or "")
+    return lambda value: (text := _folded(value, fold)) is not None and any(part in text for part in wanted)
 
 
-def _like(patterns: list[str], fold: Callable[[str], str]) -> ValueTest:
-    """Tests text against patterns with wildcards."""
-    match = re.compile("|".join(patterns), re.DOTALL).fullmatch
+def _like(pattern: str, fold: Callable[[str], str]) -> ValueTest:
+    match = re.compile(pattern, re.DOTALL).fullmatch
     return lambda value: (text := _folded(value, fold)) is not None and match(text) is not None
 
 
-def _has_wildcards(tokens: Iterable[str | None]) -> bool:
-    return any(token is None for token in tokens)
+def _as_regex(text: str) -> str:
+    return "".join(_WILDCARDS.get(wild) or re.escape(escaped or plain) for escaped, wild, plain in _TOKEN.findall(text))
+
+
+def _without_wildcards(text: str) -> str | None:
+    """Returns the text that is meant, escapes resolved; None when it has wildcards."""
+    tokens = _TOKEN.findall(text)
+    return None if any(wild for _escaped, wild, _plain in tokens) else "".join(escaped or plain for escaped, _, plain in tokens)
+
+
+def _folded(value: Any, fold: Callable[[str], str]) -> str | None:
+    text = _text(value)
+    return None if text is None else fold(text)
+
+
+def _text(value: Any) -> str | None:
+    """Returns how a value is written in JSON; None for objects."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value) if isinstance(value, int | float) else None
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value) if isinstance(value, str) else value
+        return number if math.isfinite(number) else None
+    except (ValueError, OverflowError):  # OverflowError: an int beyond what a float holds
+        return None
+
+
+def _address(value: Any) -> _Address | None:
+    return _parsed_address(value) if isinstance(value, str) else None
+
+
+@functools.lru_cache(maxsize=4096)
+def _parsed_address(text: str) -> _Address | None:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address

@@ -99,7 +99,8 @@ def _add_dead_letters(add: Parsers) -> None:
 def _add_tools(add: Parsers) -> None:
     plugins = _command(add, "plugins", "list the stages that are installed", "ualpipe.pipeline.commands.plugins")
     plugins.add_argument("--json", action="store_true", help="for programs")
-    _command(add, "schema", "print the JSON Schema of pipeline files, for editors", "ualpipe.pipeline.commands.schema")
+    schema = _command(add, "schema", "print the JSON Schema of pipeline files, for editors", "ualpipe.pipeline.commands.schema")
+    schema.add_argument("--markdown", action="store_true", help="the config reference, for people")
     tenant = _command(add, "tenant", "serve a simulated Microsoft 365 tenant on loopback", "ualpipe.simulator.cli")
     if "tenant" in sys.argv[1:2]:  # its options need the module; other commands start faster without
         importlib.import_module("ualpipe.simulator.cli").add_arguments(tenant)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from typing import Any
 
 from ualpipe.pipeline import registry
 from ualpipe.pipeline.config import ROOT_SCHEMA, JournalOptions, stage_schema
 from ualpipe.pipeline.credentials import Credential
 from ualpipe.pipeline.options import schema_of
+from ualpipe.pipeline.reference import markdown
 
 
-def run(_args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Runs the command."""
-    print(json.dumps(full_schema(), indent=2))
+    sys.stdout.write(markdown() if args.markdown else json.dumps(full_schema(), indent=2) + "\n")
     return 0
 
 

@@ -1,0 +1,214 @@
+"""``ualpipe tenant``: serves a simulated tenant until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import secrets
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ualpipe.pipeline.errors import ConfigError
+
+# The simulator's other modules bring cryptography with them: they are imported when the command runs, not for its help.
+if TYPE_CHECKING:
+    from ualpipe.simulator.incidents import Incident
+    from ualpipe.simulator.service import SimulatedService
+    from ualpipe.simulator.tenant import SimulatedTenant
+
+CLIENT_ID = "11111111-1111-1111-1111-111111111111"
+DEFAULT_COUNT = 1000
+ARRIVAL_S = 5.0
+"""How often new records arrive with ``--rate``, in seconds."""
+
+_SPREAD = timedelta(hours=6)
+_SECRET_FILE = "client_secret"  # noqa: S105 - a file's name
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the options of the command."""
+    content = parser.add_mutually_exclusive_group()
+    content.add_argument("--records", type=Path, metavar="FILE", help="serve these records: one a line, or a JSON array")
+    content.add_argument(
+        "--count", type=int, metavar="N", help=f"serve N generated records of the last hours (default {DEFAULT_COUNT})"
+    )
+    parser.add_argument("--rate", type=float, metavar="N", help="N new generated records a second keep arriving")
+    parser.add_argument("--incidents", action="store_true", help="plant incidents among them, and say which")
+    parser.add_argument("--seed", type=int, default=365, metavar="S", help="the same seed generates the same records")
+    parser.add_argument("--records-per-blob", type=int, default=300, metavar="N", help="most records of a content blob")
+    parser.add_argument("--page-size", type=int, default=200, metavar="N", help="content blobs on a page of a listing")
+    parser.add_argument("--faults", metavar="FILE|NAME", help="play a fault script: a YAML file, or a ready-made one (throttled)")
+    parser.add_argument("--port", type=int, default=0, help="TCP port (default: a free one)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: loopback only)")
+    parser.add_argument("--folder", type=Path, metavar="DIR", help="keep certificates and client secret here, for the next start")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serves until SIGTERM or SIGINT; prints once what to paste into a pipeline file.
+
+    Returns:
+        0.
+
+    Raises:
+        ConfigError: An option, the records or the fault script can't be used.
+    """
+    from ualpipe.simulator.service import SimulatedService  # noqa: PLC0415
+    from ualpipe.simulator.tenant import SimulatedTenant  # noqa: PLC0415
+
+    with _stop_signals() as stop, _folder(args.folder) as folder, _defects_as_config_errors():
+        secret_file = _secret_file(folder)
+        tenant = SimulatedTenant(
+            tenant_id=_default_tenant_id(),
+            name="contoso.com",
+            client_id=CLIENT_ID,
+            client_secret=secret_file.read_text(encoding="utf-8"),
+            page_size=args.page_size,
+        )
+        with SimulatedService(folder, port=args.port, host=args.host) as service:
+            incidents = _incidents(args, tenant) if args.incidents else []
+            _fill(service, tenant, args, incidents)
+            _announce(service, tenant, secret_file, args.host, incidents)
+            _serve(tenant, args, stop)
+    return 0
+
+
+def config_snippet(service: SimulatedService, tenant: SimulatedTenant, secret_file: Path) -> dict[str, Any]:
+    """Returns the parts of a pipeline file that make it collect from this tenant."""
+    source = {
+        "type": "management_activity",
+        "tenant_id": tenant.tenant_id,
+        "credential": "simulated-app",
+        "cloud": {"authority": service.url, "api": service.url},
+        "ca_file": str(service.ca_file.resolve()),
+        "poll_interval": "5s",
+    }
+    credential = {"client_id": tenant.client_id, "client_secret": f"${{file:{secret_file.resolve()}}}"}
+    return {"credentials": {"simulated-app": credential}, "sources": {"simulated": source}}
+
+
+def _fill(service: SimulatedService, tenant: SimulatedTenant, args: argparse.Namespace, incidents: Sequence[Incident]) -> None:
+    from ualpipe.simulator.faults import load_rules  # noqa: PLC0415
+
+    tenant.add_records(_initial_records(args, tenant), records_per_blob=args.records_per_blob, spread=_SPREAD)
+    for incident in incidents:
+        tenant.add_records(incident.records, spread=timedelta(0))
+    service.add_tenant(tenant)
+    service.play(load_rules(args.faults) if args.faults else [])
+
+
+def _initial_records(args: argparse.Namespace, tenant: SimulatedTenant) -> Iterator[Mapping[str, Any] | bytes]:
+    if args.records:
+        return _read_records(args.records)
+    count = args.count
+    if count is None:
+        count = 0 if args.rate else DEFAULT_COUNT
+    return _generated(args, tenant, count, max(count, 1) / _SPREAD.total_seconds(), _SPREAD)
+
+
+def _generated(
+    args: argparse.Namespace, tenant: SimulatedTenant, count: int | None, rate: float, ago: timedelta
+) -> Iterator[dict[str, Any]]:
+    from ualpipe.simulator.generator import generate  # noqa: PLC0415
+
+    start = tenant.clock.now() - ago
+    return generate(count, seed=args.seed, start=start, rate=rate, tenant_id=tenant.tenant_id, domain=tenant.name)
+
+
+def _incidents(args: argparse.Namespace, tenant: SimulatedTenant) -> list[Incident]:
+    from ualpipe.simulator.incidents import planted_incidents  # noqa: PLC0415
+
+    start = tenant.clock.now() - timedelta(hours=1)
+    return planted_incidents(args.seed, start=start, tenant_id=tenant.tenant_id, domain=tenant.name)
+
+
+def _read_records(path: Path) -> Iterator[bytes | dict[str, Any]]:
+    """Yields the records of a file; lines are delivered byte for byte."""
+    import orjson  # noqa: PLC0415
+
+    with path.open("rb") as file:
+        is_array = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
+        file.seek(0)
+        if is_array:
+            yield from orjson.loads(file.read())
+        else:
+            yield from (line for line in (raw.strip() for raw in file) if line)
+
+
+def _announce(
+    service: SimulatedService, tenant: SimulatedTenant, secret_file: Path, host: str, incidents: Sequence[Incident]
+) -> None:
+    import yaml  # noqa: PLC0415
+
+    if host not in ("127.0.0.1", "localhost", "::1"):
+        print(f"warning: listening at {host}: everyone who reaches it can try to log in", file=sys.stderr)
+    blobs = len(tenant.blobs())
+    print(f"# Simulated tenant at {service.url} with {blobs} content blobs. Paste this into a pipeline file; stop with Ctrl-C.")
+    for incident in incidents:
+        print(f"# planted: {incident.name}. {incident.description}")
+    print(yaml.safe_dump(config_snippet(service, tenant, secret_file), sort_keys=False, width=200), end="", flush=True)
+
+
+def _serve(tenant: SimulatedTenant, args: argparse.Namespace, stop: threading.Event) -> None:
+    """Lets new records arrive until the end."""
+    if not args.rate:
+        stop.wait()
+        return
+    records = _generated(args, tenant, None, args.rate, timedelta(0))
+    began, arrived = tenant.clock.monotonic(), 0
+    while not stop.wait(ARRIVAL_S):
+        due = int((tenant.clock.monotonic() - began) * args.rate) - arrived
+        tenant.add_records(itertools.islice(records, due), records_per_blob=args.records_per_blob, spread=timedelta(0))
+        arrived += due
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """Yields an event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _folder(wanted: Path | None) -> Iterator[Path]:
+    if wanted is not None:
+        yield wanted
+        return
+    with tempfile.TemporaryDirectory(prefix="ualpipe-tenant-") as made:
+        yield Path(made)
+
+
+@contextlib.contextmanager
+def _defects_as_config_errors() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as exc:
+        raise ConfigError(f"tenant: {exc}") from exc
+
+
+def _secret_file(folder: Path) -> Path:
+    """Returns the file with the client secret; makes one at the first start."""
+    from ualpipe.simulator._ca import write_private  # noqa: PLC0415
+
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / _SECRET_FILE
+    if not path.exists():
+        write_private(path, secrets.token_urlsafe(24).encode())
+    return path
+
+
+def _default_tenant_id() -> str:
+    from ualpipe.simulator._organisation import DEFAULT_TENANT_ID  # noqa: PLC0415
+
+    return DEFAULT_TENANT_ID
