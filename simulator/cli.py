@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ualpipe.pipeline.errors import ConfigError
+from ualpipe.pipeline.errors import ConfigError, ContentUndecodable
 
 # The simulator's other modules bring cryptography with them: they are imported when the command runs, not for its help.
 if TYPE_CHECKING:
@@ -128,17 +128,15 @@ def _incidents(args: argparse.Namespace, tenant: SimulatedTenant) -> list[Incide
     return planted_incidents(args.seed, start=start, tenant_id=tenant.tenant_id, domain=tenant.name)
 
 
-def _read_records(path: Path) -> Iterator[bytes | dict[str, Any]]:
-    """Yields the records of a file; lines are delivered byte for byte."""
-    import orjson  # noqa: PLC0415
+def _read_records(path: Path) -> Iterator[bytes]:
+    """Yields the records of a file byte for byte."""
+    from ualpipe.pipeline.records import chunks_of_array, chunks_of_lines  # noqa: PLC0415
 
     with path.open("rb") as file:
         is_array = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
         file.seek(0)
-        if is_array:
-            yield from orjson.loads(file.read())
-        else:
-            yield from (line for line in (raw.strip() for raw in file) if line)
+        for chunk in chunks_of_array(iter(lambda: file.read(1 << 20), b"")) if is_array else chunks_of_lines(file):
+            yield from (chunk.raw(index) for index in range(len(chunk.records)))
 
 
 def _announce(
@@ -155,14 +153,14 @@ def _announce(
     print(yaml.safe_dump(config_snippet(service, tenant, secret_file), sort_keys=False, width=200), end="", flush=True)
 
 
-def _serve(tenant: SimulatedTenant, args: argparse.Namespace, stop: threading.Event) -> None:
+def _serve(tenant: SimulatedTenant, args: argparse.Namespace, stop: threading.Event, arrival_s: float = ARRIVAL_S) -> None:
     """Lets new records arrive until the end."""
     if not args.rate:
         stop.wait()
         return
     records = _generated(args, tenant, None, args.rate, timedelta(0))
     began, arrived = tenant.clock.monotonic(), 0
-    while not stop.wait(ARRIVAL_S):
+    while not stop.wait(arrival_s):
         due = int((tenant.clock.monotonic() - began) * args.rate) - arrived
         tenant.add_records(itertools.islice(records, due), records_per_blob=args.records_per_blob, spread=timedelta(0))
         arrived += due
@@ -193,7 +191,7 @@ def _folder(wanted: Path | None) -> Iterator[Path]:
 def _defects_as_config_errors() -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, ContentUndecodable) as exc:
         raise ConfigError(f"tenant: {exc}") from exc
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gzip
 from collections.abc import Iterable, Iterator, Mapping
@@ -94,12 +95,21 @@ def cut_into_bodies(records: Iterable[Record], records_per_blob: int) -> Iterato
     pending: dict[str, list[bytes]] = {}
     for record in records:
         text = record if isinstance(record, bytes) else orjson.dumps(record)
-        content_type = content_type_of(orjson.loads(record) if isinstance(record, bytes) else record)
+        content_type = content_type_of(_decoded(record) if isinstance(record, bytes) else record)
         waiting = pending.setdefault(content_type, [])
         waiting.append(text)
         if len(waiting) >= records_per_blob:
             yield content_type, _array(pending.pop(content_type))
     yield from ((content_type, _array(waiting)) for content_type, waiting in pending.items())
+
+
+def _decoded(text: bytes) -> Mapping[str, Any]:
+    """Decodes a record; one that is none has no fields, and so arrives in Audit.General."""
+    with contextlib.suppress(orjson.JSONDecodeError):
+        value = orjson.loads(text)
+        if isinstance(value, dict):
+            return value
+    return {}
 
 
 def _array(texts: list[bytes]) -> bytes:

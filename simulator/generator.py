@@ -7,14 +7,14 @@ import random
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
-from ualpipe.simulator import _records_entra, _records_exchange, _records_general, _records_sharepoint
+from ualpipe.simulator import _records_entra, _records_exchange, _records_general, _records_security, _records_sharepoint
 from ualpipe.simulator._maker import Maker, Record
 from ualpipe.simulator._organisation import DEFAULT_DOMAIN, DEFAULT_TENANT_ID, Organisation, make_organisation
 
 DEFAULT_SEED = 365
 DEFAULT_RATE = 2.0
 
-_MODULES = (_records_entra, _records_exchange, _records_general, _records_sharepoint)
+_MODULES = (_records_entra, _records_exchange, _records_general, _records_security, _records_sharepoint)
 
 
 def generate(

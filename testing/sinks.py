@@ -1,0 +1,134 @@
+"""What the engine relies on in a sink."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from ualpipe.pipeline.events import Event, Origin
+from ualpipe.pipeline.records import Chunk
+from ualpipe.pipeline.stages import Batch, Sink
+
+
+@dataclass(frozen=True, slots=True)
+class SinkCase:
+    """A sink under test, and the other side.
+
+    Attributes:
+        make: Returns a new sink for the same destination.
+        received_ids: Returns the ``event.id`` of everything that the destination has by now, repeats included.
+    """
+
+    make: Callable[[], Sink]
+    received_ids: Callable[[], Iterable[str]]
+
+
+def make_events(count: int, **fields: Any) -> list[Event]:
+    """Returns events with random Ids, each with a small ECS document and its record."""
+    records = [_record(**fields) for _number in range(count)]
+    chunk = Chunk.decode(orjson.dumps(records), "array")
+    origin = Origin("testing", "22222222-2222-2222-2222-222222222222", "Audit.General", "item", chunk)
+    events = [Event(record, index, origin, document=_document(record)) for index, record in enumerate(records)]
+    for event in events:
+        event.encoded = orjson.dumps(event.document)
+    return events
+
+
+def _record(**fields: Any) -> dict[str, Any]:
+    return {
+        "Id": str(uuid.uuid4()),
+        "RecordType": 25,
+        "CreationTime": "2026-11-20T08:00:00",
+        "Operation": "MessageSent",
+        "OrganizationId": "22222222-2222-2222-2222-222222222222",
+        "Workload": "MicrosoftTeams",
+        "UserId": "zoë@contoso.com",
+        **fields,
+    }
+
+
+def _document(record: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "@timestamp": f"{record['CreationTime']}.000Z",
+        "event": {"id": record["Id"], "action": record["Operation"], "kind": "event", "outcome": "unknown"},
+        "user": {"id": record["UserId"]},
+        "o365": {"audit": {"RecordType": str(record["RecordType"])}},
+    }
+
+
+def everything_written_arrives(case: SinkCase) -> None:
+    """What ``write`` returned for is at the destination, each event once."""
+    events = make_events(50)
+    sink = case.make()
+    sink.open()
+    try:
+        assert not sink.write(Batch(events))
+    finally:
+        sink.close()
+    _assert_arrived(case, events, at_most=1)
+
+
+def open_and_close_may_be_repeated(case: SinkCase) -> None:
+    """The engine opens again after trouble, and closes in any state."""
+    case.make().close()
+    sink = case.make()
+    sink.open()
+    sink.open()
+    events = make_events(3)
+    assert not sink.write(Batch(events))
+    sink.close()
+    sink.close()
+    sink.open()
+    more = make_events(3)
+    assert not sink.write(Batch(more))
+    sink.close()
+    _assert_arrived(case, [*events, *more], at_most=1)
+
+
+def a_batch_may_come_again(case: SinkCase) -> None:
+    """After a crash the same batch comes again: that is not an error."""
+    events = make_events(5)
+    for _attempt in range(2):
+        sink = case.make()
+        sink.open()
+        assert not sink.write(Batch(events))
+        sink.close()
+    _assert_arrived(case, events, at_most=2)
+
+
+def unusual_text_arrives_whole(case: SinkCase) -> None:
+    """Line breaks, controls, quotes and characters outside the BMP in a value neither split nor break an event."""
+    events = make_events(3, UserId='a"b\\c]|=\r\n\t\x00 zoë 𝄞 \u2028')
+    sink = case.make()
+    sink.open()
+    assert not sink.write(Batch(events))
+    sink.close()
+    _assert_arrived(case, events, at_most=1)
+
+
+def limits_are_sane(case: SinkCase) -> None:
+    """The engine cuts batches to the limits."""
+    limits = case.make().limits
+    assert limits.max_events >= 1
+    assert limits.max_bytes >= 1024
+    assert limits.max_event_bytes is None or limits.max_event_bytes >= 1
+
+
+def _assert_arrived(case: SinkCase, events: Sequence[Event], *, at_most: int) -> None:
+    counts = Counter(case.received_ids())
+    for event in events:
+        assert 1 <= counts[event.id] <= at_most, f"{event.id} arrived {counts[event.id]} times"
+
+
+SINK_CHECKS: list[Callable[[SinkCase], None]] = [
+    everything_written_arrives,
+    open_and_close_may_be_repeated,
+    a_batch_may_come_again,
+    unusual_text_arrives_whole,
+    limits_are_sane,
+]
