@@ -30,7 +30,7 @@ def measure(path: Path, floor_us: float) -> dict[str, Any]:
         config = folder / "bench.yaml"
         config.write_text(yaml.safe_dump({**CONFIG, **source}), encoding="utf-8")
         code, wall_s, cpu_s, rss = run_child([sys.executable, "-m", "ualpipe.pipeline.cli", "run", "--once", str(config)])
-        delivered = _count_lines(folder / "out" / "audit.ndjson")
+        delivered = sum(map(_count_lines, (folder / "out").iterdir()))
         journal = sum(file.stat().st_size for file in (folder / "state").iterdir())
     us = cpu_s / delivered * 1e6
     result = {

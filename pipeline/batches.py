@@ -88,13 +88,13 @@ class Batches:
         """Starts to take in the records of a work item; used as a context manager."""
         return Intake(self._file, self._seen, item)
 
-    def unsettled(self, sink: str, after: int = 0) -> list[BatchRef]:
-        """Returns the ready batches that a sink has not settled, oldest first, with ids above ``after``."""
+    def unsettled(self, sink: str) -> list[BatchRef]:
+        """Returns the ready batches that a sink has not settled, oldest first."""
         rows = self._file.rows(
             "SELECT b.id, b.records, b.bytes FROM batch b LEFT JOIN settlement s ON s.sink = ? AND s.batch = b.id"
-            " WHERE b.id > ? AND b.ready AND (s.batch IS NULL OR s.pending IS NOT NULL)"
+            " WHERE b.ready AND (s.batch IS NULL OR s.pending IS NOT NULL)"
             " AND (b.only_sink IS NULL OR b.only_sink = ?) ORDER BY b.id",
-            (sink, after, sink),
+            (sink, sink),
         )
         return [BatchRef(*row) for row in rows]
 
@@ -114,10 +114,10 @@ class Batches:
             raise damaged(self._file.path, f"batch {ref.id} has changed since it was stored")
         return StoredBatch(ref, Origin(source, tenant, stream, key, Chunk.decode(body, framing)), frozenset(_unpack(duplicates)))
 
-    def pending(self, sink: str, ref: BatchRef) -> frozenset[int] | None:
-        """Returns the positions of a batch that a clean stop left to do; None for a batch that was not begun."""
+    def left_to_do(self, sink: str, ref: BatchRef) -> frozenset[int] | None:
+        """Returns the positions of a batch that a clean stop left to do, none when it is settled; None for one not begun."""
         rows = self._file.rows("SELECT pending FROM settlement WHERE sink = ? AND batch = ?", (sink, ref.id))
-        return frozenset(_unpack(rows[0][0])) if rows and rows[0][0] is not None else None
+        return frozenset(_unpack(rows[0][0] or b"")) if rows else None
 
     def settle(self, sink: str, settlements: Sequence[Settlement], letters: Sequence[DeadLetter] = ()) -> None:
         """Notes what became of batches at a sink, with the dead letters of it, in one transaction."""

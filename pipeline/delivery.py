@@ -94,7 +94,7 @@ class Delivery:
         self._once = once
         self._log = logging.getLogger(f"ualpipe.sink.{spec.name}")
         self._backlog: deque[BatchRef] = deque()
-        self._newest = 0
+        self._queued: set[int] = set()
         self._is_open = False
         self._is_finishing = False
         self._changed = threading.Condition()
@@ -139,17 +139,19 @@ class Delivery:
     # --- choosing ------------------------------------------------------------------------------------------------
 
     def _append(self, refs: Iterable[BatchRef]) -> None:
-        fresh = [ref for ref in refs if ref.id > self._newest]
-        self._backlog.extend(sorted(fresh, key=lambda ref: ref.id))
-        self._newest = max([self._newest, *(ref.id for ref in fresh)])
+        """Queues batches, each once. Collectors tell of them in any order; one that is settled by then is passed over later."""
+        fresh = [ref for ref in refs if ref.id not in self._queued]
+        self._backlog.extend(fresh)
+        self._queued.update(ref.id for ref in fresh)
 
     def _next_group(self) -> list[BatchRef]:
         """Waits for batches; returns as many as fit one write, or none when it is time to end."""
         with self._changed:
             while not self._backlog and not self._is_finishing and not self._stop.is_set():
                 if not self._changed.wait(LOOK_AGAIN_S):
-                    self._append(self._batches.unsettled(self.name, self._newest))
+                    self._append(self._batches.unsettled(self.name))
             group = [] if self._stop.is_set() else take_group(self._backlog, self._sink.limits)
+            self._queued.difference_update(ref.id for ref in group)
             self._metrics.set(m.SINK_BACKLOG, len(self._backlog) + len(group), sink=self.name)
             return group
 
@@ -172,16 +174,19 @@ class Delivery:
         while True:
             try:
                 with unexpected_as(SinkUnavailable, self._log, "a transform"):
-                    return [self._share(ref) for ref in refs]
+                    return [share for ref in refs if (share := self._share(ref)) is not None]
             except SinkUnavailable as exc:
                 failures += 1
                 if not self._pause(exc, failures):
                     return []
 
-    def _share(self, ref: BatchRef) -> Share:
+    def _share(self, ref: BatchRef) -> Share | None:
+        """Returns what a batch means for this sink; None when it is settled already."""
+        left = self._batches.left_to_do(self.name, ref)
+        if left is not None and not left:
+            return None
         prepared = self._prepared.take(ref)
-        left = self._batches.pending(self.name, ref)
-        if left is not None:
+        if left:
             return Share(ref, [event for event in prepared.events if event.index in left], Settlement(ref.id), len(left))
         when, limit = self._spec.when, self._sink.limits.max_event_bytes
         events = [event for event in prepared.events if when(event.body)] if when else prepared.events

@@ -163,13 +163,18 @@ class Runner:
             raise fatal
         dead = journal.dead_letters.count(self._started_at)
         gaps = int(self.metrics.get(m.GAPS))
-        left = [part.name for part in self.parts if self.once and part.gave_up]
+        left = self._left_undone(journal) if self.once else []
         miscounted = [delivery.name for delivery in self.deliveries if delivery.lost_count]
         summary = {"dead_letters": dead, "gaps": gaps, "left_undone": left, "miscounted": miscounted}
         _log.info("ended", extra={"delivered": self._delivered(), **{key: value for key, value in summary.items() if value}})
         if self.once and any(part.is_denied for part in self.parts):
             return EXIT_REFUSED
         return EXIT_INCOMPLETE if any(summary.values()) else EXIT_FINE
+
+    def _left_undone(self, journal: Journal) -> list[str]:
+        """Returns the sources and sinks that gave something up in this run, or were stopped before its end."""
+        sinks = [delivery.name for delivery in self.deliveries if journal.batches.unsettled(delivery.name)]
+        return [collector.name for collector in self.collectors if collector.gave_up] + sinks
 
     def _delivered(self) -> dict[str, int]:
         return {sink: int(self.metrics.get(m.EVENTS_DELIVERED, sink=sink)) for sink in self.config.sinks}

@@ -150,7 +150,7 @@ def _announce(
     print(f"# Simulated tenant at {service.url} with {blobs} content blobs. Paste this into a pipeline file; stop with Ctrl-C.")
     for incident in incidents:
         print(f"# planted: {incident.name}. {incident.description}")
-    print(yaml.safe_dump(config_snippet(service, tenant, secret_file), sort_keys=False, width=200), end="", flush=True)
+    print(yaml.safe_dump(config_snippet(service, tenant, secret_file), sort_keys=False, width=200), flush=True)
 
 
 def _serve(tenant: SimulatedTenant, args: argparse.Namespace, stop: threading.Event, arrival_s: float = ARRIVAL_S) -> None:
