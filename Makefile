@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test unit check format audit bench lock clean
+.PHONY: help demo servers test unit check format audit bench lock clean
 
 help:  ## lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -17,8 +17,10 @@ demo: $(VENV)/.ready  ## runs the main job on a simulated tenant and shows what 
 unit: $(VENV)/.ready  ## runs the tests that need no server
 	@$(BIN)/pytest -q tests --ignore tests/integration --ignore tests/chaos
 
-test: $(VENV)/.ready  ## installs the real servers, then runs all tests
-	@$(BIN)/python -m tests.servers install
+servers: $(VENV)/.ready  ## installs what the real servers of the tests need
+	@PYTHONPATH=tests $(BIN)/python -m servers install
+
+test: servers  ## installs the real servers, then runs all tests
 	@UALPIPE_REQUIRE_SERVERS=1 $(BIN)/pytest -q
 
 check: $(VENV)/.ready  ## checks format, lint and types

@@ -15,6 +15,7 @@ _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskN
 _BEARER = re.compile(
     r"(?i)(bearer\s+|client_secret=|client_assertion=|password=|access_token[\"']?\s*[:=]\s*[\"']?)[\w\-.~+/=%]+"
 )
+LIBRARIES = ("elastic_transport", "elasticsearch", "kafka", "msal", "urllib3")  # each request of theirs is news only when debugging
 MIN_SECRET_LENGTH = 4  # a shorter "secret" would blank ordinary words
 
 
@@ -83,6 +84,8 @@ def set_up(level: str, secrets: Iterable[str] = (), stream: TextIO | None = None
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    for name in LIBRARIES:
+        logging.getLogger(name).setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
 
 
 def _context(record: logging.LogRecord) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from ualpipe.pipeline.errors import EventError, MappingFailed
 from ualpipe.pipeline.events import Event, Origin
 from ualpipe.pipeline.records import BadRecord
 
-MEMORY_BYTES = 16 * 1024 * 1024
+MEMORY_BYTES = 4 * 1024 * 1024
 """Bodies whose decoded records are kept in memory for sinks to come; decoded they take about six times as much."""
 ROOM_WAIT_S = 1.0
 

@@ -99,3 +99,8 @@ def ids_in(folder: Path) -> list[str]:
     """Returns ``event.id`` of each line of the NDJSON files in a folder; a torn line fails."""
     files = sorted(folder.glob("*.ndjson"))
     return [orjson.loads(line)["event"]["id"] for file in files for line in file.read_bytes().splitlines()]
+
+
+def record_ids(document_ids: Iterable[str]) -> list[str]:
+    """Returns the record Ids in Elasticsearch's ``_id``s, which name the tenant too."""
+    return [found.rpartition(":")[2] for found in document_ids]

@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from runs import generated, ids_in, run_once, served, start, write_config
+from runs import generated, ids_in, record_ids, run_once, served, start, write_config
 
 pytestmark = [pytest.mark.elasticsearch, pytest.mark.slow]
 
@@ -38,7 +38,7 @@ def test_kill_9_at_random_moments_loses_nothing_and_doubles_nothing_in_elasticse
         code, log = run_once(write_config(tmp_path, tenant.sections, sinks))
         assert code == 0, log
     in_file = Counter(ids_in(tmp_path / "out"))
-    in_search = Counter(elasticsearch.search_ids(INDEX))
+    in_search = Counter(record_ids(elasticsearch.search_ids(INDEX)))
     repeated = in_file.total() - len(in_file)
     with capsys.disabled():
         print(

@@ -9,7 +9,7 @@ import sys
 import orjson
 import pytest
 
-from runs import generated, ids_in, run_once, served, write_config
+from runs import generated, ids_in, record_ids, run_once, served, write_config
 from ualpipe.simulator.content import CONTENT_TYPES
 
 pytestmark = [pytest.mark.kafka, pytest.mark.elasticsearch, pytest.mark.rsyslog]
@@ -52,7 +52,7 @@ def test_each_record_arrives_once_at_every_sink_and_a_second_run_changes_nothing
             syslog = [orjson.loads(line["msg"].lstrip("\ufeff"))["event"]["id"] for line in rsyslog.received()[before:]]
             messages = kafka.consume("main-job", RECORDS, timeout=20)
             assert sorted(ids_in(tmp_path / "out")) == sorted(tenant.ids)
-            assert sorted(elasticsearch.search_ids("logs-o365.audit-main")) == sorted(tenant.ids)
+            assert sorted(record_ids(elasticsearch.search_ids("logs-o365.audit-main"))) == sorted(tenant.ids)
             assert sorted(message.key.decode() for message in messages) == sorted(tenant.ids)
             assert sorted(syslog) == sorted(tenant.ids)
     found = status(config)

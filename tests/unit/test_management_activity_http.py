@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import urllib3
+from requests.adapters import BaseAdapter, HTTPAdapter
+
+from scripted_http import Reply
+from ualpipe.sources._http import CONNECT_TIMEOUT_S, make_session, unreachable
+
+
+class Noting(BaseAdapter):
+    """Notes what a session asks of the network, and answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.options: dict[str, Any] = {}
+        self.cookie: str | None = None
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]
+        self.options, self.cookie = options, request.headers.get("Cookie")
+        return Reply(headers={"Set-Cookie": "a=b"}).response(request)
+
+    def close(self) -> None:
+        """Has nothing to close."""
+
+
+def session(adapter: BaseAdapter | None = None, ca_file: Path | None = None, proxy: str | None = None) -> requests.Session:
+    return make_session(ca_file=ca_file, proxy=proxy, read_timeout_s=60, pool_size=3, adapter=adapter)
+
+
+def test_each_request_has_a_timeout_and_the_configured_ca_and_proxy(tmp_path: Path) -> None:
+    noting = Noting()
+    session(noting, tmp_path / "ca.pem", "http://proxy.example:3128").get("https://manage.office.com/")
+    assert noting.options["timeout"] == (CONNECT_TIMEOUT_S, 60)
+    assert noting.options["verify"] == str(tmp_path / "ca.pem")
+    assert dict(noting.options["proxies"]) == {"https": "http://proxy.example:3128"}
+
+
+def test_certificates_are_verified_without_a_ca_file_and_the_environment_has_no_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/elsewhere.pem")
+    monkeypatch.setenv("HTTPS_PROXY", "http://elsewhere.example")
+    noting = Noting()
+    session(noting).get("https://manage.office.com/")
+    assert noting.options["verify"] is True
+    assert not noting.options["proxies"]
+
+
+def test_cookies_are_not_kept() -> None:
+    noting = Noting()
+    made = session(noting)
+    for _request in range(2):
+        made.get("https://manage.office.com/")
+    assert noting.cookie is None
+
+
+def test_nothing_goes_out_in_clear() -> None:
+    with pytest.raises(requests.exceptions.InvalidSchema):
+        session().get("http://manage.office.com/")
+
+
+def test_old_tls_is_not_spoken_to_the_service_nor_to_a_proxy() -> None:
+    adapter = session().get_adapter("https://manage.office.com/")
+    assert isinstance(adapter, HTTPAdapter)
+    for manager in (adapter.poolmanager, adapter.proxy_manager_for("https://proxy.example")):
+        context = manager.connection_pool_kw["ssl_context"]
+        assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+        assert context.verify_mode == ssl.CERT_REQUIRED
+        assert context.check_hostname
+
+
+def test_connections_are_pooled() -> None:
+    adapter = session().get_adapter("https://manage.office.com/")
+    assert isinstance(adapter, HTTPAdapter)
+    assert adapter.poolmanager.connection_pool_kw["maxsize"] == 3
+
+
+def test_trouble_is_told_by_its_innermost_cause() -> None:
+    outer = urllib3.exceptions.ProtocolError("outer")
+    outer.__cause__ = ConnectionRefusedError(111, "Connection refused")
+    assert str(unreachable(outer, "fetching x")) == "fetching x: [Errno 111] Connection refused"
+
+
+def test_trouble_without_a_text_is_told_by_its_name() -> None:
+    assert str(unreachable(TimeoutError(), "fetching x")) == "fetching x: TimeoutError"
