@@ -214,13 +214,17 @@ class _Checker:
             return None
         common = _build_common(_COMMON[kind], cls, value, self._base)
         when = self._condition(value.get("when"), (*pointer, "when")) if kind == "sinks" else None
-        return StageSpec(name, value["type"], cls, build(cls.Config, value, self._base), common, when)
+        try:
+            return StageSpec(name, value["type"], cls, build(cls.Config, value, self._base), common, when)
+        except ConfigError as exc:  # options that do not go together: a Config class checks that in __post_init__
+            self._source.defect(pointer, str(exc))
+            return None
 
     def _condition(self, spec: Any, pointer: Pointer) -> Condition | None:
         if spec is None:
             return None
         try:
-            return compile_conditions(spec, located.dotted(pointer))
+            return compile_conditions(spec)
         except ConfigError as exc:
             self._source.defect(pointer, str(exc))
             return None

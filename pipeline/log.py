@@ -15,7 +15,13 @@ _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskN
 _BEARER = re.compile(
     r"(?i)(bearer\s+|client_secret=|client_assertion=|password=|access_token[\"']?\s*[:=]\s*[\"']?)[\w\-.~+/=%]+"
 )
-LIBRARIES = ("elastic_transport", "elasticsearch", "kafka", "msal", "urllib3")  # each request of theirs is news only when debugging
+LIBRARIES = (
+    "elastic_transport",
+    "elasticsearch",
+    "kafka",
+    "msal",
+    "urllib3",
+)  # each request of theirs is news only when debugging
 MIN_SECRET_LENGTH = 4  # a shorter "secret" would blank ordinary words
 
 

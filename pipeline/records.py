@@ -19,6 +19,9 @@ from ualpipe.pipeline.errors import ContentUndecodable
 CHUNK_BYTES = 1024 * 1024
 """Size at which a body is cut. A chunk is larger only when a single record is."""
 
+MAX_RECORD_BYTES = 32 * 1024 * 1024
+"""A body whose next record is not whole by then is refused: it may never be."""
+
 Framing = Literal["array", "lines"]
 
 _UTF8_BOM = b"\xef\xbb\xbf"
@@ -94,6 +97,10 @@ def chunks_of_array(parts: Iterable[bytes], *, max_bytes: int = CHUNK_BYTES) -> 
         buffer += part
         while len(buffer) >= threshold:
             if not (found := _cut(buffer, is_first=is_first)):
+                if len(buffer) > MAX_RECORD_BYTES:
+                    raise ContentUndecodable(
+                        f"a record is longer than {MAX_RECORD_BYTES >> 20} MiB, or none at all", bytes(buffer)
+                    )
                 threshold = 2 * len(buffer)  # one record larger than a chunk: looked at again when there is much more of it
                 break
             chunk, taken = found
