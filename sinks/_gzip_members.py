@@ -1,0 +1,91 @@
+"""Gzip members that say how long they are, so that a torn last one is found without unpacking the file.
+
+A gzip file may be several members one after another; every reader takes that (RFC 1952 §2.2). Ours bear an extra field with their
+length, as BGZF's do, so a walk over a file reads 28 bytes a member.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import BinaryIO
+
+from ualpipe.pipeline.errors import SinkDenied
+
+try:
+    from isal import igzip_lib, isal_zlib  # ISA-L: 1.4 us an event where zlib's level 1 takes 7.2
+
+    def deflate(data: bytes) -> bytes:
+        """Returns data compressed, without header and trailer."""
+        return igzip_lib.compress(data, flag=igzip_lib.COMP_DEFLATE)
+
+    crc32 = isal_zlib.crc32
+except ImportError:
+
+    def deflate(data: bytes) -> bytes:
+        """Returns data compressed, without header and trailer."""
+        return zlib.compress(data, 1, wbits=-15)
+
+    crc32 = zlib.crc32
+
+_MAGIC = b"\x1f\x8b"
+_HEADER = struct.Struct("<2sBBIBBH2sHQ")  # RFC 1952 §2.3, with one extra field: id, size, length of the member
+_DEFLATE, _HAS_EXTRA, _UNKNOWN_SYSTEM = 8, 4, 255
+_FIELD_ID, _FIELD_BYTES = b"UP", 8
+_TRAILER = struct.Struct("<II")  # CRC-32 and size modulo 2^32
+
+
+def member(data: bytes) -> bytes:
+    """Returns data as one whole gzip member."""
+    body = deflate(data)
+    return _header(len(body)) + body + _TRAILER.pack(crc32(data), len(data) & 0xFFFFFFFF)
+
+
+def whole_members_length(file: BinaryIO, known: int, size: int) -> int:
+    """Returns up to where a file consists of whole members.
+
+    Args:
+        file: Readable from any position.
+        known: A member begins here.
+        size: Its size in bytes.
+
+    Raises:
+        SinkDenied: There is a member that is not ours: cutting might lose somebody's data.
+    """
+    last = end = known
+    while length := _member_length(file, end, size):
+        last, end = end, end + length
+    return end if end == known or _is_sound(file, last, end) else last
+
+
+def _header(body_length: int) -> bytes:
+    length = _HEADER.size + body_length + _TRAILER.size
+    extra = 4 + _FIELD_BYTES
+    return _HEADER.pack(_MAGIC, _DEFLATE, _HAS_EXTRA, 0, 0, _UNKNOWN_SYSTEM, extra, _FIELD_ID, _FIELD_BYTES, length)
+
+
+def _member_length(file: BinaryIO, at: int, size: int) -> int:
+    """Returns the length of the member at a position; 0 when it is not whole."""
+    file.seek(at)
+    head = file.read(_HEADER.size)
+    if len(head) < _HEADER.size:
+        return 0
+    length = int(_HEADER.unpack(head)[-1])
+    if head[:-8] == _header(0)[:-8]:
+        return length if at + length <= size else 0
+    if head.startswith(_MAGIC):
+        raise SinkDenied(
+            f"byte {at} begins with gzip data that this sink did not write: move the file away, or choose another path"
+        )
+    return 0
+
+
+def _is_sound(file: BinaryIO, start: int, end: int) -> bool:
+    """Tells whether a member unpacks: after a loss of power its length may be right and its bytes missing."""
+    file.seek(start)
+    try:
+        unpacker = zlib.decompressobj(wbits=31)
+        unpacker.decompress(file.read(end - start))
+    except zlib.error:
+        return False
+    return unpacker.eof and not unpacker.unused_data

@@ -1,0 +1,105 @@
+"""What a syslog message says of an event: priority, header, structured data and text."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any
+
+from ualpipe.pipeline.errors import SinkDenied
+from ualpipe.pipeline.events import Event
+from ualpipe.sinks import _syslog_frames as frames
+from ualpipe.sinks._cef import cef
+from ualpipe.sinks._leef import leef
+from ualpipe.sinks._reading import instant_of, original_line
+from ualpipe.sinks._syslog_options import SeverityOptions, SyslogSinkConfig
+
+NEVER_SEEN: dict[str, Any] = {}
+
+
+class Composer:
+    """Makes messages by the options of one sink."""
+
+    def __init__(self, config: SyslogSinkConfig, hostname: str) -> None:
+        """Takes the options.
+
+        Args:
+            config: The sink's options.
+            hostname: Name of the machine, used where the options name none.
+        """
+        base = 8 * frames.FACILITIES[config.facility]
+        self._config = config
+        self._priorities = {rule: base + number for rule, number in _severities(config.severity).items()}
+        self._hostname = config.hostname or frames.printable(hostname, frames.MAX_HOSTNAME)
+        self._tag = frames.tag_of(config.app_name)
+        self._text = _PAYLOADS[config.payload]
+        self._before = frames.UTF8_BOM if config.bom and config.format == "rfc5424" else b""
+
+    def compose(self, event: Event, now: datetime) -> bytes:
+        """Returns the message of an event, without framing and line breaks.
+
+        Args:
+            event: With or without a document.
+            now: Stands in the header of RFC 3164, which needs some time, where the event tells none.
+
+        Raises:
+            SinkDenied: CEF or LEEF is wanted and there is no document to make it of.
+        """
+        text = self._text(event)
+        facts = (event.document or NEVER_SEEN).get("event") or NEVER_SEEN
+        priority = self._priorities[_rule(facts)]
+        instant = instant_of(event)
+        if self._config.format == "rfc3164":
+            return frames.rfc3164(priority, instant or now, self._hostname, self._tag).encode() + text
+        msgid = facts.get("action") or event.record.get("Operation")
+        head = frames.rfc5424(
+            priority, instant, self._hostname, self._config.app_name, str(msgid or ""), self._data(event, facts)
+        )
+        return head.encode("utf-8", "replace") + self._before + text
+
+    def _data(self, event: Event, facts: dict[str, Any]) -> str:
+        if (sd_id := self._config.structured_data) is None:
+            return "-"
+        kind = facts.get("code") or event.record.get("RecordType", "")
+        return frames.structured_data(sd_id, frames.parameter("id", event.id), _tenant_and_type(event.tenant, str(kind)))
+
+
+@functools.lru_cache(maxsize=4096)
+def _tenant_and_type(tenant: str, kind: str) -> str:
+    return frames.parameter("tenant", tenant) + frames.parameter("type", kind)
+
+
+def _severities(options: SeverityOptions) -> dict[str, int]:
+    rules = ("pipeline_error", "alert", "failure", "other")
+    return {rule: frames.SEVERITIES[getattr(options, rule)] for rule in rules}
+
+
+def _rule(facts: dict[str, Any]) -> str:
+    """Returns which rule of ``SeverityOptions`` an event falls under."""
+    kind = facts.get("kind")
+    if kind in ("alert", "pipeline_error"):
+        return str(kind)
+    return "failure" if facts.get("outcome") == "failure" else "other"
+
+
+def _formatted(make: Callable[[dict[str, Any], str], bytes]) -> Callable[[Event], bytes]:
+    ours = version("ualpipe")
+
+    def text(event: Event) -> bytes:
+        if event.document is None:
+            raise SinkDenied(
+                "CEF and LEEF are made of ECS documents: put the `ecs` transform in the pipeline, or send `original`"
+            )
+        return make(event.document, ours)
+
+    return text
+
+
+_PAYLOADS: dict[str, Callable[[Event], bytes]] = {
+    "ecs": lambda event: event.encoded,
+    "original": original_line,
+    "cef": _formatted(cef),
+    "leef": _formatted(leef),
+}
