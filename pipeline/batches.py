@@ -112,7 +112,7 @@ class Batches:
         body = self._file.unpack(packed)
         if hashlib.sha256(body).digest() != sha256:
             raise damaged(self._file.path, f"batch {ref.id} has changed since it was stored")
-        return StoredBatch(ref, Origin(source, tenant, stream, key, Chunk.decode(body, framing)), frozenset(_unpack(duplicates)))
+        return StoredBatch(ref, Origin(source, tenant, stream, key, Chunk(body, framing)), frozenset(_unpack(duplicates)))
 
     def left_to_do(self, sink: str, ref: BatchRef) -> frozenset[int] | None:
         """Returns the positions of a batch that a clean stop left to do, none when it is settled; None for one not begun."""
@@ -177,11 +177,19 @@ class Intake:
 
     def add(self, chunk: Chunk) -> None:
         """Takes a chunk. The first stays in memory; from the second on they are staged in the journal one by one."""
-        if not chunk.records:
-            return
-        if self._held is not None:
-            self._stage(self._held)
+        if (held := self._decoded()) is not None:
+            self._stage(held)
         self._held = chunk
+
+    @property
+    def held_bytes(self) -> int:
+        """Size of the chunk that is in memory, encoded."""
+        return len(self._held.body) if self._held is not None else 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to commit (any more)."""
+        return self._held is None and not self._staged
 
     def commit(self, error: str = "") -> Received:
         """Makes the item and its records count, in one transaction that also tells which of them are duplicates.
@@ -190,14 +198,16 @@ class Intake:
             error: What went wrong behind the records that were taken in; noted in the ledger.
 
         Raises:
+            ContentUndecodable: The last chunk holds no records, and is dropped; the rest can be committed.
             JournalFull: There is no room; nothing has changed.
         """
-        if self._staged and self._held is not None:
-            self._stage(self._held)
-            self._held = None
-        held = self._held
-        packed = self._pack(held) if held is not None else None
+        packed = self._pack(self._held) if self._held is not None and not self._staged else None
+        # Threads of a source decode one after another (they can't at once), so that memory holds few decoded chunks.
         with self._file.lock:
+            held = self._decoded()
+            if self._staged and held is not None:
+                self._stage(held)
+                held = None
             try:
                 received = self._commit(held, packed, error)
             except BaseException:
@@ -205,6 +215,11 @@ class Intake:
                 raise
         self._staged = []
         return received
+
+    def _decoded(self) -> Chunk | None:
+        """Takes the chunk in memory; None when there is none, or no record in it."""
+        held, self._held = self._held, None
+        return held if held is not None and held.records else None
 
     def _commit(self, held: Chunk | None, packed: tuple[bytes, bytes] | None, error: str) -> Received:
         with self._file.transaction() as db:

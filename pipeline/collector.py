@@ -9,9 +9,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ualpipe.pipeline import metrics as m
-from ualpipe.pipeline.batches import Received
-from ualpipe.pipeline.clock import Clock, format_instant
+from ualpipe.pipeline.batches import BatchRef, Intake, Received
+from ualpipe.pipeline.clock import format_instant
 from ualpipe.pipeline.config import SourceOptions, StageSpec
+from ualpipe.pipeline.context import RunContext
 from ualpipe.pipeline.dead_letters import DeadLetter
 from ualpipe.pipeline.errors import (
     ContentGone,
@@ -26,7 +27,7 @@ from ualpipe.pipeline.errors import (
 )
 from ualpipe.pipeline.journal import Journal, JournalFull
 from ualpipe.pipeline.ledger import LedgerItem
-from ualpipe.pipeline.metrics import Metrics
+from ualpipe.pipeline.prepared import PreparedBatches
 from ualpipe.pipeline.retry import DENIED, FETCH, LISTING, ONCE, RetryPolicy
 from ualpipe.pipeline.stages import Gap, Listed, Source, WorkItem
 
@@ -68,12 +69,9 @@ class Collector:
         spec: StageSpec,
         source: Source,
         journal: Journal,
-        deliver: Callable[[Received], None],
-        *,
-        clock: Clock,
-        metrics: Metrics,
-        stop: threading.Event,
-        once: bool,
+        prepared: PreparedBatches,
+        notify: Callable[[list[BatchRef]], None],
+        context: RunContext,
     ) -> None:
         self.name = spec.name
         self.trouble = ""
@@ -82,11 +80,12 @@ class Collector:
         self._options: SourceOptions = spec.common
         self._source = source
         self._journal = journal
-        self._deliver = deliver
-        self._clock = clock
-        self._metrics = metrics
-        self._stop = stop
-        self._once = once
+        self._prepared = prepared
+        self._notify = notify
+        self._clock = context.clock
+        self._metrics = context.metrics
+        self._stop = context.stop
+        self._once = context.once
         self._log = logging.getLogger(f"ualpipe.source.{spec.name}")
         self._in_flight: dict[int, Future[None]] = {}
         self._left: set[int] = set()
@@ -293,22 +292,26 @@ class Collector:
     def _receive(self, item: LedgerItem) -> None:
         """Takes in an item. What is good of a body whose rest can't be decoded counts; the rest is a dead letter."""
         with self._journal.batches.receive(item) as intake:
-            chunks = 0
             try:
                 for chunk in self._source.fetch(item.work):
                     if self._stop.is_set():
                         raise Stopped("the pipeline stops")
                     intake.add(chunk)
-                    chunks += 1
+                self._commit(item, intake)
             except ContentUndecodable as exc:
-                if not chunks or item.attempts + 1 < UNDECODABLE_ATTEMPTS:
+                if intake.is_empty or item.attempts + 1 < UNDECODABLE_ATTEMPTS:
                     raise
-                received = intake.commit()
+                self._commit(item, intake)
                 self._bury(item, exc, exc.body)
-            else:
-                received = intake.commit()
+
+    def _commit(self, item: LedgerItem, intake: Intake) -> None:
+        """Stores what was taken in, and hands it on."""
+        with self._prepared.room(intake.held_bytes) as keep:
+            received = intake.commit()
+            if received.in_hand is not None:
+                keep(received.in_hand)
         self._count(item, received)
-        self._deliver(received)
+        self._notify(received.batches)
 
     def _count(self, item: LedgerItem, received: Received) -> None:
         label = {"source": self.name, "stream": item.work.stream}

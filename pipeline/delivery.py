@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.batches import Batches, BatchRef, Settlement
-from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.config import StageSpec
+from ualpipe.pipeline.context import RunContext
 from ualpipe.pipeline.dead_letters import DeadLetter
 from ualpipe.pipeline.errors import (
     JournalError,
@@ -24,11 +24,12 @@ from ualpipe.pipeline.errors import (
 )
 from ualpipe.pipeline.events import Event
 from ualpipe.pipeline.journal import JournalFull
-from ualpipe.pipeline.metrics import Metrics
 from ualpipe.pipeline.prepared import PreparedBatches
 from ualpipe.pipeline.retry import DENIED, ONCE, SINK
 from ualpipe.pipeline.stages import Batch, Sink, SinkLimits
 
+GROUP_BYTES = 4 * 1024 * 1024
+"""Bodies of batches that are written together; decoded and mapped they take about ten times as much memory."""
 LOOK_AGAIN_S = 5.0
 """How often an idle delivery looks for batches that another process entered (dead letters sent again)."""
 
@@ -72,11 +73,7 @@ class Delivery:
         sink: Sink,
         batches: Batches,
         prepared: PreparedBatches,
-        *,
-        clock: Clock,
-        metrics: Metrics,
-        stop: threading.Event,
-        once: bool,
+        context: RunContext,
     ) -> None:
         self.name = spec.name
         self.trouble = ""
@@ -88,10 +85,10 @@ class Delivery:
         self._sink = sink
         self._batches = batches
         self._prepared = prepared
-        self._clock = clock
-        self._metrics = metrics
-        self._stop = stop
-        self._once = once
+        self._clock = context.clock
+        self._metrics = context.metrics
+        self._stop = context.stop
+        self._once = context.once
         self._log = logging.getLogger(f"ualpipe.sink.{spec.name}")
         self._backlog: deque[BatchRef] = deque()
         self._queued: set[int] = set()
@@ -303,9 +300,8 @@ def take_group(backlog: deque[BatchRef], limits: SinkLimits) -> list[BatchRef]:
     """Takes batches off the front as long as they fit one write; at least one."""
     group: list[BatchRef] = []
     events = size = 0
-    while backlog and (
-        not group or (events + backlog[0].records <= limits.max_events and size + backlog[0].bytes <= limits.max_bytes)
-    ):
+    most = min(limits.max_bytes, GROUP_BYTES)
+    while backlog and (not group or (events + backlog[0].records <= limits.max_events and size + backlog[0].bytes <= most)):
         ref = backlog.popleft()
         group.append(ref)
         events, size = events + ref.records, size + ref.bytes

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ualpipe.pipeline.records import Chunk
@@ -59,7 +60,7 @@ class Event:
     index: int
     origin: Origin
     defect: str | None = None
-    violations: list[Violation] = field(default_factory=list)
+    violations: Sequence[Violation] = ()
     document: dict[str, Any] | None = None
     encoded: bytes = b""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import orjson
@@ -110,18 +111,31 @@ class PreparedBatches:
         self._bytes = 0
         self._changed = threading.Condition()
 
-    def offer(self, stored: StoredBatch) -> None:
-        """Takes a batch that was decoded just now.
+    @contextmanager
+    def room(self, size: int) -> Iterator[Callable[[StoredBatch], None]]:
+        """Reserves room for a batch that is about to be decoded; yields what takes it.
 
-        Waits a little for room while sinks are moving: that slows fetching to their pace, and spares reading everything twice.
+        Waits a little while sinks are moving: that slows fetching to their pace, and spares reading everything twice. Where there
+        is no room, the batch is not kept.
         """
-        size = stored.ref.bytes
         with self._changed:
             self._make_room(size)
             self._changed.wait_for(lambda: self._has_room(size) or self._all_stuck(), ROOM_WAIT_S)
-            if self._has_room(size):
-                self._entries[stored.ref.id] = _Entry(size, set(self._sinks), stored=stored)
-                self._bytes += size
+            reserved = size if self._has_room(size) else 0
+            self._bytes += reserved
+
+        def keep(stored: StoredBatch) -> None:
+            nonlocal reserved
+            if reserved:
+                with self._changed:
+                    self._entries[stored.ref.id] = _Entry(size, set(self._sinks), stored=stored)
+                    reserved = 0
+
+        try:
+            yield keep
+        finally:
+            with self._changed:
+                self._bytes -= reserved
 
     def take(self, ref: BatchRef) -> PreparedBatch:
         """Returns a batch ready for sinks; the first to ask does the work, others wait for it."""
@@ -163,7 +177,7 @@ class PreparedBatches:
             self._drop(number)
 
     def _has_room(self, size: int) -> bool:
-        return not self._entries or self._bytes + size <= MEMORY_BYTES
+        return not self._bytes or self._bytes + size <= MEMORY_BYTES
 
     def _all_stuck(self) -> bool:
         return self._stuck >= self._sinks

@@ -48,27 +48,29 @@ Record = dict[str, Any] | BadRecord
 
 @dataclass(slots=True, eq=False)
 class Chunk:
-    """A bounded piece of a work item: the bytes, and the records in them.
+    """A bounded piece of a work item: the bytes, and the records in them, decoded at the first use.
 
     Attributes:
         body: JSON text as received: an array of records (``array``), or one record a line (``lines``).
         framing: How ``body`` is laid out.
-        records: The decoded records, in order; a ``BadRecord`` where one is not a JSON object.
     """
 
     body: bytes
     framing: Framing
-    records: list[Record]
+    _records: list[Record] | None = field(default=None, repr=False)
     _raw: list[bytes] | None = field(default=None, repr=False)
 
-    @classmethod
-    def decode(cls, body: bytes, framing: Framing) -> Chunk:
-        """Decodes stored bytes.
+    @property
+    def records(self) -> list[Record]:
+        """The records, in order; a ``BadRecord`` where one is not a JSON object.
 
         Raises:
             ContentUndecodable: ``array`` only: the body as a whole is not JSON, or not an array.
         """
-        return cls(body, framing, _decode_array(body) if framing == "array" else [_decode_line(x) for x in _lines(body)])
+        if self._records is None:
+            is_array = self.framing == "array"
+            self._records = _decode_array(self.body) if is_array else [_decode_line(line) for line in _lines(self.body)]
+        return self._records
 
     def raw(self, index: int) -> bytes:
         """Returns the bytes of one record exactly as received."""
@@ -88,7 +90,8 @@ def chunks_of_array(parts: Iterable[bytes], *, max_bytes: int = CHUNK_BYTES) -> 
         max_bytes: Where to cut.
 
     Raises:
-        ContentUndecodable: The (rest of the) body is not a JSON array of records; carries the bytes not yet yielded.
+        ContentUndecodable: The body does not begin as a JSON array, or a record has no end; carries the bytes not yet yielded.
+            What is wrong inside the last chunk shows when its records are asked for.
     """
     buffer = bytearray()
     is_first = True
@@ -109,9 +112,9 @@ def chunks_of_array(parts: Iterable[bytes], *, max_bytes: int = CHUNK_BYTES) -> 
             yield chunk
     rest = bytes(buffer)
     if is_first:
-        yield Chunk.decode(rest.removeprefix(_UTF8_BOM), "array")
+        yield Chunk(rest.removeprefix(_UTF8_BOM), "array")
     elif rest.strip(_BLANK) != b"]":
-        yield Chunk.decode(b"[" + rest, "array")
+        yield Chunk(b"[" + rest, "array")
 
 
 def chunks_of_lines(lines: Iterable[bytes], *, max_bytes: int = CHUNK_BYTES) -> Iterator[Chunk]:
@@ -125,10 +128,10 @@ def chunks_of_lines(lines: Iterable[bytes], *, max_bytes: int = CHUNK_BYTES) -> 
         pending.append(text)
         size += len(text) + 1
         if size >= max_bytes:
-            yield Chunk.decode(b"\n".join(pending), "lines")
+            yield Chunk(b"\n".join(pending), "lines")
             pending, size = [], 0
     if pending:
-        yield Chunk.decode(b"\n".join(pending), "lines")
+        yield Chunk(b"\n".join(pending), "lines")
 
 
 def _cut(buffer: bytearray, *, is_first: bool) -> tuple[Chunk, int] | None:
@@ -141,7 +144,7 @@ def _cut(buffer: bytearray, *, is_first: bool) -> tuple[Chunk, int] | None:
         except ContentUndecodable:
             continue
     end, behind = _scan_border(buffer, start)
-    return (Chunk.decode(b"[" + bytes(buffer[start:end]) + b"]", "array"), behind) if end > start else None
+    return (Chunk(b"[" + bytes(buffer[start:end]) + b"]", "array"), behind) if end > start else None
 
 
 def _guess_borders(buffer: bytearray, start: int) -> list[tuple[int, int]]:

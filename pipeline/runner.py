@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from ualpipe.pipeline import metrics as m
-from ualpipe.pipeline.batches import Received
+from ualpipe.pipeline.batches import BatchRef
 from ualpipe.pipeline.budget import TokenBucket
 from ualpipe.pipeline.clock import Clock, SystemClock
 from ualpipe.pipeline.collector import Collector
 from ualpipe.pipeline.config import PipelineConfig, StageSpec
+from ualpipe.pipeline.context import RunContext
 from ualpipe.pipeline.delivery import Delivery
 from ualpipe.pipeline.journal import Journal
-from ualpipe.pipeline.metrics import Metrics
 from ualpipe.pipeline.prepared import PreparedBatches
 from ualpipe.pipeline.stages import Env, Transform
 
@@ -42,11 +41,12 @@ class Runner:
         """
         self.config = config
         self.once = once
-        self.metrics = Metrics()
         self.collectors: list[Collector] = []
         self.deliveries: list[Delivery] = []
-        self._clock = clock or SystemClock()
-        self._stop = threading.Event()
+        self._context = RunContext(once, clock or SystemClock())
+        self._clock = self._context.clock
+        self._stop = self._context.stop
+        self.metrics = self._context.metrics
         self._started_at = 0.0
 
     @property
@@ -110,20 +110,15 @@ class Runner:
 
     def _delivery(self, spec: StageSpec, journal: Journal, prepared: PreparedBatches) -> Delivery:
         sink = spec.cls(spec.options, self.env(spec))
-        return Delivery(spec, sink, journal.batches, prepared, **self._common())
+        return Delivery(spec, sink, journal.batches, prepared, self._context)
 
     def _collector(self, spec: StageSpec, journal: Journal, prepared: PreparedBatches) -> Collector:
-        def deliver(received: Received) -> None:
-            if received.in_hand is not None:
-                prepared.offer(received.in_hand)
+        def notify(refs: list[BatchRef]) -> None:
             for delivery in self.deliveries:
-                delivery.notify(received.batches)
+                delivery.notify(refs)
 
         source = spec.cls(spec.options, self.env(spec))
-        return Collector(spec, source, journal, deliver, **self._common())
-
-    def _common(self) -> Mapping[str, Any]:
-        return {"clock": self._clock, "metrics": self.metrics, "stop": self._stop, "once": self.once}
+        return Collector(spec, source, journal, prepared, notify, self._context)
 
     # --- watching ------------------------------------------------------------------------------------------------
 

@@ -72,7 +72,7 @@ def _record(row: bytes, layout: Layout) -> bytes:
 
 
 def _is_bad(record: bytes) -> bool:
-    return isinstance(Chunk.decode(record, "lines").records[0], BadRecord)
+    return isinstance(Chunk(record, "lines").records[0], BadRecord)
 
 
 def _one_line(text: bytes) -> bytes:

@@ -31,7 +31,7 @@ class SinkCase:
 def make_events(count: int, **fields: Any) -> list[Event]:
     """Returns events with random Ids, each with a small ECS document and its record."""
     records = [_record(**fields) for _number in range(count)]
-    chunk = Chunk.decode(orjson.dumps(records), "array")
+    chunk = Chunk(orjson.dumps(records), "array")
     origin = Origin("testing", "22222222-2222-2222-2222-222222222222", "Audit.General", "item", chunk)
     events = [Event(record, index, origin, document=_document(record)) for index, record in enumerate(records)]
     for event in events:

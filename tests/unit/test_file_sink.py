@@ -74,7 +74,7 @@ def test_one_line_an_event_ends_with_a_newline(tmp_path: Path) -> None:
 
 def test_originals_are_written_as_received_on_one_line(tmp_path: Path) -> None:
     body = b'[{"Id": "a" ,"n":1.50},{"Id":\n "b",\r\n"x":[1]}]'
-    chunk = Chunk.decode(body, "array")
+    chunk = Chunk(body, "array")
     events = [
         Event(record, at, Origin("s", "", "", "", chunk)) for at, record in enumerate(chunk.records) if isinstance(record, dict)
     ]

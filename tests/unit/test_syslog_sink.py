@@ -37,7 +37,7 @@ def message(event: Event, **options: Any) -> bytes:
 
 
 def event_of(body: bytes, document: dict[str, Any] | None = None, framing: Any = "array") -> Event:
-    chunk = Chunk.decode(body, framing)
+    chunk = Chunk(body, framing)
     record = chunk.records[0]
     event = Event(record if isinstance(record, dict) else {}, 0, Origin("s", TENANT, "", "", chunk), document=document)
     event.encoded = orjson.dumps(event.body)

@@ -1,0 +1,24 @@
+"""What all parts of one run share."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+from ualpipe.pipeline.clock import Clock, SystemClock
+from ualpipe.pipeline.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """One run of a pipeline.
+
+    Attributes:
+        once: It ends when every listed item is settled or has failed a bounded number of times.
+        stop: Set when it is to end.
+    """
+
+    once: bool
+    clock: Clock = field(default_factory=SystemClock)
+    metrics: Metrics = field(default_factory=Metrics)
+    stop: threading.Event = field(default_factory=threading.Event)
