@@ -86,6 +86,8 @@ def _default(option: Mapping[str, Any]) -> str:
 
 
 def _type(option: Mapping[str, Any]) -> str:
+    if "const" in option:
+        return f"`{json.dumps(option['const'])}`"
     if "enum" in option:
         return ", ".join(f"`{value}`" for value in option["enum"])
     if "anyOf" in option:
