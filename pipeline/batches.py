@@ -156,6 +156,15 @@ class Batches:
         return len(rows)
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A chunk that stands in the journal: its batch, its records' identities, and the hash of its bytes."""
+
+    ref: BatchRef
+    digests: list[bytes | None]
+    sha256: bytes
+
+
 class Intake:
     """Takes in one work item, chunk by chunk; nothing of it counts before ``commit``."""
 
@@ -164,8 +173,7 @@ class Intake:
         self._seen = seen
         self._item = item
         self._held: Chunk | None = None
-        self._staged: list[tuple[int, int, int, list[bytes | None]]] = []
-        self._sha256 = hashlib.sha256()
+        self._staged: list[_Part] = []
 
     def __enter__(self) -> Intake:
         return self
@@ -225,50 +233,51 @@ class Intake:
         with self._file.transaction() as db:
             parts = list(self._staged)
             if held is not None and packed is not None:
-                parts.append((self._insert(held, *packed, ready=True), len(held.records), len(held.body), self._digests(held)))
-            duplicates = [self._separate(row, digests) for row, _records, _bytes, digests in parts]
+                parts.append(self._insert(held, *packed, ready=True))
+            duplicates = [self._separate(part) for part in parts]
             db.execute("UPDATE batch SET ready = 1 WHERE item = ? AND ready = 0", (self._item.id,))
-            refs = [BatchRef(row, records, size) for row, records, size, _digests in parts]
+            refs = [part.ref for part in parts]
             totals = sum(ref.records for ref in refs), sum(map(len, duplicates)), sum(ref.bytes for ref in refs)
             db.execute(
                 "UPDATE item SET state = 'fetched', fetched_at = ?, records = ?, duplicates = ?, bytes = ?, sha256 = ?,"
                 " error = nullif(?, '') WHERE id = ?",
-                (self._file.now(), *totals, self._sha256.digest(), error, self._item.id),
+                (self._file.now(), *totals, _hash_of_all(parts), error, self._item.id),
             )
         in_hand = StoredBatch(refs[0], self._origin(held), frozenset(duplicates[0])) if held is not None else None
         return Received(*totals, refs, in_hand)
 
-    def _separate(self, row: int, digests: list[bytes | None]) -> list[int]:
+    def _separate(self, part: _Part) -> list[int]:
         """Notes which records of a batch were stored before, and remembers the others."""
-        duplicates, fresh = self._seen.split(digests)
+        duplicates, fresh = self._seen.split(part.digests)
         self._seen.add(fresh, self._file.now())
         if duplicates:
-            self._file.db.execute("UPDATE batch SET duplicates = ? WHERE id = ?", (_pack(duplicates), row))
+            self._file.db.execute("UPDATE batch SET duplicates = ? WHERE id = ?", (_pack(duplicates), part.ref.id))
         return duplicates
 
     def _stage(self, chunk: Chunk) -> None:
         packed = self._pack(chunk)
         with self._file.transaction():
-            row = self._insert(chunk, *packed, ready=False)
-        self._staged.append((row, len(chunk.records), len(chunk.body), self._digests(chunk)))
+            self._staged.append(self._insert(chunk, *packed, ready=False))
 
     def _pack(self, chunk: Chunk) -> tuple[bytes, bytes]:
-        self._sha256.update(chunk.body)
         return self._file.pack(chunk.body), hashlib.sha256(chunk.body).digest()
 
-    def _insert(self, chunk: Chunk, packed: bytes, sha256: bytes, *, ready: bool) -> int:
+    def _insert(self, chunk: Chunk, packed: bytes, sha256: bytes, *, ready: bool) -> _Part:
         cursor = self._file.db.execute(
             "INSERT INTO batch(item, framing, records, bytes, body, sha256, stored_at, ready) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (self._item.id, chunk.framing, len(chunk.records), len(chunk.body), packed, sha256, self._file.now(), ready),
         )
-        return int(cursor.lastrowid or 0)
-
-    def _digests(self, chunk: Chunk) -> list[bytes | None]:
         tenant = self._item.tenant
-        return [None if isinstance(record, BadRecord) else digest_of(record, tenant) for record in chunk.records]
+        digests = [None if isinstance(record, BadRecord) else digest_of(record, tenant) for record in chunk.records]
+        return _Part(BatchRef(int(cursor.lastrowid or 0), len(chunk.records), len(chunk.body)), digests, sha256)
 
     def _origin(self, chunk: Chunk) -> Origin:
         return Origin(self._item.source, self._item.tenant, self._item.work.stream, self._item.work.key, chunk)
+
+
+def _hash_of_all(parts: Sequence[_Part]) -> bytes:
+    """Returns the hash of an item's bytes; of an item in several chunks, that of their hashes."""
+    return parts[0].sha256 if len(parts) == 1 else hashlib.sha256(b"".join(part.sha256 for part in parts)).digest()
 
 
 def _pack(positions: Sequence[int]) -> bytes:
