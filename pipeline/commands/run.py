@@ -14,7 +14,6 @@ from ualpipe.pipeline import log
 from ualpipe.pipeline.config import load_config
 from ualpipe.pipeline.runner import Runner
 
-
 # Records are trees that die young: collecting as often as by default costs 10 % of the CPU and finds nothing.
 _GC_THRESHOLDS = (50_000, 20, 1000)
 
