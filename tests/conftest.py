@@ -1,0 +1,127 @@
+"""Real servers as fixtures, each started once a run, at its first use.
+
+A server comes from an address in the environment (``UALPIPE_TEST_KAFKA``, ``UALPIPE_TEST_ELASTICSEARCH_URL``), else it is
+started here as a local process from what ``make servers`` installs. Docker is not tried: testcontainers would be one more
+dependency, and the local processes need no daemon. A test whose server is missing is skipped, and fails with
+``UALPIPE_REQUIRE_SERVERS=1``. With ``CI`` set, a run in which anything was skipped fails.
+
+A test may stop or kill a server of ours: before the next test it is started again, with its data.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from servers.certificates import Certificates, write_certificates
+from servers.elasticsearch import ExternalElasticsearch, LocalElasticsearch, find_elasticsearch, find_secure_elasticsearch
+from servers.installed import NotInstalled
+from servers.kafka import ExternalKafka, Kafka, find_kafka
+from servers.missing import missing
+from servers.process import ServerFailed
+from servers.rsyslog import Rsyslog, find_rsyslog
+from servers.run_folder import make_run_folder
+
+_MARKERS = {"kafka": "kafka", "elasticsearch": "elasticsearch", "secure_elasticsearch": "elasticsearch", "rsyslog": "rsyslog"}
+
+_started: list[Any] = []
+
+
+@pytest.fixture(scope="session")
+def run_folder() -> Path:
+    """Folder of the servers for this run."""
+    return make_run_folder()
+
+
+@pytest.fixture(scope="session")
+def certificates(run_folder: Path) -> Certificates:
+    """A certificate authority of this run, with a server certificate for loopback and a client certificate."""
+    return write_certificates(run_folder / "certificates")
+
+
+@pytest.fixture(scope="session")
+def kafka(run_folder: Path, certificates: Certificates) -> Iterator[Kafka | ExternalKafka]:
+    """A Kafka broker."""
+    yield from _served(lambda: find_kafka(_below(run_folder, "kafka"), certificates))
+
+
+@pytest.fixture(scope="session")
+def elasticsearch(run_folder: Path) -> Iterator[LocalElasticsearch | ExternalElasticsearch]:
+    """An Elasticsearch server in plain text, without log-in."""
+    yield from _served(lambda: find_elasticsearch(_below(run_folder, "elasticsearch")))
+
+
+@pytest.fixture(scope="session")
+def secure_elasticsearch(run_folder: Path, certificates: Certificates) -> Iterator[LocalElasticsearch]:
+    """An Elasticsearch server with TLS, an administrator, and a writer that may only create."""
+    yield from _served(lambda: find_secure_elasticsearch(_below(run_folder, "secure-elasticsearch"), certificates))
+
+
+@pytest.fixture(scope="session")
+def rsyslog(run_folder: Path, certificates: Certificates) -> Iterator[Rsyslog]:
+    """A syslog receiver. At the start of each test it has received nothing."""
+    yield from _served(lambda: find_rsyslog(_below(run_folder, "rsyslog"), certificates))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Lets SIGTERM end the run as Ctrl-C does, so that servers end with it."""
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        pytest.exit("terminated", returncode=128 + signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, end)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks each test with the servers it uses: ``-m "not kafka"`` leaves those out."""
+    for item in items:
+        for fixture in getattr(item, "fixturenames", ()):
+            if marker := _MARKERS.get(fixture):
+                item.add_marker(marker)
+
+
+def pytest_runtest_setup() -> None:
+    """Starts again what the test before has stopped."""
+    for server in _started:
+        if not server.is_running:
+            server.start()
+        if isinstance(server, Rsyslog):
+            server.forget()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fails a run in CI that left something out."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = len(reporter.stats.get("skipped", [])) if reporter else 0
+    if os.environ.get("CI") and skipped and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        reporter.write_line(f"\n{skipped} skipped, and CI is set: in CI everything runs", red=True)
+
+
+def _served(find: Callable[[], Any]) -> Iterator[Any]:
+    server, reason = _found(find)
+    if server is None:
+        missing(reason)
+    _started.append(server)
+    yield server
+    _started.remove(server)
+    server.stop()
+
+
+def _found(find: Callable[[], Any]) -> tuple[Any, str]:
+    try:
+        return find(), ""
+    except (NotInstalled, ServerFailed) as exc:
+        return None, str(exc)
+
+
+def _below(folder: Path, name: str) -> Path:
+    made = folder / name
+    made.mkdir()
+    return made

@@ -1,0 +1,163 @@
+"""A real Elasticsearch server: version 9 in plain text, version 8 with TLS and users."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NoReturn
+
+import requests
+
+from servers import elasticsearch_nodes
+from servers.certificates import Certificates
+from servers.elasticsearch_nodes import ADMIN, WRITER
+from servers.install import has_java_for_elasticsearch9
+from servers.missing import missing
+from servers.ports import HOST, free_ports
+from servers.process import ServerProcess
+
+ADDRESS_VARIABLE = "UALPIPE_TEST_ELASTICSEARCH_URL"
+VERSION_VARIABLE = "UALPIPE_TEST_ELASTICSEARCH"
+
+_START_S = 120
+_REQUEST_S = 30
+_PAGE = 1000
+
+
+class Elasticsearch:
+    """A server, and what tests ask it.
+
+    Attributes:
+        url: ``http(s)://host:port``.
+        ca_file: What its certificate is signed by; None in plain text.
+        username: May do all; empty where there is no log-in.
+        writer_username: May only create documents in ``logs-*``, and so the data streams there that a template provides for.
+    """
+
+    def __init__(self, url: str, certificates: Certificates | None = None) -> None:
+        self.url = url
+        self.ca_file = certificates.ca_file if certificates else None
+        self.username, self.password = ADMIN if certificates else ("", "")
+        self.writer_username, self.writer_password = WRITER if certificates else ("", "")
+        self._session = requests.Session()
+        self._session.trust_env = False  # REQUESTS_CA_BUNDLE would win over ``verify``
+        self._session.auth = (self.username, self.password) if certificates else None
+        self._session.verify = str(self.ca_file) if self.ca_file else True
+
+    @cached_property
+    def version(self) -> str:
+        """As ``9.5.3``."""
+        nodes = self.request("GET", "/_nodes/_local?filter_path=nodes.*.version")["nodes"]
+        return str(next(iter(nodes.values()))["version"])
+
+    def request(self, method: str, path: str, body: Any = None) -> Any:
+        """Returns the decoded answer to a request, whatever its status, which is under ``status`` where it is an error.
+
+        Args:
+            method: ``GET``, ``PUT`` …
+            path: With its leading slash and query.
+            body: Sent as JSON, unless None.
+        """
+        return self._session.request(method, self.url + path, json=body, timeout=_REQUEST_S).json()
+
+    def search(self, index: str) -> list[dict[str, Any]]:
+        """Returns all hits (``_id``, ``_index``, ``_source``) of an index or data stream; none while it does not exist."""
+        self.request("POST", f"/{index}/_refresh")
+        page = self.request("POST", f"/{index}/_search?scroll=1m&ignore_unavailable=true", {"size": _PAGE, "sort": ["_doc"]})
+        found: list[dict[str, Any]] = []
+        while hits := page["hits"]["hits"]:
+            found += hits
+            page = self.request("POST", "/_search/scroll", {"scroll": "1m", "scroll_id": page["_scroll_id"]})
+        return found
+
+    def search_ids(self, index: str) -> list[str]:
+        """Returns the ``_id`` of all documents of an index or data stream."""
+        return [hit["_id"] for hit in self.search(index)]
+
+    def is_serving(self) -> bool:
+        try:
+            return self.request("GET", "/_cluster/health").get("status") in ("green", "yellow")
+        except requests.RequestException:
+            return False
+
+    def close(self) -> None:
+        self._session.close()
+
+
+class LocalElasticsearch(Elasticsearch):
+    """A server of ours. Its ports and data outlive ``stop`` and ``kill``."""
+
+    def __init__(self, url: str, process: ServerProcess, certificates: Certificates | None = None) -> None:
+        super().__init__(url, certificates)
+        self._process = process
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.is_running
+
+    def start(self) -> None:
+        self._process.start(self.is_serving, timeout_s=_START_S)
+
+    def stop(self) -> None:
+        self._process.stop()
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+
+class ExternalElasticsearch(Elasticsearch):
+    """A server that the environment names; tests may not stop it."""
+
+    is_running = True
+
+    def stop(self) -> None:
+        """Does nothing at the end of the run; see ``LocalElasticsearch.stop``."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        missing(f"{ADDRESS_VARIABLE} names a server of yours: {name!r} needs one that the tests start themselves")
+
+
+def find_elasticsearch(folder: Path) -> LocalElasticsearch | ExternalElasticsearch:
+    """Returns the server that the environment names, else one of ours, started.
+
+    ``UALPIPE_TEST_ELASTICSEARCH`` says which version: 8 or 9. By default it is 9 where a JDK 21 or newer is, else 8.
+
+    Raises:
+        NotInstalled: Its parts are not here.
+        ServerFailed: It did not come up.
+    """
+    if url := os.environ.get(ADDRESS_VARIABLE):
+        return ExternalElasticsearch(url.rstrip("/"))
+    default = "9" if has_java_for_elasticsearch9() else "8"
+    node = {"8": elasticsearch_nodes.node8, "9": elasticsearch_nodes.node9}[os.environ.get(VERSION_VARIABLE, default)]
+    return _started(node, folder)
+
+
+def find_secure_elasticsearch(folder: Path, certificates: Certificates) -> LocalElasticsearch:
+    """Returns a server of ours with TLS and users, started; always version 8, as the jars of 9 have no security.
+
+    Raises:
+        NotInstalled: Its parts are not here.
+        ServerFailed: It did not come up.
+    """
+
+    def node(folder: Path, http_port: int, transport_port: int) -> ServerProcess:
+        return elasticsearch_nodes.node8(folder, http_port, transport_port, certificates)
+
+    return _started(node, folder, certificates)
+
+
+def _started(
+    node: Callable[[Path, int, int], ServerProcess], folder: Path, certificates: Certificates | None = None
+) -> LocalElasticsearch:
+    http_port, transport_port = free_ports(2)
+    url = f"https://localhost:{http_port}" if certificates else f"http://{HOST}:{http_port}"
+    server = LocalElasticsearch(url, node(folder, http_port, transport_port), certificates)
+    server.start()
+    return server

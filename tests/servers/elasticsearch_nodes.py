@@ -1,0 +1,108 @@
+"""The two ways to run an Elasticsearch node from what Maven brings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from servers import installed
+from servers.certificates import Certificates
+from servers.install import ELASTICSEARCH8_JAVA, ELASTICSEARCH9_JAVA
+from servers.process import ServerProcess
+from servers.run_folder import PLAIN_USER, give_away, lend
+
+ADMIN = ("ualpipe-admin", "s3cret-admin")
+WRITER = ("ualpipe-writer", "s3cret-writer")
+
+_HEAP = ("-Xms384m", "-Xmx384m")
+_FAST_START = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")  # without these a busy machine may take a minute to start it
+_WRITER_ROLE = """\
+ualpipe_writer:
+  indices:
+    - names: [ "logs-*" ]
+      privileges: [ "create_doc", "auto_configure" ]
+"""
+
+
+def node9(folder: Path, http_port: int, transport_port: int) -> ServerProcess:
+    """Returns a node of version 9, with a heap of its own making: the published jars have no launcher."""
+    java = installed.java_home(ELASTICSEARCH9_JAVA, compiler=True) / "bin/java"
+    parts = lend(installed.require(installed.elasticsearch9_folder()), folder / "parts")
+    home = folder / "home"
+    (home / "config").mkdir(parents=True)
+    settings = _settings(home, http_port, transport_port) | {"path.home": home, "transport.type": "netty4", "http.type": "netty4"}
+    give_away(home)
+    command = [
+        *(str(java), *_HEAP, *_FAST_START, "--enable-native-access=ALL-UNNAMED"),
+        "-Dorg.elasticsearch.nativeaccess.enableVectorLibrary=false",
+        *("-cp", f"{parts / 'classes'}:{parts / 'libs'}/*", "TestNode"),
+        *(f"{key}={value}" for key, value in settings.items()),
+    ]
+    return ServerProcess("elasticsearch9", command, folder, user=PLAIN_USER)
+
+
+def node8(folder: Path, http_port: int, transport_port: int, certificates: Certificates | None = None) -> ServerProcess:
+    """Returns a node of version 8; with certificates it demands TLS and a log-in."""
+    (distribution,) = installed.require(installed.jar_folder("elasticsearch8")).glob("elasticsearch-*")
+    program = lend(distribution, folder / "program") / "bin"
+    config = folder / "config"
+    config.mkdir(parents=True)
+    for name in ("jvm.options", "log4j2.properties"):
+        (config / name).write_bytes((distribution / "config" / name).read_bytes())
+    settings = _settings(folder, http_port, transport_port) | _security(config, certificates)
+    (config / "elasticsearch.yml").write_text("".join(f"{key}: {value}\n" for key, value in settings.items()), encoding="utf-8")
+    environment = _environment8(folder)
+    if certificates:
+        _add_users(program, config, environment)
+    for path in (config, folder / "data", folder / "logs", folder / "tmp"):
+        path.mkdir(exist_ok=True)
+        give_away(path)
+    return ServerProcess("elasticsearch8", [str(program / "elasticsearch")], folder, environment=environment, user=PLAIN_USER)
+
+
+def _settings(folder: Path, http_port: int, transport_port: int) -> dict[str, object]:
+    return {
+        "cluster.name": "ualpipe-tests",
+        "node.name": "n1",
+        "discovery.type": "single-node",
+        "network.host": "127.0.0.1",
+        "http.port": http_port,
+        "transport.port": transport_port,
+        "path.data": folder / "data",
+        "path.logs": folder / "logs",
+        # A developer's disk is often fuller than the 90 % at which indices become read-only.
+        "cluster.routing.allocation.disk.threshold_enabled": "false",
+    }
+
+
+def _security(config: Path, certificates: Certificates | None) -> dict[str, object]:
+    if certificates is None:
+        return {"xpack.security.enabled": "false"}
+    # The server reads nothing outside its config folder.
+    for name, source in (("server-cert.pem", certificates.server_cert), ("server-key.pem", certificates.server_key)):
+        (config / name).write_bytes(source.read_bytes())
+    return {
+        "xpack.security.enabled": "true",
+        "xpack.security.autoconfiguration.enabled": "false",
+        "xpack.security.http.ssl.enabled": "true",
+        "xpack.security.http.ssl.certificate": "server-cert.pem",
+        "xpack.security.http.ssl.key": "server-key.pem",
+    }
+
+
+def _environment8(folder: Path) -> dict[str, str]:
+    return {
+        "ES_JAVA_HOME": str(installed.java_home(ELASTICSEARCH8_JAVA)),
+        "ES_JAVA_OPTS": " ".join((*_HEAP, "-XX:-UseG1GC", *_FAST_START)),
+        "ES_PATH_CONF": str(folder / "config"),
+        "ES_TMPDIR": str(folder / "tmp"),
+    }
+
+
+def _add_users(program: Path, config: Path, environment: Mapping[str, str]) -> None:
+    (config / "roles.yml").write_text(_WRITER_ROLE, encoding="utf-8")
+    for name in ("users", "users_roles"):  # the tool adds to them, but makes none
+        (config / name).touch()
+    for (name, password), role in ((ADMIN, "superuser"), (WRITER, "ualpipe_writer")):
+        command = [str(program / "elasticsearch-users"), "useradd", name, "-p", password, "-r", role]
+        installed.run_tool(command, environment)

@@ -1,0 +1,139 @@
+"""A real Kafka broker: one KRaft node with the ways to log in that users meet."""
+
+from __future__ import annotations
+
+import base64
+import os
+import string
+import uuid
+from pathlib import Path
+from typing import NoReturn
+
+from servers import installed, kafka_client
+from servers.certificates import Certificates
+from servers.install import KAFKA_JAVA
+from servers.kafka_client import Message
+from servers.missing import missing
+from servers.ports import HOST, free_ports
+from servers.process import ServerProcess
+
+ADDRESS_VARIABLE = "UALPIPE_TEST_KAFKA"
+
+_SCRAM_USER = "SCRAM-SHA-256=[name=bob,password=s3cret]"
+_START_S = 60
+_JAVA_OPTIONS = (
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",  # starts in half the time; nothing here runs long
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+)
+
+
+class Kafka:
+    """A broker of ours. Its ports and data outlive ``stop`` and ``kill``.
+
+    Users: PLAIN ``alice``/``secret`` and, as at Event Hubs, ``$ConnectionString``; SCRAM-SHA-256 ``bob``/``s3cret``; any
+    client certificate of the authority.
+
+    Attributes:
+        bootstrap_servers: ``host:port``, plain text.
+        sasl_ssl: ``host:port``, TLS with PLAIN or SCRAM.
+        ssl: ``host:port``, TLS with a client certificate.
+    """
+
+    def __init__(self, folder: Path, certificates: Certificates) -> None:
+        jars = installed.require(installed.jar_folder("kafka")) / "libs"
+        self._java = [str(installed.java_home(KAFKA_JAVA) / "bin/java"), *_JAVA_OPTIONS, "-cp", f"{jars}/*"]
+        self._folder = folder
+        plaintext, sasl_ssl, ssl, controller = free_ports(4)
+        self.bootstrap_servers = f"{HOST}:{plaintext}"
+        self.sasl_ssl = f"localhost:{sasl_ssl}"
+        self.ssl = f"localhost:{ssl}"
+        self.ca_file = certificates.ca_file
+        self.client_cert = certificates.client_cert
+        self.client_key = certificates.client_key
+        self._settings = {
+            "plaintext": plaintext,
+            "sasl_ssl": sasl_ssl,
+            "ssl": ssl,
+            "controller": controller,
+            "folder": folder,
+            "ca_file": certificates.ca_file,
+            "server_file": certificates.server_file,
+        }
+        self._process = ServerProcess("kafka", [*self._java, "-Xms64m", "-Xmx256m", "kafka.Kafka", str(self._properties)], folder)
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.is_running
+
+    def start(self) -> None:
+        """Starts the broker; returns when it answers for metadata."""
+        if not (self._folder / "data").exists():
+            self._format()
+        self._process.start(lambda: kafka_client.is_serving(self.bootstrap_servers), timeout_s=_START_S)
+
+    def stop(self) -> None:
+        """Shuts the broker down in an orderly way."""
+        self._process.stop()
+
+    def kill(self) -> None:
+        """Ends the broker as a crash would; the next start takes some seconds longer."""
+        self._process.kill()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def create_topic(self, name: str, partitions: int = 1, **settings: str) -> None:
+        """Makes a topic; settings as Kafka calls them, with ``_`` for dots (``max_message_bytes="1000"``)."""
+        kafka_client.create_topic(self.bootstrap_servers, name, partitions, settings)
+
+    def consume(self, topic: str, expected: int, timeout: float = 30) -> list[Message]:
+        """Returns all messages of a topic, at the latest after ``timeout`` seconds: those may be fewer than expected, or more."""
+        return kafka_client.consume(self.bootstrap_servers, topic, expected, timeout)
+
+    @property
+    def _properties(self) -> Path:
+        return self._folder / "server.properties"
+
+    def _format(self) -> None:
+        template = string.Template((installed.HERE / "server.properties").read_text(encoding="utf-8"))
+        self._properties.write_text(template.substitute(self._settings), encoding="utf-8")
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        tool = [*self._java, "-Xmx128m", "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._properties)]
+        installed.run_tool([*tool, "--add-scram", _SCRAM_USER])
+
+
+class ExternalKafka:
+    """A broker that the environment names: nothing but its plain text listener is known, and tests may not stop it."""
+
+    is_running = True
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self.bootstrap_servers = bootstrap_servers
+
+    def create_topic(self, name: str, partitions: int = 1, **settings: str) -> None:
+        kafka_client.create_topic(self.bootstrap_servers, name, partitions, settings)
+
+    def consume(self, topic: str, expected: int, timeout: float = 30) -> list[Message]:
+        return kafka_client.consume(self.bootstrap_servers, topic, expected, timeout)
+
+    def stop(self) -> None:
+        """Does nothing at the end of the run; see ``Kafka.stop``."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        missing(f"{ADDRESS_VARIABLE} names a broker of yours: {name!r} needs one that the tests start themselves")
+
+
+def find_kafka(folder: Path, certificates: Certificates) -> Kafka | ExternalKafka:
+    """Returns the broker that the environment names, else one of ours, started.
+
+    Raises:
+        NotInstalled: Its parts are not here.
+        ServerFailed: It did not come up.
+    """
+    if address := os.environ.get(ADDRESS_VARIABLE):
+        return ExternalKafka(address)
+    kafka = Kafka(folder, certificates)
+    kafka.start()
+    return kafka

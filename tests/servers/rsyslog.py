@@ -1,0 +1,121 @@
+"""A real rsyslog as the receiver of syslog: UDP, TCP, TLS and mutual TLS."""
+
+from __future__ import annotations
+
+import json
+import string
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from servers import installed
+from servers.certificates import Certificates
+from servers.installed import NotInstalled
+from servers.ports import HOST, free_ports, is_listening
+from servers.process import ServerFailed, ServerProcess
+
+_START_S = 15
+_POLL_S = 0.02
+
+
+class Rsyslog:
+    """A receiver of ours that writes each message as it understood it to a file. Ports and file outlive ``stop``.
+
+    Attributes:
+        host: Address that it listens at; its certificate is for this and for ``localhost``.
+    """
+
+    host = HOST
+
+    def __init__(self, folder: Path, certificates: Certificates) -> None:
+        if not installed.rsyslog_has("lmnsd_gtls"):
+            raise NotInstalled("rsyslog has no TLS (rsyslog-gnutls): run `make servers`")
+        self._program = str(installed.program("rsyslogd"))
+        self.udp_port, self.tcp_port, self.tls_port, self.mtls_port = free_ports(4)
+        self.ca_file = certificates.ca_file
+        self.client_cert = certificates.client_cert
+        self.client_key = certificates.client_key
+        self._capture = folder / "capture.jsonl"
+        self._forgotten_bytes = 0
+        self._config = folder / "rsyslog.conf"
+        self._config.write_text(self._configuration(folder, certificates), encoding="utf-8")
+        # No pid file: a killed daemon would leave one that the next refuses to start with.
+        self._process = ServerProcess("rsyslog", [self._program, "-n", "-iNONE", "-f", str(self._config)], folder)
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.is_running
+
+    def start(self) -> None:
+        """Starts the daemon; returns when it listens at all ports."""
+        checked = subprocess.run([self._program, "-N1", "-f", self._config], capture_output=True, text=True, check=False)
+        if checked.returncode or "error" in checked.stderr:
+            raise ServerFailed(f"rsyslog refuses its configuration:\n{checked.stderr}")
+        ports = (self.tcp_port, self.tls_port, self.mtls_port)
+        self._process.start(lambda: all(map(is_listening, ports)), timeout_s=_START_S)
+
+    def stop(self) -> None:
+        self._process.stop()
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def received(self) -> list[dict[str, Any]]:
+        """Returns the messages since the last ``forget``, in the order of their arrival.
+
+        Keys: pri, version, facility, severity, timestamp, hostname, app, procid, msgid, sd, msg, raw, and input: the way it came
+        (udp, tcp, tls, mtls). All values are text.
+        """
+        lines = self._content()[self._forgotten_bytes :].split(b"\n")[:-1]  # what follows the last newline is being written
+        return [json.loads(line) for line in lines]
+
+    def wait_for(self, count: int, timeout: float = 10) -> list[dict[str, Any]]:
+        """Returns the messages as soon as there are so many.
+
+        Raises:
+            TimeoutError: There are fewer after ``timeout`` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while len(found := self.received()) < count:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"rsyslog received {len(found)} of {count} messages in {timeout:g} s")
+            time.sleep(_POLL_S)
+        return found
+
+    def forget(self) -> None:
+        """Leaves out, from now on, what has arrived so far."""
+        self._forgotten_bytes = len(self._content())
+
+    def _content(self) -> bytes:
+        return self._capture.read_bytes() if self._capture.exists() else b""
+
+    def _configuration(self, folder: Path, certificates: Certificates) -> str:
+        template = string.Template((installed.HERE / "rsyslog.conf").read_text(encoding="utf-8"))
+        return template.substitute(
+            folder=folder,
+            capture=self._capture,
+            ca_file=certificates.ca_file,
+            server_cert=certificates.server_cert,
+            server_key=certificates.server_key,
+            udp=self.udp_port,
+            tcp=self.tcp_port,
+            tls=self.tls_port,
+            mtls=self.mtls_port,
+        )
+
+
+def find_rsyslog(folder: Path, certificates: Certificates) -> Rsyslog:
+    """Returns a receiver of ours, started: the file it writes can't be read from another machine's.
+
+    Raises:
+        NotInstalled: Its parts are not here.
+        ServerFailed: It did not come up.
+    """
+    rsyslog = Rsyslog(folder, certificates)
+    rsyslog.start()
+    return rsyslog
