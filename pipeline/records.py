@@ -6,7 +6,9 @@ control characters in strings, NaN) goes through the standard library, so that a
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +16,7 @@ from typing import Any, Literal
 
 import orjson
 
+from ualpipe.pipeline._json_elements import NotWhole, elements
 from ualpipe.pipeline.errors import ContentUndecodable
 
 CHUNK_BYTES = 1024 * 1024
@@ -29,7 +32,7 @@ _BLANK = b" \t\r\n"
 _FIRST_KEY = re.compile(rb'\s*\{\s*("(?:[^"\\]|\\.)*")')
 _BORDER = rb"\}\s*,\s*(?=\{\s*%s)"
 _MAX_GUESSES = 8
-_LENIENT = json.JSONDecoder(strict=False, parse_constant=lambda _name: None)
+_LONGEST_INTEGER = 300  # digits; Python refuses to read more than 4,300, and a double ends at 309
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class Chunk:
         """The records, in order; a ``BadRecord`` where one is not a JSON object.
 
         Raises:
-            ContentUndecodable: ``array`` only: the body as a whole is not JSON, or not an array.
+            ContentUndecodable: ``array`` only: the body is not an array, or not whole.
         """
         if self._records is None:
             is_array = self.framing == "array"
@@ -90,9 +93,20 @@ def chunks_of_array(parts: Iterable[bytes], *, max_bytes: int = CHUNK_BYTES) -> 
         max_bytes: Where to cut.
 
     Raises:
-        ContentUndecodable: The body does not begin as a JSON array, or a record has no end; carries the bytes not yet yielded.
-            What is wrong inside the last chunk shows when its records are asked for.
+        ContentUndecodable: The body does not begin as a JSON array, or a record has no end; carries the bytes not yet yielded,
+            ``MAX_RECORD_BYTES`` at most. What is wrong inside the last chunk shows when its records are asked for.
     """
+    parts = iter(parts)
+    try:
+        yield from _cut_array(parts, max_bytes)
+    except ContentUndecodable as exc:
+        whole = bytearray(exc.body)
+        while len(whole) < MAX_RECORD_BYTES and (part := next(parts, None)) is not None:
+            whole += part
+        raise ContentUndecodable(str(exc), bytes(whole)) from exc
+
+
+def _cut_array(parts: Iterator[bytes], max_bytes: int) -> Iterator[Chunk]:
     buffer = bytearray()
     is_first = True
     threshold = max_bytes
@@ -101,9 +115,8 @@ def chunks_of_array(parts: Iterable[bytes], *, max_bytes: int = CHUNK_BYTES) -> 
         while len(buffer) >= threshold:
             if not (found := _cut(buffer, is_first=is_first)):
                 if len(buffer) > MAX_RECORD_BYTES:
-                    raise ContentUndecodable(
-                        f"a record is longer than {MAX_RECORD_BYTES >> 20} MiB, or none at all", bytes(buffer)
-                    )
+                    reason = f"a record is longer than {MAX_RECORD_BYTES >> 20} MiB, or none at all"
+                    raise ContentUndecodable(reason, bytes(buffer))
                 threshold = 2 * len(buffer)  # one record larger than a chunk: looked at again when there is much more of it
                 break
             chunk, taken = found
@@ -137,14 +150,16 @@ def chunks_of_lines(lines: Iterable[bytes], *, max_bytes: int = CHUNK_BYTES) -> 
 def _cut(buffer: bytearray, *, is_first: bool) -> tuple[Chunk, int] | None:
     """Cuts a run of whole records off the front; None when there is not one whole record yet."""
     start = _array_start(buffer) if is_first else 0
+    if start is None:
+        return None
     for end, behind in _guess_borders(buffer, start):
         body = b"[" + bytes(buffer[start:end]) + b"]"
         try:
-            return Chunk(body, "array", _decode_array(body)), behind
+            return Chunk(body, "array", _records_of(_decode(body), body)), behind
         except ContentUndecodable:
             continue
-    end, behind = _scan_border(buffer, start)
-    return (Chunk(b"[" + bytes(buffer[start:end]) + b"]", "array"), behind) if end > start else None
+    end = _scan_border(buffer, start)
+    return (Chunk(b"[" + bytes(buffer[start:end]) + b"]", "array"), end + 1) if end > start else None
 
 
 def _guess_borders(buffer: bytearray, start: int) -> list[tuple[int, int]]:
@@ -155,20 +170,14 @@ def _guess_borders(buffer: bytearray, start: int) -> list[tuple[int, int]]:
     return [(border.start() + 1, border.end()) for border in reversed(borders) if border.start() > start]
 
 
-def _scan_border(buffer: bytearray, start: int) -> tuple[int, int]:
-    """Finds the last border by reading record after record: slow and certain, for bodies where guessing failed."""
+def _scan_border(buffer: bytearray, start: int) -> int:
+    """Returns the position of the last comma between two records: slow and certain, for bodies where guessing failed."""
     text = _decode_whole_characters(bytes(buffer[start:]))
-    end = at = 0
-    while True:
-        try:
-            _value, found = _LENIENT.raw_decode(text, _skip(text, at))
-            following = _skip(text, found)
-        except (ValueError, RecursionError, IndexError):
-            break
-        if text[following] == "]":
-            break
-        end, at = found, following
-    return start + len(text[:end].encode()), start + len(text[:at].encode())
+    border = 0
+    with contextlib.suppress(NotWhole):
+        for _begin, end in elements(text, 0):
+            border = end if text[end : end + 1] == "," else border
+    return start + len(text[:border].encode())
 
 
 def _decode_whole_characters(body: bytes) -> str:
@@ -181,8 +190,10 @@ def _decode_whole_characters(body: bytes) -> str:
         return body[: exc.start].decode("utf-8")
 
 
-def _array_start(buffer: bytearray) -> int:
-    """Returns the position behind the opening bracket."""
+def _array_start(buffer: bytearray) -> int | None:
+    """Returns the position behind the opening bracket; None when only blanks have come so far."""
+    if not buffer.removeprefix(_UTF8_BOM).strip(_BLANK) or _UTF8_BOM.startswith(buffer):
+        return None
     head = re.match(rb"(?:\xef\xbb\xbf)?\s*\[", buffer)
     if head is None:
         raise ContentUndecodable("the body is not a JSON array", bytes(buffer))
@@ -190,10 +201,17 @@ def _array_start(buffer: bytearray) -> int:
 
 
 def _decode_array(body: bytes) -> list[Record]:
+    """Decodes an array as a whole; where that fails and its elements can be told apart, one by one."""
     try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as exc:
-        value = _decode_leniently(body, exc)
+        value = _decode(body)
+    except ContentUndecodable:
+        if (parts := _split_by_brackets(body)) is None:
+            raise
+        return [_decode_line(part) for part in parts]
+    return _records_of(value, body)
+
+
+def _records_of(value: Any, body: bytes) -> list[Record]:
     if not isinstance(value, list):
         raise ContentUndecodable(f"a JSON {_kind(value)} where an array of records was expected", body)
     if all(type(record) is dict for record in value):
@@ -203,17 +221,24 @@ def _decode_array(body: bytes) -> list[Record]:
 
 def _decode_line(line: bytes) -> Record:
     try:
-        value = orjson.loads(line)
-    except orjson.JSONDecodeError as exc:
-        try:
-            value = _decode_leniently(line, exc)
-        except ContentUndecodable as bad:
-            return BadRecord(str(bad))
+        value = _decode(line)
+    except ContentUndecodable as exc:
+        return BadRecord(str(exc))
     return value if isinstance(value, dict) else BadRecord(f"a JSON {_kind(value)}, not an object")
 
 
+def _decode(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as exc:
+        return _decode_leniently(body, exc)
+
+
 def _decode_leniently(body: bytes, refusal: Exception) -> Any:
-    """Decodes JSON that orjson refuses for its characters or numbers; lone surrogates become ``?``, NaN becomes null."""
+    """Decodes JSON that orjson refuses for its characters or numbers.
+
+    Lone surrogates become ``?``; NaN, infinity and numbers that no double holds become null.
+    """
     try:
         text = body.decode("utf-8")
         value, end = _LENIENT.raw_decode(text, len(text) - len(text.lstrip()))
@@ -226,18 +251,43 @@ def _decode_leniently(body: bytes, refusal: Exception) -> Any:
         raise ContentUndecodable(f"not JSON: {refusal}", body) from exc
 
 
+def _finite(digits: str) -> float | None:
+    value = float(digits)
+    return value if math.isfinite(value) else None
+
+
+def _integer(digits: str) -> int | float | None:
+    return int(digits) if len(digits) <= _LONGEST_INTEGER else _finite(digits)
+
+
+_LENIENT = json.JSONDecoder(strict=False, parse_constant=lambda _name: None, parse_float=_finite, parse_int=_integer)
+
+
 def _split_array(body: bytes) -> list[bytes]:
     """Returns the bytes of each element of a JSON array that has been decoded before."""
     text = body.decode("utf-8")
     at = text.index("[") + 1
     found: list[bytes] = []
-    while True:
-        at = _skip(text, at)
-        if text[at] == "]":
-            return found
-        _value, end = _LENIENT.raw_decode(text, at)
-        found.append(text[at:end].encode())
-        at = end
+    try:
+        while text[at := _skip(text, at)] != "]":
+            _value, end = _LENIENT.raw_decode(text, at)
+            found.append(text[at:end].encode())
+            at = end
+    except (ValueError, RecursionError):  # an element that could not be decoded, or one nested too deep for this reader
+        return _split_by_brackets(body) or []
+    return found
+
+
+def _split_by_brackets(body: bytes) -> list[bytes] | None:
+    """Returns the bytes of each element of an array; None when it is not whole."""
+    try:
+        text = body.decode("utf-8")
+        start = text.index("[") + 1
+        return (
+            [text[begin:end].strip().encode() for begin, end in elements(text, start)] if not text[: start - 1].strip() else None
+        )
+    except ValueError:
+        return None
 
 
 def _skip(text: str, at: int) -> int:
