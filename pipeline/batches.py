@@ -157,6 +157,16 @@ class Batches:
 
 
 @dataclass(frozen=True, slots=True)
+class _Read:
+    """A chunk about to be stored: its records' identities, its bytes compressed, and their hash."""
+
+    chunk: Chunk
+    digests: list[bytes | None]
+    packed: bytes
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class _Part:
     """A chunk that stands in the journal: its batch, its records' identities, and the hash of its bytes."""
 
@@ -184,9 +194,13 @@ class Intake:
                 db.execute("DELETE FROM batch WHERE item = ? AND ready = 0", (self._item.id,))
 
     def add(self, chunk: Chunk) -> None:
-        """Takes a chunk. The first stays in memory; from the second on they are staged in the journal one by one."""
-        if (held := self._decoded()) is not None:
-            self._stage(held)
+        """Takes a chunk. The first stays in memory; from the second on they are staged in the journal one by one.
+
+        Raises:
+            ContentUndecodable: The chunk before holds no records.
+        """
+        if (read := self._take()) is not None:
+            self._stage(read)
         self._held = chunk
 
     @property
@@ -209,31 +223,31 @@ class Intake:
             ContentUndecodable: The last chunk holds no records, and is dropped; the rest can be committed.
             JournalFull: There is no room; nothing has changed.
         """
-        packed = self._pack(self._held) if self._held is not None and not self._staged else None
-        # Threads of a source decode one after another (they can't at once), so that memory holds few decoded chunks.
+        read = self._take()
+        if self._staged and read is not None:
+            self._stage(read)
+            read = None
         with self._file.lock:
-            held = self._decoded()
-            if self._staged and held is not None:
-                self._stage(held)
-                held = None
             try:
-                received = self._commit(held, packed, error)
+                received = self._commit(read, error)
             except BaseException:
                 self._seen.reload()  # Ids of a transaction that was rolled back must not count as seen
                 raise
         self._staged = []
         return received
 
-    def _decoded(self) -> Chunk | None:
-        """Takes the chunk in memory; None when there is none, or no record in it."""
-        held, self._held = self._held, None
-        return held if held is not None and held.records else None
+    def _take(self) -> _Read | None:
+        """Reads and compresses the chunk in memory; None when there is none, or no record in it."""
+        chunk, self._held = self._held, None
+        if chunk is None:
+            return None
+        tenant = self._item.tenant
+        digests = [None if isinstance(record, BadRecord) else digest_of(record, tenant) for record in chunk.stream()]
+        return _Read(chunk, digests, self._file.pack(chunk.body), hashlib.sha256(chunk.body).digest()) if digests else None
 
-    def _commit(self, held: Chunk | None, packed: tuple[bytes, bytes] | None, error: str) -> Received:
+    def _commit(self, read: _Read | None, error: str) -> Received:
         with self._file.transaction() as db:
-            parts = list(self._staged)
-            if held is not None and packed is not None:
-                parts.append(self._insert(held, *packed, ready=True))
+            parts = [*self._staged, *([self._insert(read, ready=True)] if read is not None else [])]
             duplicates = [self._separate(part) for part in parts]
             db.execute("UPDATE batch SET ready = 1 WHERE item = ? AND ready = 0", (self._item.id,))
             refs = [part.ref for part in parts]
@@ -243,7 +257,7 @@ class Intake:
                 " error = nullif(?, '') WHERE id = ?",
                 (self._file.now(), *totals, _hash_of_all(parts), error, self._item.id),
             )
-        in_hand = StoredBatch(refs[0], self._origin(held), frozenset(duplicates[0])) if held is not None else None
+        in_hand = StoredBatch(refs[0], self._origin(read.chunk), frozenset(duplicates[0])) if read is not None else None
         return Received(*totals, refs, in_hand)
 
     def _separate(self, part: _Part) -> list[int]:
@@ -254,22 +268,17 @@ class Intake:
             self._file.db.execute("UPDATE batch SET duplicates = ? WHERE id = ?", (_pack(duplicates), part.ref.id))
         return duplicates
 
-    def _stage(self, chunk: Chunk) -> None:
-        packed = self._pack(chunk)
+    def _stage(self, read: _Read) -> None:
         with self._file.transaction():
-            self._staged.append(self._insert(chunk, *packed, ready=False))
+            self._staged.append(self._insert(read, ready=False))
 
-    def _pack(self, chunk: Chunk) -> tuple[bytes, bytes]:
-        return self._file.pack(chunk.body), hashlib.sha256(chunk.body).digest()
-
-    def _insert(self, chunk: Chunk, packed: bytes, sha256: bytes, *, ready: bool) -> _Part:
+    def _insert(self, read: _Read, *, ready: bool) -> _Part:
+        ref = (read.chunk.framing, len(read.digests), len(read.chunk.body))
         cursor = self._file.db.execute(
             "INSERT INTO batch(item, framing, records, bytes, body, sha256, stored_at, ready) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (self._item.id, chunk.framing, len(chunk.records), len(chunk.body), packed, sha256, self._file.now(), ready),
+            (self._item.id, *ref, read.packed, read.sha256, self._file.now(), ready),
         )
-        tenant = self._item.tenant
-        digests = [None if isinstance(record, BadRecord) else digest_of(record, tenant) for record in chunk.records]
-        return _Part(BatchRef(int(cursor.lastrowid or 0), len(chunk.records), len(chunk.body)), digests, sha256)
+        return _Part(BatchRef(int(cursor.lastrowid or 0), *ref[1:]), read.digests, read.sha256)
 
     def _origin(self, chunk: Chunk) -> Origin:
         return Origin(self._item.source, self._item.tenant, self._item.work.stream, self._item.work.key, chunk)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from ualpipe.pipeline.records import Chunk
 
 
@@ -41,28 +43,82 @@ class Violation:
     message: str
 
 
-@dataclass(slots=True, eq=False)
 class Event:
     """One audit record on its way.
 
+    Once encoded, an event sheds the decoded record and document, which take ten times the memory of their bytes; a sink that
+    asks for them gets them decoded anew.
+
     Attributes:
-        record: The audit record as decoded; empty when ``defect`` is set. Transforms read it and never change it.
         index: Position in its stored batch.
         origin: Where it comes from.
         defect: Why there is no record: the bytes are not JSON, or not an object. None for a proper record.
         violations: What ``validate`` found and was told to forward.
-        document: The ECS document, nested, made by ``ecs``; None before, and in pipelines without that transform.
         encoded: What sinks ship: the document (or, without one, the record) as JSON in UTF-8 without line breaks; set by
             the engine after the last transform.
+        id: The record's ``Id``; empty when it has none.
+        tenant: The record's ``OrganizationId`` in lower case, else the tenant of its source.
+        record_type: The record's ``RecordType`` as text; empty when it has none.
     """
 
-    record: dict[str, Any]
-    index: int
-    origin: Origin
-    defect: str | None = None
-    violations: Sequence[Violation] = ()
-    document: dict[str, Any] | None = None
-    encoded: bytes = b""
+    __slots__ = (
+        "_document",
+        "_has_document",
+        "_record",
+        "defect",
+        "encoded",
+        "id",
+        "index",
+        "origin",
+        "record_type",
+        "tenant",
+        "violations",
+    )
+
+    def __init__(
+        self,
+        record: dict[str, Any],
+        index: int,
+        origin: Origin,
+        defect: str | None = None,
+        *,
+        document: dict[str, Any] | None = None,
+        violations: Sequence[Violation] = (),
+        encoded: bytes = b"",
+    ) -> None:
+        """Makes an event of a decoded record; of an empty one where there is a defect."""
+        own, organization, kind = record.get("Id"), record.get("OrganizationId"), record.get("RecordType")
+        self.id = own if type(own) is str else ""
+        self.tenant = organization.lower() if type(organization) is str and organization else origin.tenant
+        self.record_type = "" if kind is None else str(kind)
+        self.index = index
+        self.origin = origin
+        self.defect = defect
+        self.violations = violations
+        self.encoded = encoded
+        self._record: dict[str, Any] | None = record
+        self._document = document
+        self._has_document = document is not None
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The audit record as decoded; empty when there is a defect. Transforms read it and never change it."""
+        if self._record is None:
+            found = Chunk(b" ".join(self.raw.splitlines()), "lines").records if self.defect is None else []
+            self._record = found[0] if found and isinstance(found[0], dict) else {}
+        return self._record
+
+    @property
+    def document(self) -> dict[str, Any] | None:
+        """The ECS document, nested, made by ``ecs``; None before, and in pipelines without that transform."""
+        if self._document is None and self._has_document:
+            self._document = orjson.loads(self.encoded)
+        return self._document
+
+    @document.setter
+    def document(self, document: dict[str, Any] | None) -> None:
+        self._document = document
+        self._has_document = document is not None
 
     @property
     def raw(self) -> bytes:
@@ -70,18 +126,15 @@ class Event:
         return self.origin.chunk.raw(self.index)
 
     @property
-    def id(self) -> str:
-        """The record's ``Id``; empty when it has none."""
-        value = self.record.get("Id")
-        return value if isinstance(value, str) else ""
-
-    @property
-    def tenant(self) -> str:
-        """The record's ``OrganizationId`` in lower case, else the tenant of its source."""
-        value = self.record.get("OrganizationId")
-        return value.lower() if isinstance(value, str) and value else self.origin.tenant
-
-    @property
     def body(self) -> dict[str, Any]:
         """What conditions look at: the document, or the record where no transform made one."""
-        return self.record if self.document is None else self.document
+        return self.document if self._has_document and self.document is not None else self.record
+
+    def encode(self) -> None:
+        """Sets ``encoded`` from the body, and sheds record and document.
+
+        Raises:
+            TypeError: The body holds what JSON can't.
+        """
+        self.encoded = orjson.dumps(self.body)
+        self._record = self._document = None

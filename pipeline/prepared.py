@@ -8,8 +8,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import orjson
-
 from ualpipe.pipeline.batches import Batches, BatchRef, StoredBatch
 from ualpipe.pipeline.dead_letters import DeadLetter
 from ualpipe.pipeline.errors import EventError, MappingFailed
@@ -17,7 +15,7 @@ from ualpipe.pipeline.events import Event, Origin
 from ualpipe.pipeline.records import BadRecord
 
 MEMORY_BYTES = 4 * 1024 * 1024
-"""Bodies whose decoded records are kept in memory for sinks to come; decoded they take about six times as much."""
+"""Bodies that are kept in memory for sinks to come, as received and as encoded documents."""
 ROOM_WAIT_S = 1.0
 
 Apply = Callable[[Event], Event | None]
@@ -57,13 +55,11 @@ def prepare(batch: StoredBatch, transforms: Sequence[Apply]) -> PreparedBatch:
     return PreparedBatch(batch.ref, events, filtered, letters, len(events) + filtered + len(letters))
 
 
-def events_of(origin: Origin, duplicates: Collection[int] = ()) -> list[Event]:
-    """Returns the events of a chunk, those at the given positions left out."""
-    return [
-        Event({}, index, origin, record.reason) if isinstance(record, BadRecord) else Event(record, index, origin)
-        for index, record in enumerate(origin.chunk.records)
-        if index not in duplicates
-    ]
+def events_of(origin: Origin, duplicates: Collection[int] = ()) -> Iterator[Event]:
+    """Yields the events of a chunk one by one, those at the given positions left out."""
+    for index, record in enumerate(origin.chunk.stream()):
+        if index not in duplicates:
+            yield Event({}, index, origin, record.reason) if isinstance(record, BadRecord) else Event(record, index, origin)
 
 
 def run_transforms(event: Event, transforms: Sequence[Apply]) -> bool:
@@ -76,7 +72,7 @@ def run_transforms(event: Event, transforms: Sequence[Apply]) -> bool:
         if apply(event) is None:
             return False
     try:
-        event.encoded = orjson.dumps(event.body)
+        event.encode()
     except TypeError as exc:
         raise MappingFailed(f"can't be written as JSON: {exc}") from exc
     return True

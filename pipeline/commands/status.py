@@ -12,6 +12,8 @@ from ualpipe.pipeline.config import PipelineConfig, load_config
 from ualpipe.pipeline.runner import EXIT_FINE, EXIT_INCOMPLETE
 from ualpipe.pipeline.status import Status, read_status
 
+WIDTH_OF_FILES = 200  # columns, where there is no terminal to fit
+
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command: 0 fine, 1 when something is dead-lettered or there is a gap."""
@@ -32,6 +34,8 @@ def _print(config: PipelineConfig, status: Status) -> None:
     from rich.console import Console  # noqa: PLC0415 - slow to import, and not needed for JSON
 
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDTH_OF_FILES
     console.print(
         f"[bold]pipeline {config.pipeline}[/]  journal {status.journal_bytes / (1 << 20):,.1f} MiB in {config.state_dir}\n"
     )
