@@ -102,10 +102,17 @@ class JournalFile:
         return bytes(self._local.compressor.compress(body))
 
     def unpack(self, packed: bytes) -> bytes:
-        """Decompresses what ``pack`` made."""
+        """Decompresses what ``pack`` made.
+
+        Raises:
+            JournalError: The bytes have changed since.
+        """
         if not hasattr(self._local, "decompressor"):
             self._local.decompressor = zstandard.ZstdDecompressor()
-        return bytes(self._local.decompressor.decompress(packed))
+        try:
+            return bytes(self._local.decompressor.decompress(packed))
+        except zstandard.ZstdError as exc:
+            raise damaged(self.path, f"a compressed body: {exc}") from exc
 
     def content_bytes(self) -> int:
         """Returns what the content takes on disk; free pages inside the file do not count."""

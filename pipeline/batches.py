@@ -141,14 +141,15 @@ class Batches:
             How many batches were removed.
         """
         names = list(sinks)
-        everywhere = " AND ".join(
-            "EXISTS (SELECT 1 FROM settlement s WHERE s.batch = b.id AND s.sink = ? AND s.pending IS NULL)" for _name in names
-        )
+        if not names:
+            return 0
+        settled = "EXISTS (SELECT 1 FROM settlement s WHERE s.batch = b.id AND s.sink = ? AND s.pending IS NULL)"
+        everywhere = " AND ".join(f"(coalesce(b.only_sink, ?) != ? OR {settled})" for _name in names)
         now = self._file.now()
         with self._file.transaction() as db:
             rows = db.execute(
-                f"SELECT id FROM batch b WHERE ready AND stored_at < ? AND (only_sink IS NOT NULL OR ({everywhere}))",
-                (now - keep_s, *names),
+                f"SELECT id FROM batch b WHERE ready AND stored_at < ? AND {everywhere}",
+                (now - keep_s, *(name for name in names for _mark in range(3))),
             ).fetchall()
             db.executemany("DELETE FROM settlement WHERE batch = ?", rows)
             db.executemany("DELETE FROM batch WHERE id = ?", rows)

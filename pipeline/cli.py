@@ -9,8 +9,9 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ualpipe.pipeline.errors import ConfigError, JournalError
+from ualpipe.pipeline.errors import ConfigError, JournalError, PipelineError
 
+EXIT_FAILED = 1
 EXIT_USAGE = 2
 
 Parsers = Callable[..., argparse.ArgumentParser]
@@ -21,9 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         return int(importlib.import_module(args.module).run(args))
-    except (ConfigError, JournalError) as exc:
+    except PipelineError as exc:
         print(exc, file=sys.stderr)
-        return EXIT_USAGE
+        return EXIT_USAGE if isinstance(exc, ConfigError | JournalError) else EXIT_FAILED
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): nothing to say, and nothing to flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

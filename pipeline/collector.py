@@ -17,7 +17,8 @@ from ualpipe.pipeline.dead_letters import DeadLetter
 from ualpipe.pipeline.errors import (
     ContentGone,
     ContentUndecodable,
-    JournalError,
+    EngineFailed,
+    PipelineError,
     SourceDenied,
     SourceError,
     SourceThrottled,
@@ -75,7 +76,7 @@ class Collector:
     ) -> None:
         self.name = spec.name
         self.trouble = ""
-        self.fatal: JournalError | None = None
+        self.fatal: PipelineError | None = None
         self.streams: list[StreamState] = []
         self._options: SourceOptions = spec.common
         self._source = source
@@ -111,18 +112,15 @@ class Collector:
     def run(self) -> None:
         """Collects until it is stopped or, in a bounded run, until nothing more can be done."""
         try:
-            if self._open():
-                while not self._stop.is_set() and self._step():
+            with unexpected_as(EngineFailed, self._log, "collecting"):
+                self.streams = [StreamState(name) for name in self._source.streams()]
+                while self.streams and not self._stop.is_set() and self._step():
                     pass
-        except JournalError as exc:
+        except PipelineError as exc:
             self._fail(exc)
         finally:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._source.close()
-
-    def _open(self) -> bool:
-        self.streams = [StreamState(name) for name in self._source.streams()]
-        return bool(self.streams)
 
     # --- scheduling ----------------------------------------------------------------------------------------------
 
@@ -173,12 +171,13 @@ class Collector:
     ) -> None:
         """Runs a task of the pool; whatever happens in it is noted and the scheduler looks again."""
         try:
-            work(subject)  # type: ignore[arg-type]
+            with unexpected_as(EngineFailed, self._log, "collecting"):
+                work(subject)  # type: ignore[arg-type]
         except Stopped:
             pass
         except JournalFull as exc:
             self._no_room(exc)
-        except JournalError as exc:
+        except PipelineError as exc:
             self._fail(exc)
         finally:
             with self._changed:
@@ -188,8 +187,8 @@ class Collector:
                     self._in_flight.pop(subject.id, None)
                 self._changed.notify_all()
 
-    def _fail(self, exc: JournalError) -> None:
-        """Ends the run: without the journal nothing can be kept."""
+    def _fail(self, exc: PipelineError) -> None:
+        """Ends the run: without the journal, or with a part of the engine gone, nothing can be promised."""
         self.fatal = exc
         self.trouble = str(exc)
         self._stop.set()

@@ -119,13 +119,15 @@ class DeadLetters:
                 "SELECT id, expires FROM item WHERE source = ? AND stream = ? AND key = ?",
                 (stored.source, stored.stream, stored.item),
             ).fetchone()
-            if stored.letter.batch is None:
-                if row is None or (row[1] is not None and row[1] < self._file.now()):
-                    return False
-                db.execute("UPDATE item SET state = 'listed', attempts = 0, next_attempt = 0 WHERE id = ?", (row[0],))
-            else:
+            is_event = stored.letter.batch is not None
+            if row is None or (not is_event and row[1] is not None and row[1] < self._file.now()):
+                return False
+            if not db.execute("UPDATE dead_letter SET state = 'retried' WHERE id = ? AND state = 'dead'", (stored.id,)).rowcount:
+                return True  # somebody else has just sent it
+            if is_event:
                 self._insert_batch(db, row[0], stored.letter)
-            db.execute("UPDATE dead_letter SET state = 'retried' WHERE id = ?", (stored.id,))
+            else:
+                db.execute("UPDATE item SET state = 'listed', attempts = 0, next_attempt = 0 WHERE id = ?", (row[0],))
         return True
 
     def _insert(self, db: sqlite3.Connection, letter: DeadLetter, origin: tuple[str, str, str, str]) -> None:

@@ -14,7 +14,8 @@ from ualpipe.pipeline.config import StageSpec
 from ualpipe.pipeline.context import RunContext
 from ualpipe.pipeline.dead_letters import DeadLetter
 from ualpipe.pipeline.errors import (
-    JournalError,
+    EngineFailed,
+    PipelineError,
     SinkDenied,
     SinkError,
     SinkRejected,
@@ -77,7 +78,7 @@ class Delivery:
     ) -> None:
         self.name = spec.name
         self.trouble = ""
-        self.fatal: JournalError | None = None
+        self.fatal: PipelineError | None = None
         self.is_denied = False
         self.gave_up = False
         self.lost_count = False
@@ -118,10 +119,11 @@ class Delivery:
     def run(self) -> None:
         """Delivers until it is stopped, or finished and out of work."""
         try:
-            self.notify(self._batches.unsettled(self.name))
-            while not self.gave_up and (refs := self._next_group()):
-                self._deliver(refs)
-        except JournalError as exc:
+            with unexpected_as(EngineFailed, self._log, "delivering"):
+                self.notify(self._batches.unsettled(self.name))
+                while not self.gave_up and (refs := self._next_group()):
+                    self._deliver(refs)
+        except PipelineError as exc:
             self.trouble, self.fatal = str(exc), exc
             self._stop.set()
         finally:
@@ -183,19 +185,27 @@ class Delivery:
         if left is not None and not left:
             return None
         prepared = self._prepared.take(ref)
-        if left:
-            return Share(ref, [event for event in prepared.events if event.index in left], Settlement(ref.id), len(left))
-        when, limit = self._spec.when, self._sink.limits.max_event_bytes
-        events = [event for event in prepared.events if when(event.body)] if when else prepared.events
-        filtered = prepared.filtered + len(prepared.events) - len(events)
-        settlement = Settlement(ref.id, filtered=filtered, dead=len(prepared.letters))
-        share = Share(ref, events, settlement, prepared.records, list(prepared.letters))
-        if limit is not None:
-            share.events = [event for event in events if len(event.encoded) <= limit]
-            for event in (event for event in events if len(event.encoded) > limit):
-                reason = f"the event has {len(event.encoded)} bytes, the sink takes at most {limit}"
-                share.dead(self.name, event, SinkRejected(reason), 0)
+        events, letters, expected, filtered = prepared.events, prepared.letters, prepared.records, prepared.filtered
+        if left:  # transforms may have changed since the stop: what they refuse or filter now is accounted for now
+            events = [event for event in events if event.index in left]
+            letters = [letter for letter in letters if letter.position in left]
+            expected, filtered = len(left), len(left) - len(events) - len(letters)
+        if when := self._spec.when:
+            before = len(events)
+            events = [event for event in events if when(event.body)]
+            filtered += before - len(events)
+        share = Share(ref, events, Settlement(ref.id, filtered=filtered, dead=len(letters)), expected, list(letters))
+        self._set_oversized_aside(share)
         return share
+
+    def _set_oversized_aside(self, share: Share) -> None:
+        limit = self._sink.limits.max_event_bytes
+        if limit is None:
+            return
+        for event in (event for event in share.events if len(event.encoded) > limit):
+            reason = f"the event has {len(event.encoded)} bytes, the sink takes at most {limit}"
+            share.dead(self.name, event, SinkRejected(reason), 0)
+        share.events = [event for event in share.events if len(event.encoded) <= limit]
 
     def _write(self, piece: Piece) -> None:
         """Writes until every event is delivered, dead, or left for later by a stop."""
@@ -221,6 +231,8 @@ class Delivery:
                     self._sink.open()
                     self._is_open = True
                 errors = self._sink.write(Batch(events))
+                if not isinstance(errors, Mapping):
+                    raise TypeError(f"write returned {type(errors).__name__}, not a mapping of index to error")
         except SinkError as exc:
             self._is_open = False
             errors = dict.fromkeys(range(len(events)), exc)

@@ -19,6 +19,10 @@ class JournalError(PipelineError):
     """The journal can't be used: the command stops and says how to recover. Nothing is deleted."""
 
 
+class EngineFailed(PipelineError):
+    """A part of the engine failed as none should: the run ends, the journal is as it was."""
+
+
 class Stopped(PipelineError):
     """The pipeline is stopping; what was under way comes again at the next start."""
 
@@ -125,17 +129,21 @@ class SinkDenied(SinkError):
 
 @contextmanager
 def unexpected_as(error: type[PipelineError], log: logging.Logger, what: str) -> Iterator[None]:
-    """Turns an exception that no stage foresaw into one that is retried: a bug must not empty a stream.
+    """Turns an exception of a foreign kind into an expected one: a bug must neither empty a stream nor end a thread unseen.
 
     Args:
-        error: A class that the engine retries.
+        error: What it becomes. Errors of the same family (``SinkError``), and those of the engine, pass as they are; ``Stopped``
+            comes from a source's budget.
         log: Gets the traceback.
         what: What was being done (``listing``).
     """
+    expected: tuple[type[BaseException], ...] = (error.__bases__[0], JournalError, EngineFailed)
+    if issubclass(error, SourceError):
+        expected += (Stopped,)
     try:
         yield
-    except PipelineError:
+    except expected:
         raise
     except Exception as exc:  # the one place where everything is caught
-        log.exception("%s failed unexpectedly; nothing is lost, it is tried again", what)
+        log.exception("%s failed unexpectedly; nothing is lost", what)
         raise error(f"{what} failed unexpectedly: {type(exc).__name__}: {exc}") from exc

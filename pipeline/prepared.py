@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from ualpipe.pipeline.batches import Batches, BatchRef, StoredBatch
 from ualpipe.pipeline.dead_letters import DeadLetter
-from ualpipe.pipeline.errors import EventError, MappingFailed
+from ualpipe.pipeline.errors import EventError, MappingFailed, NotJson
 from ualpipe.pipeline.events import Event, Origin
 from ualpipe.pipeline.records import BadRecord
 
@@ -71,6 +71,8 @@ def run_transforms(event: Event, transforms: Sequence[Apply]) -> bool:
     for apply in transforms:
         if apply(event) is None:
             return False
+    if event.defect is not None and event.document is None:
+        raise NotJson(event.defect)  # no transform made something of it, and nobody wants an empty event
     try:
         event.encode()
     except TypeError as exc:
