@@ -113,7 +113,7 @@ class Collector:
         """Collects until it is stopped or, in a bounded run, until nothing more can be done."""
         try:
             with unexpected_as(EngineFailed, self._log, "collecting"):
-                self.streams = [StreamState(name) for name in self._source.streams()]
+                self._name_streams()
                 while self.streams and not self._stop.is_set() and self._step():
                     pass
         except PipelineError as exc:
@@ -121,6 +121,23 @@ class Collector:
         finally:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._source.close()
+
+    def _name_streams(self) -> None:
+        failures = 0
+        while not self._stop.is_set():
+            try:
+                with unexpected_as(SourceUnavailable, self._log, "naming the streams"):
+                    self.streams = [StreamState(name) for name in self._source.streams()]
+                return
+            except SourceError as exc:
+                failures += 1
+                self.trouble = str(exc)
+                self._log.warning("%s", exc)
+                policy = ONCE if self._once else LISTING
+                if policy.is_exhausted(failures):
+                    self.streams = [StreamState("", is_done=True, gave_up=True, trouble=str(exc))]
+                    return
+                self._clock.wait(self._stop, policy.delay_s(failures))
 
     # --- scheduling ----------------------------------------------------------------------------------------------
 

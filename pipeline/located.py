@@ -14,7 +14,8 @@ import yaml
 Pointer = tuple[str | int, ...]
 """Way from the root to a value: mapping keys and list positions."""
 
-_REFERENCE = re.compile(r"\$(\$?)\{(env|file):([^}]*)\}")
+_REFERENCE = re.compile(r"\$(\$?)\{([^}]*)(\}?)")
+_HOW_TO_REFER = "write ${env:NAME} or ${file:PATH}, or $${ for a literal ${"
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -100,21 +101,34 @@ class _Reader:
             "file": lambda name: (folder / name).read_text(encoding="utf-8").rstrip("\r\n"),
         }
         self._scalars = yaml.constructor.SafeConstructor()
+        self._under_way: set[int] = set()
 
     def value(self, node: yaml.Node, pointer: Pointer) -> Any:
         self._located.places.setdefault(pointer, (node.start_mark.line + 1, node.start_mark.column + 1))
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, pointer)
+        if id(node) in self._under_way:
+            self._located.defect(pointer, "the alias leads back into itself")
+            return None
+        self._under_way.add(id(node))
+        value = self._collection(node, pointer)
+        self._under_way.discard(id(node))
+        return value
+
+    def _collection(self, node: yaml.Node, pointer: Pointer) -> Any:
         if isinstance(node, yaml.MappingNode):
             return {key: self.value(child, (*pointer, key)) for key, child in self._pairs(node, pointer)}
-        if isinstance(node, yaml.SequenceNode):
-            return [self.value(child, (*pointer, index)) for index, child in enumerate(node.value)]
-        assert isinstance(node, yaml.ScalarNode)
-        return self._scalar(node, pointer)
+        assert isinstance(node, yaml.SequenceNode)
+        return [self.value(child, (*pointer, index)) for index, child in enumerate(node.value)]
 
     def _pairs(self, node: yaml.MappingNode, pointer: Pointer) -> Iterator[tuple[str, yaml.Node]]:
         seen: set[str] = set()
         for key_node, child in node.value:
-            key = str(key_node.value)
             place = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._located.defects.append(Defect(*place, dotted(pointer), "a key must be text"))
+                continue
+            key = str(key_node.value)
             if key in seen:
                 self._located.defects.append(Defect(*place, dotted((*pointer, key)), "the key stands twice; remove one"))
                 continue
@@ -125,21 +139,29 @@ class _Reader:
     def _scalar(self, node: yaml.ScalarNode, pointer: Pointer) -> Any:
         kind = node.tag.rpartition(":")[2]
         if kind in ("null", "bool", "int", "float"):
-            return getattr(self._scalars, f"construct_yaml_{kind}")(node)
+            try:
+                return getattr(self._scalars, f"construct_yaml_{kind}")(node)
+            except (ValueError, KeyError):
+                self._located.defect(pointer, f"the value is no {kind}, as its tag says")
+                return None
         return self._substitute(node.value, pointer)
 
     def _substitute(self, text: str, pointer: Pointer) -> str:
         def resolve(match: re.Match[str]) -> str:
             if match[1]:
                 return match[0][1:]
+            kind, colon, name = match[2].partition(":")
+            if not colon or kind not in self._sources or not match[3]:
+                self._located.defect(pointer, f"{match[0]!r} refers to nothing: {_HOW_TO_REFER}")
+                return "unresolved"
             self._located.substituted.add(pointer)
             try:
-                return self._sources[match[2]](match[3])
+                return self._sources[kind](name)
             except KeyError:
-                self._located.defect(pointer, f"the environment variable {match[3]} is not set")
+                self._located.defect(pointer, f"the environment variable {name} is not set")
             except (OSError, UnicodeDecodeError) as exc:
                 reason = exc.strerror if isinstance(exc, OSError) else "not UTF-8 text"
-                self._located.defect(pointer, f"can't read {match[3]}: {reason}")
+                self._located.defect(pointer, f"can't read {name}: {reason}")
             return "unresolved"
 
         return _REFERENCE.sub(resolve, text) if "${" in text else text

@@ -21,7 +21,7 @@ LIBRARIES = (
     "kafka",
     "msal",
     "urllib3",
-)  # each request of theirs is news only when debugging
+)  # at DEBUG they print whole events
 MIN_SECRET_LENGTH = 4  # a shorter "secret" would blank ordinary words
 
 
@@ -91,7 +91,7 @@ def set_up(level: str, secrets: Iterable[str] = (), stream: TextIO | None = None
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     for name in LIBRARIES:
-        logging.getLogger(name).setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
+        logging.getLogger(name).setLevel(logging.INFO if level == "debug" else logging.WARNING)
 
 
 def _context(record: logging.LogRecord) -> dict[str, Any]:

@@ -25,9 +25,9 @@ Duration = NewType("Duration", float)
 Size = NewType("Size", int)
 """Bytes; written ``512B``, ``64KiB``, ``10MiB`` or ``10GiB``."""
 
-_DURATION = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|m|h|d)$")
+_DURATION = re.compile(r"^([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)$")
 _DURATION_UNITS_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_SIZE = re.compile(r"^(\d+)(B|KiB|MiB|GiB|TiB)$")
+_SIZE = re.compile(r"^([0-9]+)(B|KiB|MiB|GiB|TiB)$")
 _SIZE_UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
 
@@ -76,7 +76,7 @@ def parse_duration(text: str) -> Duration:
     Raises:
         ValueError: The text has another form.
     """
-    if not (match := _DURATION.match(text)):
+    if not (match := _DURATION.fullmatch(text)):
         raise ValueError(f"{text!r} is not a duration: write 90s, 15m, 24h or 7d")
     return Duration(float(match[1]) * _DURATION_UNITS_S[match[2]])
 
@@ -87,7 +87,7 @@ def parse_size(text: str) -> Size:
     Raises:
         ValueError: The text has another form.
     """
-    if not (match := _SIZE.match(text)):
+    if not (match := _SIZE.fullmatch(text)):
         raise ValueError(f"{text!r} is not a size: write 512B, 64KiB, 10MiB or 10GiB")
     return Size(int(match[1]) * _SIZE_UNITS[match[2]])
 

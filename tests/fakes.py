@@ -6,18 +6,27 @@ import dataclasses
 import json
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pytest
+
+from ualpipe.pipeline import collector, delivery, prepared
+from ualpipe.pipeline.batches import Received
+from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.config import JournalOptions, PipelineConfig, SinkOptions, SourceOptions, StageSpec
 from ualpipe.pipeline.errors import SinkError
 from ualpipe.pipeline.events import Event
+from ualpipe.pipeline.journal import Journal
+from ualpipe.pipeline.ledger import LedgerItem
 from ualpipe.pipeline.metrics import Metrics
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.records import CHUNK_BYTES, Chunk, chunks_of_array
+from ualpipe.pipeline.runner import Runner
 from ualpipe.pipeline.stages import Batch, Env, Finding, Gap, Instant, Listed, SinkLimits, WorkItem
 
 NOW = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
@@ -49,6 +58,48 @@ class FakeClock:
         if not event.is_set():
             self.advance(timeout_s)
         return event.is_set()
+
+
+class HurriedClock:
+    """Time that passes a thousand times as fast, so that the threads of a run wait as in life and no test does.
+
+    A long wait is cut short and the clock put forward instead.
+    """
+
+    LONGEST_WAIT_S = 0.01
+
+    def __init__(self, now: datetime = NOW, speed: float = 1000.0) -> None:
+        self._begin = now
+        self._speed = speed
+        self._began_at = time.monotonic()
+        self._skipped_s = 0.0
+        self._lock = threading.Lock()
+        self.waits: list[float] = []
+
+    def now(self) -> datetime:
+        return self._begin + timedelta(seconds=self._elapsed_s())
+
+    def monotonic(self) -> float:
+        return 1000.0 + self._elapsed_s()
+
+    def wait(self, event: threading.Event, timeout_s: float) -> bool:
+        self.waits.append(timeout_s)
+        real_s = min(timeout_s / self._speed, self.LONGEST_WAIT_S)
+        if event.wait(real_s):
+            return True
+        with self._lock:
+            self._skipped_s += timeout_s - real_s * self._speed
+        return False
+
+    def _elapsed_s(self) -> float:
+        return (time.monotonic() - self._began_at) * self._speed + self._skipped_s
+
+
+def hurry(patch: pytest.MonkeyPatch) -> None:
+    """Shortens the engine's own pauses, which are for waiting on threads and not on time."""
+    patch.setattr(collector, "PROBE_S", 0.002)
+    patch.setattr(delivery, "LOOK_AGAIN_S", 0.01)
+    patch.setattr(prepared, "ROOM_WAIT_S", 0.01)
 
 
 class NoBudget:
@@ -94,8 +145,11 @@ class MemorySource:
 
     Attributes:
         items: Stream → key → body.
-        fetch_errors: Key → errors raised by the next fetches of it, first first.
-        listing_errors: Stream → errors raised by the next listings.
+        fetch_errors: Key → errors raised by the next fetches of it after its records, first first; None lets one pass.
+        listing_errors: Stream → errors raised by the next listings after all items, first first; None lets one pass.
+        open_errors: Raised by the next ``open``.
+        expires: When all items can no longer be fetched.
+        on_fetch: Called with the item at the begin of each fetch.
     """
 
     Config: ClassVar[type] = NoOptions
@@ -103,11 +157,14 @@ class MemorySource:
 
     def __init__(self, items: Mapping[str, Mapping[str, bytes]], *, chunk_bytes: int = CHUNK_BYTES) -> None:
         self.items = {stream: dict(bodies) for stream, bodies in items.items()}
-        self.fetch_errors: dict[str, list[Exception]] = {}
-        self.listing_errors: dict[str, list[Exception]] = {}
+        self.fetch_errors: dict[str, list[Exception | None]] = {}
+        self.listing_errors: dict[str, list[Exception | None]] = {}
+        self.open_errors: list[Exception] = []
+        self.on_fetch: Callable[[WorkItem], None] = lambda _item: None
         self.gaps: list[Gap] = []
         self.expires: Instant | None = None
         self.fetched: list[str] = []
+        self.closed = 0
         self.since: list[Instant | None] = []
         self._chunk_bytes = chunk_bytes
 
@@ -115,7 +172,8 @@ class MemorySource:
         return [Finding("ok", "memory", "there")]
 
     def open(self) -> None:
-        return None
+        if self.open_errors:
+            raise self.open_errors.pop(0)
 
     def streams(self) -> Sequence[str]:
         return list(self.items)
@@ -125,19 +183,23 @@ class MemorySource:
         yield from self.gaps
         for key in self.items[stream]:
             yield WorkItem(stream, key, {}, NOW, self.expires)
-        if errors := self.listing_errors.get(stream):
-            raise errors.pop(0)
+        _raise_next(self.listing_errors.get(stream))
         yield Listed(NOW)
 
     def fetch(self, item: WorkItem) -> Iterator[Chunk]:
         self.fetched.append(item.key)
+        self.on_fetch(item)
         body = self.items[item.stream][item.key]
-        yield from chunks_of_array([body], max_bytes=self._chunk_bytes)
-        if errors := self.fetch_errors.get(item.key):
-            raise errors.pop(0)
+        yield from chunks_of(body, self._chunk_bytes)
+        _raise_next(self.fetch_errors.get(item.key))
 
     def close(self) -> None:
-        return None
+        self.closed += 1
+
+
+def _raise_next(errors: list[Exception | None] | None) -> None:
+    if errors and (error := errors.pop(0)) is not None:
+        raise error
 
 
 class MemorySink:
@@ -201,7 +263,13 @@ class TagTransform:
 
 @dataclass(slots=True)
 class Pipeline:
-    """A pipeline of fakes, for ``Runner``."""
+    """A pipeline of fakes, for ``Runner``.
+
+    Attributes:
+        source: A source, or several by name.
+        source_options: Options that every source has.
+        clock: Goes on from run to run.
+    """
 
     state_dir: Path
     source: Any
@@ -209,18 +277,27 @@ class Pipeline:
     transforms: list[Any] = field(default_factory=list)
     whens: dict[str, Any] = field(default_factory=dict)
     journal: JournalOptions | None = None
+    source_options: Mapping[str, Any] = field(default_factory=lambda: {"concurrency": 2})
+
+    clock: Clock = field(default_factory=HurriedClock)
+
+    def runner(self, *, once: bool = True) -> Runner:
+        """Makes a run of it."""
+        return Runner(self.config(), once=once, clock=self.clock)
 
     def config(self) -> PipelineConfig:
         def spec(name: str, stage: Any, common: Any = None) -> StageSpec:
             return StageSpec(name, "memory", lambda _options, _env: stage, NoOptions(), common, self.whens.get(name))
 
         base = Path()
+        sources = self.source if isinstance(self.source, dict) else {"source": self.source}
+        source_options = build(SourceOptions, self.source_options, base)
         return PipelineConfig(
             path=Path("pipeline.yaml"),
             pipeline="test",
             state_dir=self.state_dir,
             credentials={},
-            sources={"source": spec("source", self.source, build(SourceOptions, {"concurrency": 2}, base))},
+            sources={name: spec(name, source, source_options) for name, source in sources.items()},
             transforms=[spec("transforms[0]", transform) for transform in self.transforms],
             sinks={name: spec(name, sink, build(SinkOptions, {}, base)) for name, sink in self.sinks.items()},
             journal=self.journal or build(JournalOptions, {}, base),
@@ -233,3 +310,62 @@ def body(found: Iterable[Any]) -> bytes:
     return json.dumps(list(found)).encode()
 
 
+def chunks_of(content: bytes, size: int) -> Iterator[Chunk]:
+    """Cuts a body into chunks as if it came over a slow line."""
+    step = max(1, size // 4)
+    return chunks_of_array((content[at : at + step] for at in range(0, max(1, len(content)), step)), max_bytes=size)
+
+
+def enter(journal: Journal, key: str, *, stream: str = "stream", tenant: str = TENANT) -> LedgerItem:
+    """Enters a work item in the ledger, as a collector does."""
+    journal.ledger.enter("source", tenant, [WorkItem(stream, key, {}, NOW)])
+    waiting = journal.ledger.waiting("source", 1000, [], [stream])
+    return next(item for item in waiting if item.work.key == key)
+
+
+def store(journal: Journal, key: str, found: Iterable[Any], *, tenant: str = TENANT, chunk_bytes: int = CHUNK_BYTES) -> Received:
+    """Enters a work item and stores its records."""
+    with journal.batches.receive(enter(journal, key, tenant=tenant)) as intake:
+        for chunk in chunks_of(body(found), chunk_bytes):
+            intake.add(chunk)
+        return intake.commit()
+
+
+def snapshot(folder: Path, into: Path) -> Path:
+    """Copies a state directory as a crash would leave it: while it is open, as it is on the disk."""
+    into.mkdir()
+    for file in folder.iterdir():
+        (into / file.name).write_bytes(file.read_bytes())
+    return into
+
+
+def until(condition: Callable[[], Any], what: str = "it", *, timeout_s: float = 5.0) -> None:
+    """Waits for other threads; fails the test when they take too long."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"{what} did not come about within {timeout_s:g} s")
+        time.sleep(0.001)
+
+
+def run_to_end(run: Callable[[], Any], stop: Callable[[], None], *, timeout_s: float = 5.0) -> Any:
+    """Runs something that has to end by itself; stops it and fails the test when it does not."""
+    results: list[Any] = []
+    errors: list[Exception] = []
+
+    def target() -> None:
+        try:
+            results.append(run())
+        except Exception as exc:  # noqa: BLE001 - raised again below
+            errors.append(exc)
+
+    thread = threading.Thread(target=target)
+    thread.start()
+    thread.join(timeout_s)
+    if thread.is_alive():
+        stop()
+        thread.join(timeout_s)
+        pytest.fail(f"the run did not end within {timeout_s:g} s")
+    if errors:
+        raise errors[0]
+    return results[0]

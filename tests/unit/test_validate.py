@@ -33,7 +33,7 @@ def violations(**changes: Any) -> list[Violation]:
     record = {key: value for key, value in fakes.record(1, **changes).items() if value is not ...}
     event = event_of(record)
     assert FORWARDING.apply(event) is event
-    return event.violations
+    return list(event.violations)
 
 
 def test_good_record_passes_without_violations() -> None:

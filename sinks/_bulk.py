@@ -1,0 +1,161 @@
+"""Elasticsearch's bulk API as pure functions: the body that is sent, and what the answer says of each event."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import orjson
+
+from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkRejected, SinkThrottled, SinkUnavailable
+from ualpipe.pipeline.events import Event
+
+try:
+    from isal import igzip_lib  # ISA-L: 1.4 us an event where zlib's level 1 takes 7.2
+
+    def gzipped(body: bytes) -> bytes:
+        """Returns the body in gzip format."""
+        return igzip_lib.compress(body, flag=igzip_lib.COMP_GZIP)
+
+except ImportError:
+
+    def gzipped(body: bytes) -> bytes:
+        """Returns the body in gzip format."""
+        return zlib.compress(body, 1, wbits=31)
+
+
+MAX_REASON = 300  # characters of a server's own words that go into an error of ours
+
+_USABLE_ID = re.compile(r"[A-Za-z0-9._@:-]{1,400}")  # needs no escape in JSON; Elasticsearch takes 512 bytes
+_ALL_FINE = re.compile(rb'\s*\{\s*(?:"took"\s*:\s*\d+\s*,\s*)?"errors"\s*:\s*false')
+_CREATED, _CONFLICT = 201, 409
+
+
+def document_id(event: Event) -> str:
+    """Returns the ``_id`` of an event: the same whenever the event comes again, at most 400 characters.
+
+    It is ``TENANT:Id``. The tenant is in it because Microsoft calls an ``Id`` unique but not across tenants: in a data stream
+    that several tenants share, an equal ``Id`` would be answered 409 and pass for delivered, which is a silent loss. The cost
+    is small: a data stream's ids share the prefix, which the term dictionary stores once.
+    A record without a usable ``Id`` gets the hash of its bytes as received.
+    """
+    name = f"{event.tenant}:{event.id}"
+    if event.id and _USABLE_ID.fullmatch(name):
+        return name
+    return "raw:" + hashlib.sha256(event.tenant.encode() + b"\0" + event.raw).hexdigest()
+
+
+def bulk_body(events: Sequence[Event]) -> bytes:
+    """Returns the NDJSON body that creates one document an event.
+
+    Always ``create``: data streams take nothing else, and an event that comes again is answered 409 instead of written twice.
+    """
+    lines: list[bytes] = []
+    for event in events:
+        lines.append(b'{"create":{"_id":"%b"}}' % document_id(event).encode())
+        lines.append(event.encoded)
+    lines.append(b"")
+    return b"\n".join(lines)
+
+
+def failures(answer: bytes, count: int) -> dict[int, SinkError]:
+    """Reads the answer (status 200) to a bulk request.
+
+    Args:
+        answer: The body; its items stand in the order of the request, whatever became of them.
+        count: How many events were sent.
+
+    Returns:
+        What went wrong, by position; empty when all are delivered.
+
+    Raises:
+        SinkUnavailable: The body is no such answer (a proxy's page), or has another number of items.
+    """
+    if _ALL_FINE.match(answer):
+        return {}
+    try:
+        found = [_failure(item["create"]) for item in orjson.loads(answer)["items"]]
+    except (ValueError, TypeError, KeyError, AttributeError) as exc:
+        raise SinkUnavailable(f"the answer to _bulk is not Elasticsearch's ({len(answer)} bytes): is there a proxy?") from exc
+    if len(found) != count:
+        raise SinkUnavailable(f"the answer to _bulk has {len(found)} items for {count} events")
+    return {index: error for index, error in enumerate(found) if error}
+
+
+def _failure(item: Mapping[str, Any]) -> SinkError | None:
+    status, error = item["status"], item.get("error") or {}
+    kind, text = error.get("type", ""), describe(error)
+    if status in (200, _CREATED, _CONFLICT):  # 409: it is there already, from an earlier attempt
+        return None
+    if status == 429:
+        return SinkThrottled(text)
+    if status >= 500:
+        return SinkUnavailable(text)
+    if kind in _ACTIONS:
+        reaction, action = _ACTIONS[kind]
+        return reaction(f"{text}: {action}")
+    if text.startswith("illegal_argument_exception: pipeline with id ["):
+        return SinkDenied(f"{text}: create the ingest pipeline, or mend `pipeline`")
+    return SinkRejected(text)
+
+
+# Item errors of status 4xx that are no event's fault; dead-lettering for them would empty the stream.
+_ACTIONS: dict[str, tuple[type[SinkError], str]] = {
+    "security_exception": (SinkDenied, "grant `create_doc` and `auto_configure` on the data stream"),
+    "index_not_found_exception": (SinkDenied, "install the index template (`setup: true`), or allow automatic creation"),
+    "cluster_block_exception": (SinkUnavailable, "free disk space or lift the block"),
+    "validation_exception": (SinkUnavailable, "the cluster takes no new shards; raise its limit or delete old indices"),
+}
+
+
+def refusal(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> SinkError:
+    """Returns the error for a request that was answered as a whole with another status than 2xx.
+
+    Args:
+        status: HTTP status.
+        headers: Headers of the answer, readable without regard to case.
+        body: Body of the answer; Elasticsearch's is JSON, a proxy's is not.
+        now: For a ``Retry-After`` that is a date.
+    """
+    text = f"HTTP {status}{_reason(body)}"
+    if status == 401:
+        return SinkDenied(f"{text}: check `api_key`, or `username` and `password`")
+    if status == 403:
+        return SinkDenied(f"{text}: the user lacks a privilege")
+    if status == 429:
+        return SinkThrottled(text, retry_after_s(headers.get("retry-after"), now))
+    if status >= 500 or status == 408:
+        return SinkUnavailable(text)
+    return SinkDenied(f"{text}: check `urls` and `data_stream`, and whether Elasticsearch answers there")
+
+
+def retry_after_s(value: str | None, now: datetime) -> float | None:
+    """Returns the seconds that a ``Retry-After`` header asks for (a number or an HTTP date); None where there is none."""
+    if not value:
+        return None
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def describe(error: Any) -> str:
+    """Returns ``type: reason`` of an error object of Elasticsearch, shortened."""
+    if not isinstance(error, Mapping):
+        return str(error)[:MAX_REASON]
+    parts = [error.get("type"), error.get("reason")]
+    return ": ".join(str(part) for part in parts if part)[:MAX_REASON]
+
+
+def _reason(body: bytes) -> str:
+    try:
+        return f" {describe(orjson.loads(body)['error'])}"
+    except (ValueError, TypeError, KeyError):
+        return ""

@@ -1,0 +1,89 @@
+"""The index template that makes a data stream of our documents: its name and body, and whether it has to be installed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+import orjson
+
+from ualpipe.pipeline.errors import SinkUnavailable
+
+PRIORITY = 250  # Elasticsearch's own `logs-*-*` has 100, integrations installed by Fleet have 200
+OWNER = "ualpipe"
+
+
+def template_name(data_stream: str) -> str:
+    """Returns the template's name: ``ualpipe-o365.audit`` for ``logs-o365.audit-default``."""
+    return f"{OWNER}-{_dataset(data_stream) or data_stream}"
+
+
+def index_pattern(data_stream: str) -> str:
+    """Returns what the template is for: all namespaces of the dataset, or the very name where it has no such parts."""
+    dataset = _dataset(data_stream)
+    return f"{data_stream.split('-', 1)[0]}-{dataset}-*" if dataset else data_stream
+
+
+def _dataset(data_stream: str) -> str:
+    """Returns the middle part of ``type-dataset-namespace``; empty where the name is built in another way."""
+    parts = data_stream.split("-", 2)
+    return parts[1] if len(parts) == 3 else ""
+
+
+def wanted(data_stream: str, content: Mapping[str, Any], release: str | None = None) -> dict[str, Any]:
+    """Returns the body for ``PUT _index_template``.
+
+    Args:
+        data_stream: Name of the data stream.
+        content: ``settings`` and ``mappings``.
+        release: Version of ualpipe (``1.4.0``); by default the installed one.
+    """
+    return {
+        "index_patterns": [index_pattern(data_stream)],
+        "data_stream": {},
+        "priority": PRIORITY,
+        "version": _number(release or version(OWNER)),
+        "_meta": {"managed_by": OWNER, "digest": _digest(content)},
+        "template": dict(content),
+    }
+
+
+def must_install(found: Mapping[str, Any] | None, template: Mapping[str, Any]) -> bool:
+    """Tells whether the wanted template has to be written.
+
+    Not when its content is there already (so what a user changed in it stays until ours changes), not over one that a newer
+    ualpipe wrote, and never over one that is not ours.
+    """
+    if found is None:
+        return True
+    meta = found.get("_meta") or {}
+    if meta.get("managed_by") != OWNER or found.get("version", 0) > template["version"]:
+        return False
+    return bool(meta.get("digest") != template["_meta"]["digest"])
+
+
+def installed(answer: bytes) -> dict[str, Any]:
+    """Returns the template in the answer to ``GET _index_template/NAME``.
+
+    Raises:
+        SinkUnavailable: The body is no such answer (a proxy's page).
+    """
+    try:
+        found = orjson.loads(answer)["index_templates"][0]["index_template"]
+    except (ValueError, TypeError, LookupError) as exc:
+        raise SinkUnavailable(
+            f"the answer to _index_template is not Elasticsearch's ({len(answer)} bytes): is there a proxy?"
+        ) from exc
+    return dict(found)
+
+
+def _number(release: str) -> int:
+    """Returns ``1.4.2`` as 10402, so that releases can be compared."""
+    major, minor, patch = (*(int(part) for part in release.split(".")[:3] if part.isdecimal()), 0, 0, 0)[:3]
+    return major * 10_000 + minor * 100 + patch
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]

@@ -1,0 +1,532 @@
+"""A collector: everything listed is fetched once, or named as dead or left; nothing bad holds up anything else."""
+
+import contextlib
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+
+from fakes import (
+    NOW,
+    HurriedClock,
+    MemorySource,
+    NoOptions,
+    body,
+    hurry,
+    record,
+    records,
+    run_to_end,
+    until,
+)
+from ualpipe.pipeline import metrics as m
+from ualpipe.pipeline.budget import TokenBucket
+from ualpipe.pipeline.collector import UNDECODABLE_ATTEMPTS, Collector
+from ualpipe.pipeline.config import SourceOptions, StageSpec
+from ualpipe.pipeline.context import RunContext
+from ualpipe.pipeline.errors import (
+    ConfigError,
+    ContentGone,
+    ContentUndecodable,
+    SinkUnavailable,
+    SourceDenied,
+    SourceThrottled,
+    SourceUnavailable,
+)
+from ualpipe.pipeline.journal import Journal
+from ualpipe.pipeline.options import build
+from ualpipe.pipeline.prepared import PreparedBatches
+from ualpipe.pipeline.retry import DENIED, FETCH, ONCE
+from ualpipe.pipeline.stages import Gap, WorkItem
+
+
+@pytest.fixture(autouse=True)
+def _hurried(monkeypatch):
+    hurry(monkeypatch)
+
+
+@dataclass
+class Bench:
+    """A journal and what collectors need besides."""
+
+    folder: object
+    max_bytes: int | None = None
+    clock: HurriedClock = field(default_factory=HurriedClock)
+
+    def __post_init__(self):
+        self.journal = Journal(self.folder, self.clock, max_bytes=self.max_bytes)
+        self.notified: list = []
+
+    def collector(self, source, *, once=True, **options) -> Collector:
+        self.context = RunContext(once, self.clock)
+        prepared = PreparedBatches(self.journal.batches, [], ["sink"])
+        common = build(SourceOptions, {"concurrency": 2, "poll_interval": "60s", **options}, self.folder)
+        spec = StageSpec("source", "memory", MemorySource, NoOptions(), common)
+        return Collector(spec, source, self.journal, prepared, self.notified.extend, self.context)
+
+    def collect(self, source, **options) -> Collector:
+        """Runs a collector that has to end by itself."""
+        collector = self.collector(source, once=True, **options)
+        run_to_end(collector.run, self.context.stop.set)
+        if collector.fatal:
+            raise collector.fatal
+        return collector
+
+    @contextlib.contextmanager
+    def collecting(self, source, **options):
+        """Runs a collector beside the test, without an end of its own."""
+        collector = self.collector(source, once=False, **options)
+        thread = threading.Thread(target=collector.run)
+        thread.start()
+        try:
+            yield collector
+        finally:
+            self.context.stop.set()
+            collector.wake()
+            thread.join(5)
+            assert not thread.is_alive()
+
+    def stored(self) -> list[str]:
+        """Returns the Ids of everything stored and not a duplicate."""
+        found = [self.journal.batches.read(ref) for ref in self.journal.batches.unsettled("sink")]
+        return [one["Id"] for batch in found for at, one in enumerate(batch.origin.chunk.records) if at not in batch.duplicates]
+
+    def states(self) -> dict[str, str]:
+        return dict(self.journal._file.rows("SELECT key, state FROM item"))
+
+    def letters(self) -> list:
+        return list(self.journal.dead_letters.find())
+
+
+@pytest.fixture
+def bench(tmp_path):
+    made = Bench(tmp_path)
+    yield made
+    made.journal.close()
+
+
+def ids(*numbers: int) -> list[str]:
+    return [record(number)["Id"] for number in numbers]
+
+
+def three_items(**options) -> MemorySource:
+    return MemorySource({"s": {key: body(records(10 * at, 3)) for at, key in enumerate("abc")}}, **options)
+
+
+ALL = ids(0, 1, 2, 10, 11, 12, 20, 21, 22)
+
+
+# --- the plain way ---------------------------------------------------------------------------------------------------
+
+
+def test_everything_listed_is_fetched_stored_and_told_of(bench):
+    source = MemorySource({"s": {"a": body(records(0, 3))}, "t": {"b": body(records(10, 2)), "c": b"[]"}})
+    collector = bench.collect(source)
+    assert sorted(bench.stored()) == ids(0, 1, 2, 10, 11)
+    assert bench.states() == dict.fromkeys("abc", "fetched")
+    assert sorted(ref.id for ref in bench.notified) == [ref.id for ref in bench.journal.batches.unsettled("sink")]
+    assert not collector.gave_up
+    assert source.closed == 1
+
+
+def test_what_was_fetched_is_not_fetched_again_by_the_next_run(bench):
+    source = three_items()
+    bench.collect(source)
+    bench.collect(source)
+    assert Counter(source.fetched) == dict.fromkeys("abc", 1)
+    assert source.since == [None, NOW]
+
+
+def test_what_was_fetched_is_not_fetched_again_when_it_is_listed_again_and_again(bench):
+    source = three_items()
+    with bench.collecting(source, poll_interval="5s"):
+        until(lambda: len(source.since) > 5)
+    assert Counter(source.fetched) == dict.fromkeys("abc", 1)
+
+
+def test_items_that_are_listed_late_are_fetched_too(bench):
+    source = three_items()
+    with bench.collecting(source, poll_interval="1s"):
+        until(lambda: len(bench.stored()) == 9)
+        source.items["s"] = {**source.items["s"], "late": body(records(50, 2))}
+        until(lambda: len(bench.stored()) == 11, "the late item")
+    assert sorted(bench.stored()) == sorted(ALL + ids(50, 51))
+
+
+def test_records_that_come_in_two_items_are_stored_as_duplicates(bench):
+    source = MemorySource({"s": {"a": body(records(0, 5)), "b": body(records(3, 5))}})
+    bench.collect(source)
+    assert sorted(bench.stored()) == ids(*range(8))
+    assert bench.context.metrics.get(m.RECORDS_RECEIVED) == 10
+    assert bench.context.metrics.get(m.RECORDS_DUPLICATE) == 2
+
+
+def test_no_more_items_are_fetched_at_a_time_than_allowed(bench):
+    source = MemorySource({"s": {str(at): body(records(10 * at, 2)) for at in range(12)}})
+    lock, at_once, most = threading.Lock(), [0], [0]
+
+    def on_fetch(_item):
+        with lock:
+            at_once[0] += 1
+            most[0] = max(most[0], at_once[0])
+        threading.Event().wait(0.003)
+        with lock:
+            at_once[0] -= 1
+
+    source.on_fetch = on_fetch
+    bench.collect(source, concurrency=3)
+    assert most[0] == 3
+    assert len(bench.stored()) == 24
+
+
+def test_large_items_are_stored_in_chunks_and_count_when_they_are_whole(bench):
+    source = MemorySource({"s": {"a": body(records(0, 60))}}, chunk_bytes=2000)
+    bench.collect(source)
+    assert bench.stored() == ids(*range(60))
+    assert len(bench.notified) > 3
+
+
+# --- trouble with listing --------------------------------------------------------------------------------------------
+
+
+def test_a_listing_that_fails_is_tried_again(bench):
+    source = three_items()
+    source.listing_errors["s"] = [SourceUnavailable("503"), SourceUnavailable("503")]
+    collector = bench.collect(source)
+    assert len(source.since) == 3
+    assert sorted(bench.stored()) == ALL
+    assert not collector.gave_up
+
+
+def test_items_named_before_a_listing_broke_off_count_at_once(bench):
+    source = three_items()
+    source.listing_errors["s"] = [SourceUnavailable("page 2 failed")] * 1000
+    with bench.collecting(source):
+        until(lambda: len(bench.stored()) == 9, "what was listed")
+    assert bench.journal.ledger.listed_until("source", "s") is None
+
+
+def test_a_stream_that_is_denied_pauses_and_the_others_go_on(bench):
+    source = MemorySource({"denied": {}, "fine": {"a": body(records(0, 3))}})
+    source.listing_errors["denied"] = [SourceDenied("auditing is off")] * 1000
+    began = bench.clock.monotonic()
+    with bench.collecting(source, poll_interval="1s") as collector:
+        until(lambda: len(source.since) > 20)
+        denied, fine = collector.streams
+        assert (denied.is_denied, denied.trouble, fine.trouble) == (True, "auditing is off", "")
+        assert collector.is_denied
+    asked, passed_s = 1000 - len(source.listing_errors["denied"]), bench.clock.monotonic() - began
+    assert asked <= 1 + passed_s / (DENIED.first_s / 2)
+    assert bench.stored() == ids(0, 1, 2)
+
+
+def test_a_stream_that_is_let_in_again_goes_on(bench):
+    source = three_items()
+    source.listing_errors["s"] = [SourceDenied("no permission")]
+    with bench.collecting(source) as collector:
+        until(lambda: len(source.since) == 2)
+        until(lambda: not collector.is_denied)
+        assert collector.streams[0].trouble == ""
+
+
+def test_a_fetch_that_succeeds_does_not_hide_that_the_listing_is_denied(bench):
+    source = three_items()
+    source.listing_errors["s"] = [SourceDenied("no permission")] * 1000
+    with bench.collecting(source) as collector:
+        until(lambda: len(bench.stored()) == 9)
+        until(lambda: not collector._in_flight)
+        assert collector.is_denied
+        assert collector.streams[0].trouble == "no permission"
+
+
+def test_in_a_bounded_run_a_denied_stream_is_given_up_and_the_others_are_finished(bench):
+    source = MemorySource({"denied": {}, "fine": {"a": body(records(0, 3))}})
+    source.listing_errors["denied"] = [SourceDenied("auditing is off")] * 10
+    collector = bench.collect(source)
+    assert (collector.is_denied, collector.gave_up) == (True, True)
+    assert bench.stored() == ids(0, 1, 2)
+    assert len(source.since) == 2
+
+
+def test_in_a_bounded_run_a_listing_that_always_fails_is_given_up(bench):
+    source = MemorySource({"broken": {}, "fine": {"a": body(records(0, 3))}})
+    source.listing_errors["broken"] = [SourceUnavailable("503")] * 1000
+    collector = bench.collect(source)
+    assert collector.gave_up
+    assert not collector.is_denied
+    assert len(source.since) == ONCE.attempts + 1
+    assert bench.stored() == ids(0, 1, 2)
+
+
+def test_a_throttled_listing_waits_for_as_long_as_it_was_asked(bench):
+    source, times = three_items(), []
+    source.listing_errors["s"] = [SourceThrottled("429", retry_after_s=120.0)]
+    source.open = lambda: times.append(bench.clock.monotonic())
+    bench.collect(source)
+    assert times[1] - times[0] >= 120.0
+
+
+@pytest.mark.parametrize("error", [RuntimeError("bug"), KeyError("bug"), ConfigError("no such file"), SinkUnavailable("?")])
+@pytest.mark.parametrize("place", ["open", "listing", "fetch"])
+def test_an_unforeseen_error_is_tried_again_and_never_dead_lettered(bench, error, place):
+    source = three_items()
+    if place == "open":
+        source.open_errors = [error]
+    elif place == "listing":
+        source.listing_errors["s"] = [error]
+    else:
+        source.fetch_errors["b"] = [error]
+    bench.collect(source)
+    assert sorted(bench.stored()) == ALL
+    assert bench.letters() == []
+
+
+@pytest.mark.parametrize("error", [RuntimeError("bug"), SourceUnavailable("503")])
+def test_a_source_that_can_not_name_its_streams_yet_is_asked_again(bench, error):
+    source = three_items()
+    errors = [error]
+    named = source.streams
+
+    def streams():
+        if errors:
+            raise errors.pop()
+        return named()
+
+    source.streams = streams
+    bench.collect(source)
+    assert sorted(bench.stored()) == ALL
+
+
+def test_a_gap_is_noted_once(bench):
+    source = three_items()
+    source.gaps = [Gap(NOW - timedelta(days=9), NOW - timedelta(days=7), "older than the service keeps")]
+    bench.collect(source)
+    assert bench.context.metrics.get(m.GAPS) == 1
+    bench.collect(source)
+    assert bench.context.metrics.get(m.GAPS) == 0
+    assert bench.journal._file.rows("SELECT reason FROM gap") == [("older than the service keeps",)]
+
+
+# --- trouble with items ----------------------------------------------------------------------------------------------
+
+
+def test_a_failing_item_is_tried_again_with_growing_delay_while_the_others_go_on(bench):
+    source, times = three_items(), []
+    source.fetch_errors["b"] = [SourceUnavailable("reset")] * 5
+    source.on_fetch = lambda item: times.append(bench.clock.now()) if item.key == "b" else None
+    with bench.collecting(source):
+        until(lambda: len(bench.stored()) >= 6, "the others")
+        until(lambda: len(bench.stored()) == 9, "the failing item")
+    assert Counter(source.fetched) == {"a": 1, "b": 6, "c": 1}
+    delays = [(later - earlier).total_seconds() for earlier, later in pairwise(times)]
+    assert all(delay >= FETCH.first_s * 2**at / 2 for at, delay in enumerate(delays))
+    assert bench.states()["b"] == "fetched"
+
+
+def test_records_of_a_failed_attempt_do_not_count_as_seen(bench):
+    source = three_items(chunk_bytes=300)
+    source.fetch_errors["b"] = [SourceUnavailable("reset behind the last record")] * 2
+    bench.collect(source)
+    assert sorted(bench.stored()) == ALL
+    assert bench.context.metrics.get(m.RECORDS_DUPLICATE) == 0
+
+
+def test_in_a_bounded_run_an_item_that_always_fails_is_left_for_the_next(bench):
+    source = three_items()
+    source.fetch_errors["b"] = [SourceUnavailable("reset")] * (2 * ONCE.attempts)
+    for run in (1, 2):
+        assert bench.collect(source).gave_up
+        assert Counter(source.fetched)["b"] == run * ONCE.attempts
+    assert bench.states() == {"a": "fetched", "b": "listed", "c": "fetched"}
+    assert not bench.collect(source).gave_up
+    assert sorted(bench.stored()) == ALL
+
+
+def test_content_that_is_gone_is_named_and_the_others_go_on(bench):
+    source = three_items()
+    source.fetch_errors["b"] = [ContentGone("AF20051: expired")]
+    bench.collect(source)
+    (found,) = bench.letters()
+    assert (found.item, found.letter.code, found.letter.stage, found.letter.body) == ("b", "ContentGone", "fetch", b"")
+    assert bench.states() == {"a": "fetched", "b": "gone", "c": "fetched"}
+    assert Counter(source.fetched)["b"] == 1
+
+
+def test_an_undecodable_item_is_fetched_three_times_and_then_dead_with_its_bytes(bench):
+    source = three_items()
+    source.items["s"]["b"] = b"<html>proxy error</html>"
+    bench.collect(source)
+    (found,) = bench.letters()
+    assert (found.item, found.letter.code, found.letter.body) == ("b", "ContentUndecodable", b"<html>proxy error</html>")
+    assert found.letter.attempts == UNDECODABLE_ATTEMPTS == Counter(source.fetched)["b"]
+    assert bench.states() == {"a": "fetched", "b": "dead", "c": "fetched"}
+
+
+def test_a_body_cut_off_on_its_way_once_is_fetched_again_whole(bench):
+    source = three_items()
+    whole = source.items["s"]["b"]
+    source.items["s"]["b"] = whole[:-40]
+    source.on_fetch = lambda item: source.items["s"].update(b=whole) if source.fetched.count("b") == 2 else None
+    bench.collect(source)
+    assert sorted(bench.stored()) == ALL
+    assert bench.letters() == []
+
+
+def test_a_body_cut_off_once_after_other_failures_is_fetched_again_whole(bench):
+    source = three_items()
+    source.fetch_errors["b"] = [SourceUnavailable("503"), SourceUnavailable("503"), ContentUndecodable("cut off", b'[{"Id')]
+    bench.collect(source)
+    assert sorted(bench.stored()) == ALL
+    assert bench.letters() == []
+
+
+def test_good_records_before_a_rest_that_can_not_be_decoded_count(bench):
+    source = MemorySource({"s": {"a": body(records(0, 40))[:-30] + b"nonsense"}}, chunk_bytes=1000)
+    bench.collect(source)
+    stored = bench.stored()
+    assert stored == ids(*range(len(stored)))
+    assert len(stored) > 30
+    (found,) = bench.letters()
+    assert found.letter.body.endswith(b"nonsense")
+    assert body([record(38)])[1:-1] in found.letter.body or record(38)["Id"] in stored
+    assert len(source.fetched) == UNDECODABLE_ATTEMPTS
+
+
+def test_an_item_that_expires_before_the_next_attempt_is_dead(bench):
+    source = three_items()
+    source.expires = NOW + timedelta(seconds=60)
+    source.fetch_errors["b"] = [SourceUnavailable("reset")] * 1000
+    with bench.collecting(source):
+        until(bench.letters, "the dead letter")
+        (found,) = bench.letters()
+    assert (found.item, found.letter.code, found.letter.reason) == ("b", "SourceUnavailable", "reset")
+    assert bench.states()["b"] == "dead"
+    assert Counter(source.fetched)["b"] < 10
+    assert sorted(bench.stored()) == ids(0, 1, 2, 20, 21, 22)
+
+
+def test_a_throttled_fetch_waits_for_as_long_as_it_was_asked_without_counting_against_the_item(bench):
+    source, times = three_items(), []
+    source.fetch_errors["c"] = [SourceThrottled("429", retry_after_s=100.0)]
+    source.on_fetch = lambda item: times.append(bench.clock.monotonic()) if item.key == "c" else None
+    bench.collect(source, concurrency=1)
+    assert times[1] - times[0] >= 100.0
+    assert sorted(bench.stored()) == ALL
+    assert bench.journal._file.rows("SELECT max(attempts) FROM item") == [(0,)]
+
+
+def test_one_burst_of_throttling_does_not_use_up_the_patience_of_a_bounded_run(bench):
+    keys = [str(at) for at in range(16)]
+    source = MemorySource({"s": {key: body(records(10 * int(key), 2)) for key in keys}})
+    together = threading.Barrier(8)
+    source.fetch_errors = {key: [SourceThrottled("429", retry_after_s=2.0)] for key in keys[:8]}
+    source.on_fetch = lambda item: together.wait(5) if source.fetched.count(item.key) == 1 and int(item.key) < 8 else None
+    collector = bench.collect(source, concurrency=8)
+    assert not collector.gave_up
+    assert len(bench.stored()) == 32
+
+
+def test_a_fetch_that_is_denied_pauses_its_stream_and_the_others_go_on(bench):
+    source, times = MemorySource({"denied": {"a": body(records(0, 3))}, "fine": {"b": body(records(10, 3))}}), []
+    source.fetch_errors["a"] = [SourceDenied("no permission")] * 2
+    source.on_fetch = lambda item: times.append(bench.clock.monotonic()) if item.key == "a" else None
+    with bench.collecting(source):
+        until(lambda: len(bench.stored()) == 6)
+    assert all(later - earlier >= DENIED.first_s / 2 for earlier, later in pairwise(times))
+    assert len(times) == 3
+
+
+def test_a_listing_that_succeeds_does_not_hide_that_fetching_is_denied(bench):
+    source = three_items()
+    source.fetch_errors = {key: [SourceDenied("no permission")] * 1000 for key in "abc"}
+    with bench.collecting(source, poll_interval="1s") as collector:
+        until(lambda: source.fetched)
+        listed = len(source.since)
+        until(lambda: len(source.since) > listed + 3)
+        assert collector.is_denied
+        assert collector.streams[0].trouble == "no permission"
+
+
+# --- stopping and room -----------------------------------------------------------------------------------------------
+
+
+def test_a_stop_while_fetching_leaves_the_item_for_the_next_run_and_stages_nothing(bench):
+    source = MemorySource({"s": {"a": body(records(0, 60))}}, chunk_bytes=1000)
+    source.on_fetch = lambda _item: bench.context.stop.set()
+    with bench.collecting(source):
+        until(lambda: source.fetched)
+    assert bench.states() == {"a": "listed"}
+    assert bench.journal._file.rows("SELECT count(*) FROM batch") == [(0,)]
+    assert bench.journal._file.rows("SELECT attempts FROM item") == [(0,)]
+    source.on_fetch = lambda _item: None
+    bench.collect(source)
+    assert bench.stored() == ids(*range(60))
+
+
+def test_a_stop_while_waiting_for_the_budget_is_no_failure(bench):
+    source = three_items()
+    with bench.collecting(source):
+        budget = TokenBucket(1, bench.clock, bench.context.stop)
+        source.on_fetch = lambda _item: [budget.take() for _request in range(100_000)]
+        until(lambda: source.fetched)
+        bench.context.stop.set()
+    assert bench.journal._file.rows("SELECT max(attempts) FROM item") == [(0,)]
+    assert set(bench.states().values()) == {"listed"}
+
+
+def test_a_full_journal_pauses_fetching_and_goes_on_when_there_is_room(tmp_path):
+    bench = Bench(tmp_path, max_bytes=1)
+    source = three_items()
+    with bench.collecting(source) as collector:
+        until(lambda: collector.trouble, "the pause")
+        assert "journal.max_size" in collector.trouble
+        assert source.fetched == []
+        bench.journal._max_bytes = None
+        until(lambda: len(bench.stored()) == 9, "the rest")
+        until(lambda: not collector.trouble)
+    assert Counter(source.fetched) == dict.fromkeys("abc", 1)
+    bench.journal.close()
+
+
+def test_a_full_disk_while_storing_pauses_fetching_and_loses_nothing(bench):
+    source = MemorySource({"s": {"a": body(records(0, 300)), "b": body(records(1000, 300))}}, chunk_bytes=2000)
+    (pages,) = bench.journal._file.rows("PRAGMA page_count")[0]
+    bench.journal._file.rows(f"PRAGMA max_page_count = {pages + 2}")
+    with bench.collecting(source) as collector:
+        until(lambda: "full" in collector.trouble, "the pause")
+        bench.journal._file.rows("PRAGMA max_page_count = 1000000")
+        until(lambda: len(bench.stored()) == 600, "the rest")
+    assert sorted(bench.stored()) == ids(*range(300), *range(1000, 1300))
+    assert bench.letters() == []
+
+
+def test_a_full_disk_while_listing_does_not_make_the_service_be_asked_without_pause(bench):
+    bench.clock = HurriedClock(speed=10.0)
+    source = MemorySource({"s": {f"{at:0200d}": b"[]" for at in range(2000)}})
+    (pages,) = bench.journal._file.rows("PRAGMA page_count")[0]
+    bench.journal._file.rows(f"PRAGMA max_page_count = {pages + 2}")
+    with bench.collecting(source) as collector:
+        until(lambda: collector.trouble, "the pause")
+        began, asked = bench.clock.monotonic(), len(source.since)
+        until(lambda: bench.clock.monotonic() > began + 1)
+        assert len(source.since) - asked <= 1
+        assert "full" in collector.trouble
+
+
+def test_an_item_sent_back_from_the_dead_letters_is_fetched_by_the_running_collector(bench):
+    source = three_items()
+    source.fetch_errors["b"] = [ContentGone("gone")]
+    with bench.collecting(source):
+        until(bench.letters)
+        assert bench.journal.dead_letters.requeue(bench.letters()[0])
+        until(lambda: len(bench.stored()) == 9)
+    assert bench.letters() == []
+
+
+def test_the_work_item_reaches_the_source_as_it_was_listed(bench):
+    source, seen = three_items(), []
+    source.on_fetch = seen.append
+    bench.collect(source)
+    assert sorted(seen, key=lambda item: item.key) == [WorkItem("s", key, {}, NOW) for key in "abc"]

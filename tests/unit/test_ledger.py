@@ -1,0 +1,128 @@
+"""The ledger: each work item stands once, whatever is listed again; the newest goes first."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fakes import NOW, TENANT, FakeClock
+from ualpipe.pipeline.journal import Journal
+from ualpipe.pipeline.ledger import Ledger
+from ualpipe.pipeline.stages import Gap, WorkItem
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture
+def journal(tmp_path, clock):
+    made = Journal(tmp_path, clock)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def ledger(journal) -> Ledger:
+    return journal.ledger
+
+
+def items(*keys: str, stream: str = "s", hours: float = 0) -> list[WorkItem]:
+    return [WorkItem(stream, key, {"url": f"https://contoso.example/{key}"}, NOW + timedelta(hours=hours)) for key in keys]
+
+
+def waiting(ledger, *, limit=100, exclude=(), streams=("s",), source="source") -> list[str]:
+    return [found.work.key for found in ledger.waiting(source, limit, list(exclude), list(streams))]
+
+
+def test_an_item_comes_back_as_it_was_entered(ledger):
+    expires = datetime(2026, 11, 27, 1, 2, 3, 456000, tzinfo=UTC)
+    item = WorkItem("s", "k\u00fcy", {"url": "https://contoso.example/1?a=b", "path": "x"}, NOW, expires)
+    ledger.enter("source", TENANT, [item])
+    (found,) = ledger.waiting("source", 10, [], ["s"])
+    assert found.work == item
+    assert (found.source, found.tenant, found.attempts) == ("source", TENANT, 0)
+
+
+def test_items_listed_again_are_not_new_and_stay_as_they_are(ledger):
+    assert ledger.enter("source", TENANT, items("a", "b")) == 2
+    assert ledger.enter("source", TENANT, [*items("b", hours=5), *items("c")]) == 1
+    assert [found.work.created for found in ledger.waiting("source", 9, [], ["s"])] == [NOW] * 3
+
+
+def test_the_same_key_is_another_item_in_another_stream_or_source(ledger):
+    assert ledger.enter("source", TENANT, [*items("a"), *items("a", stream="t")]) == 2
+    assert ledger.enter("other", TENANT, items("a")) == 1
+
+
+def test_the_newest_content_goes_first(ledger):
+    ledger.enter("source", TENANT, [*items("old", hours=-5), *items("new", hours=1), *items("middle")])
+    assert waiting(ledger) == ["new", "middle", "old"]
+    assert waiting(ledger, limit=1) == ["new"]
+
+
+def test_items_under_way_and_of_other_streams_and_sources_are_left_out(ledger):
+    ledger.enter("source", TENANT, [*items("a", "b"), *items("c", stream="t")])
+    first = next(found for found in ledger.waiting("source", 9, [], ["s"]) if found.work.key == "a")
+    assert waiting(ledger, exclude=[first.id]) == ["b"]
+    assert waiting(ledger, streams=["s", "t"]) == ["a", "b", "c"]
+    assert waiting(ledger, streams=[]) == []
+    assert waiting(ledger, source="other") == []
+
+
+def test_a_postponed_item_waits_until_it_is_due_and_remembers_its_failures(ledger, clock):
+    ledger.enter("source", TENANT, items("a", "b"))
+    item = ledger.waiting("source", 1, [], ["s"])[0]
+    due = clock.now().timestamp() + 60
+    ledger.postpone(item, "connection reset", due)
+    assert waiting(ledger) == ["b"]
+    assert ledger.next_attempt("source", [], ["s"]) == 0
+    clock.advance(60)
+    assert sorted(waiting(ledger)) == ["a", "b"]
+    assert next(x for x in ledger.waiting("source", 9, [], ["s"]) if x.work.key == item.work.key).attempts == 1
+
+
+def test_the_next_attempt_is_that_of_the_earliest_item(ledger, clock):
+    assert ledger.next_attempt("source", [], ["s"]) is None
+    ledger.enter("source", TENANT, items("a", "b"))
+    for at, item in enumerate(ledger.waiting("source", 9, [], ["s"])):
+        ledger.postpone(item, "down", clock.now().timestamp() + 10 * (at + 1))
+    assert ledger.next_attempt("source", [], ["s"]) == clock.now().timestamp() + 10
+    assert ledger.next_attempt("source", [1], ["s"]) == clock.now().timestamp() + 20
+    assert ledger.next_attempt("source", [1, 2], ["s"]) is None
+    assert ledger.next_attempt("source", [], []) is None
+
+
+def test_how_far_a_stream_was_listed_is_remembered(ledger):
+    assert ledger.listed_until("source", "s") is None
+    ledger.note_listed("source", "s", NOW)
+    ledger.note_listed("source", "t", NOW + timedelta(hours=1))
+    ledger.note_listed("source", "s", NOW + timedelta(microseconds=1500))
+    assert ledger.listed_until("source", "s") == NOW + timedelta(microseconds=1500)
+    assert ledger.listed_until("other", "s") is None
+
+
+def test_a_gap_is_news_once(ledger, journal):
+    gap = Gap(NOW - timedelta(days=9), NOW - timedelta(days=7), "older than 7 days")
+    assert ledger.note_gap("source", "s", gap)
+    assert not ledger.note_gap("source", "s", gap)
+    assert ledger.note_gap("source", "t", gap)
+    assert ledger.note_gap("source", "s", Gap(gap.start, NOW, "more of it"))
+    assert journal._file.rows("SELECT count(*) FROM gap") == [(3,)]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.lists(st.tuples(st.integers(0, 5), st.integers(-3, 3)), max_size=6), max_size=5))
+def test_however_items_are_listed_each_stands_once_as_first_seen(tmp_path_factory, listings):
+    journal = Journal(tmp_path_factory.mktemp("state"), FakeClock())
+    first_seen: dict[str, int] = {}
+    for listing in listings:
+        fresh = {str(key): hours for key, hours in reversed(listing) if str(key) not in first_seen}
+        assert journal.ledger.enter("source", TENANT, [items(str(key), hours=hours)[0] for key, hours in listing]) == len(fresh)
+        first_seen |= fresh
+    found = {item.work.key: item.work.created for item in journal.ledger.waiting("source", 100, [], ["s"])}
+    assert found == {key: NOW + timedelta(hours=hours) for key, hours in first_seen.items()}
+    assert [*found.values()] == sorted(found.values(), reverse=True)
+    journal.close()
