@@ -86,7 +86,7 @@ class Batches:
 
     def receive(self, item: LedgerItem) -> Intake:
         """Starts to take in the records of a work item; used as a context manager."""
-        return Intake(self._file, self._seen, item)
+        return Intake(self._file, self._seen, self._dead_letters, item)
 
     def unsettled(self, sink: str) -> list[BatchRef]:
         """Returns the ready batches that a sink has not settled, oldest first."""
@@ -179,9 +179,10 @@ class _Part:
 class Intake:
     """Takes in one work item, chunk by chunk; nothing of it counts before ``commit``."""
 
-    def __init__(self, file: JournalFile, seen: SeenIds, item: LedgerItem) -> None:
+    def __init__(self, file: JournalFile, seen: SeenIds, dead_letters: DeadLetters, item: LedgerItem) -> None:
         self._file = file
         self._seen = seen
+        self._dead_letters = dead_letters
         self._item = item
         self._held: Chunk | None = None
         self._staged: list[_Part] = []
@@ -214,11 +215,11 @@ class Intake:
         """Whether there is nothing to commit (any more)."""
         return self._held is None and not self._staged
 
-    def commit(self, error: str = "") -> Received:
+    def commit(self, rest: DeadLetter | None = None) -> Received:
         """Makes the item and its records count, in one transaction that also tells which of them are duplicates.
 
         Args:
-            error: What went wrong behind the records that were taken in; noted in the ledger.
+            rest: What could not be decoded behind the records that were taken in.
 
         Raises:
             ContentUndecodable: The last chunk holds no records, and is dropped; the rest can be committed.
@@ -230,7 +231,7 @@ class Intake:
             read = None
         with self._file.lock:
             try:
-                received = self._commit(read, error)
+                received = self._commit(read, rest)
             except BaseException:
                 self._seen.reload()  # Ids of a transaction that was rolled back must not count as seen
                 raise
@@ -246,7 +247,7 @@ class Intake:
         digests = [None if isinstance(record, BadRecord) else digest_of(record, tenant) for record in chunk.stream()]
         return _Read(chunk, digests, self._file.pack(chunk.body), hashlib.sha256(chunk.body).digest()) if digests else None
 
-    def _commit(self, read: _Read | None, error: str) -> Received:
+    def _commit(self, read: _Read | None, rest: DeadLetter | None) -> Received:
         with self._file.transaction() as db:
             parts = [*self._staged, *([self._insert(read, ready=True)] if read is not None else [])]
             duplicates = [self._separate(part) for part in parts]
@@ -255,9 +256,11 @@ class Intake:
             totals = sum(ref.records for ref in refs), sum(map(len, duplicates)), sum(ref.bytes for ref in refs)
             db.execute(
                 "UPDATE item SET state = 'fetched', fetched_at = ?, records = ?, duplicates = ?, bytes = ?, sha256 = ?,"
-                " error = nullif(?, '') WHERE id = ?",
-                (self._file.now(), *totals, _hash_of_all(parts), error, self._item.id),
+                " error = ? WHERE id = ?",
+                (self._file.now(), *totals, _hash_of_all(parts), rest.reason if rest else None, self._item.id),
             )
+            if rest is not None:
+                self._dead_letters.insert_for_item(db, rest, self._item)
         in_hand = StoredBatch(refs[0], self._origin(read.chunk), frozenset(duplicates[0])) if read is not None else None
         return Received(*totals, refs, in_hand)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.batches import BatchRef, Intake, Received
@@ -40,26 +41,51 @@ PROBE_S = 5.0
 
 
 @dataclass(slots=True)
+class Standstill:
+    """Why listing or fetching of a stream stands still, and until when.
+
+    Attributes:
+        until: Nothing is tried before this time, on the monotonic clock.
+        failures: Failures in a row, those at the same time counted once.
+        reason: Empty when it works.
+    """
+
+    until: float = 0.0
+    failures: int = 0
+    reason: str = ""
+    is_denied: bool = False
+
+    def end(self) -> bool:
+        """Notes that it works again; returns whether that is news."""
+        was_there = bool(self.reason)
+        self.failures, self.reason, self.is_denied = 0, "", False
+        return was_there
+
+
+@dataclass(slots=True)
 class StreamState:
     """What a collector knows about one stream.
 
     Attributes:
-        due: When to list it again, on the monotonic clock.
-        failures: Failed listings in a row.
-        trouble: Why it stands still; empty when it does not.
-        fetch_from: No item of it is fetched before this time, on the monotonic clock.
         is_done: It was listed completely, or given up, in this run (``--once``).
     """
 
     name: str
-    due: float = 0.0
-    failures: int = 0
-    trouble: str = ""
-    is_denied: bool = False
+    listing: Standstill = field(default_factory=Standstill)
+    fetching: Standstill = field(default_factory=Standstill)
     is_listing: bool = False
-    fetch_from: float = 0.0
     is_done: bool = False
     gave_up: bool = False
+
+    @property
+    def trouble(self) -> str:
+        """Why it stands still, in part or as a whole; empty when it does not."""
+        return self.listing.reason or self.fetching.reason
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether the service refuses it."""
+        return self.listing.is_denied or self.fetching.is_denied
 
 
 class Collector:
@@ -90,6 +116,7 @@ class Collector:
         self._log = logging.getLogger(f"ualpipe.source.{spec.name}")
         self._in_flight: dict[int, Future[None]] = {}
         self._left: set[int] = set()
+        self._undecodable: Counter[int] = Counter()
         self._room_from = 0.0
         self._changed = threading.Condition(threading.RLock())
         self._pool = ThreadPoolExecutor(self._options.concurrency + 2, thread_name_prefix=f"source-{spec.name}")
@@ -123,21 +150,21 @@ class Collector:
             self._source.close()
 
     def _name_streams(self) -> None:
-        failures = 0
-        while not self._stop.is_set():
+        """Asks the source for its streams until it can tell."""
+        state = StreamState(self.name)
+        while not self.streams and not self._stop.is_set() and not state.gave_up:
             try:
                 with unexpected_as(SourceUnavailable, self._log, "naming the streams"):
                     self.streams = [StreamState(name) for name in self._source.streams()]
-                return
             except SourceError as exc:
-                failures += 1
+                delay_s = self._stands_still(state, state.listing, exc, LISTING)
+                state.gave_up = state.is_done = self._is_hopeless(state.listing)
                 self.trouble = str(exc)
-                self._log.warning("%s", exc)
-                policy = ONCE if self._once else LISTING
-                if policy.is_exhausted(failures):
-                    self.streams = [StreamState("", is_done=True, gave_up=True, trouble=str(exc))]
-                    return
-                self._clock.wait(self._stop, policy.delay_s(failures))
+                self._clock.wait(self._stop, 0 if state.gave_up else delay_s)
+            else:
+                self.trouble = ""
+                return
+        self.streams = self.streams or [state]
 
     # --- scheduling ----------------------------------------------------------------------------------------------
 
@@ -146,7 +173,7 @@ class Collector:
         with self._changed:
             now = self._clock.monotonic()
             for stream in self.streams:
-                if stream.due <= now and not stream.is_listing and not (self._once and stream.is_done):
+                if stream.listing.until <= now and not stream.is_listing and not (self._once and stream.is_done):
                     stream.is_listing = True
                     self._pool.submit(self._guarded, self._list, stream)
             self._start_fetches(now)
@@ -166,12 +193,14 @@ class Collector:
         return [*self._in_flight, *self._left]
 
     def _open_streams(self, now: float) -> list[str]:
-        return [stream.name for stream in self.streams if stream.fetch_from <= now and not stream.gave_up]
+        return [stream.name for stream in self.streams if stream.fetching.until <= now and not stream.gave_up]
 
     def _idle_s(self, now: float) -> float:
         """Returns how long nothing is going to be due, in seconds."""
-        times = [stream.due - now for stream in self.streams if not stream.is_listing and not (self._once and stream.is_done)]
-        times += [start - now for start in (self._room_from, *(stream.fetch_from for stream in self.streams)) if start > now]
+        times = [
+            stream.listing.until - now for stream in self.streams if not stream.is_listing and not (self._once and stream.is_done)
+        ]
+        times += [start - now for start in (self._room_from, *(stream.fetching.until for stream in self.streams)) if start > now]
         if len(self._in_flight) < self._options.concurrency and now >= self._room_from:
             following = self._journal.ledger.next_attempt(self.name, self._busy(), self._open_streams(now))
             times += [] if following is None else [following - self._clock.now().timestamp()]
@@ -194,6 +223,8 @@ class Collector:
             pass
         except JournalFull as exc:
             self._no_room(exc)
+            if isinstance(subject, StreamState):
+                subject.listing.until = self._room_from
         except PipelineError as exc:
             self._fail(exc)
         finally:
@@ -230,10 +261,13 @@ class Collector:
                 self._source.open()
                 self._discover(stream)
         except SourceError as exc:
-            self._listing_failed(stream, exc)
+            self._stands_still(stream, stream.listing, exc, LISTING)
+            if self._is_hopeless(stream.listing):
+                stream.is_done = stream.gave_up = True
+                self._log.error("given up for this run: %s", exc, extra={"stream": stream.name})
         else:
-            self._recovered(stream)
-            stream.due = self._clock.monotonic() + self._options.poll_interval
+            self._works_again(stream, stream.listing)
+            stream.listing.until = self._clock.monotonic() + self._options.poll_interval
             stream.is_done = True
 
     def _discover(self, stream: StreamState) -> None:
@@ -265,32 +299,31 @@ class Collector:
             self.wake()
         items.clear()
 
-    def _listing_failed(self, stream: StreamState, error: SourceError) -> None:
-        delay_s = self._trouble(stream, error, LISTING)
-        stream.due = self._clock.monotonic() + delay_s
-        if self._once and (stream.is_denied or ONCE.is_exhausted(stream.failures)):
-            stream.is_done = stream.gave_up = True
-            self._log.error("given up for this run: %s", error, extra={"stream": stream.name})
+    # --- standing still ------------------------------------------------------------------------------------------
 
-    def _trouble(self, stream: StreamState, error: SourceError, policy: RetryPolicy) -> float:
-        """Notes that a stream stands still; returns for how long, in seconds."""
-        stream.failures += 1
-        stream.trouble, stream.is_denied = str(error), isinstance(error, SourceDenied)
-        if self._once:
-            policy = ONCE
-        elif stream.is_denied:
-            policy = DENIED
-        delay_s = policy.delay_s(stream.failures, error.retry_after_s if isinstance(error, SourceThrottled) else None)
+    def _stands_still(self, stream: StreamState, still: Standstill, error: SourceError, policy: RetryPolicy) -> float:
+        """Notes that a part of a stream stands still; returns for how long, in seconds."""
+        now = self._clock.monotonic()
         self._metrics.add(m.REQUESTS, source=self.name, stream=stream.name, outcome=type(error).__name__)
-        level = logging.WARNING if stream.failures in (1, 5) or stream.failures % 20 == 0 else logging.DEBUG
-        context = {"stream": stream.name, "failures": stream.failures, "retry_in_s": round(delay_s, 1)}
+        if now < still.until:
+            return still.until - now  # an answer to a request that was under way already
+        still.failures += 1
+        still.reason, still.is_denied = str(error), isinstance(error, SourceDenied)
+        policy = ONCE if self._once else DENIED if still.is_denied else policy
+        delay_s = policy.delay_s(still.failures, error.retry_after_s if isinstance(error, SourceThrottled) else None)
+        still.until = now + delay_s
+        level = logging.WARNING if still.failures in (1, 5) or still.failures % 20 == 0 else logging.DEBUG
+        context = {"stream": stream.name, "failures": still.failures, "retry_in_s": round(delay_s, 1)}
         self._log.log(level, "%s", error, extra=context)
         return delay_s
 
-    def _recovered(self, stream: StreamState) -> None:
-        if stream.trouble:
+    def _is_hopeless(self, still: Standstill) -> bool:
+        """Tells whether a bounded run has tried enough."""
+        return self._once and (still.is_denied or ONCE.is_exhausted(still.failures))
+
+    def _works_again(self, stream: StreamState, still: Standstill) -> None:
+        if still.end():
             self._log.info("working again", extra={"stream": stream.name})
-        stream.failures, stream.trouble, stream.is_denied = 0, "", False
 
     # --- fetching ------------------------------------------------------------------------------------------------
 
@@ -301,7 +334,7 @@ class Collector:
             self._has_room()
             with unexpected_as(SourceUnavailable, self._log, "fetching"):
                 self._receive(item)
-            self._recovered(stream)
+            self._works_again(stream, stream.fetching)
         except SourceError as exc:
             self._fetch_failed(item, stream, exc)
 
@@ -315,17 +348,20 @@ class Collector:
                     intake.add(chunk)
                 self._commit(item, intake)
             except ContentUndecodable as exc:
-                if intake.is_empty or item.attempts + 1 < UNDECODABLE_ATTEMPTS:
+                self._undecodable[item.id] += 1
+                if intake.is_empty or self._undecodable[item.id] < UNDECODABLE_ATTEMPTS:
                     raise
-                self._commit(item, intake)
-                self._bury(item, exc, exc.body)
+                self._commit(item, intake, exc)
 
-    def _commit(self, item: LedgerItem, intake: Intake) -> None:
-        """Stores what was taken in, and hands it on."""
+    def _commit(self, item: LedgerItem, intake: Intake, rest: ContentUndecodable | None = None) -> None:
+        """Stores what was taken in, and hands it on; what could not be decoded behind it becomes a dead letter."""
+        letter = self._letter(item, rest, rest.body) if rest is not None else None
         with self._prepared.room(intake.held_bytes) as keep:
-            received = intake.commit()
+            received = intake.commit(letter)
             if received.in_hand is not None:
                 keep(received.in_hand)
+        if rest is not None:
+            self._note_dead(item, rest)
         self._count(item, received)
         self._notify(received.batches)
 
@@ -340,12 +376,11 @@ class Collector:
         self._metrics.add(m.ITEMS_FAILED, source=self.name, stream=stream.name)
         if isinstance(error, ContentGone):
             self._bury(item, error, b"", "gone")
-        elif isinstance(error, ContentUndecodable) and item.attempts + 1 >= UNDECODABLE_ATTEMPTS:
+        elif isinstance(error, ContentUndecodable) and self._undecodable[item.id] >= UNDECODABLE_ATTEMPTS:
             self._bury(item, error, error.body)
         elif isinstance(error, SourceDenied | SourceThrottled):
-            stream.fetch_from = self._clock.monotonic() + self._trouble(stream, error, FETCH)
-            if self._once and (stream.is_denied or ONCE.is_exhausted(stream.failures)):
-                stream.gave_up = True
+            self._stands_still(stream, stream.fetching, error, FETCH)
+            stream.gave_up |= self._is_hopeless(stream.fetching)
         else:
             self._postpone(item, error)
 
@@ -363,7 +398,12 @@ class Collector:
             self._left.add(item.id)
 
     def _bury(self, item: LedgerItem, error: SourceError, body: bytes, state: str = "dead") -> None:
-        letter = DeadLetter("fetch", type(error).__name__, str(error), body, attempts=item.attempts + 1)
-        self._journal.dead_letters.bury(item, letter, state)
+        self._journal.dead_letters.bury(item, self._letter(item, error, body), state)
+        self._note_dead(item, error)
+
+    def _letter(self, item: LedgerItem, error: SourceError, body: bytes) -> DeadLetter:
+        return DeadLetter("fetch", type(error).__name__, str(error), body, attempts=item.attempts + 1)
+
+    def _note_dead(self, item: LedgerItem, error: SourceError) -> None:
         self._metrics.add(m.ITEMS_DEAD, source=self.name, stream=item.work.stream)
         self._log.error("dead-lettered: %s", error, extra={"item": item.work.key})

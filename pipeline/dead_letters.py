@@ -80,10 +80,14 @@ class DeadLetters:
             state: What the ledger says: ``dead``, or ``gone`` where the service no longer has it.
         """
         with self._file.transaction() as db:
-            self._insert(db, letter, (item.source, item.tenant, item.work.stream, item.work.key))
+            self.insert_for_item(db, letter, item)
             db.execute(
                 "UPDATE item SET state = ?, attempts = attempts + 1, error = ? WHERE id = ?", (state, letter.reason, item.id)
             )
+
+    def insert_for_item(self, db: sqlite3.Connection, letter: DeadLetter, item: LedgerItem) -> None:
+        """Adds a dead letter of a work item, within the caller's transaction."""
+        self._insert(db, letter, (item.source, item.tenant, item.work.stream, item.work.key))
 
     def count(self, since: float = 0.0) -> int:
         """Returns how many there are that were noticed at or after an instant (epoch seconds)."""

@@ -150,9 +150,10 @@ def test_an_undecodable_last_chunk_is_dropped_and_the_rest_can_be_committed(jour
         assert error.value.body == b"[{nonsense"
         assert state_of(journal, "item") == "listed"
         assert not intake.is_empty
-        intake.commit("the rest is no JSON")
+        intake.commit(DeadLetter("fetch", "ContentUndecodable", "the rest is no JSON", error.value.body))
     assert read_all(journal) == records(1, 20)
     assert rows(journal, "SELECT state, error FROM item") == [("fetched", "the rest is no JSON")]
+    assert [found.letter.body for found in journal.dead_letters.find()] == [b"[{nonsense"]
 
 
 def test_an_undecodable_item_leaves_nothing_to_commit(journal):
