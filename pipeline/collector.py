@@ -25,6 +25,7 @@ from ualpipe.pipeline.errors import (
     SourceThrottled,
     SourceUnavailable,
     Stopped,
+    close_quietly,
     unexpected_as,
 )
 from ualpipe.pipeline.journal import Journal, JournalFull
@@ -147,7 +148,7 @@ class Collector:
             self._fail(exc)
         finally:
             self._pool.shutdown(wait=True, cancel_futures=True)
-            self._source.close()
+            close_quietly(self._source, self._log)
 
     def _name_streams(self) -> None:
         """Asks the source for its streams until it can tell."""
@@ -222,9 +223,7 @@ class Collector:
         except Stopped:
             pass
         except JournalFull as exc:
-            self._no_room(exc)
-            if isinstance(subject, StreamState):
-                subject.listing.until = self._room_from
+            self._no_room(exc, subject)
         except PipelineError as exc:
             self._fail(exc)
         finally:
@@ -241,17 +240,37 @@ class Collector:
         self.trouble = str(exc)
         self._stop.set()
 
-    def _no_room(self, exc: JournalFull) -> None:
-        """Pauses fetching; what is stored goes on being delivered."""
+    def _wait_for_room(self) -> None:
+        """Returns when there is room for more records.
+
+        Raises:
+            JournalFull: There is none; in a bounded run, after a bounded number of looks.
+        """
+        looks = 0
+        while True:
+            try:
+                self._journal.check_room()
+                break
+            except JournalFull:
+                looks += 1
+                if not self._once or ONCE.is_exhausted(looks):
+                    raise
+                self._clock.wait(self._stop, ONCE.delay_s(looks))
+        if self.trouble:
+            self._log.info("there is room again; fetching goes on")
+            self.trouble = ""
+
+    def _no_room(self, exc: JournalFull, subject: StreamState | LedgerItem) -> None:
+        """Pauses fetching, or ends it in a bounded run; what is stored goes on being delivered."""
         if not self.trouble:
             self._log.warning("fetching pauses: %s", exc)
         self.trouble = str(exc)
         self._room_from = self._clock.monotonic() + ROOM_PROBE_S
-
-    def _has_room(self) -> None:
-        if self.trouble:
-            self._log.info("there is room again; fetching goes on")
-            self.trouble = ""
+        if isinstance(subject, StreamState):
+            subject.listing.until = self._room_from
+        if self._once:
+            for stream in self.streams:
+                stream.is_done = stream.gave_up = True
 
     # --- listing -------------------------------------------------------------------------------------------------
 
@@ -330,8 +349,7 @@ class Collector:
     def _fetch(self, item: LedgerItem) -> None:
         stream = next(state for state in self.streams if state.name == item.work.stream)
         try:
-            self._journal.check_room()
-            self._has_room()
+            self._wait_for_room()
             with unexpected_as(SourceUnavailable, self._log, "fetching"):
                 self._receive(item)
             self._works_again(stream, stream.fetching)

@@ -21,6 +21,7 @@ from ualpipe.pipeline.errors import (
     SinkRejected,
     SinkThrottled,
     SinkUnavailable,
+    close_quietly,
     unexpected_as,
 )
 from ualpipe.pipeline.events import Event
@@ -128,7 +129,7 @@ class Delivery:
             self._stop.set()
         finally:
             self._prepared.set_stuck(self.name, stuck=True)
-            self._sink.close()
+            close_quietly(self._sink, self._log)
 
     @property
     def backlog(self) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Protocol
 
 
 class PipelineError(Exception):
@@ -147,3 +148,13 @@ def unexpected_as(error: type[PipelineError], log: logging.Logger, what: str) ->
     except Exception as exc:  # the one place where everything is caught
         log.exception("%s failed unexpectedly; nothing is lost", what)
         raise error(f"{what} failed unexpectedly: {type(exc).__name__}: {exc}") from exc
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+def close_quietly(stage: _Closable, log: logging.Logger) -> None:
+    """Closes a stage; one that raises, which none should, spoils nothing."""
+    with suppress(EngineFailed), unexpected_as(EngineFailed, log, "closing"):
+        stage.close()

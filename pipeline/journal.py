@@ -8,7 +8,7 @@ to a consistent state from which repeating is harmless.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from ualpipe.pipeline._journal_file import FILE_NAME, JournalFile, JournalFull
@@ -28,7 +28,15 @@ SEEN_S = 30 * 86400.0
 class Journal:
     """The journal of one state directory, opened for a running pipeline: one process at a time."""
 
-    def __init__(self, state_dir: Path, clock: Clock, *, config_version: str = "", max_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        clock: Clock,
+        *,
+        config_version: str = "",
+        max_bytes: int | None = None,
+        sinks: Collection[str] = (),
+    ) -> None:
         """Opens or creates the journal.
 
         Args:
@@ -36,12 +44,14 @@ class Journal:
             clock: Time for what is noted.
             config_version: Stands beside dead letters.
             max_bytes: From this size on ``check_room`` refuses; None for no limit.
+            sinks: Configured sinks: what all of them have settled makes room before its time is over.
 
         Raises:
             JournalError: Another process has it, or it is damaged or of another version. Nothing is changed then.
         """
         self._file = JournalFile(state_dir, clock, exclusive=True)
         self._max_bytes = max_bytes
+        self._sinks = tuple(sinks)
         self.ledger = Ledger(self._file)
         self.dead_letters = DeadLetters(self._file, config_version)
         self.batches = Batches(self._file, self.dead_letters)
@@ -55,11 +65,13 @@ class Journal:
         return self._file.content_bytes()
 
     def check_room(self) -> None:
-        """Looks whether more records may be stored.
+        """Looks whether more records may be stored; at the size limit, what every sink has settled goes before its time.
 
         Raises:
             JournalFull: The journal has reached its size limit, or the disk is nearly full.
         """
+        if self._max_bytes is not None and self.size_bytes() >= self._max_bytes:
+            self.prune(self._sinks, 0.0)
         if self._max_bytes is not None and (size := self.size_bytes()) >= self._max_bytes:
             raise JournalFull(
                 f"the journal holds {size} bytes, its limit is {self._max_bytes} (journal.max_size): a sink is behind"

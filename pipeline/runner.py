@@ -73,6 +73,7 @@ class Runner:
             self._clock,
             config_version=self.config.version,
             max_bytes=self.config.journal.max_size,
+            sinks=self.config.sinks,
         )
         try:
             return self._run(journal)

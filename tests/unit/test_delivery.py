@@ -521,7 +521,8 @@ def stopping(bench, step):
 
 @given(st.lists(st.integers(0, 60), max_size=30), st.integers(1, 8), st.integers(1, 100))
 def test_pieces_keep_order_and_limits(sizes, max_events, max_bytes):
-    todo = [(None, Event({}, at, None, encoded=b"x" * size)) for at, size in enumerate(sizes)]
+    origin = Origin("s", "", "s", "i", Chunk(b"[]", "array"))
+    todo = [(None, Event({}, at, origin, encoded=b"x" * size)) for at, size in enumerate(sizes)]
     found = list(cut(todo, SinkLimits(max_events=max_events, max_bytes=max_bytes)))
     assert [entry for piece in found for entry in piece] == todo
     for piece in found:
