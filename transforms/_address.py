@@ -1,0 +1,109 @@
+"""Reads client addresses: the service writes them in a dozen forms."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+
+_PLACEHOLDERS = frozenset({"<null>", "null", "none", "(null)", "unknown", "not available", "n/a", "-", "nan"})
+_NAMED = re.compile(r"^\[?(\S+) \(([^()]*)\)\]?$")  # name (address), also in brackets
+_BRACKETED = re.compile(r"^\[([^\]]+)\](?::(\d{1,5}))?$")
+_WITH_PORT = re.compile(r"^([^:\s]+):(\d{1,5})$")
+_HOST = re.compile(r"^(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?$")
+_MAPPED = bytes(10) + b"\xff\xff"
+_EXCHANGE_2013_AND_LATER = "15."
+_MAX_LENGTH = 300  # longer texts are no addresses
+
+Parts = dict[str, str | int]
+
+
+def read_address(text: str) -> Parts | None:
+    """Reads ``v4``, ``v4:port``, ``[v4]``, ``v6``, ``[v6]:port``, ``::ffff:v4``, ``host``, ``host:port`` and ``name (address)``.
+
+    Of a comma list (proxies) the first counts, a zone id is left out, a mapped address becomes the IPv4 address it holds.
+
+    Returns:
+        Some of ``address`` (always), ``ip`` (canonical text), ``port`` (1-65535) and ``domain``; None for a placeholder. Text
+        that is no address stands in ``address`` alone.
+    """
+    if len(text) > _MAX_LENGTH:
+        return {"address": text}
+    text = text.split(",", 1)[0].strip()
+    if ip := canonical_ip(text):
+        return {"address": ip, "ip": ip}
+    if not text or text.lower() in _PLACEHOLDERS:
+        return None
+    if named := _NAMED.match(text):
+        return _with_name(named[2].strip(), named[1])
+    host, port = _split_port(text)
+    return _with_port(_locate(host), port)
+
+
+def _split_port(text: str) -> tuple[str, str | None]:
+    # Not cut at the last colon: an IPv6 address without brackets has colons of its own.
+    match = _BRACKETED.match(text) or _WITH_PORT.match(text)
+    return (match[1], match[2]) if match else (text, None)
+
+
+def _with_name(inner: str, name: str) -> Parts:
+    found = _locate(inner)
+    return {**found, "domain": name} if "ip" in found else {"address": name, "domain": name}
+
+
+def _with_port(found: Parts, port: str | None) -> Parts:
+    if port and 0 < int(port) < 65536:
+        found["port"] = int(port)
+    return found
+
+
+def _locate(host: str) -> Parts:
+    if ip := canonical_ip(host):
+        return {"address": ip, "ip": ip}
+    return {"address": host, "domain": host} if _HOST.match(host) and not _is_broken_ip(host) else {"address": host}
+
+
+def _is_broken_ip(host: str) -> bool:
+    return host.replace(".", "").isdigit()
+
+
+def canonical_ip(text: str) -> str | None:
+    """Returns an IP address in canonical text, IPv4-mapped ones as IPv4, without zone id; None for anything else."""
+    text = text.split("%", 1)[0].strip()
+    try:
+        if ":" not in text:
+            inet_pton(AF_INET, text)
+            return text
+        packed = inet_pton(AF_INET6, text)
+    except (OSError, ValueError):
+        return None
+    if packed.startswith(_MAPPED):
+        return inet_ntop(AF_INET, packed[12:])
+    # The system writes ::a.b.c.d where the rest of the world writes ::hhhh:hhhh.
+    return inet_ntop(AF_INET6, packed) if any(packed[:12]) else str(ipaddress.IPv6Address(packed))
+
+
+def read_server(text: str) -> Parts | None:
+    """Reads ``HOST (15.20.4200.000)`` with line breaks behind it.
+
+    What stands in brackets is the Exchange build in all real records; only what is an IP address counts as one, and a build is
+    none (its third part is larger than 255).
+
+    Returns:
+        ``address`` and ``domain``, or ``address``, ``domain`` and ``ip``; None when nothing is left.
+    """
+    text = text.strip(" \t\r\n[]")
+    if len(text) > _MAX_LENGTH:
+        return None
+    name, bracket, inner = text.partition(" (")
+    if not name or " " in name or name.lower() in _PLACEHOLDERS:
+        return None
+    inner = inner.rstrip(")")
+    if bracket and not inner.startswith(_EXCHANGE_2013_AND_LATER) and (ip := canonical_ip(inner)):
+        return {"address": ip, "ip": ip, "domain": name}
+    return {"address": name, "domain": name}
+
+
+def network_type(text: str) -> str:
+    """Returns ``ipv4`` or ``ipv6`` for a valid address."""
+    return "ipv6" if ":" in text else "ipv4"

@@ -1,0 +1,47 @@
+"""The fields of the Elastic Common Schema that a mapping may fill, and the values that ECS allows for its event fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ualpipe.schemas import read_csv, read_yaml
+
+
+@dataclass(frozen=True, slots=True)
+class EcsField:
+    """One ECS field.
+
+    Attributes:
+        type: Its field type in ECS (``keyword``, ``ip``, ``date`` …).
+        is_array: Whether ECS holds a list there; otherwise one value.
+    """
+
+    type: str
+    is_array: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ecs:
+    """What ECS knows.
+
+    Attributes:
+        fields: By dotted name.
+        values: Allowed values by field, for the fields where ECS lists them.
+        types_of: Allowed ``event.type`` values by ``event.category``.
+    """
+
+    fields: Mapping[str, EcsField]
+    values: Mapping[str, frozenset[str]]
+    types_of: Mapping[str, frozenset[str]]
+
+
+def load_ecs() -> Ecs:
+    """Reads the tables that ship with ualpipe."""
+    rows = read_csv("ecs/fields.csv")
+    fields = {row["field"]: EcsField(row["type"], row["array"] == "yes") for row in rows}
+    allowed: dict[str, Any] = read_yaml("ecs/event_values.yaml")
+    types_of = {category: frozenset(types) for category, types in allowed["types_of_category"].items()}
+    values = {field: frozenset(words) for field, words in allowed["values"].items()}
+    return Ecs(fields, {**values, "event.category": frozenset(types_of)}, types_of)

@@ -1,0 +1,250 @@
+"""Reads mapping files and checks them: unknown ECS fields, conversions and keys are found before the first record."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from ualpipe.pipeline import located
+from ualpipe.pipeline.errors import ConfigError
+from ualpipe.pipeline.located import Located, Pointer
+from ualpipe.pipeline.registry import did_you_mean
+from ualpipe.transforms._conversions import DEFAULTS, Conversion, fits
+from ualpipe.transforms._ecs_fields import Ecs
+from ualpipe.transforms._mapping import Condition, OperationClass, Place, Row, Source, Step, Table
+from ualpipe.transforms._mapping_read import MODIFIERS, make_test
+
+_TABLE_KEYS = ("title", "record_types", "rows", "operations")
+_ROW_KEYS = ("to", "from", "as", "value", "when", "replaces", "note")
+_CLASS_KEYS = ("category", "type", "names")
+_STEP = re.compile(r"^([^\[\]]+?)(?:(\[\])|\[([^\[\]=]+)=([^\[\]]*)\])?$")
+_DOCUMENT = "ecs:"
+
+
+def shipped_files() -> list[Path]:
+    """Returns the mapping files that ship with ualpipe."""
+    folder = Path(str(files("ualpipe.schemas") / "ecs" / "mapping"))
+    return sorted(folder.glob("*.yaml"))
+
+
+def read_tables(paths: Sequence[Path], ecs: Ecs, conversions: Mapping[str, Conversion]) -> list[Table]:
+    """Reads mapping files.
+
+    Raises:
+        ConfigError: Something in them is wrong; every finding of all files is named with file, line and column.
+    """
+    findings: list[str] = []
+    tables = []
+    for path in paths:
+        reader = _Reader(path, _load(path), ecs, conversions)
+        tables.append(reader.table())
+        findings += [f"{path}:{defect}" for defect in sorted(reader.text.defects)]
+    if findings:
+        raise ConfigError("\n".join(findings))
+    return tables
+
+
+def _load(path: Path) -> Located:
+    try:
+        return located.load(path)
+    except OSError as exc:
+        raise ConfigError(f"mapping: can't read {path}: {exc.strerror}") from exc
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Turns one file into a table; what is wrong is noted in ``text.defects``, with its place."""
+
+    path: Path
+    text: Located
+    ecs: Ecs
+    conversions: Mapping[str, Conversion]
+
+    def table(self) -> Table:
+        data = self._mapping((), self.text.data, _TABLE_KEYS)
+        kinds = data.get("record_types")
+        rows = [self._row(("rows", index), row) for index, row in enumerate(self._list(("rows",), data.get("rows")))]
+        entries = enumerate(self._list(("operations",), data.get("operations")))
+        classes = [self._operations(("operations", index), entry) for index, entry in entries]
+        return Table(
+            self.path.name,
+            str(data.get("title", "")),
+            None if kinds is None else frozenset(self._kinds(kinds)),
+            tuple(row for row in rows if row),
+            tuple(entry for entry in classes if entry),
+        )
+
+    def _row(self, at: Pointer, data: Any) -> Row | None:
+        data = self._mapping(at, data, _ROW_KEYS)
+        to = data.get("to")
+        if not isinstance(to, str):
+            self.text.defect(at, "`to` is missing: the ECS field that the row fills")
+            return None
+        conversion = self._conversion(at, data, to)
+        if not self._is_target(at, to, conversion):
+            return None
+        field = self.ecs.fields.get(to)
+        return Row(
+            to=to,
+            place=self._place(at),
+            sources=tuple(self._sources(at, data.get("from"), conversion)),
+            conversion=conversion,
+            value=self._constant(at, data, to),
+            when=tuple(self._conditions((*at, "when"), data.get("when"))),
+            is_array=bool(field and field.is_array and not (conversion and conversion.parts)),
+            replaces=data.get("replaces") is True,
+            note=str(data.get("note", "")),
+        )
+
+    def _conversion(self, at: Pointer, data: Mapping[str, Any], to: str) -> Conversion | None:
+        name = data.get("as")
+        if name is None:
+            return self.conversions.get(self._default(data, to)) if "from" in data else None
+        if name in self.conversions:
+            return self.conversions[name]
+        self.text.defect((*at, "as"), f'there is no conversion "{name}"{did_you_mean(str(name), self.conversions)}')
+        return None
+
+    def _default(self, data: Mapping[str, Any], to: str) -> str:
+        field = self.ecs.fields.get(to)
+        source = data["from"][0] if isinstance(data["from"], list) and data["from"] else data["from"]
+        if isinstance(source, str) and source.startswith(_DOCUMENT):
+            copied = self.ecs.fields.get(source.removeprefix(_DOCUMENT))
+            if field and copied and fits(copied.type, field.type):
+                return "same"
+        return DEFAULTS.get(field.type, "") if field else ""
+
+    def _is_target(self, at: Pointer, to: str, conversion: Conversion | None) -> bool:
+        made = conversion.parts if conversion and conversion.parts else {"": conversion.type if conversion else ""}
+        for part, kind in made.items():
+            name = f"{to}.{part}" if part else to
+            field = self.ecs.fields.get(name)
+            if field is None:
+                self.text.defect((*at, "to"), f'ECS has no field "{name}"{did_you_mean(name, self.ecs.fields)}')
+                return False
+            if conversion and kind and not fits(kind, field.type):
+                self.text.defect((*at, "as"), f'"{conversion.name}" makes {kind}, but {name} takes {field.type}')
+                return False
+        return True
+
+    def _sources(self, at: Pointer, written: Any, conversion: Conversion | None) -> Iterable[Source]:
+        where = (*at, "from")
+        if written is None:
+            if conversion and conversion.takes != "record":
+                self.text.defect(at, "`from` is missing: the original field that the value comes from")
+            return
+        for text in written if isinstance(written, list) else [written]:
+            if (source := self._source(where, text)) is not None:
+                yield source
+
+    def _source(self, where: Pointer, text: Any) -> Source | None:
+        if not isinstance(text, str) or not text:
+            self.text.defect(where, "a source is the name of a field, such as UserId or Item.Subject")
+            return None
+        path = text.removeprefix(_DOCUMENT)
+        steps = [self._step(where, step) for step in path.split(".")]
+        if path != text and path not in self.ecs.fields:
+            self.text.defect(where, f'ECS has no field "{path}"{did_you_mean(path, self.ecs.fields)}')
+            return None
+        return Source(text, tuple(step for step in steps if step), "document" if path != text else "originals")
+
+    def _step(self, where: Pointer, text: str) -> Step | None:
+        match = _STEP.match(text)
+        if not match:
+            self.text.defect(where, f'"{text}" is no step of a path: write Name, Name[] or Name[Key=value]')
+            return None
+        return Step(match[1], each=bool(match[2] or match[3]), only=(match[3], match[4]) if match[3] else None)
+
+    def _constant(self, at: Pointer, data: Mapping[str, Any], to: str) -> Any:
+        value = data.get("value")
+        if value is None:
+            if "from" not in data and "as" not in data and data.get("replaces") is not True:
+                self.text.defect(at, "the row has neither `from` nor `value`: it makes nothing")
+            return None
+        if "from" in data or "as" in data:
+            self.text.defect((*at, "value"), "a row has either `from` or `value`")
+        for item in value if isinstance(value, list) else [value]:
+            self._allowed((*at, "value"), to, item)
+        field = self.ecs.fields.get(to)
+        if field and isinstance(value, list) != field.is_array:
+            return self._as_list(at, to, value, is_array=field.is_array)
+        return value
+
+    def _as_list(self, at: Pointer, to: str, value: Any, *, is_array: bool) -> Any:
+        if is_array:
+            return [value]
+        self.text.defect((*at, "value"), f"{to} takes one value, not a list")
+        return None
+
+    def _allowed(self, at: Pointer, field: str, value: Any) -> None:
+        allowed = self.ecs.values.get(field)
+        if allowed and value not in allowed:
+            self.text.defect(at, f'{field} does not take "{value}"{did_you_mean(str(value), allowed)}')
+
+    def _conditions(self, at: Pointer, data: Any) -> Iterable[Condition]:
+        for key, wanted in self._mapping(at, data, None).items():
+            path, _, modifier = key.partition("|")
+            if modifier not in MODIFIERS:
+                known = ", ".join(MODIFIERS[1:])
+                self.text.defect((*at, key), f'"{modifier}" is none of {known}{did_you_mean(modifier, MODIFIERS)}')
+                continue
+            if modifier == "exists" and not isinstance(wanted, bool):
+                self.text.defect((*at, key), "exists takes true or false")
+                continue
+            if source := self._source((*at, key), path):
+                values = wanted if isinstance(wanted, list) else [wanted]
+                exists = wanted if modifier == "exists" else None
+                yield Condition(source, make_test(modifier, values), f"{key}: {wanted}", exists)
+
+    def _operations(self, at: Pointer, data: Any) -> OperationClass | None:
+        data = self._mapping(at, data, _CLASS_KEYS)
+        lists = {key: self._words((*at, key), data.get(key)) for key in _CLASS_KEYS}
+        category, types, names = lists.values()
+        for word in category:
+            self._allowed((*at, "category"), "event.category", word)
+        expected = frozenset().union(*(self.ecs.types_of.get(word, frozenset()) for word in category))
+        for word in types:
+            if word not in expected:
+                self.text.defect(
+                    (*at, "type"), f'event.type "{word}" does not go with {", ".join(category)}{did_you_mean(word, expected)}'
+                )
+        return OperationClass(category, types, names, self._place(at))
+
+    def _words(self, at: Pointer, value: Any) -> tuple[str, ...]:
+        words = value if isinstance(value, list) else [value]
+        if not words or not all(isinstance(word, str) and word for word in words):
+            self.text.defect(at, "a list of words is needed here")
+            return ()
+        return tuple(words)
+
+    def _kinds(self, value: Any) -> Iterable[str]:
+        for number in value if isinstance(value, list) else [value]:
+            if isinstance(number, int) and not isinstance(number, bool):
+                yield str(number)
+            else:
+                self.text.defect(("record_types",), f'record types are numbers, not "{number}"')
+
+    def _mapping(self, at: Pointer, data: Any, known: Sequence[str] | None) -> Mapping[str, Any]:
+        if data is None:
+            return {}
+        if not isinstance(data, dict):
+            self.text.defect(at, "a mapping is needed here")
+            return {}
+        for key in data if known else ():
+            if key not in (known or ()):
+                self.text.defect((*at, key), f"unknown key{did_you_mean(key, known or ())}")
+        return data
+
+    def _list(self, at: Pointer, data: Any) -> list[Any]:
+        if data is None or isinstance(data, list):
+            return data or []
+        self.text.defect(at, "a list is needed here")
+        return []
+
+    def _place(self, at: Pointer) -> Place:
+        line, column = self.text.places.get(at, (1, 1))
+        return Place(self.path.name, line, column)

@@ -1,0 +1,117 @@
+"""The ``ecs`` transform: makes an ECS document of each audit record, by the mapping tables under ``schemas/ecs``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ualpipe.pipeline.events import Event
+from ualpipe.pipeline.options import option
+from ualpipe.pipeline.stages import Env
+from ualpipe.schemas import read_csv
+from ualpipe.transforms._conversions import load_conversions
+from ualpipe.transforms._ecs_fields import load_ecs
+from ualpipe.transforms._mapping import Place, Row, Table
+from ualpipe.transforms._mapping_code import Mapper, compile_family
+from ualpipe.transforms._mapping_file import read_tables, shipped_files
+from ualpipe.transforms._mapping_layers import MappingTables, assemble
+from ualpipe.transforms._originals import make_originals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EcsTransformConfig:
+    """Options of the ``ecs`` transform."""
+
+    mapping: list[Path] = option(
+        "Mapping files of your own, in the format of those that ship with ualpipe. Their rows come before ours, the last file "
+        "first.",
+        default=[],
+    )
+    keep_original: bool = option("Adds the record as received, as text, in `event.original`.", default=False)
+    dataset: str = option(
+        "Goes to `event.dataset` and `data_stream.dataset`.",
+        default="o365.audit",
+        pattern=r"^[a-z0-9][a-z0-9_.]*$",
+        maxLength=100,
+    )
+    namespace: str = option(
+        "Goes to `data_stream.namespace`.", default="default", pattern=r"^[a-z0-9][a-z0-9_.]*$", maxLength=100
+    )
+
+
+class EcsTransform:
+    """Sets ``event.document``. Nothing is lost on the way: each field of the record stands below ``o365.audit``.
+
+    A record with violations, and one that is no JSON object, becomes a document of kind ``pipeline_error`` that says why. The
+    document shares nested values with the record: a transform that changes the inside of one has to copy it first.
+    """
+
+    Config: ClassVar[type] = EcsTransformConfig
+
+    def __init__(self, config: EcsTransformConfig, env: Env) -> None:  # noqa: ARG002 - every stage gets an Env
+        self._config = config
+        self._mappers: dict[str, Mapper] = {}
+        self._other: Mapper
+        self._originals: Mapper
+
+    def open(self) -> None:
+        """Reads the tables and generates the mapping functions.
+
+        Raises:
+            ConfigError: A mapping file of the user's is wrong.
+        """
+        tables = load_mapping(self._config)
+        compiled = {id(family): compile_family(family) for family in tables}
+        self._other = compiled[id(tables.other)]
+        self._mappers = {kind: compiled[id(family)] for kind, family in tables.families.items()}
+        self._originals = make_originals({row["field"]: row["shape"] for row in read_csv("ecs/originals.csv")})
+
+    def apply(self, event: Event) -> Event:
+        """Makes the document of one event. Never filters and never fails on what a record holds."""
+        if event.defect is None:
+            originals = self._originals(event.record)
+            kind = originals.get("RecordType")
+            mapper = self._mappers.get(kind, self._other) if type(kind) is str else self._other
+            document = mapper(originals)
+            if originals:
+                document["o365"] = {"audit": originals}
+        else:
+            document = self._other({})
+        event.document = document
+        if event.violations or event.defect is not None:
+            _mark_as_error(event, document)
+        if self._config.keep_original or event.defect is not None:
+            document.setdefault("event", {})["original"] = event.raw.decode("utf-8", "replace")
+        return event
+
+
+def load_mapping(config: EcsTransformConfig) -> MappingTables:
+    """Returns the mapping that a config asks for: our tables with the user's on top.
+
+    Raises:
+        ConfigError: A mapping file is wrong.
+    """
+    ecs, conversions = load_ecs(), load_conversions()
+    shipped = read_tables(shipped_files(), ecs, conversions)
+    own = read_tables(config.mapping, ecs, conversions)
+    return assemble(own, [*shipped, _settings(config)])
+
+
+def _settings(config: EcsTransformConfig) -> Table:
+    place = Place("config", 1)
+    values = {
+        "event.dataset": config.dataset,
+        "data_stream.type": "logs",
+        "data_stream.dataset": config.dataset,
+        "data_stream.namespace": config.namespace,
+    }
+    return Table("config", "", None, tuple(Row(to, place, value=value) for to, value in values.items()))
+
+
+def _mark_as_error(event: Event, document: dict[str, Any]) -> None:
+    document.setdefault("event", {})["kind"] = "pipeline_error"
+    findings = [f"{violation.pointer or '/'}: {violation.message}" for violation in event.violations]
+    document["error"] = {"message": "; ".join(findings) if event.defect is None else event.defect}
+    if event.defect is not None and event.tenant:
+        document["organization"] = {"id": event.tenant}
