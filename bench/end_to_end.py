@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+NO_BUDGET = 1_000_000
 CONFIG = {
     "version": 1,
     "pipeline": "bench",
@@ -28,6 +29,9 @@ def measure(path: Path, floor_us: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="ualpipe-bench-") as name, tenant(path, Path(name)) as source:
         folder = Path(name)
         config = folder / "bench.yaml"
+        source["sources"]["simulated"]["requests_per_minute"] = (
+            NO_BUDGET  # the tenant has no quota, and the budget is not measured
+        )
         config.write_text(yaml.safe_dump({**CONFIG, **source}), encoding="utf-8")
         code, wall_s, cpu_s, rss = run_child([sys.executable, "-m", "ualpipe.pipeline.cli", "run", "--once", str(config)])
         delivered = sum(map(_count_lines, (folder / "out").iterdir()))

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -170,18 +170,20 @@ def _own(state_dir: Path) -> int:
 
 
 def _open(path: Path, *, is_owner: bool) -> sqlite3.Connection:
-    is_new = not path.exists()
+    is_new = not path.exists() or path.stat().st_size == 0
     if is_new and not is_owner:
         raise JournalError(f"{path.parent}: there is no journal yet; `ualpipe run` makes it")
     try:
         if is_new:
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+        else:
+            _check(path, is_owner=is_owner)
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S)
-        if is_new or path.stat().st_size == 0:
+        if is_new:
             db.executescript("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")
+            db.executescript(f"BEGIN; {_journal_schema.TABLES} PRAGMA user_version = {_journal_schema.VERSION}; COMMIT;")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA foreign_keys = ON")
-        _prepare(path, db, is_owner=is_owner)
     except sqlite3.Error as exc:
         raise explain(path, exc) from exc
     except OSError as exc:
@@ -189,14 +191,14 @@ def _open(path: Path, *, is_owner: bool) -> sqlite3.Connection:
     return db
 
 
-def _prepare(path: Path, db: sqlite3.Connection, *, is_owner: bool) -> None:
-    """Makes the tables of a new journal; checks an old one before anything is written to it."""
-    if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-        db.executescript(f"BEGIN; {_journal_schema.TABLES} PRAGMA user_version = {_journal_schema.VERSION}; COMMIT;")
-        return
-    _check_version(path, db)
-    if is_owner and (verdict := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-        raise damaged(path, verdict)
+def _check(path: Path, *, is_owner: bool) -> None:
+    """Looks at an existing journal through a connection that can't change it; not even by closing, as a writing one would."""
+    # Even a reader makes a -wal file where there is none; without one nothing is under way, and the file can be read as it is.
+    how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=BUSY_TIMEOUT_S)) as db:
+        _check_version(path, db)
+        if is_owner and (verdict := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+            raise damaged(path, verdict)
 
 
 def _check_version(path: Path, db: sqlite3.Connection) -> None:

@@ -38,9 +38,19 @@ def schema_defects(
     """
     for error in jsonschema_rs.validator_for(dict(schema)).iter_errors(value):
         where = (*pointer, *error.instance_path)
-        is_secret = where in hidden or _subschema(schema, error).get("x-secret", False)
-        shown = "the value" if is_secret else _shown(error.instance)
-        yield from _word(schema, error, where, shown)
+        failed = _subschema(schema, error)
+        inner = _only_mapping(failed) if error.kind.name == "anyOf" and isinstance(error.instance, dict) else None
+        if inner is not None:
+            yield from schema_defects(inner, error.instance, where, hidden)
+            continue
+        is_secret = where in hidden or any(choice.get("x-secret") for choice in (failed, *failed.get("anyOf", ())))
+        yield from _word(schema, error, where, "the value" if is_secret else _shown(error.instance))
+
+
+def _only_mapping(schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Returns the one choice that is a mapping: a mapping that does not fit was meant for it."""
+    choices = [choice for choice in schema.get("anyOf", ()) if "properties" in choice]
+    return choices[0] if len(choices) == 1 else None
 
 
 def _word(schema: Mapping[str, Any], error: Any, where: Pointer, shown: str) -> Iterator[tuple[Pointer, str]]:

@@ -165,7 +165,7 @@ class _Checker:
         return PipelineConfig(
             path=self._path,
             pipeline=data["pipeline"],
-            state_dir=self._base / data["state_dir"],
+            state_dir=self._base / Path(data["state_dir"]).expanduser(),
             credentials=credentials,
             sources=sources,
             transforms=transforms,
@@ -254,11 +254,19 @@ def _named_references(data: Mapping[str, Any]) -> list[tuple[Pointer, str, Any]]
     found: list[tuple[Pointer, str, Any]] = []
     for kind in ("sources", "sinks"):
         for name, value in _mapping(data.get(kind)).items():
-            entry = registry.installed(kind).get(value.get("type", "")) if isinstance(value, dict) else None
-            properties = schema_of(entry.load().Config)["properties"] if entry else {}
+            properties = _own_properties(kind, value)
             refs = {key: schema["x-ref"] for key, schema in properties.items() if "x-ref" in schema and key in value}
             found += [((kind, name, key), section, value[key]) for key, section in refs.items()]
     return found
+
+
+def _own_properties(kind: str, value: Any) -> Mapping[str, Any]:
+    """Returns the schemas of a configured stage's own options; none for a stage that is reported elsewhere."""
+    name = value.get("type") if isinstance(value, dict) else None
+    try:
+        return schema_of(registry.load(kind, name).Config)["properties"] if isinstance(name, str) else {}
+    except ConfigError:
+        return {}
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -16,6 +16,7 @@ Pointer = tuple[str | int, ...]
 
 _REFERENCE = re.compile(r"\$(\$?)\{([^}]*)(\}?)")
 _HOW_TO_REFER = "write ${env:NAME} or ${file:PATH}, or $${ for a literal ${"
+MIN_HIDDEN_LENGTH = 3  # blanking less would spoil every message
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -40,16 +41,20 @@ class Located:
         data: Mappings, lists and scalars; None for an empty file.
         places: Line and column of each value; of its key where it stands in a mapping.
         defects: Duplicate keys, references that can't be resolved.
-        substituted: Values that hold something from the environment or a file; never printed.
+        substituted: Places of values that hold something from the environment or a file.
+        hidden: What was taken from there; never printed.
     """
 
     data: Any = None
     places: dict[Pointer, tuple[int, int]] = field(default_factory=dict)
     defects: list[Defect] = field(default_factory=list)
     substituted: set[Pointer] = field(default_factory=set)
+    hidden: set[str] = field(default_factory=set)
 
     def defect(self, pointer: Pointer, message: str) -> None:
-        """Notes a defect at the place of a value, or of the nearest parent that stands in the file."""
+        """Notes a defect at the place of a value, or of the nearest parent; what was substituted does not show in it."""
+        for text in sorted(self.hidden, key=len, reverse=True):
+            message = message.replace(text, "***")
         known = pointer
         while known not in self.places and known:
             known = known[:-1]
@@ -146,6 +151,11 @@ class _Reader:
                 return None
         return self._substitute(node.value, pointer)
 
+    def _hide(self, text: str) -> str:
+        if len(text) >= MIN_HIDDEN_LENGTH:
+            self._located.hidden.add(text)
+        return text
+
     def _substitute(self, text: str, pointer: Pointer) -> str:
         def resolve(match: re.Match[str]) -> str:
             if match[1]:
@@ -156,11 +166,12 @@ class _Reader:
                 return "unresolved"
             self._located.substituted.add(pointer)
             try:
-                return self._sources[kind](name)
+                return self._hide(self._sources[kind](name))
             except KeyError:
                 self._located.defect(pointer, f"the environment variable {name} is not set")
-            except (OSError, UnicodeDecodeError) as exc:
+            except (OSError, ValueError) as exc:
                 reason = exc.strerror if isinstance(exc, OSError) else "not UTF-8 text"
+                reason = "not a file name" if "\0" in name else reason
                 self._located.defect(pointer, f"can't read {name}: {reason}")
             return "unresolved"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
@@ -46,16 +47,29 @@ class JsonFormatter(logging.Formatter):
         self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
+        own = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
-        line |= _context(record)
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return self._redact(orjson.dumps(line, default=str).decode())
+            own["exception"] = self.formatException(record.exc_info)
+        line = {name: self._shown(value) for name, value in {**own, **_context(record), **own}.items()}
+        try:
+            return orjson.dumps(line).decode()
+        except TypeError:  # a number or text that orjson does not write: no reason to lose a line
+            return json.dumps(line)
+
+    def _shown(self, value: Any) -> Any:
+        """Returns a value with secrets blanked in its texts, as what JSON can hold."""
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, dict):
+            return {self._redact(str(key)): self._shown(part) for key, part in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self._shown(part) for part in value]
+        return self._redact(str(value))
 
 
 class PlainFormatter(logging.Formatter):

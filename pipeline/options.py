@@ -19,6 +19,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NewType
 
+from ualpipe.pipeline.errors import ConfigError
+
 Duration = NewType("Duration", float)
 """Seconds; written ``90s``, ``15m``, ``24h`` or ``7d``."""
 
@@ -172,12 +174,19 @@ def _build_value(hint: Any, value: Any, base_dir: Path) -> Any:
     if value is None:
         return None
     if hint is Path:
-        return base_dir / Path(value).expanduser()
+        return base_dir / _expanded(value)
     if hint in _PARSERS:
         return _PARSERS[hint](value)
     if dataclasses.is_dataclass(hint):
         return build(typing.cast("type", hint), value, base_dir)
     return _build_collection(hint, value, base_dir)
+
+
+def _expanded(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as exc:
+        raise ConfigError(f"{path}: there is no such user's home") from exc
 
 
 def _build_collection(hint: Any, value: Any, base_dir: Path) -> Any:

@@ -245,7 +245,10 @@ def _stream_array(body: bytes) -> Iterator[Record]:
         except ValueError:
             yield from _decode_array(b"[" + b"},".join(pieces[index:]) + body[end:])
             return
-    if body[end + 1 :].strip(_BLANK) != b"]":
+    behind = body[end + 1 :].strip(_BLANK)
+    if behind.startswith(b",") and behind[1:].strip(_BLANK) != b"]":
+        yield from _decode_array(b"[" + behind[1:])  # what stands behind the last object is no object
+    elif behind != b"]":
         raise ContentUndecodable("not JSON: the array does not end behind its last record", body)
 
 

@@ -29,7 +29,7 @@ def load(kind: str, name: str) -> Any:
         raise ConfigError(f"{name!r} is no {kind[:-1]}{did_you_mean(name, installed(kind))}")
     try:
         return found.load()
-    except ImportError as exc:
+    except (ImportError, AttributeError) as exc:
         raise ConfigError(f"{kind[:-1]} {name!r} can't be loaded: {exc}") from exc
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import jsonschema_rs
 import pytest
 import yaml
 
 from ualpipe.pipeline.cli import main
+from ualpipe.pipeline.commands.schema import full_schema
 from ualpipe.pipeline.config import load_config
 from ualpipe.pipeline.reference import markdown
 
@@ -68,10 +70,6 @@ def test_anchors_of_the_readme_stand_in_the_reference():
 
 
 def test_the_config_schema_accepts_the_examples():
-    import jsonschema_rs
-
-    from ualpipe.pipeline.commands.schema import full_schema
-
     validator = jsonschema_rs.validator_for(full_schema())
     for path in EXAMPLES:
         assert validator.is_valid(yaml.safe_load(path.read_text(encoding="utf-8"))), path.name

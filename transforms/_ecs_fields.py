@@ -36,6 +36,11 @@ class Ecs:
     values: Mapping[str, frozenset[str]]
     types_of: Mapping[str, frozenset[str]]
 
+    def field(self, name: str) -> EcsField | None:
+        """Returns a field by its dotted name; any ``labels.NAME`` is one, as ECS leaves their names to its users."""
+        group, _, label = name.partition(".")
+        return EcsField("keyword", is_array=False) if group == "labels" and label and "." not in label else self.fields.get(name)
+
 
 def load_ecs() -> Ecs:
     """Reads the tables that ship with ualpipe."""

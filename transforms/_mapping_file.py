@@ -87,7 +87,7 @@ class _Reader:
         conversion = self._conversion(at, data, to)
         if not self._is_target(at, to, conversion):
             return None
-        field = self.ecs.fields.get(to)
+        field = self.ecs.field(to)
         return Row(
             to=to,
             place=self._place(at),
@@ -110,10 +110,10 @@ class _Reader:
         return None
 
     def _default(self, data: Mapping[str, Any], to: str) -> str:
-        field = self.ecs.fields.get(to)
+        field = self.ecs.field(to)
         source = data["from"][0] if isinstance(data["from"], list) and data["from"] else data["from"]
         if isinstance(source, str) and source.startswith(_DOCUMENT):
-            copied = self.ecs.fields.get(source.removeprefix(_DOCUMENT))
+            copied = self.ecs.field(source.removeprefix(_DOCUMENT))
             if field and copied and fits(copied.type, field.type):
                 return "same"
         return DEFAULTS.get(field.type, "") if field else ""
@@ -122,7 +122,7 @@ class _Reader:
         made = conversion.parts if conversion and conversion.parts else {"": conversion.type if conversion else ""}
         for part, kind in made.items():
             name = f"{to}.{part}" if part else to
-            field = self.ecs.fields.get(name)
+            field = self.ecs.field(name)
             if field is None:
                 self.text.defect((*at, "to"), f'ECS has no field "{name}"{did_you_mean(name, self.ecs.fields)}')
                 return False
@@ -147,7 +147,7 @@ class _Reader:
             return None
         path = text.removeprefix(_DOCUMENT)
         steps = [self._step(where, step) for step in path.split(".")]
-        if path != text and path not in self.ecs.fields:
+        if path != text and self.ecs.field(path) is None:
             self.text.defect(where, f'ECS has no field "{path}"{did_you_mean(path, self.ecs.fields)}')
             return None
         return Source(text, tuple(step for step in steps if step), "document" if path != text else "originals")
@@ -169,7 +169,7 @@ class _Reader:
             self.text.defect((*at, "value"), "a row has either `from` or `value`")
         for item in value if isinstance(value, list) else [value]:
             self._allowed((*at, "value"), to, item)
-        field = self.ecs.fields.get(to)
+        field = self.ecs.field(to)
         if field and isinstance(value, list) != field.is_array:
             return self._as_list(at, to, value, is_array=field.is_array)
         return value

@@ -95,7 +95,7 @@ def make_test(modifier: str, wanted: Sequence[Any]) -> Test:
 
     def test(value: Any) -> bool:
         if type(value) is str:
-            return known[value]
+            return bool(known[value])
         return any(test(item) for item in value) if type(value) is list else value is not None and known[as_text(value)]
 
     return test

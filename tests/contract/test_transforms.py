@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from fakes import env
 
+from fakes import env
 from ualpipe.pipeline import registry
 from ualpipe.pipeline.options import build
 from ualpipe.testing import TRANSFORM_CHECKS, TransformCase, check_options

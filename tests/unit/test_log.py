@@ -15,7 +15,15 @@ from ualpipe.pipeline.log import JsonFormatter, PlainFormatter, Redactor
 from ualpipe.pipeline.options import Secret
 
 CANARY = "planted-canary-7f"
-TRICKY_SECRETS = ['quo"ted-canary', "back\\slash-canary", "line\nbreak-canary", "tab\tcanary", "ümlaut-canary", "100%s-canary", "</canary>"]
+TRICKY_SECRETS = [
+    'quo"ted-canary',
+    "back\\slash-canary",
+    "line\nbreak-canary",
+    "tab\tcanary",
+    "ümlaut-canary",
+    "100%s-canary",
+    "</canary>",
+]
 
 
 @pytest.fixture
@@ -72,7 +80,7 @@ def test_context_becomes_members():
 def test_context_that_json_does_not_know_is_written_as_text():
     found = json_line(entry(where=io.BytesIO, secret=Secret(CANARY), kinds=frozenset({1})))
     assert found["secret"] == "***"
-    assert found["kinds"] == "frozenset({1})"
+    assert found["kinds"] == [1]
 
 
 def test_an_exception_stands_in_the_same_line():
@@ -128,7 +136,7 @@ class Carrier:
 
 
 WAYS = {
-    "message": lambda secret: entry(f"a {secret} b".replace("%", "%%")),
+    "message": lambda secret: entry(f"a {secret} b"),
     "argument": lambda secret: entry("a %s b", secret),
     "printed argument": lambda secret: entry("a %r b", Carrier(secret)),
     "context": lambda secret: entry(url=f"https://user:{secret}@contoso.example"),
@@ -154,7 +162,9 @@ def test_a_secret_is_blanked_whatever_way_it_comes(make, way):
     assert "***" in text
 
 
-@pytest.mark.parametrize("way", ["message", "argument", "context", "nested context", "key of the context", "printed context", "exception"])
+@pytest.mark.parametrize(
+    "way", ["message", "argument", "context", "nested context", "key of the context", "printed context", "exception"]
+)
 @pytest.mark.parametrize("secret", TRICKY_SECRETS)
 def test_a_secret_with_characters_that_json_escapes_is_blanked_too(secret, way):
     text = JsonFormatter(Redactor([secret])).format(WAYS[way](secret))
@@ -252,7 +262,9 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.usefixtures("root_logger")
-@pytest.mark.parametrize(("stream", "plain", "is_json"), [(Terminal(), None, False), (Terminal(), False, True), (io.StringIO(), True, False)])
+@pytest.mark.parametrize(
+    ("stream", "plain", "is_json"), [(Terminal(), None, False), (Terminal(), False, True), (io.StringIO(), True, False)]
+)
 def test_people_at_a_terminal_get_plain_lines(stream, plain, is_json):
     log.set_up("info", stream=stream, plain=plain)
     logging.getLogger("ualpipe.x").info("hello")

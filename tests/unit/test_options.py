@@ -122,7 +122,10 @@ def test_options_of_every_stage_make_a_valid_schema_whose_defaults_fit_it(kind):
         for key, option_schema in schema["properties"].items():
             assert option_schema["description"].endswith((".", ")")), f"{name}.{key}"
             validator = jsonschema_rs.validator_for(option_schema)
-            given_values = [*option_schema.get("examples", []), *([option_schema["default"]] if "default" in option_schema else [])]
+            given_values = [
+                *option_schema.get("examples", []),
+                *([option_schema["default"]] if "default" in option_schema else []),
+            ]
             assert all(validator.is_valid(value) for value in given_values), f"{name}.{key}"
 
 
@@ -257,7 +260,7 @@ def test_a_secret_is_not_seen_whichever_way_it_is_printed():
     secret = Secret("planted-canary")
     holder = built(secret="planted-canary", login={"user": "u", "password": "planted-canary"})
     credential = build(Credential, {"client_id": "c", "client_secret": "planted-canary"}, BASE)
-    shown = [repr(secret), str(secret), f"{secret}", f"{secret!r:>20}", "%s %r" % (secret, secret), repr([secret]), repr(holder)]
+    shown = [repr(secret), str(secret), f"{secret}", f"{secret!r:>20}", f"{secret} {secret!r}", repr([secret]), repr(holder)]
     shown += [str(credential), repr({"a": credential})]
     assert not [text for text in shown if "canary" in text]
     assert secret.reveal() == "planted-canary"

@@ -27,13 +27,19 @@ blanks = st.text(" \t\r\n", max_size=3)
 @st.composite
 def written_arrays(draw):
     """A list of records, the text of each, and the array with a layout of its own."""
-    found = draw(st.lists(objects, max_size=8))
+    found = draw(st.lists(objects | objects | scalars, max_size=8))
     comma, colon, around = (draw(blanks) for _part in range(3))
     ascii_only, indent = draw(st.booleans()), draw(st.sampled_from([None, 1]))
     layout = {"separators": (f"{comma},{around}", f"{colon}:{comma}"), "ensure_ascii": ascii_only, "indent": indent}
     written = [json.dumps(value, **layout) for value in found]
     text = f"{around}[{colon}{f'{around},{comma}'.join(written)}{comma}]{colon}"
     return found, [one.encode() for one in written], text.encode()
+
+
+def placed(found: list) -> list:
+    """Returns what stands in the place of each element."""
+    kinds = {type(None): "null", bool: "boolean", int: "number", float: "number", str: "string"}
+    return [one if isinstance(one, dict) else BadRecord(f"a JSON {kinds[type(one)]}, not an object") for one in found]
 
 
 def pieces(data: bytes, size: int) -> list[bytes]:
@@ -67,7 +73,7 @@ def read_until_refused(parts: list[bytes], *, chunk: int = 100) -> tuple[list, C
 def test_any_layout_in_any_pieces_gives_the_same_records_and_each_ones_own_bytes(written, piece, chunk):
     found, texts_of_records, data = written
     chunks = list(chunks_of_array(pieces(data, piece), max_bytes=chunk))
-    assert list(chain.from_iterable(one.records for one in chunks)) == found
+    assert list(chain.from_iterable(one.records for one in chunks)) == placed(found)
     raw = [one.raw(at) for one in chunks for at in range(len(one.records))]
     assert raw == texts_of_records
 
@@ -79,7 +85,7 @@ def test_cut_off_body_gives_whole_records_from_its_begin_and_then_says_so(writte
     data = data.rstrip()
     cut = data[: int(len(data) * where)]
     good, _error = read_until_refused(pieces(cut, piece), chunk=chunk)
-    assert good == found[: len(good)]
+    assert good == placed(found)[: len(good)]
 
 
 @settings(max_examples=60, deadline=None)
@@ -132,6 +138,18 @@ def test_elements_that_are_no_objects_stay_in_their_place(chunk):
     assert [type(one) for one in found] == [BadRecord] * 5 + [dict]
     kinds = ["number", "null", "boolean", "string", "array"]
     assert [one.reason for one in found[:5]] == [f"a JSON {kind}, not an object" for kind in kinds]
+
+
+@pytest.mark.parametrize("chunk", [1, 30, 10_000])
+@pytest.mark.parametrize("place", range(4))
+@pytest.mark.parametrize("bad", [b"5", b"null", b'"},{"', b"[]", b'[{"Id": "x"}]', b'{"Id": nonsense}', b"nonsense"])
+def test_a_bad_element_in_any_place_costs_no_neighbour(bad, place, chunk):
+    good = [json.dumps(one).encode() for one in records(1, 3)]
+    written = [*good[:place], bad, *good[place:]]
+    chunks = list(chunks_of_array(pieces(b"[%s]" % b", ".join(written), 20), max_bytes=chunk))
+    found = [one for part in chunks for one in part.records]
+    assert [one for at, one in enumerate(found) if at != place] == records(1, 3)
+    assert [part.raw(at) for part in chunks for at in range(len(part.records))] == written
 
 
 def test_elements_that_are_no_objects_have_their_bytes():

@@ -54,7 +54,7 @@ def test_a_stage_whose_library_is_missing_says_which(name, reason):
 
 @pytest.mark.usefixtures("extra_stages")
 def test_a_stage_whose_class_is_missing_is_a_defect_of_the_config_and_no_crash():
-    with pytest.raises(ConfigError, match="sink 'no_class' can't be loaded: .*NoSuchSink"):
+    with pytest.raises(ConfigError, match=r"sink 'no_class' can't be loaded: .*NoSuchSink"):
         registry.load("sinks", "no_class")
 
 

@@ -388,6 +388,22 @@ def test_a_journal_full_of_delivered_records_makes_room_for_new_ones(tmp_path, m
     assert sorted(sink.delivered) == BULKY
 
 
+def test_a_bounded_run_waits_for_a_slow_sink_to_make_room(tmp_path):
+    tight = build(JournalOptions, {"max_size": "256KiB"}, tmp_path)
+    pipeline = Pipeline(tmp_path, MemorySource({"s": bulky_items()}), {}, journal=tight)
+    pipeline.sinks["slow"] = MemorySink([slowly(pipeline)] * 1000, SinkLimits(max_events=50))
+    assert run(pipeline, timeout_s=10) == EXIT_FINE
+    assert sorted(pipeline.sinks["slow"].delivered) == BULKY
+
+
+def slowly(pipeline: Pipeline):
+    def write(_batch):
+        pipeline.clock.wait(threading.Event(), 60.0)
+        return {}
+
+    return write
+
+
 def test_what_is_settled_and_old_is_removed_while_the_pipeline_runs(tmp_path):
     options = build(JournalOptions, {"keep": "1s"}, tmp_path)
     sink = MemorySink()
