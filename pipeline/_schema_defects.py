@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
@@ -120,4 +121,4 @@ def _shown(value: Any) -> str:
     if isinstance(value, dict | list):
         return "this " + ("mapping" if isinstance(value, dict) else "list")
     text = {None: "null", True: "true", False: "false"}.get(value, value) if value is None or isinstance(value, bool) else value
-    return f'"{text}"' if isinstance(value, str) else str(text)
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(text)

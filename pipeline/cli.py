@@ -88,7 +88,7 @@ def _add_dead_letters(add: Parsers) -> None:
     ):
         action = actions.add_parser(name, help=text, description=text)
         _config(action)
-        action.add_argument("ids", type=int, nargs="*", metavar="ID", help="only these")
+        action.add_argument("ids", type=int, nargs="*", metavar="ID", help="only these (right behind CONFIG)")
         action.add_argument("--sink", help="only what this sink refused")
         action.add_argument("--code", help="only this kind of error (SchemaMismatch)")
         if name == "list":

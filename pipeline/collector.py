@@ -252,10 +252,12 @@ class Collector:
                 self._journal.check_room()
                 break
             except JournalFull:
-                looks += 1
+                if self._stop.is_set():
+                    raise
+                looks += not self._prepared.is_moving  # a slow sink makes room in the end
                 if not self._once or ONCE.is_exhausted(looks):
                     raise
-                self._clock.wait(self._stop, ONCE.delay_s(looks))
+                self._clock.wait(self._stop, ONCE.delay_s(max(1, looks)))
         if self.trouble:
             self._log.info("there is room again; fetching goes on")
             self.trouble = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -162,6 +162,7 @@ class _Checker:
         journal = self._section(JournalOptions, data.get("journal", {}), ("journal",))
         if self._source.defects:
             return None
+        secrets = frozenset(_secrets_in([credentials, sources, transforms, sinks]))
         return PipelineConfig(
             path=self._path,
             pipeline=data["pipeline"],
@@ -171,14 +172,15 @@ class _Checker:
             transforms=transforms,
             sinks=sinks,
             journal=journal,
-            version=self._version(data),
-            secrets=frozenset(_secrets_in([credentials, sources, transforms, sinks])),
+            version=self._version(data, secrets),
+            secrets=secrets | self._source.hidden,
         )
 
     def _fits(self, schema: Mapping[str, Any], value: Any, pointer: Pointer) -> bool:
         defects = list(schema_defects(schema, value, pointer, self._source.substituted))
         for where, message in defects:
-            self._source.defect(where, message)
+            if where not in self._source.unresolved:  # of those the reference is wrong, not what stands in its place
+                self._source.defect(where, message)
         return not defects
 
     def _section(self, cls: type, value: Any, pointer: Pointer) -> Any:
@@ -210,10 +212,10 @@ class _Checker:
         except ConfigError as exc:
             self._source.defect((*pointer, "type"), str(exc))
             return None
+        when = self._condition(value.get("when"), (*pointer, "when")) if kind == "sinks" else None
         if not self._fits(stage_schema(kind, cls), value, pointer):
             return None
         common = _build_common(_COMMON[kind], cls, value, self._base)
-        when = self._condition(value.get("when"), (*pointer, "when")) if kind == "sinks" else None
         try:
             return StageSpec(name, value["type"], cls, build(cls.Config, value, self._base), common, when)
         except ConfigError as exc:  # options that do not go together: a Config class checks that in __post_init__
@@ -235,8 +237,8 @@ class _Checker:
             if isinstance(name, str) and name not in known:
                 self._source.defect(pointer, f"there is no {name!r} under {section}{registry.did_you_mean(name, known)}")
 
-    def _version(self, data: Any) -> str:
-        shown = _without(data, (), self._source.substituted)
+    def _version(self, data: Any, secrets: Collection[str]) -> str:
+        shown = _without(data, (), self._source.substituted, secrets)
         return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -273,14 +275,14 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _without(value: Any, pointer: Pointer, hidden: set[Pointer]) -> Any:
-    """Returns the data with substituted values blanked."""
-    if pointer in hidden:
+def _without(value: Any, pointer: Pointer, hidden: set[Pointer], secrets: Collection[str]) -> Any:
+    """Returns the data with substituted values and secrets blanked."""
+    if pointer in hidden or (isinstance(value, str) and value in secrets):
         return "***"
     if isinstance(value, dict):
-        return {key: _without(child, (*pointer, key), hidden) for key, child in value.items()}
+        return {key: _without(child, (*pointer, key), hidden, secrets) for key, child in value.items()}
     if isinstance(value, list):
-        return [_without(child, (*pointer, index), hidden) for index, child in enumerate(value)]
+        return [_without(child, (*pointer, index), hidden, secrets) for index, child in enumerate(value)]
     return value
 
 

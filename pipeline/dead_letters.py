@@ -145,9 +145,10 @@ class DeadLetters:
         db.execute(f"INSERT OR IGNORE INTO dead_letter({names}) VALUES ({marks})", list(values.values()))
 
     def _insert_batch(self, db: sqlite3.Connection, item: int, letter: DeadLetter) -> None:
-        body = b" ".join(letter.body.splitlines())
+        # A record that spans lines (or holds a raw line break in a string) is an array of one; one that is no JSON is a line.
+        framing, body = ("array", b"[" + letter.body + b"]") if b"\n" in letter.body else ("lines", letter.body)
         db.execute(
             "INSERT INTO batch(item, framing, records, bytes, body, sha256, stored_at, ready, only_sink)"
-            " VALUES (?, 'lines', 1, ?, ?, ?, ?, 1, ?)",
-            (item, len(body), self._file.pack(body), hashlib.sha256(body).digest(), self._file.now(), letter.sink),
+            " VALUES (?, ?, 1, ?, ?, ?, ?, 1, ?)",
+            (item, framing, len(body), self._file.pack(body), hashlib.sha256(body).digest(), self._file.now(), letter.sink),
         )

@@ -104,7 +104,7 @@ class Event:
     def record(self) -> dict[str, Any]:
         """The audit record as decoded; empty when there is a defect. Transforms read it and never change it."""
         if self._record is None:
-            found = Chunk(b" ".join(self.raw.splitlines()), "lines").records if self.defect is None else []
+            found = Chunk(b"[" + self.raw + b"]", "array").records if self.defect is None else []
             self._record = found[0] if found and isinstance(found[0], dict) else {}
         return self._record
 

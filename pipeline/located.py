@@ -43,6 +43,7 @@ class Located:
         defects: Duplicate keys, references that can't be resolved.
         substituted: Places of values that hold something from the environment or a file.
         hidden: What was taken from there; never printed.
+        unresolved: Places of values whose reference could not be followed.
     """
 
     data: Any = None
@@ -50,6 +51,7 @@ class Located:
     defects: list[Defect] = field(default_factory=list)
     substituted: set[Pointer] = field(default_factory=set)
     hidden: set[str] = field(default_factory=set)
+    unresolved: set[Pointer] = field(default_factory=set)
 
     def defect(self, pointer: Pointer, message: str) -> None:
         """Notes a defect at the place of a value, or of the nearest parent; what was substituted does not show in it."""
@@ -89,7 +91,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Located:
         located.defects.append(Defect(*place, "", f"not YAML: {exc.problem or exc.context}"))
         return located
     except (yaml.YAMLError, UnicodeDecodeError) as exc:
-        located.defects.append(Defect(1, 1, "", f"not YAML: {exc}"))
+        located.defects.append(Defect(1, 1, "", " ".join(f"not YAML: {exc}".split())))
         return located
     if node is not None:
         located.data = _Reader(located, path.parent, environ).value(node, ())
@@ -162,6 +164,7 @@ class _Reader:
                 return match[0][1:]
             kind, colon, name = match[2].partition(":")
             if not colon or kind not in self._sources or not match[3]:
+                self._located.unresolved.add(pointer)
                 self._located.defect(pointer, f"{match[0]!r} refers to nothing: {_HOW_TO_REFER}")
                 return "unresolved"
             self._located.substituted.add(pointer)
@@ -173,6 +176,7 @@ class _Reader:
                 reason = exc.strerror if isinstance(exc, OSError) else "not UTF-8 text"
                 reason = "not a file name" if "\0" in name else reason
                 self._located.defect(pointer, f"can't read {name}: {reason}")
+            self._located.unresolved.add(pointer)
             return "unresolved"
 
         return _REFERENCE.sub(resolve, text) if "${" in text else text

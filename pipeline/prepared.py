@@ -166,6 +166,12 @@ class PreparedBatches:
             (self._stuck.add if stuck else self._stuck.discard)(sink)
             self._changed.notify_all()
 
+    @property
+    def is_moving(self) -> bool:
+        """Whether at least one sink is not waiting for its destination."""
+        with self._changed:
+            return not self._all_stuck()
+
     def _make_room(self, size: int) -> None:
         """Drops the oldest batches that some sink has finished: the others are behind and read them back."""
         begun = [number for number, entry in self._entries.items() if len(entry.awaited_by) < len(self._sinks)]

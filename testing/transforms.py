@@ -76,7 +76,7 @@ def _odd_events() -> Iterator[Event]:
         event.record.pop(name, None)
         event.document = None
         yield event
-    (event,) = make_events(1)
+    (event,) = make_events(1, Id="00000000-0000-0000-0000-000000000001")
     yield Event({}, 0, event.origin, "not JSON: cut off")
 
 

@@ -6,11 +6,11 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from itertools import islice
 from typing import Any
 
 from ualpipe.pipeline._journal_file import JournalFile
 from ualpipe.pipeline.clock import SystemClock, format_instant
+from ualpipe.pipeline.commands import counted
 from ualpipe.pipeline.config import load_config
 from ualpipe.pipeline.dead_letters import DeadLetters, StoredLetter
 from ualpipe.pipeline.errors import ConfigError
@@ -43,17 +43,17 @@ def _found(args: argparse.Namespace, letters: DeadLetters) -> list[StoredLetter]
 
 
 def _list(args: argparse.Namespace, letters: DeadLetters) -> int:
-    for stored in islice(letters.find(args.ids, sink=args.sink, code=args.code), _LIST_LIMIT):
+    found = _found(args, letters)
+    for stored in found[:_LIST_LIMIT]:
         letter = stored.letter
         if args.json:
             print(json.dumps(_as_dict(stored)))
         else:
-            where = letter.sink or letter.stage
-            time = format_instant(stored.noticed_at)
+            time, where = format_instant(stored.noticed_at), letter.sink or letter.stage
             print(f"{stored.id}  {time}  {stored.source} {stored.stream}  {where}  {letter.code}  {letter.reason}")
-    count = letters.count()
     if not args.json:
-        print(f"{count} dead letters" if count else "no dead letters", file=sys.stderr)
+        shown = f", the first {_LIST_LIMIT:,} are shown" if len(found) > _LIST_LIMIT else ""
+        print(f"{counted(len(found), 'dead letter')}{shown}", file=sys.stderr)
     return EXIT_FINE
 
 

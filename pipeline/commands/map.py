@@ -15,6 +15,7 @@ import orjson
 from ualpipe.pipeline import log, registry
 from ualpipe.pipeline.budget import TokenBucket
 from ualpipe.pipeline.clock import SystemClock
+from ualpipe.pipeline.commands import counted
 from ualpipe.pipeline.config import load_config
 from ualpipe.pipeline.errors import EventError
 from ualpipe.pipeline.events import Event, Origin
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
             failed += not is_fine
         sys.stdout.buffer.flush()
     if failed:
-        print(f"{failed} records could not go on; their lines say why", file=sys.stderr)
+        print(f"{counted(failed, 'record')} could not go on; see {'its line' if failed == 1 else 'their lines'}", file=sys.stderr)
     return EXIT_INCOMPLETE if failed else EXIT_FINE
 
 

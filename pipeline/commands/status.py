@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from ualpipe.pipeline._journal_file import JournalFile
 from ualpipe.pipeline.clock import SystemClock
+from ualpipe.pipeline.commands import counted
 from ualpipe.pipeline.config import PipelineConfig, load_config
 from ualpipe.pipeline.runner import EXIT_FINE, EXIT_INCOMPLETE
 from ualpipe.pipeline.status import Status, read_status
@@ -51,7 +52,8 @@ def _print(config: PipelineConfig, status: Status) -> None:
             console.print(f"last error of {stream.source} {stream.stream}: {stream.last_error}", soft_wrap=True)
     for code, count in status.dead_letters.items():
         console.print(
-            f"[red]{count} dead letters: {code}[/]  (ualpipe dead-letters list {config.path} --code {code})", soft_wrap=True
+            f"[red]{counted(count, 'dead letter')}: {code}[/]  (ualpipe dead-letters list {config.path} --code {code})",
+            soft_wrap=True,
         )
     for gap in status.gaps:
         console.print(f"[red]gap: {gap.source} {gap.stream} from {gap.start} to {gap.end}: {gap.reason}[/]", soft_wrap=True)

@@ -140,12 +140,9 @@ def test_check_names_all_defects_on_stderr(run, tmp_path):
     )
     code, out, err = run("check", path)
     assert (code, out) == (2, "")
-    assert [line.partition("  ")[0] for line in err.splitlines()] == [f"{path}:4:11"] * 2 + [f"{path}:7:6"] + [
-        f"{path}:8:9"
-    ] * 2 or all(
-        word in err
-        for word in ("pahts: unknown key (did you mean paths?)", "did you mean ecs?", "paht: unknown key (did you mean path?)")
-    )
+    words = ("pahts: unknown key (did you mean paths?)", "did you mean ecs?", "paht: unknown key (did you mean path?)")
+    assert all(word in err for word in words)
+    assert all(line.startswith(f"{path}:") for line in err.splitlines())
     assert len(err.splitlines()) == 5
 
 
@@ -216,8 +213,8 @@ def test_status_for_people_names_dead_letters_and_what_to_type(run, ran):
 def test_status_before_the_first_run_makes_nothing(run, tmp_path):
     path = make_pipeline(tmp_path)
     code, _out, err = run("status", path)
-    assert code in (0, 2)
-    assert "Traceback" not in err
+    assert code == 2
+    assert err == f"{tmp_path}/state: there is no journal yet; `ualpipe run` makes it\n"
     assert not (tmp_path / "state").exists()
 
 

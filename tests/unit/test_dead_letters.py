@@ -147,6 +147,14 @@ def test_a_record_over_several_lines_is_one_record_when_sent_again(journal):
     assert journal.batches.read(again).origin.chunk.records == [{"Id": "a", "v": [1]}]
 
 
+def test_a_record_with_a_line_break_inside_a_string_is_sent_again_as_it_was(journal):
+    (ref,) = store(journal, "item", records(0, 1)).batches
+    settle_with(journal, event_letter(ref.id, 0, body=b'{"Id": "a", "v": "x\ny\rz"}'))
+    journal.dead_letters.requeue(next(journal.dead_letters.find()))
+    (again,) = journal.batches.unsettled("siem")
+    assert journal.batches.read(again).origin.chunk.records == [{"Id": "a", "v": "x\ny\rz"}]
+
+
 def test_a_work_item_is_fetched_again_from_the_start(journal):
     found = buried(journal)
     assert journal.dead_letters.requeue(found)

@@ -488,7 +488,7 @@ steps = (
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(steps, max_size=5), min_size=1, max_size=4), st.integers(1, 7), st.booleans(), st.integers(0, 4))
 def test_whatever_the_sink_does_each_event_is_delivered_or_dead_exactly_once(tmp_path_factory, scripts, most, once, stop_after):
     bench = Bench(tmp_path_factory.mktemp("state"), transforms=[TagTransform()])

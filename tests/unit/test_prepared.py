@@ -44,7 +44,7 @@ def stored(journal, key: str, found) -> StoredBatch:
 
 def test_events_carry_their_position_and_come_without_duplicates():
     origin = Origin("source", "t", "s", "item", Chunk(body([*records(1, 3), 5]), "array"))
-    events = events_of(origin, {1})
+    events = list(events_of(origin, {1}))
     assert [(event.index, event.id) for event in events] == [(0, record(1)["Id"]), (2, record(3)["Id"]), (3, "")]
     assert [event.defect for event in events] == [None, None, "a JSON number, not an object"]
     assert all(event.origin is origin for event in events)

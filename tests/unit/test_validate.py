@@ -150,7 +150,7 @@ def test_dead_letter_names_all_findings() -> None:
 def test_what_is_not_json_is_forwarded_with_its_defect() -> None:
     event = event_of({}, "not JSON: unexpected end")
     assert FORWARDING.apply(event) is event
-    assert (event.defect, event.violations) == ("not JSON: unexpected end", [])
+    assert (event.defect, list(event.violations)) == ("not JSON: unexpected end", [])
 
 
 def test_what_is_not_json_becomes_a_dead_letter_on_request() -> None:

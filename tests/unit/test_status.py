@@ -1,0 +1,141 @@
+"""The status of a pipeline is read from its journal, also beside a running one."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from fakes import NOW, FakeClock, body, enter, record, records, store
+from ualpipe.pipeline._journal_file import JournalFile
+from ualpipe.pipeline.batches import Settlement
+from ualpipe.pipeline.dead_letters import DeadLetter
+from ualpipe.pipeline.journal import Journal
+from ualpipe.pipeline.stages import Gap
+from ualpipe.pipeline.status import SinkStatus, StreamStatus, read_status
+
+NOW_TEXT = "2026-11-20T12:00:00.000Z"
+
+
+@pytest.fixture
+def journal(tmp_path):
+    made = Journal(tmp_path, FakeClock())
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def status(tmp_path, journal):
+    """Reads the status through a connection of its own, as the command does."""
+
+    def read(*sinks: str):
+        file = JournalFile(tmp_path, FakeClock(), exclusive=False)
+        try:
+            return read_status(file, list(sinks or ["siem"]))
+        finally:
+            file.close()
+
+    return read
+
+
+def letter(batch: int, position: int, sink: str | None = "siem") -> DeadLetter:
+    return DeadLetter("sink", "SinkRejected", "mapping conflict", body([record(position)])[1:-1], batch, position, sink)
+
+
+def test_a_new_journal_is_empty_and_complete(status):
+    found = status("siem", "local")
+    assert (found.streams, found.gaps, found.dead_letters) == ([], [], {})
+    assert [sink.sink for sink in found.sinks] == ["siem", "local"]
+    assert found.sinks[0] == SinkStatus("siem", delivered=0, filtered=0, dead=0, backlog=0, last_settled=None)
+    assert found.is_complete
+
+
+def test_a_stream_that_was_listed_and_had_nothing_is_there(journal, status):
+    journal.ledger.note_listed("source", "quiet", NOW)
+    assert status().streams == [StreamStatus("source", "quiet", NOW_TEXT, 0, 0, 0, 0, 0, 0, None)]
+
+
+def test_items_are_counted_by_what_became_of_them(journal, status):
+    store(journal, "fetched", records(1, 3))
+    store(journal, "again", records(2, 3))
+    enter(journal, "waiting")
+    for key, state in (("dead", "dead"), ("gone", "gone")):
+        item = enter(journal, key)
+        journal.dead_letters.bury(item, DeadLetter("fetch", "ContentGone", "no longer there", b""), state)
+    (stream,) = status().streams
+    assert (stream.fetched, stream.waiting, stream.dead, stream.gone) == (2, 1, 1, 1)
+    assert (stream.records, stream.duplicates) == (6, 2)
+    assert stream.listed_until is None
+
+
+def test_streams_are_in_the_order_of_their_names(journal, status):
+    store(journal, "a", records(1, 1))
+    journal.ledger.note_listed("another", "z", NOW)
+    journal.ledger.note_listed("another", "b", NOW)
+    assert [(stream.source, stream.stream) for stream in status().streams] == [
+        ("another", "b"),
+        ("another", "z"),
+        ("source", "stream"),
+    ]
+
+
+def test_the_last_error_of_a_stream_is_shown(journal, status):
+    journal.ledger.postpone(enter(journal, "first"), "timed out", NOW.timestamp())
+    journal.ledger.postpone(enter(journal, "second"), "connection refused", NOW.timestamp())
+    assert status().streams[0].last_error == "connection refused"
+
+
+def test_a_sink_s_backlog_is_what_it_has_not_settled(journal, status):
+    store(journal, "a", records(1, 3))
+    store(journal, "b", records(10, 4))
+    assert status().sinks[0].backlog == 7
+    first, _second = journal.batches.unsettled("siem")
+    journal.batches.settle("siem", [Settlement(first.id, delivered=2, filtered=1)])
+    (sink,) = status().sinks
+    assert sink == SinkStatus("siem", delivered=2, filtered=1, dead=0, backlog=4, last_settled=NOW_TEXT)
+
+
+def test_each_sink_has_counts_of_its_own(journal, status):
+    store(journal, "a", records(1, 3))
+    (ref,) = journal.batches.unsettled("siem")
+    journal.batches.settle("siem", [Settlement(ref.id, delivered=3)])
+    siem, local = status("siem", "local").sinks
+    assert (siem.delivered, siem.backlog) == (3, 0)
+    assert (local.delivered, local.backlog) == (0, 3)
+
+
+def test_dead_letters_are_counted_by_code_until_they_are_sent_again(journal, status):
+    store(journal, "a", records(1, 3))
+    (ref,) = journal.batches.unsettled("siem")
+    journal.batches.settle("siem", [Settlement(ref.id, delivered=1, dead=2)], [letter(ref.id, 0), letter(ref.id, 1)])
+    assert status().dead_letters == {"SinkRejected": 2}
+    assert not status().is_complete
+    for stored in journal.dead_letters.find():
+        journal.dead_letters.requeue(stored)
+    assert status().dead_letters == {}
+    assert status().is_complete
+
+
+def test_a_letter_sent_again_is_in_the_backlog_of_its_sink_alone(journal, status):
+    store(journal, "a", records(1, 1))
+    (ref,) = journal.batches.unsettled("siem")
+    journal.batches.settle("siem", [Settlement(ref.id, dead=1)], [letter(ref.id, 0)])
+    journal.batches.settle("local", [Settlement(ref.id, delivered=1)])
+    (stored,) = journal.dead_letters.find()
+    journal.dead_letters.requeue(stored)
+    assert [sink.backlog for sink in status("siem", "local").sinks] == [1, 0]
+
+
+def test_a_gap_is_named_with_its_period(journal, status):
+    journal.ledger.note_gap("source", "stream", Gap(NOW - timedelta(days=9), NOW - timedelta(days=7), "kept for seven days only"))
+    (gap,) = status().gaps
+    assert (gap.source, gap.stream, gap.reason) == ("source", "stream", "kept for seven days only")
+    assert (gap.start, gap.end) == ("2026-11-11T12:00:00.000Z", "2026-11-13T12:00:00.000Z")
+    assert not status().is_complete
+
+
+def test_the_status_is_json(journal, status):
+    store(journal, "a", records(1, 3))
+    found = json.loads(json.dumps(status().as_dict()))
+    assert set(found) == {"streams", "sinks", "gaps", "dead_letters", "journal_bytes"}
+    assert found["sinks"][0]["backlog"] == 3
+    assert found["journal_bytes"] > 0
