@@ -19,7 +19,8 @@ Parsers = Callable[..., argparse.ArgumentParser]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit code: 0 fine, 1 incomplete, 2 wrong config or usage, 3 refused for good."""
-    args = _parser().parse_args(argv)
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    args = _parser(arguments[:1] == ["tenant"]).parse_args(arguments)
     try:
         return int(importlib.import_module(args.module).run(args))
     except PipelineError as exc:
@@ -33,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(is_tenant: bool) -> argparse.ArgumentParser:  # noqa: FBT001 - see _add_tools
     parser = argparse.ArgumentParser(
         prog="ualpipe",
         description="Forwards Microsoft 365 audit records to SIEMs as ECS documents, and can show that nothing was lost.",
@@ -42,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
     _add_pipeline_commands(commands.add_parser)
     _add_dead_letters(commands.add_parser)
-    _add_tools(commands.add_parser)
+    _add_tools(commands.add_parser, is_tenant=is_tenant)
     return parser
 
 
@@ -97,13 +98,13 @@ def _add_dead_letters(add: Parsers) -> None:
             action.add_argument("--all", action="store_true", help="all of them")
 
 
-def _add_tools(add: Parsers) -> None:
+def _add_tools(add: Parsers, *, is_tenant: bool) -> None:
     plugins = _command(add, "plugins", "list the stages that are installed", "ualpipe.pipeline.commands.plugins")
     plugins.add_argument("--json", action="store_true", help="for programs")
     schema = _command(add, "schema", "print the JSON Schema of pipeline files, for editors", "ualpipe.pipeline.commands.schema")
     schema.add_argument("--markdown", action="store_true", help="the config reference, for people")
     tenant = _command(add, "tenant", "serve a simulated Microsoft 365 tenant on loopback", "ualpipe.simulator.cli")
-    if "tenant" in sys.argv[1:2]:  # its options need the module; other commands start faster without
+    if is_tenant:  # its options need the module; other commands start faster without
         importlib.import_module("ualpipe.simulator.cli").add_arguments(tenant)
     demo = _command(add, "demo", "run the main job on a simulated tenant and show what arrived", "ualpipe.simulator.demo")
     demo.add_argument("--keep", type=Path, metavar="DIR", help="keep config, journal and output in this folder")

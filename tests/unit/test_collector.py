@@ -483,7 +483,7 @@ def test_a_full_journal_pauses_fetching_and_goes_on_when_there_is_room(tmp_path)
         until(lambda: collector.trouble, "the pause")
         assert "journal.max_size" in collector.trouble
         assert source.fetched == []
-        bench.journal._max_bytes = None
+        bench.journal._max_bytes = 1 << 40
         until(lambda: len(bench.stored()) == 9, "the rest")
         until(lambda: not collector.trouble)
     assert Counter(source.fetched) == dict.fromkeys("abc", 1)
