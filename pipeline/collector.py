@@ -7,7 +7,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.batches import BatchRef, Intake, Received
@@ -33,60 +32,13 @@ from ualpipe.pipeline.ledger import LedgerItem
 from ualpipe.pipeline.prepared import PreparedBatches
 from ualpipe.pipeline.retry import DENIED, FETCH, LISTING, ONCE, RetryPolicy
 from ualpipe.pipeline.stages import Gap, Listed, Source, WorkItem
+from ualpipe.pipeline.streams import Standstill, StreamState
 
 ENTER_AT_ONCE = 500
 UNDECODABLE_ATTEMPTS = 3  # a body may have been cut on its way; after so many equal failures it is what the service has
 ROOM_PROBE_S = 5.0
 PROBE_S = 5.0
 """How often an idle collector looks for items that another process put back (dead letters sent again)."""
-
-
-@dataclass(slots=True)
-class Standstill:
-    """Why listing or fetching of a stream stands still, and until when.
-
-    Attributes:
-        until: Nothing is tried before this time, on the monotonic clock.
-        failures: Failures in a row, those at the same time counted once.
-        reason: Empty when it works.
-    """
-
-    until: float = 0.0
-    failures: int = 0
-    reason: str = ""
-    is_denied: bool = False
-
-    def end(self) -> bool:
-        """Notes that it works again; returns whether that is news."""
-        was_there = bool(self.reason)
-        self.failures, self.reason, self.is_denied = 0, "", False
-        return was_there
-
-
-@dataclass(slots=True)
-class StreamState:
-    """What a collector knows about one stream.
-
-    Attributes:
-        is_done: It was listed completely, or given up, in this run (``--once``).
-    """
-
-    name: str
-    listing: Standstill = field(default_factory=Standstill)
-    fetching: Standstill = field(default_factory=Standstill)
-    is_listing: bool = False
-    is_done: bool = False
-    gave_up: bool = False
-
-    @property
-    def trouble(self) -> str:
-        """Why it stands still, in part or as a whole; empty when it does not."""
-        return self.listing.reason or self.fetching.reason
-
-    @property
-    def is_denied(self) -> bool:
-        """Whether the service refuses it."""
-        return self.listing.is_denied or self.fetching.is_denied
 
 
 class Collector:

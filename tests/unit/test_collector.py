@@ -467,13 +467,18 @@ def test_a_stop_while_fetching_leaves_the_item_for_the_next_run_and_stages_nothi
 
 def test_a_stop_while_waiting_for_the_budget_is_no_failure(bench):
     source = three_items()
+    source.on_fetch = lambda _item: exhaust(TokenBucket(1, bench.clock, bench.context.stop))
     with bench.collecting(source):
-        budget = TokenBucket(1, bench.clock, bench.context.stop)
-        source.on_fetch = lambda _item: [budget.take() for _request in range(100_000)]
         until(lambda: source.fetched)
         bench.context.stop.set()
     assert bench.journal._file.rows("SELECT max(attempts) FROM item") == [(0,)]
     assert set(bench.states().values()) == {"listed"}
+
+
+def exhaust(budget: TokenBucket) -> None:
+    """Asks for more requests than the test has time for."""
+    for _request in range(100_000):
+        budget.take()
 
 
 def test_a_full_journal_pauses_fetching_and_goes_on_when_there_is_room(tmp_path):

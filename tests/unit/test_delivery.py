@@ -158,6 +158,24 @@ def test_batches_told_of_in_any_order_and_twice_are_delivered_once(bench):
     assert Counter(sink.delivered) == Counter(found for at in range(5) for found in ids(10 * at, 2))
 
 
+def test_a_batch_told_of_late_when_it_is_delivered_and_removed_is_passed_over(bench):
+    """A look at the journal may find a batch before its collector tells of it, and a full journal removes it meanwhile."""
+    (ref,) = store(bench.journal, "a", records(1, 2)).batches
+    store(bench.journal, "b", records(11, 2))
+    sink = MemorySink()
+    prepared = PreparedBatches(bench.journal.batches, [], ["sink"])
+    spec = StageSpec("sink", "memory", MemorySink, NoOptions())
+    delivery = Delivery(spec, sink, bench.journal.batches, prepared, RunContext(once=True, clock=bench.clock))
+    bench.journal.batches.settle("sink", [Settlement(ref.id, delivered=2)])
+    bench.clock.advance(1)
+    assert bench.journal.prune(["sink"], 0.5) == 1
+    delivery.notify([ref])
+    delivery.finish()
+    delivery.run()
+    assert sink.delivered == ids(11, 2)
+    assert (delivery.gave_up, delivery.trouble, delivery.fatal) == (False, "", None)
+
+
 # --- filtered and set aside ------------------------------------------------------------------------------------------
 
 

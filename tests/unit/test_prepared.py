@@ -231,6 +231,17 @@ def test_room_that_was_not_used_is_given_back(journal):
     assert shared._bytes == 0
 
 
+def test_a_batch_that_a_sink_found_in_the_journal_before_it_was_handed_on_takes_room_once(journal):
+    shared = PreparedBatches(journal.batches, [], ["a"])
+    batch = stored(journal, "a", records(1, 3))
+    with shared.room(batch.ref.bytes) as keep:
+        shared.take(batch.ref)
+        keep(batch)
+    assert numbers(shared.take(batch.ref)) == ids(1, 3)
+    shared.done("a", [batch.ref])
+    assert (shared._entries, shared._bytes) == ({}, 0)
+
+
 def test_nothing_is_kept_for_a_sink_that_is_stuck(journal):
     (ref,) = store(journal, "a", records(1, 3)).batches
     shared = PreparedBatches(journal.batches, [], ["fine", "stuck"])

@@ -395,6 +395,15 @@ def test_a_bounded_run_ends_though_the_journal_is_full_and_its_sink_is_dead(tmp_
     assert sorted(sink.delivered) == BULKY
 
 
+def test_a_bounded_run_ends_though_nothing_can_make_room(tmp_path):
+    """All is delivered and yet there is no room: a limit below what an empty journal takes, or a disk filled by others."""
+    tiny = build(JournalOptions, {"max_size": "1B"}, tmp_path)
+    source, sink = three_items(), MemorySink()
+    assert run(Pipeline(tmp_path, source, {"sink": sink}, journal=tiny)) == EXIT_INCOMPLETE
+    assert run(Pipeline(tmp_path, source, {"sink": sink})) == EXIT_FINE
+    assert sorted(sink.delivered) == ALL
+
+
 def test_a_journal_full_of_delivered_records_makes_room_for_new_ones(tmp_path, monkeypatch):
     monkeypatch.setattr(runner_module, "CARE_INTERVAL_S", 1.0)
     tight = build(JournalOptions, {"max_size": "256KiB", "keep": "7d"}, tmp_path)
@@ -474,6 +483,27 @@ def test_a_journal_that_breaks_while_running_ends_the_run_and_says_so(tmp_path):
     source.on_fetch = spoil
     with pytest.raises(JournalError, match="batch"):
         run_to_end(runner.run, runner.stop)
+
+
+def test_a_journal_that_can_not_be_cared_for_ends_the_run_as_a_stop_would(tmp_path):
+    """What was being written is settled and the stages are closed before the error is told."""
+    options = build(JournalOptions, {"keep": "1s"}, tmp_path)
+    pipeline = Pipeline(tmp_path, three_items(), {"sink": MemorySink()}, journal=options)
+    run(pipeline)
+    keep_from_removing(pipeline)
+    pipeline.source.items["s"]["late"] = body(records(100, 3))
+    pipeline.clock = HurriedClock(NOW + timedelta(days=1))
+    runner = pipeline.runner(once=False)
+    with pytest.raises(JournalError, match="not to be removed"):
+        run_to_end(runner.run, runner.stop)
+    assert [thread.name for thread in threading.enumerate() if thread.name in ("source", "sink")] == []
+    assert (pipeline.source.closed, pipeline.sinks["sink"].closed) == (2, 2)
+
+
+def keep_from_removing(pipeline: Pipeline) -> None:
+    file = JournalFile(pipeline.state_dir, HurriedClock(), exclusive=False)
+    file.db.execute("CREATE TRIGGER t BEFORE DELETE ON batch BEGIN SELECT raise(ABORT, 'not to be removed'); END")
+    file.close()
 
 
 def test_a_pipeline_whose_sinks_are_all_switched_off_still_collects(tmp_path):
