@@ -116,8 +116,13 @@ class Batches:
 
     def left_to_do(self, sink: str, ref: BatchRef) -> frozenset[int] | None:
         """Returns the positions of a batch that a clean stop left to do, none when it is settled; None for one not begun."""
-        rows = self._file.rows("SELECT pending FROM settlement WHERE sink = ? AND batch = ?", (sink, ref.id))
-        return frozenset(_unpack(rows[0][0] or b"")) if rows else None
+        rows = self._file.rows(
+            "SELECT s.batch, s.pending FROM batch b LEFT JOIN settlement s ON s.sink = ? AND s.batch = b.id WHERE b.id = ?",
+            (sink, ref.id),
+        )
+        if not rows:
+            return frozenset()  # settled by all sinks, and removed since
+        return None if rows[0][0] is None else frozenset(_unpack(rows[0][1] or b""))
 
     def settle(self, sink: str, settlements: Sequence[Settlement], letters: Sequence[DeadLetter] = ()) -> None:
         """Notes what became of batches at a sink, with the dead letters of it, in one transaction."""

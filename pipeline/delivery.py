@@ -147,11 +147,13 @@ class Delivery:
     def _next_group(self) -> list[BatchRef]:
         """Waits for batches; returns as many as fit one write, or none when it is time to end."""
         with self._changed:
+            self._prepared.set_idle(self.name, idle=not self._backlog)
             while not self._backlog and not self._is_finishing and not self._stop.is_set():
                 if not self._changed.wait(LOOK_AGAIN_S):
                     self._append(self._batches.unsettled(self.name))
             group = [] if self._stop.is_set() else take_group(self._backlog, self._sink.limits)
             self._queued.difference_update(ref.id for ref in group)
+            self._prepared.set_idle(self.name, idle=not group)
             self._metrics.set(m.SINK_BACKLOG, len(self._backlog) + len(group), sink=self.name)
             return group
 

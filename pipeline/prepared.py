@@ -105,6 +105,7 @@ class PreparedBatches:
         self._transforms = transforms
         self._sinks = frozenset(sinks)
         self._stuck: set[str] = set()
+        self._idle: set[str] = set()
         self._entries: OrderedDict[int, _Entry] = OrderedDict()
         self._bytes = 0
         self._changed = threading.Condition()
@@ -126,8 +127,9 @@ class PreparedBatches:
             nonlocal reserved
             if reserved:
                 with self._changed:
-                    self._entries[stored.ref.id] = _Entry(size, set(self._sinks), stored=stored)
-                    reserved = 0
+                    if stored.ref.id not in self._entries:  # else a sink found it in the journal already
+                        self._entries[stored.ref.id] = _Entry(size, set(self._sinks), stored=stored)
+                        reserved = 0
 
         try:
             yield keep
@@ -168,9 +170,14 @@ class PreparedBatches:
 
     @property
     def is_moving(self) -> bool:
-        """Whether at least one sink is not waiting for its destination."""
+        """Whether at least one sink has work and does not wait for its destination."""
         with self._changed:
-            return not self._all_stuck()
+            return not (self._stuck | self._idle) >= self._sinks
+
+    def set_idle(self, sink: str, *, idle: bool) -> None:
+        """Tells whether a sink has nothing to do."""
+        with self._changed:
+            (self._idle.add if idle else self._idle.discard)(sink)
 
     def _make_room(self, size: int) -> None:
         """Drops the oldest batches that some sink has finished: the others are behind and read them back."""

@@ -14,7 +14,8 @@ from ualpipe.pipeline.collector import Collector
 from ualpipe.pipeline.config import PipelineConfig, StageSpec
 from ualpipe.pipeline.context import RunContext
 from ualpipe.pipeline.delivery import Delivery
-from ualpipe.pipeline.journal import Journal
+from ualpipe.pipeline.errors import JournalError, PipelineError
+from ualpipe.pipeline.journal import Journal, JournalFull
 from ualpipe.pipeline.prepared import PreparedBatches
 from ualpipe.pipeline.stages import Env, Transform
 
@@ -48,6 +49,7 @@ class Runner:
         self._stop = self._context.stop
         self.metrics = self._context.metrics
         self._started_at = 0.0
+        self._fatal: PipelineError | None = None
 
     @property
     def parts(self) -> list[Collector | Delivery]:
@@ -127,16 +129,26 @@ class Runner:
         """Cares for the journal until the run ends, then ends the collectors."""
         prune_at = self._clock.monotonic()
         while any(thread.is_alive() for thread in collectors) and not self._stop.is_set():
-            now = self._clock.monotonic()
-            self.metrics.set(m.JOURNAL_BYTES, journal.size_bytes())
-            if now >= prune_at:
-                prune_at = now + PRUNE_INTERVAL_S
-                journal.prune(self.config.sinks, self.config.journal.keep)
+            is_due = self._clock.monotonic() >= prune_at
+            prune_at += PRUNE_INTERVAL_S if is_due else 0
+            self._care(journal, is_prune_due=is_due)
             self._wait(collectors, CARE_INTERVAL_S)
         if self._stop.is_set():
             _log.info("stopping")
         for thread in collectors:
             self._join(thread)
+
+    def _care(self, journal: Journal, *, is_prune_due: bool) -> None:
+        """Measures and prunes the journal; one that can't be used any more ends the run as a stop would."""
+        try:
+            self.metrics.set(m.JOURNAL_BYTES, journal.size_bytes())
+            if is_prune_due:
+                journal.prune(self.config.sinks, self.config.journal.keep)
+        except JournalFull as exc:
+            _log.warning("old records can't be removed now: %s", exc)
+        except JournalError as exc:
+            self._fatal = exc
+            self._stop.set()
 
     def _wait(self, threads: list[threading.Thread], timeout_s: float) -> None:
         """Waits for a stop, or for all threads to end."""
@@ -154,7 +166,7 @@ class Runner:
             thread.join(0.1)
 
     def _outcome(self, journal: Journal) -> int:
-        fatal = next((part.fatal for part in self.parts if part.fatal is not None), None)
+        fatal = self._fatal or next((part.fatal for part in self.parts if part.fatal is not None), None)
         if fatal is not None:
             raise fatal
         dead = journal.dead_letters.count(self._started_at)
