@@ -80,6 +80,7 @@ class PipelineConfig:
     Attributes:
         version: Hash of the content without secrets, 12 hex digits: stands beside dead letters.
         secrets: Texts that must never be printed.
+        disabled_sinks: Sinks with ``enabled: false``: their backlog is kept.
     """
 
     path: Path
@@ -92,6 +93,7 @@ class PipelineConfig:
     journal: JournalOptions
     version: str
     secrets: frozenset[str] = field(repr=False)
+    disabled_sinks: frozenset[str] = frozenset()
 
 
 _SECTION = {"type": "object", "minProperties": 1}
@@ -174,6 +176,7 @@ class _Checker:
             journal=journal,
             version=self._version(data, secrets),
             secrets=secrets | self._source.hidden,
+            disabled_sinks=frozenset(data["sinks"]) - sinks.keys(),
         )
 
     def _fits(self, schema: Mapping[str, Any], value: Any, pointer: Pointer) -> bool:

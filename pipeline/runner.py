@@ -56,6 +56,11 @@ class Runner:
         """Everything that runs in a thread of its own."""
         return [*self.collectors, *self.deliveries]
 
+    @property
+    def _kept_for(self) -> list[str]:
+        """Sinks that records are kept for until they have them, those that are switched off for now included."""
+        return [*self.config.sinks, *self.config.disabled_sinks]
+
     def stop(self) -> None:
         """Asks the run to end: writes under way are finished and settled, nothing new is begun. Safe from a signal handler."""
         self._stop.set()
@@ -75,7 +80,7 @@ class Runner:
             self._clock,
             config_version=self.config.version,
             max_bytes=self.config.journal.max_size,
-            sinks=self.config.sinks,
+            sinks=self._kept_for,
         )
         try:
             return self._run(journal)
@@ -143,7 +148,7 @@ class Runner:
         try:
             self.metrics.set(m.JOURNAL_BYTES, journal.size_bytes())
             if is_prune_due:
-                journal.prune(self.config.sinks, self.config.journal.keep)
+                journal.prune(self._kept_for, self.config.journal.keep)
         except JournalFull as exc:
             _log.warning("old records can't be removed now: %s", exc)
         except JournalError as exc:

@@ -1,5 +1,6 @@
 """Whole runs of fakes: nothing lost, nothing doubled, a bad thing stays where it is, a clean stop repeats nothing."""
 
+import dataclasses
 import random
 import threading
 from collections import Counter
@@ -590,3 +591,20 @@ def test_a_bounded_run_always_ends_and_after_enough_of_them_everything_is_delive
 
 def contents() -> dict[str, list]:
     return {"a": records(0, 8), "b": records(5, 8), "c": records(20, 8), "d": [*records(30, 3), record(0)]}
+
+
+def test_what_a_switched_off_sink_has_not_got_is_kept_for_it(tmp_path):
+    options = build(JournalOptions, {"keep": "1s"}, tmp_path)
+    on, off = MemorySink(), MemorySink()
+    pipeline = Pipeline(tmp_path, three_items(), {"on": on}, journal=options)
+    assert runner_of(pipeline, disabled={"off"}).run() == EXIT_FINE
+    pipeline.clock = HurriedClock(NOW + timedelta(days=1))
+    assert runner_of(pipeline, disabled={"off"}).run() == EXIT_FINE
+    pipeline.sinks["off"] = off
+    assert run(pipeline) == EXIT_FINE
+    assert sorted(off.delivered) == sorted(on.delivered) == ALL
+
+
+def runner_of(pipeline: Pipeline, *, disabled: set[str]) -> Runner:
+    config = dataclasses.replace(pipeline.config(), disabled_sinks=frozenset(disabled))
+    return Runner(config, once=True, clock=pipeline.clock)
