@@ -234,8 +234,8 @@ class Delivery:
                     self._sink.open()
                     self._is_open = True
                 errors = self._sink.write(Batch(events))
-                if not isinstance(errors, Mapping):
-                    raise TypeError(f"write returned {type(errors).__name__}, not a mapping of index to error")
+                if not isinstance(errors, Mapping) or any(index not in range(len(events)) for index in errors):
+                    raise TypeError("write has to return a mapping of the events' indexes to errors")
         except SinkError as exc:
             self._is_open = False
             errors = dict.fromkeys(range(len(events)), exc)

@@ -377,6 +377,14 @@ def test_an_answer_that_is_no_mapping_is_a_bug_of_the_sink_and_tried_again(bench
     assert set(sink.delivered) == set(ids(1, 3))
 
 
+def test_an_answer_about_an_event_that_was_not_sent_is_a_bug_of_the_sink_and_tried_again(bench):
+    store(bench.journal, "a", records(1, 3))
+    sink = MemorySink([{7: SinkRejected("which?")}])
+    bench.deliver(sink)
+    assert set(sink.delivered) == set(ids(1, 3))
+    assert len(sink.writes) == 2
+
+
 def test_a_transform_that_fails_as_none_should_is_tried_again_and_nothing_is_skipped(bench):
     flaky = Flaky(failures=3)
     bench.transforms = [flaky]
@@ -515,7 +523,7 @@ def test_whatever_the_sink_does_each_event_is_delivered_or_dead_exactly_once(tmp
     delivered: list[str] = []
     for script in [*scripts, [], []]:
         sink = MemorySink([*script], SinkLimits(max_events=most))
-        sink.script = [stopping(bench, step) if at == stop_after else step for at, step in enumerate(sink.script)]
+        sink.script = [scripted(bench, step, stops=at == stop_after) for at, step in enumerate(sink.script)]
         assert not bench.deliver(sink, once=once).lost_count
         delivered += sink.delivered
     dead = [Chunk(letter.body, "lines").records[0]["Id"] for letter in bench.letters()]
@@ -524,12 +532,15 @@ def test_whatever_the_sink_does_each_event_is_delivered_or_dead_exactly_once(tmp
     bench.journal.close()
 
 
-def stopping(bench, step):
-    def write(_batch):
-        bench.context.stop.set()
+def scripted(bench, step, *, stops):
+    """An answer about the events there are, in the course of which the run may be told to stop."""
+
+    def write(batch):
+        if stops:
+            bench.context.stop.set()
         if isinstance(step, Exception):
             raise step
-        return step or {}
+        return {index: error for index, error in (step or {}).items() if index < len(batch)}
 
     return write
 
