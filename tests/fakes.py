@@ -207,8 +207,8 @@ class MemorySink:
 
     Attributes:
         delivered: Ids, in the order of arrival.
-        script: What the next writes do: an error is raised, a mapping is returned, a callable gets the batch; None or an empty
-            script delivers all.
+        script: What the next writes do: an error is raised, of a mapping that part is returned which is about events of the
+            batch, a callable gets the batch and answers as it likes; None or an empty script delivers all.
     """
 
     Config: ClassVar[type] = NoOptions
@@ -232,7 +232,11 @@ class MemorySink:
         step = self.script.pop(0) if self.script else None
         if isinstance(step, Exception):
             raise step
-        errors: Mapping[int, SinkError] = step(batch) if callable(step) else step or {}
+        errors: Mapping[int, SinkError] = (
+            step(batch)
+            if callable(step)
+            else {index: error for index, error in (step or {}).items() if index < len(batch.events)}
+        )
         taken = [event for index, event in enumerate(batch.events) if index not in errors]
         self.events += taken
         self.delivered += [event.id for event in taken]

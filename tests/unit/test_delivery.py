@@ -379,7 +379,7 @@ def test_an_answer_that_is_no_mapping_is_a_bug_of_the_sink_and_tried_again(bench
 
 def test_an_answer_about_an_event_that_was_not_sent_is_a_bug_of_the_sink_and_tried_again(bench):
     store(bench.journal, "a", records(1, 3))
-    sink = MemorySink([{7: SinkRejected("which?")}])
+    sink = MemorySink([lambda _batch: {7: SinkRejected("which?")}])
     bench.deliver(sink)
     assert set(sink.delivered) == set(ids(1, 3))
     assert len(sink.writes) == 2
@@ -540,7 +540,7 @@ def scripted(bench, step, *, stops):
             bench.context.stop.set()
         if isinstance(step, Exception):
             raise step
-        return {index: error for index, error in (step or {}).items() if index < len(batch)}
+        return {index: error for index, error in (step or {}).items() if index < len(batch.events)}
 
     return write
 
