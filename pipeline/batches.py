@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import array
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
 from ualpipe.pipeline._journal_file import JournalFile, damaged
 from ualpipe.pipeline.dead_letters import DeadLetter, DeadLetters
-from ualpipe.pipeline.events import Origin
+from ualpipe.pipeline.events import Event, Origin, Outcome, event_of
 from ualpipe.pipeline.ledger import LedgerItem
 from ualpipe.pipeline.records import BadRecord, Chunk
 from ualpipe.pipeline.seen import SeenIds, digest_of
@@ -30,6 +30,9 @@ class BatchRef:
     bytes: int
 
 
+Transform = Callable[[Event], Outcome]
+
+
 @dataclass(frozen=True, slots=True)
 class StoredBatch:
     """A batch with its records.
@@ -37,11 +40,13 @@ class StoredBatch:
     Attributes:
         origin: Where the records come from, and the records.
         duplicates: Positions that every delivery skips.
+        transformed: What the transforms made of each record, duplicates included; None where they have not run yet.
     """
 
     ref: BatchRef
     origin: Origin
     duplicates: frozenset[int]
+    transformed: Sequence[Outcome] | None = None
 
 
 @dataclass(slots=True)
@@ -164,10 +169,11 @@ class Batches:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """A chunk about to be stored: its records' identities, its bytes compressed, and their hash."""
+    """A chunk about to be stored: its records' identities, what became of them, its bytes compressed, and their hash."""
 
-    chunk: Chunk
+    origin: Origin
     digests: list[bytes | None]
+    transformed: list[Outcome] | None
     packed: bytes
     sha256: bytes
 
@@ -220,17 +226,19 @@ class Intake:
         """Whether there is nothing to commit (any more)."""
         return self._held is None and not self._staged
 
-    def commit(self, rest: DeadLetter | None = None) -> Received:
+    def commit(self, rest: DeadLetter | None = None, transform: Transform | None = None) -> Received:
         """Makes the item and its records count, in one transaction that also tells which of them are duplicates.
 
         Args:
             rest: What could not be decoded behind the records that were taken in.
+            transform: Runs on each record as soon as it is decoded, as long as it stands in the processor's caches: for a batch
+                that goes on to the sinks at once. Where it fails as it should not, the batch comes without its results.
 
         Raises:
             ContentUndecodable: The last chunk holds no records, and is dropped; the rest can be committed.
             JournalFull: There is no room; nothing has changed.
         """
-        read = self._take()
+        read = self._take(transform if not self._staged else None)
         if self._staged and read is not None:
             self._stage(read)
             read = None
@@ -243,14 +251,25 @@ class Intake:
         self._staged = []
         return received
 
-    def _take(self) -> _Read | None:
+    def _take(self, transform: Transform | None = None) -> _Read | None:
         """Reads and compresses the chunk in memory; None when there is none, or no record in it."""
         chunk, self._held = self._held, None
         if chunk is None:
             return None
-        tenant = self._item.tenant
-        digests = [None if isinstance(record, BadRecord) else digest_of(record, tenant) for record in chunk.stream()]
-        return _Read(chunk, digests, self._file.pack(chunk.body), hashlib.sha256(chunk.body).digest()) if digests else None
+        origin = Origin(self._item.source, self._item.tenant, self._item.work.stream, self._item.work.key, chunk)
+        digests: list[bytes | None] = []
+        outcomes: list[Outcome] = []
+        for index, record in enumerate(chunk.stream()):
+            digests.append(None if isinstance(record, BadRecord) else digest_of(record, origin.tenant))
+            if transform is not None:
+                try:
+                    outcomes.append(transform(event_of(record, index, origin)))
+                except Exception:  # noqa: BLE001 - the delivery meets it again, reports it and tries it again
+                    transform = None
+        if not digests:
+            return None
+        packed, sha256 = self._file.pack(chunk.body), hashlib.sha256(chunk.body).digest()
+        return _Read(origin, digests, outcomes if transform is not None else None, packed, sha256)
 
     def _commit(self, read: _Read | None, rest: DeadLetter | None) -> Received:
         with self._file.transaction() as db:
@@ -266,7 +285,7 @@ class Intake:
             )
             if rest is not None:
                 self._dead_letters.insert_for_item(db, rest, self._item)
-        in_hand = StoredBatch(refs[0], self._origin(read.chunk), frozenset(duplicates[0])) if read is not None else None
+        in_hand = StoredBatch(refs[0], read.origin, frozenset(duplicates[0]), read.transformed) if read is not None else None
         return Received(*totals, refs, in_hand)
 
     def _separate(self, part: _Part) -> list[int]:
@@ -282,15 +301,13 @@ class Intake:
             self._staged.append(self._insert(read, ready=False))
 
     def _insert(self, read: _Read, *, ready: bool) -> _Part:
-        ref = (read.chunk.framing, len(read.digests), len(read.chunk.body))
+        chunk = read.origin.chunk
+        ref = (chunk.framing, len(read.digests), len(chunk.body))
         cursor = self._file.db.execute(
             "INSERT INTO batch(item, framing, records, bytes, body, sha256, stored_at, ready) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (self._item.id, *ref, read.packed, read.sha256, self._file.now(), ready),
         )
         return _Part(BatchRef(int(cursor.lastrowid or 0), *ref[1:]), read.digests, read.sha256)
-
-    def _origin(self, chunk: Chunk) -> Origin:
-        return Origin(self._item.source, self._item.tenant, self._item.work.stream, self._item.work.key, chunk)
 
 
 def _hash_of_all(parts: Sequence[_Part]) -> bytes:

@@ -328,10 +328,10 @@ class Collector:
     def _commit(self, item: LedgerItem, intake: Intake, rest: ContentUndecodable | None = None) -> None:
         """Stores what was taken in, and hands it on; what could not be decoded behind it becomes a dead letter."""
         letter = self._letter(item, rest, rest.body) if rest is not None else None
-        with self._prepared.room(intake.held_bytes) as keep:
-            received = intake.commit(letter)
+        with self._prepared.room(intake.held_bytes) as room:
+            received = intake.commit(letter, room.transform)
             if received.in_hand is not None:
-                keep(received.in_hand)
+                room.keep(received.in_hand)
         if rest is not None:
             self._note_dead(item, rest)
         self._count(item, received)

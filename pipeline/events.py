@@ -8,7 +8,8 @@ from typing import Any
 
 import orjson
 
-from ualpipe.pipeline.records import Chunk
+from ualpipe.pipeline.errors import EventError
+from ualpipe.pipeline.records import BadRecord, Chunk, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,3 +139,20 @@ class Event:
         """
         self.encoded = orjson.dumps(self.body)
         self._record = self._document = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An event that a transform refuses, and why: it becomes a dead letter."""
+
+    event: Event
+    error: EventError
+
+
+Outcome = Event | Refusal | None
+"""What the transforms make of a record: an event, encoded, that goes to the sinks; a refusal; None where it is filtered."""
+
+
+def event_of(record: Record, index: int, origin: Origin) -> Event:
+    """Returns the event of a decoded record, or of what stands in the place of one."""
+    return Event({}, index, origin, record.reason) if isinstance(record, BadRecord) else Event(record, index, origin)

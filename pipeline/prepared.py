@@ -8,11 +8,10 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from ualpipe.pipeline.batches import Batches, BatchRef, StoredBatch
+from ualpipe.pipeline.batches import Batches, BatchRef, StoredBatch, Transform
 from ualpipe.pipeline.dead_letters import DeadLetter
 from ualpipe.pipeline.errors import EventError, MappingFailed, NotJson
-from ualpipe.pipeline.events import Event, Origin
-from ualpipe.pipeline.records import BadRecord
+from ualpipe.pipeline.events import Event, Origin, Outcome, Refusal, event_of
 
 MEMORY_BYTES = 4 * 1024 * 1024
 """Bodies that are kept in memory for sinks to come, as received and as encoded documents."""
@@ -40,26 +39,29 @@ class PreparedBatch:
 
 
 def prepare(batch: StoredBatch, transforms: Sequence[Apply]) -> PreparedBatch:
-    """Runs the records of a batch, duplicates left out, through the transforms and encodes what comes out."""
-    events: list[Event] = []
-    letters: list[DeadLetter] = []
-    filtered = 0
-    for event in events_of(batch.origin, batch.duplicates):
-        try:
-            if run_transforms(event, transforms):
-                events.append(event)
-            else:
-                filtered += 1
-        except EventError as exc:
-            letters.append(_letter(batch.ref, event, exc))
-    return PreparedBatch(batch.ref, events, filtered, letters, len(events) + filtered + len(letters))
+    """Returns what the transforms make of the records of a batch, duplicates left out; most often they have run already."""
+    if batch.transformed is not None:
+        outcomes = [outcome for index, outcome in enumerate(batch.transformed) if index not in batch.duplicates]
+    else:
+        outcomes = [transformed(event, transforms) for event in events_of(batch.origin, batch.duplicates)]
+    events = [outcome for outcome in outcomes if isinstance(outcome, Event)]
+    letters = [_letter(batch.ref, outcome) for outcome in outcomes if isinstance(outcome, Refusal)]
+    return PreparedBatch(batch.ref, events, outcomes.count(None), letters, len(outcomes))
 
 
 def events_of(origin: Origin, duplicates: Collection[int] = ()) -> Iterator[Event]:
     """Yields the events of a chunk one by one, those at the given positions left out."""
     for index, record in enumerate(origin.chunk.stream()):
         if index not in duplicates:
-            yield Event({}, index, origin, record.reason) if isinstance(record, BadRecord) else Event(record, index, origin)
+            yield event_of(record, index, origin)
+
+
+def transformed(event: Event, transforms: Sequence[Apply]) -> Outcome:
+    """Transforms and encodes an event; returns what became of it."""
+    try:
+        return event if run_transforms(event, transforms) else None
+    except EventError as exc:
+        return Refusal(event, exc)
 
 
 def run_transforms(event: Event, transforms: Sequence[Apply]) -> bool:
@@ -80,9 +82,23 @@ def run_transforms(event: Event, transforms: Sequence[Apply]) -> bool:
     return True
 
 
-def _letter(ref: BatchRef, event: Event, exc: EventError) -> DeadLetter:
-    pointer = getattr(exc, "pointer", "")
-    return DeadLetter("transform", type(exc).__name__, str(exc), event.raw, ref.id, event.index, None, pointer)
+def _letter(ref: BatchRef, refusal: Refusal) -> DeadLetter:
+    error, event = refusal.error, refusal.event
+    pointer = getattr(error, "pointer", "")
+    return DeadLetter("transform", type(error).__name__, str(error), event.raw, ref.id, event.index, None, pointer)
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Room in memory for a batch that is about to be decoded.
+
+    Attributes:
+        transform: Runs the transforms on a record as soon as it is decoded; None where there is no room for what they make.
+        keep: Takes the batch, where there is room.
+    """
+
+    transform: Transform | None
+    keep: Callable[[StoredBatch], None]
 
 
 @dataclass(slots=True)
@@ -95,7 +111,7 @@ class _Entry:
 
 
 class PreparedBatches:
-    """Keeps batches in memory between the collector that decoded them and the sinks that want them, within a bound.
+    """Keeps batches in memory between the collector that decoded and transformed them and the sinks, within a bound.
 
     What does not fit is not lost: it is read back from the journal when a sink gets to it.
     """
@@ -111,8 +127,8 @@ class PreparedBatches:
         self._changed = threading.Condition()
 
     @contextmanager
-    def room(self, size: int) -> Iterator[Callable[[StoredBatch], None]]:
-        """Reserves room for a batch that is about to be decoded; yields what takes it.
+    def room(self, size: int) -> Iterator[Room]:
+        """Reserves room for a batch that is about to be decoded.
 
         Waits a little while sinks are moving: that slows fetching to their pace, and spares reading everything twice. Where there
         is no room, the batch is not kept.
@@ -132,7 +148,7 @@ class PreparedBatches:
                         reserved = 0
 
         try:
-            yield keep
+            yield Room(self._transform if reserved else None, keep)
         finally:
             with self._changed:
                 self._bytes -= reserved
@@ -178,6 +194,9 @@ class PreparedBatches:
         """Tells whether a sink has nothing to do."""
         with self._changed:
             (self._idle.add if idle else self._idle.discard)(sink)
+
+    def _transform(self, event: Event) -> Outcome:
+        return transformed(event, self._transforms)
 
     def _make_room(self, size: int) -> None:
         """Drops the oldest batches that some sink has finished: the others are behind and read them back."""

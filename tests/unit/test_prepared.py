@@ -1,6 +1,7 @@
 """Batches made ready: mapped once for all sinks, bounded in memory, and the same whether kept or read back."""
 
 import threading
+from collections import Counter
 
 import orjson
 import pytest
@@ -135,8 +136,8 @@ def test_sinks_in_step_share_one_mapping(journal):
 def test_a_batch_kept_in_hand_is_not_read_back(journal):
     batch = stored(journal, "a", records(1, 3))
     shared = PreparedBatches(journal.batches, [], ["a"])
-    with shared.room(batch.ref.bytes) as keep:
-        keep(batch)
+    with shared.room(batch.ref.bytes) as room:
+        room.keep(batch)
     with journal._file.transaction() as db:
         db.execute("UPDATE batch SET body = x''")
     assert numbers(shared.take(batch.ref)) == ids(1, 3)
@@ -145,8 +146,8 @@ def test_a_batch_kept_in_hand_is_not_read_back(journal):
 def test_a_batch_kept_and_a_batch_read_back_are_the_same(journal):
     batch = stored(journal, "a", [*records(1, 3), record(2), 5, record(9, drop=True)])
     shared = PreparedBatches(journal.batches, [TagTransform().apply], ["a"])
-    with shared.room(batch.ref.bytes) as keep:
-        keep(batch)
+    with shared.room(batch.ref.bytes) as room:
+        room.keep(batch)
     kept = shared.take(batch.ref)
     shared.done("a", [batch.ref])
     again = shared.take(batch.ref)
@@ -187,6 +188,48 @@ def test_a_transform_that_failed_is_asked_again_by_the_next_take(journal):
     assert numbers(shared.take(ref)) == ids(1, 2)
 
 
+def test_transforms_run_as_records_are_decoded_where_there_is_room_and_duplicates_are_left_out(journal):
+    runs = Counter()
+
+    def count(event: Event) -> Event | None:
+        runs[event.id] += 1
+        if event.id == record(2)["Id"]:
+            raise SchemaMismatch("no", "/x")
+        return None if event.id == record(3)["Id"] else event
+
+    shared = PreparedBatches(journal.batches, [count], ["a"])
+    with shared.room(900) as room, journal.batches.receive(enter(journal, "a")) as intake:
+        intake.add(Chunk(body([*records(1, 4), record(1), 5]), "array"))
+        received = intake.commit(None, room.transform)
+        room.keep(received.in_hand)
+    batch = shared.take(received.batches[0])
+    assert numbers(batch) == [record(1)["Id"], record(4)["Id"]]
+    assert ([letter.position for letter in batch.letters], batch.filtered, batch.records) == ([1, 5], 1, 5)
+    assert runs == {record(1)["Id"]: 2, **dict.fromkeys(ids(2, 3), 1), "": 1}
+
+
+def test_a_transform_that_fails_while_records_come_in_leaves_its_work_to_the_delivery(journal):
+    errors = {record(2)["Id"]: ZeroDivisionError()}
+    shared = PreparedBatches(journal.batches, [failing_on(errors)], ["a"])
+    with shared.room(900) as room, journal.batches.receive(enter(journal, "a")) as intake:
+        intake.add(Chunk(body(records(1, 3)), "array"))
+        received = intake.commit(None, room.transform)
+        room.keep(received.in_hand)
+    assert received.records == 3
+    with pytest.raises(ZeroDivisionError):
+        shared.take(received.batches[0])
+    errors.clear()
+    assert numbers(shared.take(received.batches[0])) == ids(1, 3)
+
+
+def test_without_room_nothing_is_transformed_ahead(journal, monkeypatch):
+    monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 100)
+    shared = PreparedBatches(journal.batches, [], ["a"])
+    with shared.room(90) as first, shared.room(90) as second:
+        assert first.transform is not None
+        assert second.transform is None
+
+
 # --- bounded ---------------------------------------------------------------------------------------------------------
 
 
@@ -195,10 +238,10 @@ def test_memory_stays_within_its_bound_and_what_does_not_fit_is_read_back(journa
     shared = PreparedBatches(journal.batches, [], ["quick", "slow"])
     batches = []
     for at in range(20):
-        with shared.room(900) as keep, journal.batches.receive(enter(journal, str(at))) as intake:
+        with shared.room(900) as room, journal.batches.receive(enter(journal, str(at))) as intake:
             intake.add(Chunk(body(records(10 * at, 3)), "array"))
             received = intake.commit()
-            keep(received.in_hand)
+            room.keep(received.in_hand)
         batches.append(received.batches[0])
         assert sum(entry.bytes for entry in shared._entries.values()) <= 3000
     for ref in batches:
@@ -215,8 +258,8 @@ def test_one_batch_larger_than_the_memory_is_still_prepared(journal, monkeypatch
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 100)
     batch = stored(journal, "a", records(1, 5))
     shared = PreparedBatches(journal.batches, [], ["a"])
-    with shared.room(batch.ref.bytes) as keep:
-        keep(batch)
+    with shared.room(batch.ref.bytes) as room:
+        room.keep(batch)
     assert numbers(shared.take(batch.ref)) == ids(1, 5)
     shared.done("a", [batch.ref])
     assert shared._bytes == 0
@@ -234,9 +277,9 @@ def test_room_that_was_not_used_is_given_back(journal):
 def test_a_batch_that_a_sink_found_in_the_journal_before_it_was_handed_on_takes_room_once(journal):
     shared = PreparedBatches(journal.batches, [], ["a"])
     batch = stored(journal, "a", records(1, 3))
-    with shared.room(batch.ref.bytes) as keep:
+    with shared.room(batch.ref.bytes) as room:
         shared.take(batch.ref)
-        keep(batch)
+        room.keep(batch)
     assert numbers(shared.take(batch.ref)) == ids(1, 3)
     shared.done("a", [batch.ref])
     assert (shared._entries, shared._bytes) == ({}, 0)
@@ -257,8 +300,8 @@ def test_fetching_does_not_wait_for_room_when_all_sinks_are_stuck(journal, monke
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 100)
     monkeypatch.setattr(prepared_module, "ROOM_WAIT_S", 60.0)
     shared = PreparedBatches(journal.batches, [], ["a"])
-    with shared.room(90) as keep:
-        keep(stored(journal, "a", records(1, 1)))
+    with shared.room(90) as room:
+        room.keep(stored(journal, "a", records(1, 1)))
     shared.set_stuck("a", stuck=True)
     with shared.room(90):
         pass
@@ -269,8 +312,8 @@ def test_fetching_waits_for_room_until_a_sink_is_done(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "ROOM_WAIT_S", 60.0)
     shared = PreparedBatches(journal.batches, [], ["a"])
     batch = stored(journal, "a", records(1, 1))
-    with shared.room(90) as keep:
-        keep(batch)
+    with shared.room(90) as room:
+        room.keep(batch)
     entered = threading.Event()
 
     def fetch() -> None:
