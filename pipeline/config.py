@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -203,7 +203,18 @@ class _Checker:
     def _transforms(self, section: Any) -> list[StageSpec]:
         values = section if isinstance(section, list) else []
         specs = [self._stage("transforms", f"transforms[{at}]", value, ("transforms", at)) for at, value in enumerate(values)]
+        self._order(specs)
         return [spec for spec in specs if spec]
+
+    def _order(self, specs: Sequence[StageSpec | None]) -> None:
+        """Finds transforms that stand before one whose work they need: those name it in a class attribute ``after``."""
+        types = [spec.type if spec else "" for spec in specs]
+        for at, spec in enumerate(specs):
+            for name in getattr(spec.cls, "after", ()) if spec else ():
+                if name in types[at + 1 :] and name not in types[:at]:
+                    self._source.defect(
+                        ("transforms", at, "type"), f"{types[at]} works on what {name} makes: put it behind {name}"
+                    )
 
     def _stage(self, kind: str, name: str, value: Any, pointer: Pointer) -> StageSpec | None:
         if not isinstance(value, dict) or not isinstance(value.get("type"), str):

@@ -171,7 +171,11 @@ class Source(Protocol):
 
 
 class Transform(Protocol):
-    """Changes or filters one event. Pure: no I/O, clock or randomness in ``apply``."""
+    """Changes or filters one event. Pure: no I/O, clock or randomness in ``apply``, which several threads call at a time.
+
+    A transform that needs the work of another names that one's type in a class attribute ``after``, a tuple: a config that has
+    them in the wrong order is refused.
+    """
 
     Config: ClassVar[type]
 

@@ -16,6 +16,7 @@ from typing import Any
 from ualpipe.pipeline.options import build
 from ualpipe.schemas import read_csv
 from ualpipe.transforms._ecs_fields import Ecs, load_ecs
+from ualpipe.transforms._geo_fields import AS_FIELDS, GEO_FIELDS
 from ualpipe.transforms._mapping_layers import MappingTables
 from ualpipe.transforms.ecs import EcsTransformConfig, load_mapping
 
@@ -29,8 +30,10 @@ NOT_FROM_ROWS = (
     "email.attachments.file.extension",
     "email.attachments.file.size",
     "email.attachments.file.hash.sha256",
+    *(f"source.geo.{name}" for name in GEO_FIELDS),
+    *(f"source.as.{name}" for name in AS_FIELDS),
 )
-"""Fields that no row names: made by the transform itself, inside a nested field, or by the sink."""
+"""Fields that no row names: made by the transform itself, inside a nested field, by `geoip`, or by the sink."""
 
 _KEYWORD = {"type": "keyword", "ignore_above": MAX_KEYWORD}
 _FLATTENED = {"type": "flattened", "ignore_above": MAX_KEYWORD}
@@ -46,6 +49,7 @@ _TYPES: dict[str, dict[str, Any]] = {
     "date": {"type": "date", "ignore_malformed": True},
     "ip": {"type": "ip", "ignore_malformed": True},
     "boolean": _KEYWORD,
+    "geo_point": {"type": "geo_point", "ignore_malformed": True},
     "nested": {"type": "nested"},
     "object": _FLATTENED,
     "flattened": _FLATTENED,
@@ -82,10 +86,17 @@ def _originals(shapes: Mapping[str, str]) -> Iterable[tuple[str, dict[str, Any]]
             yield field + suffix, _FLATTENED if suffix == "_json" else _KEYWORD
 
 
+def indexed_shapes() -> dict[str, str]:
+    """Returns the shape of each original field that is indexed.
+
+    Not all of them are: the fields of rare workloads would fill the index of every tenant. They are kept and shown all the same.
+    """
+    return {row["field"]: row["shape"] for row in read_csv("ecs/originals.csv") if row["indexed"] == "yes"}
+
+
 def main() -> None:
     """Prints the template that belongs to the tables that ship with ualpipe."""
-    shapes = {row["field"]: row["shape"] for row in read_csv("ecs/originals.csv")}
-    template = index_template(load_mapping(build(EcsTransformConfig, {}, Path())), load_ecs(), shapes)
+    template = index_template(load_mapping(build(EcsTransformConfig, {}, Path())), load_ecs(), indexed_shapes())
     json.dump(template, sys.stdout, indent=1)
     sys.stdout.write("\n")
 

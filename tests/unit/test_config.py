@@ -213,6 +213,13 @@ def test_a_credential_has_either_a_secret_or_a_certificate(defects, given):
 # --- secrets ---------------------------------------------------------------------------------------------------------
 
 
+def test_a_transform_has_to_stand_behind_the_one_whose_work_it_needs(defects, read):
+    geoip, ecs = "  - type: geoip\n    city_database: places.mmdb\n", "  - type: ecs\n"
+    (defect,) = defects(f"{SMALL}transforms:\n{geoip}{ecs}")
+    assert defect.endswith("transforms[0].type: geoip works on what ecs makes: put it behind ecs")
+    assert len(read(f"{SMALL}transforms:\n{ecs}{geoip}").transforms) == 2
+
+
 def test_missing_secrets_are_each_named_and_are_the_only_defects(defects, tmp_path, monkeypatch):
     monkeypatch.delenv("KAFKA_PASSWORD")
     (tmp_path / "secrets" / "app").unlink()
