@@ -54,6 +54,8 @@ def date(text: str) -> str | None:
     if len(text) > _MAX_DATE_LENGTH or not _DATE.match(text):
         return None
     try:
+        if _is_plain(text) and datetime.fromisoformat(text).year >= _OLDEST_YEAR:
+            return f"{text}.000Z"  # nearly all
         moment = datetime.fromisoformat(_cut_fraction(text) if "." in text else text)
         moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
     except (ValueError, OverflowError):
@@ -62,6 +64,11 @@ def date(text: str) -> str | None:
         return None
     fraction = "milliseconds" if moment.microsecond % 1000 == 0 else "microseconds"
     return f"{moment.isoformat(timespec=fraction)}Z"
+
+
+def _is_plain(text: str) -> bool:
+    """Says whether a date has the form ``2000-01-01T00:00:00``."""
+    return len(text) == 19 and text[10] == "T" and text[16] == ":"
 
 
 def _cut_fraction(text: str) -> str:

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from types import FrameType
 
 from ualpipe.pipeline import log
+from ualpipe.pipeline.allocator import keep_freed_memory
 from ualpipe.pipeline.config import load_config
 from ualpipe.pipeline.runner import Runner
 
@@ -20,6 +21,7 @@ _GC_THRESHOLDS = (50_000, 20, 1000)
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; see ``Runner.run`` for the exit code."""
+    keep_freed_memory()
     config = load_config(args.config)
     log.set_up(args.log_level, config.secrets)
     runner = Runner(config, once=args.once)

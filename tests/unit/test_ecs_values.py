@@ -31,6 +31,9 @@ from ualpipe.transforms._remembered import MAX_ENTRIES, MAX_LENGTH, Remembered
         ("yesterday", None),
         ("", None),
         ("2026-11-20T08:15:04" + "0" * 50, None),
+        ("2026-11-20T12:00+01", "2026-11-20T11:00:00.000Z"),
+        ("2026-11-20T24:00:00", None),
+        ("2026-W47-5T00:00:00", None),
     ],
 )
 def test_date_is_read_as_utc(text: str, expected: str | None) -> None:
