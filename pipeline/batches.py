@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import array
 import hashlib
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
 from ualpipe.pipeline._journal_file import JournalFile, damaged
 from ualpipe.pipeline.dead_letters import DeadLetter, DeadLetters
-from ualpipe.pipeline.events import Event, Origin, Outcome, event_of
+from ualpipe.pipeline.events import Event, Origin, Transformed, event_of
 from ualpipe.pipeline.ledger import LedgerItem
 from ualpipe.pipeline.records import BadRecord, Chunk
 from ualpipe.pipeline.seen import SeenIds, digest_of
@@ -30,7 +31,10 @@ class BatchRef:
     bytes: int
 
 
-Transform = Callable[[Event], Outcome]
+Transform = Callable[[Sequence[Event]], Transformed]
+
+GROUP_RECORDS = 64
+"""Records that are decoded and transformed together; decoded they take ten times their bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +44,13 @@ class StoredBatch:
     Attributes:
         origin: Where the records come from, and the records.
         duplicates: Positions that every delivery skips.
-        transformed: What the transforms made of each record, duplicates included; None where they have not run yet.
+        transformed: What the transforms made of the records, duplicates included; None where they have not run yet.
     """
 
     ref: BatchRef
     origin: Origin
     duplicates: frozenset[int]
-    transformed: Sequence[Outcome] | None = None
+    transformed: Transformed | None = None
 
 
 @dataclass(slots=True)
@@ -173,7 +177,7 @@ class _Read:
 
     origin: Origin
     digests: list[bytes | None]
-    transformed: list[Outcome] | None
+    transformed: Transformed | None
     packed: bytes
     sha256: bytes
 
@@ -231,8 +235,8 @@ class Intake:
 
         Args:
             rest: What could not be decoded behind the records that were taken in.
-            transform: Runs on each record as soon as it is decoded, as long as it stands in the processor's caches: for a batch
-                that goes on to the sinks at once. Where it fails as it should not, the batch comes without its results.
+            transform: Runs on the records as soon as they are decoded, for a batch that goes on to the sinks at once. Where it
+                fails as it should not, the batch comes without its results.
 
         Raises:
             ContentUndecodable: The last chunk holds no records, and is dropped; the rest can be committed.
@@ -258,18 +262,20 @@ class Intake:
             return None
         origin = Origin(self._item.source, self._item.tenant, self._item.work.stream, self._item.work.key, chunk)
         digests: list[bytes | None] = []
-        outcomes: list[Outcome] = []
-        for index, record in enumerate(chunk.stream()):
-            digests.append(None if isinstance(record, BadRecord) else digest_of(record, origin.tenant))
-            if transform is not None:
+        transformed = Transformed() if transform is not None else None
+        records = chunk.stream()
+        while group := list(itertools.islice(records, GROUP_RECORDS)):
+            events = [event_of(record, index, origin) for index, record in enumerate(group, len(digests))]
+            digests += [None if isinstance(record, BadRecord) else digest_of(record, origin.tenant) for record in group]
+            if transform is not None and transformed is not None:
                 try:
-                    outcomes.append(transform(event_of(record, index, origin)))
+                    transformed.add(transform(events))
                 except Exception:  # noqa: BLE001 - the delivery meets it again, reports it and tries it again
-                    transform = None
+                    transformed = None
         if not digests:
             return None
         packed, sha256 = self._file.pack(chunk.body), hashlib.sha256(chunk.body).digest()
-        return _Read(origin, digests, outcomes if transform is not None else None, packed, sha256)
+        return _Read(origin, digests, transformed, packed, sha256)
 
     def _commit(self, read: _Read | None, rest: DeadLetter | None) -> Received:
         with self._file.transaction() as db:

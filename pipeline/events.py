@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -149,8 +149,22 @@ class Refusal:
     error: EventError
 
 
-Outcome = Event | Refusal | None
-"""What the transforms make of a record: an event, encoded, that goes to the sinks; a refusal; None where it is filtered."""
+@dataclass(slots=True)
+class Transformed:
+    """What the transforms made of some records; what stands in neither list was filtered.
+
+    Attributes:
+        events: What goes to the sinks, encoded.
+        refusals: What can't go on.
+    """
+
+    events: list[Event] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+
+    def add(self, other: Transformed) -> None:
+        """Adds what became of the records that follow."""
+        self.events += other.events
+        self.refusals += other.refusals
 
 
 def event_of(record: Record, index: int, origin: Origin) -> Event:

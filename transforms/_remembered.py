@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-MAX_ENTRIES = 4096
+MAX_ENTRIES = 8192
 MAX_LENGTH = 256  # characters; longer texts are computed anew each time, so that foreign text can't fill the memory
 
 
