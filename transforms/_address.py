@@ -40,6 +40,12 @@ def read_address(text: str) -> Parts | None:
     return _with_port(_locate(host), port)
 
 
+def client_ip(text: str) -> str | None:
+    """Returns the IP address in any form of a client address that ``read_address`` reads; None where there is none."""
+    found = read_address(text)
+    return str(found["ip"]) if found and "ip" in found else None
+
+
 def _split_port(text: str) -> tuple[str, str | None]:
     # Not cut at the last colon: an IPv6 address without brackets has colons of its own.
     match = _BRACKETED.match(text) or _WITH_PORT.match(text)

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 from ualpipe.schemas import read_csv, read_yaml
 from ualpipe.transforms import _directory, _mail, _policy, _values, _web
-from ualpipe.transforms._address import canonical_ip, network_type, read_address, read_server
+from ualpipe.transforms._address import client_ip, network_type, read_address, read_server
 from ualpipe.transforms._identity import IdentityConversions
-from ualpipe.transforms._outcome import make_outcome
+from ualpipe.transforms._outcome import make_outcome, make_status
 from ualpipe.transforms._remembered import Remembered
 
 Takes = Literal["text", "value", "structure", "record"]
@@ -96,7 +96,7 @@ def _plain() -> list[Conversion]:
 
 def _network() -> list[Conversion]:
     return [
-        Conversion("ip", Remembered(canonical_ip), "An IP address in canonical form.", "ip"),
+        Conversion("ip", Remembered(client_ip), "The IP address in any form of a client address.", "ip"),
         Conversion("address", Remembered(read_address), "Address, IP, port and domain of a client address.", "", _ADDRESS),
         Conversion("server", read_server, "Address, IP and domain in `HOST (build or address)`.", "", _SERVER),
         Conversion("network_type", network_type, "`ipv4` or `ipv6` of an IP address."),
@@ -112,7 +112,7 @@ def _people(words: Mapping[str, Any]) -> list[Conversion]:
         Conversion("identity", identity, "User id, name, address and domain, by the form of a user id.", "", _IDENTITY),
         Conversion("addressed", addressed, "Name, address and domain of an e-mail address; nothing else.", "", _ADDRESSED),
         Conversion("user_id", Remembered(people.user_id), "A user id, unless it stands for nobody (`Not Available`)."),
-        Conversion("person", person, "Name and address of a person; nothing for services and opaque ids.", makes_list=True),
+        Conversion("person", person, "Name and address of a person or service; nothing for opaque ids.", makes_list=True),
         Conversion("process_of", Remembered(people.process_of), "Process in `NT AUTHORITY\\SYSTEM (process)`."),
         Conversion("user_role", Remembered(words["user_roles"].get), "Name of a user type, unless it is an ordinary user's."),
         Conversion("target_user", people.target_user, "The user a directory operation is about.", "", _IDENTITY, "structure"),
@@ -128,6 +128,7 @@ def _records(words: Mapping[str, Any]) -> list[Conversion]:
         Conversion("action", Remembered(_values.action), "An operation without the dot and blanks at its end."),
         Conversion("record_type", Remembered(lambda kind: names.get(kind, kind)), "Name of a record type, else its number."),
         Conversion("outcome", outcome, "Outcome by Operation and ResultStatus.", takes="record"),
+        Conversion("status", make_status(words["outcomes"]), "Outcome by a status of the workload's own.", takes="value"),
     ]
 
 

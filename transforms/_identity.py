@@ -17,6 +17,7 @@ _PROVIDER = re.compile(r"^[a-z0-9.-]+\.[a-z]+#(.+@.+)$", re.IGNORECASE)  # live.
 _ACCOUNT = re.compile(r"^([^\\/]+)\\([^\\(]+?)(?: \(([^()]+)\))?$")  # DOMAIN\name (process)
 _SID = re.compile(r"^S-1-[0-9-]+$", re.IGNORECASE)
 _OBJECT = re.compile(r"^(?:[A-Za-z]+_)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$", re.IGNORECASE)
+_NUMBER = re.compile(r"^[0-9]+$")
 _PUID = re.compile(r"^[0-9a-f]{16}(?:@live\.com)?$", re.IGNORECASE)
 _SYSTEM_DOMAINS = frozenset({"nt authority", "sharepoint", "nt service", "microsoft"})
 
@@ -43,9 +44,9 @@ class Identity(NamedTuple):
     process: str = ""
 
     @property
-    def is_person(self) -> bool:
-        """Whether somebody is named, rather than a machine, a service or an opaque id."""
-        return self.kind in ("address", "guest", "account", "name")
+    def is_named(self) -> bool:
+        """Whether somebody or a service is named, rather than an account of a machine or an opaque id."""
+        return self.kind in ("address", "guest", "account", "name", "service")
 
 
 class IdentityConversions:
@@ -90,9 +91,9 @@ class IdentityConversions:
         return self.read(text).id or None
 
     def person(self, text: str) -> list[str] | None:
-        """Returns name and address of a person; None for services, machines and opaque ids."""
+        """Returns name and address of a person or the name of a service; None for accounts of machines and opaque ids."""
         found = self.read(text)
-        return [value for value in (found.name, found.email) if value] if found.is_person else None
+        return [value for value in (found.name, found.email) if value] if found.is_named else None
 
     def process_of(self, text: str) -> str | None:
         """Returns the process that runs under a machine account."""
@@ -138,4 +139,5 @@ def _account(text: str) -> Identity | None:
 
 
 def _opaque(text: str) -> Identity | None:
-    return Identity("id", text) if _SID.match(text) or _OBJECT.match(text) or _PUID.match(text) else None
+    is_opaque = any(form.match(text) for form in (_SID, _OBJECT, _PUID, _NUMBER))
+    return Identity("id", text) if is_opaque else None

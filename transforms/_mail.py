@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ualpipe.transforms._web import file_extension
+from ualpipe.transforms._web import file_extension, file_name, windows_path
 
 MAX_ATTACHMENTS = 500  # Elasticsearch takes 10,000 nested objects a document
 _ADDRESS = re.compile(r"([^\s<>\"';,:@]+@[^\s<>\"';,:@]+)")
@@ -45,6 +45,8 @@ def attachments(text: str) -> list[dict[str, Any]] | None:
 
 def _attachment(name: str, size: int) -> dict[str, Any]:
     name = " ".join(name.split()) if "\n" in name else name
+    if windows_path(name):  # old clients give the whole path on the sender's disk
+        name = file_name(name) or name
     extension = file_extension(name)
     return {"file": {"name": name, **({"extension": extension} if extension else {}), "size": size}}
 

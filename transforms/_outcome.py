@@ -42,6 +42,15 @@ def make_outcome(words: Mapping[str, Sequence[str]]) -> Callable[[Mapping[str, A
     return outcome
 
 
+def make_status(words: Mapping[str, Sequence[str]]) -> Callable[[Any], str | None]:
+    """Returns the function that reads ``success`` or ``failure`` of a status, for workloads that have one of their own.
+
+    It returns None for any other word: what ``make_outcome`` finds counts then. ``words`` are those of ``make_outcome``.
+    """
+    outcomes = {word.lower(): outcome for outcome in ("success", "failure") for word in words[outcome]}
+    return lambda status: outcomes.get(as_word(status))
+
+
 def as_word(value: Any) -> str:
     """Returns text, and booleans as text, in lower case without blanks around it; nothing for other values."""
     return str(value).strip().lower() if isinstance(value, str | bool) else ""

@@ -48,17 +48,21 @@ def highest_severity(details: Any) -> int | None:
     return max((_severity_of(rule) for _policy, rule in _rules(details)), default=0) or None
 
 
-def policy_outcome(originals: Mapping[str, Any]) -> str:
+def policy_outcome(originals: Mapping[str, Any]) -> str | None:
     """Returns ``failure`` where a rule stopped the act, ``success`` where the act went through.
 
-    Undone matches and those that the user overrode or reported as false go through.
+    Undone matches and those that the user overrode or reported as false go through. A status of the record's own, which these
+    records rarely have, says more than that no rule stopped the act: None then.
     """
+    if not _goes_through(originals) and any(_blocks(rule) for _policy, rule in _rules(originals.get("PolicyDetails"))):
+        return "failure"
+    return None if "ResultStatus" in originals else "success"
+
+
+def _goes_through(originals: Mapping[str, Any]) -> bool:
     operation = originals.get("Operation")
-    if isinstance(operation, str) and operation.lower() == _UNDONE:
-        return "success"
-    if "ExceptionInfo" in originals or "ExceptionInfo_text" in originals:
-        return "success"
-    return "failure" if any(_blocks(rule) for _policy, rule in _rules(originals.get("PolicyDetails"))) else "success"
+    is_undone = isinstance(operation, str) and operation.lower() == _UNDONE
+    return is_undone or "ExceptionInfo" in originals or "ExceptionInfo_text" in originals
 
 
 def _blocks(rule: Mapping[str, Any]) -> bool:

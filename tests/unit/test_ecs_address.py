@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ualpipe.transforms._address import canonical_ip, network_type, read_address, read_server
+from ualpipe.transforms._address import canonical_ip, client_ip, network_type, read_address, read_server
 
 
 def ip(address: str, **more: Any) -> dict[str, Any]:
@@ -42,6 +42,12 @@ def ip(address: str, **more: Any) -> dict[str, Any]:
         ("203.0.113.999", {"address": "203.0.113.999"}),
         ("ffff:203.0.113.7", {"address": "ffff:203.0.113.7"}),
         ("not an address", {"address": "not an address"}),
+        ("NOTANIPV4 (10.9000.0.1)", {"address": "NOTANIPV4", "domain": "NOTANIPV4"}),
+        ("203.0.113.7,198.51.100.1:443", ip("203.0.113.7")),
+        ("[fe80::1%eth0]:443", ip("fe80::1", port=443)),
+        ("[FE80::1]", ip("fe80::1")),
+        ("::FFFF:203.0.113.7", ip("203.0.113.7")),
+        ("localhost:12345", {"address": "localhost", "domain": "localhost", "port": 12345}),
         ("<null>", None),
         ("NULL", None),
         ("Not Available", None),
@@ -90,3 +96,10 @@ def test_build_of_a_server_is_not_taken_for_its_address(text: str, expected: dic
 
 def test_network_type_follows_the_address() -> None:
     assert (network_type("203.0.113.7"), network_type("2001:db8::1")) == ("ipv4", "ipv6")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("203.0.113.7:443", "203.0.113.7"), ("FE80::1%eth0", "fe80::1"), ("host:443", None), ("<null>", None)]
+)
+def test_ip_is_taken_from_any_form_of_an_address(text: str, expected: str | None) -> None:
+    assert client_ip(text) == expected

@@ -59,9 +59,26 @@ EXTERNAL = "amy.lee_fabrikam.example#EXT#@contoso.onmicrosoft.example"
         ("user1", parts("user1", "user1")),
         ("sana@contoso", parts("sana@contoso", "sana@contoso")),
         ("Jürgen@contöso.com", parts("Jürgen@contöso.com", "Jürgen", "Jürgen@contöso.com", "contöso.com")),
+        (
+            f"{GUID}@22222222-2222-2222-2222-222222222222",
+            parts(f"{GUID}@22222222-2222-2222-2222-222222222222", f"{GUID}@22222222-2222-2222-2222-222222222222"),
+        ),
+        (
+            "i:0e.t|adfs|amy@fabrikam.example",
+            parts("i:0e.t|adfs|amy@fabrikam.example", "amy", "amy@fabrikam.example", "fabrikam.example"),
+        ),
+        ("NT SERVICE\\MSExchangeTransport", parts("NT SERVICE\\MSExchangeTransport", "MSExchangeTransport", "", "NT SERVICE")),
+        ("FfoServicePartnerUser", parts("FfoServicePartnerUser", "FfoServicePartnerUser")),
+        ("ThreatIntel", parts("ThreatIntel", "ThreatIntel")),
+        ("Microsoft Teams Sync", parts("Microsoft Teams Sync", "Microsoft Teams Sync")),
+        ("152587", parts("152587")),
+        ("a@b@contoso.com", parts("a@b@contoso.com", "a@b@contoso.com")),
+        (" sana@contoso.com ", parts("sana@contoso.com", "sana", "sana@contoso.com", "contoso.com")),
         ("Not Available", None),
         ("NOT-FOUND", None),
         ("Unknown", None),
+        ("<null>", None),
+        ("", None),
         ("  ", None),
     ],
 )
@@ -77,12 +94,16 @@ def test_user_id_is_read_by_its_form(text: str, expected: dict[str, str] | None)
         ("CONTOSO\\sana", ["sana"]),
         ("user1", ["user1"]),
         (SYSTEM, None),
-        ("app@sharepoint", None),
+        ("SHAREPOINT\\system", None),
+        ("app@sharepoint", ["app@sharepoint"]),
+        ("DlpAgent", ["DlpAgent"]),
         (GUID, None),
+        ("S-1-5-18", None),
+        ("152587", None),
         ("Not Available", None),
     ],
 )
-def test_only_people_are_persons(text: str, expected: list[str] | None) -> None:
+def test_people_and_services_are_related_but_no_machines_and_no_opaque_ids(text: str, expected: list[str] | None) -> None:
     assert PEOPLE.person(text) == expected
 
 

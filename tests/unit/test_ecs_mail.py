@@ -48,6 +48,7 @@ def file(name: str, size: int, extension: str = "") -> dict[str, Any]:
     [
         ("a.docx (12b)", [file("a.docx", 12, "docx")]),
         ("a (b) 1.docx (12b); photo (34b)", [file("a (b) 1.docx", 12, "docx"), file("photo", 34)]),
+        ("C:\\Temp\\a.pdf (12b); Offer 1/2.msg (3b)", [file("a.pdf", 12, "pdf"), file("Offer 1/2.msg", 3, "msg")]),
         ("3\n      .jpg (5b);", [file("3 .jpg", 5, "jpg")]),
         ("nothing of the kind", None),
     ],
@@ -202,10 +203,12 @@ def test_most_severe_rule_stands_for_all(details: Any, rule: dict[str, str] | No
         ({"PolicyDetails": [policy(HIGH)], "ExceptionInfo": {"FalsePositive": True}}, "success"),
         ({"PolicyDetails": [policy(HIGH)], "ExceptionInfo_text": "override"}, "success"),
         ({"PolicyDetails": [policy(HIGH)], "Operation": "DlpRuleUndo"}, "success"),
+        ({"PolicyDetails": [policy(HIGH)], "ResultStatus": "Success"}, "failure"),
+        ({"PolicyDetails": [policy(LOW)], "ResultStatus": "Failed"}, None),
         ({}, "success"),
     ],
 )
-def test_policy_match_fails_where_the_act_was_stopped(record: dict[str, Any], expected: str) -> None:
+def test_policy_match_fails_where_the_act_was_stopped(record: dict[str, Any], expected: str | None) -> None:
     assert _policy.policy_outcome(record) == expected
 
 

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from ualpipe.schemas import read_yaml
-from ualpipe.transforms._outcome import make_outcome
+from ualpipe.transforms._outcome import make_outcome, make_status
 
-OUTCOME = make_outcome(read_yaml("ecs/words.yaml")["outcomes"])
+WORDS = read_yaml("ecs/words.yaml")["outcomes"]
+OUTCOME = make_outcome(WORDS)
 
 
 @pytest.mark.parametrize(
@@ -42,3 +43,10 @@ OUTCOME = make_outcome(read_yaml("ecs/words.yaml")["outcomes"])
 )
 def test_outcome_follows_operation_and_status(record: dict[str, Any], expected: str) -> None:
     assert OUTCOME(record) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [("Success", "success"), (" failed ", "failure"), (False, "failure"), ("Running", None), (1, None)]
+)
+def test_status_of_a_workload_says_success_failure_or_nothing(status: Any, expected: str | None) -> None:
+    assert make_status(WORDS)(status) == expected

@@ -63,7 +63,7 @@ def test_a_stage_whose_class_is_missing_is_a_defect_of_the_config_and_no_crash()
     [
         ("sinks", "elasticsarch", "'elasticsarch' is no sink (did you mean elasticsearch?)"),
         ("sources", "management-activity", "'management-activity' is no source (did you mean management_activity?)"),
-        ("transforms", "xyz", "'xyz' is no transform (there are: ecs, filter, validate)"),
+        ("transforms", "xyz", "'xyz' is no transform (there are: ecs, filter, geoip, validate)"),
     ],
 )
 def test_an_unknown_stage_is_answered_with_what_there_is(kind, name, message):
