@@ -16,6 +16,7 @@ from ualpipe.transforms._mapping import Place, Row, Table
 from ualpipe.transforms._mapping_code import Mapper, compile_family
 from ualpipe.transforms._mapping_file import read_tables, shipped_files
 from ualpipe.transforms._mapping_layers import MappingTables, assemble
+from ualpipe.transforms._messages import Messages, load_messages
 from ualpipe.transforms._originals import make_originals
 
 
@@ -26,6 +27,11 @@ class EcsTransformConfig:
     mapping: list[Path] = option(
         "Mapping files of your own, in the format of those that ship with ualpipe. Their rows come before ours, the last file "
         "first.",
+        default=[],
+    )
+    messages: list[Path] = option(
+        "Files of your own with templates of `message`, in the format of `schemas/ecs/messages.yaml`. They come before ours, the "
+        "last file first.",
         default=[],
     )
     keep_original: bool = option("Adds the record as received, as text, in `event.original`.", default=False)
@@ -54,18 +60,20 @@ class EcsTransform:
         self._mappers: dict[str, Mapper] = {}
         self._other: Mapper
         self._originals: Mapper
+        self._messages: Messages
 
     def open(self) -> None:
         """Reads the tables and generates the mapping functions.
 
         Raises:
-            ConfigError: A mapping file of the user's is wrong.
+            ConfigError: A mapping file or a file of messages of the user's is wrong.
         """
         tables = load_mapping(self._config)
         compiled = {id(family): compile_family(family) for family in tables}
         self._other = compiled[id(tables.other)]
         self._mappers = {kind: compiled[id(family)] for kind, family in tables.families.items()}
         self._originals = make_originals({row["field"]: row["shape"] for row in read_csv("ecs/originals.csv")})
+        self._messages = load_messages(self._config.messages)
 
     def apply(self, event: Event) -> Event:
         """Makes the document of one event. Never filters and never fails on what a record holds."""
@@ -76,6 +84,8 @@ class EcsTransform:
             document = mapper(originals)
             if originals:
                 document["o365"] = {"audit": originals}
+                if (message := self._messages.say(originals, document)) is not None:
+                    document["message"] = message
         else:
             document = self._other({})
         event.document = document

@@ -1,0 +1,116 @@
+"""Says in plain English what a record tells: the ``message`` of a document, by templates in ``schemas/ecs/messages.yaml``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from ualpipe.schemas import read_csv
+from ualpipe.transforms._conversions import load_conversions
+from ualpipe.transforms._ecs_fields import load_ecs
+from ualpipe.transforms._message import Message, MessageTable
+from ualpipe.transforms._message_code import Sentence, compile_message
+from ualpipe.transforms._message_file import read_messages
+from ualpipe.transforms._message_words import MAX_LENGTH, shortened, tidy
+from ualpipe.transforms._remembered import Remembered
+
+Originals = dict[str, Any]
+Document = dict[str, Any]
+
+
+def load_messages(own: Sequence[Path] = ()) -> Messages:
+    """Returns what says the message of a document.
+
+    Args:
+        own: A user's message files, laid over ours: the last file is the strongest.
+
+    Raises:
+        ConfigError: Something in a file is wrong; every finding is named with file, line and column.
+    """
+    shipped = Path(str(files("ualpipe.schemas") / "ecs" / "messages.yaml"))
+    originals = [row["field"] for row in read_csv("ecs/originals.csv")]
+    return Messages(read_messages([shipped, *own], load_ecs(), load_conversions(), originals))
+
+
+class Messages:
+    """Says what happened, in one line of at most ``MAX_LENGTH`` characters.
+
+    A template becomes a function when its operation is first met: a tenant knows a few dozen of the operations there are.
+
+    Args:
+        tables: Weakest first.
+    """
+
+    __slots__ = ("_compiled", "_of_any", "_of_kind", "_other", "_prefix", "_tables")
+
+    def __init__(self, tables: Sequence[MessageTable]) -> None:
+        self._tables = tuple(reversed(tables))
+        self._prefix = next((table.failure_prefix for table in self._tables if table.failure_prefix is not None), "")
+        self._compiled: dict[tuple[int, str], Sentence] = {}
+        other = next((table.other for table in self._tables if table.other), None)
+        self._other = compile_message(other, "", self._prefix, _nothing) if other else _nothing
+        kinds = {kind for table in tables for message in table.messages for kind in message.record_types or ()}
+        self._of_kind = {kind: Remembered(partial(self._find, kind)) for kind in kinds}
+        self._of_any = Remembered(partial(self._find, ""))
+
+    def say(self, originals: Originals, document: Document) -> str | None:
+        """Returns what happened, or None: nothing can be said, or the mapping has filled ``message`` already.
+
+        Args:
+            originals: The record in the shape it has below ``o365.audit``.
+            document: What the mapping made of it.
+        """
+        if "message" in document:
+            return None
+        operation, kind = originals.get("Operation"), originals.get("RecordType")
+        sentence = self._other
+        if type(operation) is str:
+            sentence = (self._of_kind.get(kind, self._of_any) if type(kind) is str else self._of_any)[operation]
+        text = sentence(originals, document)
+        if not text:
+            return None
+        if len(text) > MAX_LENGTH:
+            text = sentence(shortened(originals), shortened(document)) or text
+        elif text.isprintable():
+            return text
+        return tidy(text) or None
+
+    __call__ = say
+
+    def _find(self, kind: str, operation: str) -> Sentence:
+        word = operation.rstrip(" .\t\r\n").lower()
+        for table in self._tables:
+            for matches in (str.__eq__, _fits):
+                for message, name, verb in _told(table.messages, kind):
+                    if matches(name.lower(), word):
+                        return self._compile(message, verb)
+        return self._other
+
+    def _compile(self, message: Message, verb: str) -> Sentence:
+        key = (id(message), verb)
+        if key not in self._compiled:
+            self._compiled[key] = compile_message(message, verb, self._prefix, self._other)
+        return self._compiled[key]
+
+
+Matches = Callable[[str, str], bool]
+
+
+def _told(messages: Iterable[Message], kind: str) -> Iterator[tuple[Message, str, str]]:
+    """Yields what there is for a kind of record, with each operation and its verb."""
+    for message in messages:
+        if message.record_types is None or kind in message.record_types:
+            for name, verb in message.names.items():
+                yield message, name, verb
+
+
+def _fits(pattern: str, word: str) -> bool:
+    return "*" in pattern and re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), word, re.DOTALL) is not None
+
+
+def _nothing(_originals: Originals, _document: Document) -> str | None:
+    return None
