@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import hashlib
 import itertools
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -92,10 +93,11 @@ class Batches:
         with file.transaction() as db:
             db.execute("DELETE FROM batch WHERE ready = 0")  # chunks of items that were being fetched when the process ended
         self._seen = SeenIds(file.db)
+        self._reading = threading.Lock()
 
     def receive(self, item: LedgerItem) -> Intake:
         """Starts to take in the records of a work item; used as a context manager."""
-        return Intake(self._file, self._seen, self._dead_letters, item)
+        return Intake(self._file, self._seen, self._dead_letters, item, self._reading)
 
     def unsettled(self, sink: str) -> list[BatchRef]:
         """Returns the ready batches that a sink has not settled, oldest first."""
@@ -192,13 +194,20 @@ class _Part:
 
 
 class Intake:
-    """Takes in one work item, chunk by chunk; nothing of it counts before ``commit``."""
+    """Takes in one work item, chunk by chunk; nothing of it counts before ``commit``.
 
-    def __init__(self, file: JournalFile, seen: SeenIds, dead_letters: DeadLetters, item: LedgerItem) -> None:
+    Chunks are decoded one at a time, whichever threads they come from: several that want the interpreter at once take it from
+    one another every few milliseconds, and each finds the processor's caches full of the other's records.
+    """
+
+    def __init__(
+        self, file: JournalFile, seen: SeenIds, dead_letters: DeadLetters, item: LedgerItem, reading: threading.Lock
+    ) -> None:
         self._file = file
         self._seen = seen
         self._dead_letters = dead_letters
         self._item = item
+        self._reading = reading
         self._held: Chunk | None = None
         self._staged: list[_Part] = []
 
@@ -261,17 +270,8 @@ class Intake:
         if chunk is None:
             return None
         origin = Origin(self._item.source, self._item.tenant, self._item.work.stream, self._item.work.key, chunk)
-        digests: list[bytes | None] = []
-        transformed = Transformed() if transform is not None else None
-        records = chunk.stream()
-        while group := list(itertools.islice(records, GROUP_RECORDS)):
-            events = [event_of(record, index, origin) for index, record in enumerate(group, len(digests))]
-            digests += [None if isinstance(record, BadRecord) else digest_of(record, origin.tenant) for record in group]
-            if transform is not None and transformed is not None:
-                try:
-                    transformed.add(transform(events))
-                except Exception:  # noqa: BLE001 - the delivery meets it again, reports it and tries it again
-                    transformed = None
+        with self._reading:
+            digests, transformed = _read(origin, transform)
         if not digests:
             return None
         packed, sha256 = self._file.pack(chunk.body), hashlib.sha256(chunk.body).digest()
@@ -314,6 +314,21 @@ class Intake:
             (self._item.id, *ref, read.packed, read.sha256, self._file.now(), ready),
         )
         return _Part(BatchRef(int(cursor.lastrowid or 0), *ref[1:]), read.digests, read.sha256)
+
+
+def _read(origin: Origin, transform: Transform | None) -> tuple[list[bytes | None], Transformed | None]:
+    """Decodes the records of a chunk; returns their identities, and what the transforms made of them."""
+    digests: list[bytes | None] = []
+    transformed = Transformed() if transform is not None else None
+    records = origin.chunk.stream()
+    while group := list(itertools.islice(records, GROUP_RECORDS)):
+        if transform is not None and transformed is not None:
+            try:
+                transformed.add(transform([event_of(record, at, origin) for at, record in enumerate(group, len(digests))]))
+            except Exception:  # noqa: BLE001 - the delivery meets it again, reports it and tries it again
+                transformed = None
+        digests += [None if isinstance(record, BadRecord) else digest_of(record, origin.tenant) for record in group]
+    return digests, transformed
 
 
 def _hash_of_all(parts: Sequence[_Part]) -> bytes:
