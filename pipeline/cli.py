@@ -73,9 +73,37 @@ def _add_pipeline_commands(add: Parsers) -> None:
     map_ = _command(add, "map", "map records on stdin to documents on stdout", "ualpipe.pipeline.commands.map")
     map_.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="whose transforms; validate and ecs without it")
 
+    _add_mapping_commands(add)
+
     status = _command(add, "status", "show what was fetched, delivered and set aside", "ualpipe.pipeline.commands.status")
     _config(status)
     status.add_argument("--json", action="store_true", help="for programs")
+
+
+def _add_mapping_commands(add: Parsers) -> None:
+    explain = _command(add, "explain", "say which rule made which field of a record", "ualpipe.pipeline.commands.explain")
+    explain.add_argument("record", metavar="RECORD_FILE", help="a record, an array of them, or one a line; - for stdin")
+    explain.add_argument("--config", type=Path, metavar="CONFIG", help="whose transforms; validate and ecs without it")
+    which = explain.add_mutually_exclusive_group()
+    which.add_argument("--id", metavar="ID", help="the record with this Id; the first without it")
+    which.add_argument("--line", type=int, metavar="N", help="the record on this line, or at this place in an array")
+    explain.add_argument(
+        "--field", action="append", default=[], metavar="FIELD", help="only this field, with every rule that was tried for it"
+    )
+    explain.add_argument("--json", action="store_true", help="for programs")
+
+    test = _command(add, "test", "check documents against the ones you expect", "ualpipe.pipeline.commands.test")
+    test.add_argument(
+        "cases", type=Path, metavar="CASES", help="file of cases, or folder of NAME.record.json, NAME.document.json"
+    )
+    whose = test.add_mutually_exclusive_group()
+    whose.add_argument("--config", type=Path, metavar="CONFIG", help="whose transforms; validate and ecs without it")
+    whose.add_argument(
+        "--mapping", type=Path, action="append", default=[], metavar="FILE", help="mapping file of yours; may be repeated"
+    )
+    test.add_argument("--update", action="store_true", help="take what comes out over as what is expected, into CASES")
+    test.add_argument("--all-rows", action="store_true", help="name the rows of ours that no case reaches, too")
+    test.add_argument("--json", action="store_true", help="for programs")
 
 
 def _add_dead_letters(add: Parsers) -> None:
@@ -102,7 +130,9 @@ def _add_tools(add: Parsers, *, is_tenant: bool) -> None:
     plugins = _command(add, "plugins", "list the stages that are installed", "ualpipe.pipeline.commands.plugins")
     plugins.add_argument("--json", action="store_true", help="for programs")
     schema = _command(add, "schema", "print the JSON Schema of pipeline files, for editors", "ualpipe.pipeline.commands.schema")
-    schema.add_argument("--markdown", action="store_true", help="the config reference, for people")
+    form = schema.add_mutually_exclusive_group()
+    form.add_argument("--markdown", action="store_true", help="the config reference, for people")
+    form.add_argument("--fields", action="store_true", help="what becomes of the fields of records, for people")
     tenant = _command(add, "tenant", "serve a simulated Microsoft 365 tenant on loopback", "ualpipe.simulator.cli")
     if is_tenant:  # its options need the module; other commands start faster without
         importlib.import_module("ualpipe.simulator.cli").add_arguments(tenant)

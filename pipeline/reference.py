@@ -30,6 +30,11 @@ def markdown() -> str:
     return "\n".join(_lines()).rstrip() + "\n"
 
 
+def fields_markdown() -> str:
+    """Returns what the transforms say of the fields of records; those that offer no reference say nothing."""
+    return "\n".join(registry.load("references", name)() for name in registry.installed("references"))
+
+
 def _lines() -> Iterator[str]:
     yield _HEAD
     yield from _section("Top level", ROOT_SCHEMA)

@@ -12,12 +12,12 @@ import yaml
 from ualpipe.pipeline.cli import main
 from ualpipe.pipeline.commands.schema import full_schema
 from ualpipe.pipeline.config import load_config
-from ualpipe.pipeline.reference import markdown
+from ualpipe.pipeline.reference import fields_markdown, markdown
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = ("run", "check", "map", "status", "dead-letters", "tenant", "demo", "plugins", "schema")
+COMMANDS = ("run", "check", "map", "explain", "test", "status", "dead-letters", "tenant", "demo", "plugins", "schema")
 
 
 def with_secrets(text: str, folder: Path) -> Path:
@@ -36,6 +36,12 @@ def test_config_reference_is_the_generated_one():
     )
 
 
+def test_field_reference_is_the_generated_one():
+    assert (ROOT / "docs" / "fields.md").read_text(encoding="utf-8") == fields_markdown(), (
+        "make it anew: ualpipe schema --fields > docs/fields.md"
+    )
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_every_example_is_a_good_config(path, tmp_path):
     assert load_config(with_secrets(path.read_text(encoding="utf-8"), tmp_path)).sinks
@@ -45,6 +51,11 @@ def test_the_readme_config_is_a_good_one(tmp_path):
     (text,) = re.findall(r"```yaml\n(version: 1\n.*?)```", README, re.DOTALL)
     config = load_config(with_secrets(text, tmp_path))
     assert set(config.sinks) == {"search", "bus", "siem", "local"}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_readme_names_every_command(command):
+    assert re.search(rf"^\|.*`{command}\b.*\|", README, re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

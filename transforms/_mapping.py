@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from ualpipe.transforms._conversions import Conversion
@@ -19,11 +20,17 @@ from ualpipe.transforms._remembered import Remembered
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something stands in a mapping file; line and column count from 1."""
+    """Where something stands in a mapping file; line and column count from 1.
+
+    Attributes:
+        file: Name of the file, without folder.
+        path: The file; None for what stands in none (options).
+    """
 
     file: str
     line: int
     column: int = 1
+    path: Path | None = None
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"

@@ -16,6 +16,7 @@ from ualpipe.pipeline.registry import did_you_mean
 from ualpipe.transforms._conversions import DEFAULTS, Conversion, fits
 from ualpipe.transforms._ecs_fields import Ecs
 from ualpipe.transforms._mapping import Condition, OperationClass, Place, Row, Source, Step, Table
+from ualpipe.transforms._mapping_constants import misfit, unusable, written
 from ualpipe.transforms._mapping_read import MODIFIERS, make_test
 
 _TABLE_KEYS = ("title", "record_types", "rows", "operations")
@@ -40,19 +41,21 @@ def read_tables(paths: Sequence[Path], ecs: Ecs, conversions: Mapping[str, Conve
     findings: list[str] = []
     tables = []
     for path in paths:
-        reader = _Reader(path, _load(path), ecs, conversions)
+        try:
+            reader = _Reader(path, located.load(path), ecs, conversions)
+        except OSError as exc:
+            findings.append(f"{path}: can't read the mapping file: {exc.strerror}")
+            continue
         tables.append(reader.table())
-        findings += [f"{path}:{defect}" for defect in sorted(reader.text.defects)]
+        findings += [_in_one_line(f"{path}:{defect}") for defect in sorted(set(reader.text.defects))]
     if findings:
         raise ConfigError("\n".join(findings))
     return tables
 
 
-def _load(path: Path) -> Located:
-    try:
-        return located.load(path)
-    except OSError as exc:
-        raise ConfigError(f"mapping: can't read {path}: {exc.strerror}") from exc
+def _in_one_line(finding: str) -> str:
+    """Returns a finding with line breaks and other control characters, which names in the file may hold, as escapes."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in finding)
 
 
 @dataclass(slots=True)
@@ -72,7 +75,7 @@ class _Reader:
         classes = [self._operations(("operations", index), entry) for index, entry in entries]
         return Table(
             self.path.name,
-            str(data.get("title", "")),
+            self._text(("title",), data.get("title")),
             None if kinds is None else frozenset(self._kinds(kinds)),
             tuple(row for row in rows if row),
             tuple(entry for entry in classes if entry),
@@ -96,18 +99,26 @@ class _Reader:
             value=self._constant(at, data, to),
             when=tuple(self._conditions((*at, "when"), data.get("when"))),
             is_array=bool(field and field.is_array and not (conversion and conversion.parts)),
-            replaces=data.get("replaces") is True,
-            note=str(data.get("note", "")),
+            replaces=self._flag((*at, "replaces"), data.get("replaces")),
+            note=self._text((*at, "note"), data.get("note")),
         )
 
     def _conversion(self, at: Pointer, data: Mapping[str, Any], to: str) -> Conversion | None:
         name = data.get("as")
         if name is None:
-            return self.conversions.get(self._default(data, to)) if "from" in data else None
-        if name in self.conversions:
+            return self._usual(at, data, to) if "from" in data else None
+        if isinstance(name, str) and name in self.conversions:
             return self.conversions[name]
         self.text.defect((*at, "as"), f'there is no conversion "{name}"{did_you_mean(str(name), self.conversions)}')
         return None
+
+    def _usual(self, at: Pointer, data: Mapping[str, Any], to: str) -> Conversion | None:
+        """Returns the conversion of a row that names none."""
+        field = self.ecs.field(to)
+        found = self.conversions.get(self._default(data, to))
+        if field and not found:
+            self.text.defect(at, f"`as` is missing: nothing is made into {field.type} by itself, which {to} takes")
+        return found
 
     def _default(self, data: Mapping[str, Any], to: str) -> str:
         field = self.ecs.field(to)
@@ -124,19 +135,28 @@ class _Reader:
             name = f"{to}.{part}" if part else to
             field = self.ecs.field(name)
             if field is None:
-                self.text.defect((*at, "to"), f'ECS has no field "{name}"{did_you_mean(name, self.ecs.fields)}')
+                self.text.defect((*at, "to"), f'ECS has no field "{name}"{self._meant(name)}')
                 return False
             if conversion and kind and not fits(kind, field.type):
                 self.text.defect((*at, "as"), f'"{conversion.name}" makes {kind}, but {name} takes {field.type}')
                 return False
         return True
 
+    def _meant(self, name: str) -> str:
+        inside = [field for field in self.ecs.fields if field.startswith(f"{name}.")]
+        if inside:
+            return f": it is an object; name a field in it, such as {inside[0]}, or a conversion that makes several"
+        return did_you_mean(name, self.ecs.fields)
+
     def _sources(self, at: Pointer, written: Any, conversion: Conversion | None) -> Iterable[Source]:
         where = (*at, "from")
-        if written is None:
-            if conversion and conversion.takes != "record":
+        is_needed = bool(conversion and conversion.takes != "record")
+        if written is None or written == []:
+            if is_needed:
                 self.text.defect(at, "`from` is missing: the original field that the value comes from")
             return
+        if conversion and not is_needed:
+            self.text.defect(where, f'"{conversion.name}" looks at the whole record: leave `from` out')
         for text in written if isinstance(written, list) else [written]:
             if (source := self._source(where, text)) is not None:
                 yield source
@@ -167,9 +187,11 @@ class _Reader:
             return None
         if "from" in data or "as" in data:
             self.text.defect((*at, "value"), "a row has either `from` or `value`")
-        for item in value if isinstance(value, list) else [value]:
-            self._allowed((*at, "value"), to, item)
         field = self.ecs.field(to)
+        for item in value if isinstance(value, list) else [value]:
+            if field and (defect := misfit(to, field.type, self.conversions.get(DEFAULTS.get(field.type, "")), item)):
+                self.text.defect((*at, "value"), defect)
+            self._allowed((*at, "value"), to, item)
         if field and isinstance(value, list) != field.is_array:
             return self._as_list(at, to, value, is_array=field.is_array)
         return value
@@ -182,7 +204,7 @@ class _Reader:
 
     def _allowed(self, at: Pointer, field: str, value: Any) -> None:
         allowed = self.ecs.values.get(field)
-        if allowed and value not in allowed:
+        if allowed and isinstance(value, str) and value not in allowed:
             self.text.defect(at, f'{field} does not take "{value}"{did_you_mean(str(value), allowed)}')
 
     def _conditions(self, at: Pointer, data: Any) -> Iterable[Condition]:
@@ -192,13 +214,13 @@ class _Reader:
                 known = ", ".join(MODIFIERS[1:])
                 self.text.defect((*at, key), f'"{modifier}" is none of {known}{did_you_mean(modifier, MODIFIERS)}')
                 continue
-            if modifier == "exists" and not isinstance(wanted, bool):
-                self.text.defect((*at, key), "exists takes true or false")
+            values = wanted if isinstance(wanted, list) else [wanted]
+            if defect := unusable(modifier, wanted, values):
+                self.text.defect((*at, key), defect)
                 continue
             if source := self._source((*at, key), path):
-                values = wanted if isinstance(wanted, list) else [wanted]
                 exists = wanted if modifier == "exists" else None
-                yield Condition(source, make_test(modifier, values), f"{key}: {wanted}", exists)
+                yield Condition(source, make_test(modifier, values), f"{key}: {written(wanted)}", exists)
 
     def _operations(self, at: Pointer, data: Any) -> OperationClass | None:
         data = self._mapping(at, data, _CLASS_KEYS)
@@ -221,7 +243,19 @@ class _Reader:
             return ()
         return tuple(words)
 
+    def _text(self, at: Pointer, value: Any) -> str:
+        if isinstance(value, dict | list):
+            self.text.defect(at, "text is needed here")
+        return "" if value is None else str(value)
+
+    def _flag(self, at: Pointer, value: Any) -> bool:
+        if value is not None and not isinstance(value, bool):
+            self.text.defect(at, "true or false is needed here")
+        return value is True
+
     def _kinds(self, value: Any) -> Iterable[str]:
+        if value == []:
+            self.text.defect(("record_types",), "an empty list means no record at all; leave it out for all of them")
         for number in value if isinstance(value, list) else [value]:
             if isinstance(number, int) and not isinstance(number, bool):
                 yield str(number)
@@ -247,4 +281,4 @@ class _Reader:
 
     def _place(self, at: Pointer) -> Place:
         line, column = self.text.places.get(at, (1, 1))
-        return Place(self.path.name, line, column)
+        return Place(self.path.name, line, column, self.path)

@@ -2,90 +2,107 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from ualpipe.transforms._conversions import Conversion
-from ualpipe.transforms._mapping import Family, OperationClass, Row, Source, Step
+from ualpipe.transforms._mapping import Condition, Family, OperationClass, Row, Source, Step
 from ualpipe.transforms._mapping_read import add, listed, many, one_of
 
 Document = dict[str, Any]
 
 
+Result = Literal["made", "known", "taken", "unfit", "absent", "condition"]
+"""What became of a row: it made a value; all of what it made for a list stands there already; a stronger row has filled its
+field; nothing can be made of what stands at its source; nothing stands there; a condition does not hold."""
+
+
 @dataclass(frozen=True, slots=True)
-class Made:
-    """One field of a document and the row that made it.
+class Tried:
+    """What became of one row, or of the entry of the operation table, on one record.
 
     Attributes:
-        field: Dotted name.
-        value: What the row made; for a list, what it added.
-        by: The row, or the entry of the operation table.
-        source: The source that the value came from; None for constants and conversions of whole records.
+        by: The row, or the entry.
+        result: See ``Result``.
+        made: What it put into the document, by dotted field; for a list what it added.
+        taken: Fields that it would have filled, had a stronger row not done so.
+        source: The source that its value came from; None for constants, and conversions of whole records.
+        read: What stood there; for ``condition`` what stood where the condition looks.
+        failed: The first condition that does not hold.
     """
 
-    field: str
-    value: Any
     by: Row | OperationClass
+    result: Result
+    made: Mapping[str, Any] = field(default_factory=dict)
+    taken: tuple[str, ...] = ()
     source: Source | None = None
+    read: Any = None
+    failed: Condition | None = None
 
 
-def run(family: Family, originals: Document, note: Callable[[Made], None] = lambda _made: None) -> Document:
+Note = Callable[[Tried], None]
+
+
+def run(family: Family, originals: Document, note: Note = lambda _tried: None) -> Document:
     """Maps one record.
 
     Args:
         family: The rows for this kind of record.
         originals: The record in the shape it has below ``o365.audit``.
-        note: Called for each field that is made, in order.
+        note: Called for each row, and for the entry of the operation table where one knows the operation, in order.
     """
     document: Document = {}
     claimed: set[str] = set()
-    rows = list(family.rows)
-    late = next((index for index, row in enumerate(rows) if row.reads_document), len(rows))
-    for row in rows[:late]:
-        _run_row(row, originals, document, claimed, note)
-    _run_classes(family, originals, document, note)
-    for row in rows[late:]:
-        _run_row(row, originals, document, claimed, note)
+    late = next((index for index, row in enumerate(family.rows) if row.reads_document), len(family.rows))
+    for row in family.rows[:late]:
+        note(_run_row(row, originals, document, claimed))
+    if (found := family.classes.find(originals.get("Operation"))) is not None:
+        note(_run_class(found, document))
+    for row in family.rows[late:]:
+        note(_run_row(row, originals, document, claimed))
     return document
 
 
-def _run_row(row: Row, originals: Document, document: Document, claimed: set[str], note: Callable[[Made], None]) -> None:
-    if not all(condition.test(_read(condition.source, originals, document)) for condition in row.when):
-        return
-    source, value = _value(row, originals, document)
+def _run_row(row: Row, originals: Document, document: Document, claimed: set[str]) -> Tried:
+    for condition in row.when:
+        seen = _read(condition.source, originals, document)
+        if not condition.test(seen):
+            return Tried(row, "condition", read=seen, failed=condition)
+    source, found, value = _value(row, originals, document)
     if value is None or value == []:
-        return
-    if row.makes_parts:
-        if row.to in claimed:
-            return
-        claimed.add(row.to)
-        for part, content in value.items():
-            _set(document, f"{row.to}.{part}", content, Made(f"{row.to}.{part}", content, row, source), note)
-    elif row.is_array:
-        add(_list_at(document, row.to), value)
-        note(Made(row.to, value, row, source))
-    else:
-        _set(document, row.to, value, Made(row.to, value, row, source), note)
+        is_absent = found is None and bool(row.sources)
+        return Tried(row, "absent" if is_absent else "unfit", source=source, read=found)
+    if row.is_array:
+        added = _extend(document, row.to, value)
+        return Tried(row, "made" if added else "known", {row.to: added} if added else {}, source=source, read=found)
+    if row.makes_parts and row.to in claimed:
+        return Tried(row, "taken", taken=tuple(f"{row.to}.{part}" for part in value), source=source, read=found)
+    claimed.update([row.to] if row.makes_parts else [])
+    wanted = {f"{row.to}.{part}": content for part, content in value.items()} if row.makes_parts else {row.to: value}
+    made, taken = _fill(document, wanted)
+    return Tried(row, "made" if made else "taken", made, taken, source, found)
 
 
-def _run_classes(family: Family, originals: Document, document: Document, note: Callable[[Made], None]) -> None:
-    found = family.classes.find(originals.get("Operation"))
-    if found and "category" not in document.get("event", {}):
-        for field, words in (("event.category", found.category), ("event.type", found.type)):
-            _set(document, field, list(words), Made(field, list(words), found), note)
+def _run_class(entry: OperationClass, document: Document) -> Tried:
+    wanted = {"event.category": list(entry.category), "event.type": list(entry.type)}
+    if "category" in document.get("event", {}):
+        return Tried(entry, "taken", taken=tuple(wanted))
+    made, taken = _fill(document, wanted)
+    return Tried(entry, "made", made, taken)
 
 
-def _value(row: Row, originals: Document, document: Document) -> tuple[Source | None, Any]:
+def _value(row: Row, originals: Document, document: Document) -> tuple[Source | None, Any, Any]:
+    """Returns where a row's value comes from, what stands there, and what the row makes of it."""
     conversion = row.conversion
     if conversion is None:
-        return None, row.value
+        return None, None, row.value
     if conversion.takes == "record":
-        return None, conversion.convert(originals)
+        return None, None, conversion.convert(originals)
     for source in row.sources:
         if (found := _read(source, originals, document)) is not None:
-            return source, _converted(row, conversion, found)
-    return None, None
+            return source, found, _converted(row, conversion, found)
+    return None, None, None
 
 
 def _converted(row: Row, conversion: Conversion, value: Any) -> Any:
@@ -118,21 +135,28 @@ def _walk_each(step: Step, rest: Sequence[Step], node: Any) -> list[Any] | None:
     return found or None
 
 
-def _parent(document: Document, field: str) -> tuple[Document, str]:
-    *parents, name = field.split(".")
+def _parent(document: Document, dotted: str) -> tuple[Document, str]:
+    *parents, name = dotted.split(".")
     for step in parents:
         document = document.setdefault(step, {})
     return document, name
 
 
-def _set(document: Document, field: str, value: Any, made: Made, note: Callable[[Made], None]) -> None:
-    parent, name = _parent(document, field)
-    if name not in parent:
-        parent[name] = value
-        note(made)
+def _fill(document: Document, wanted: Document) -> tuple[Document, tuple[str, ...]]:
+    """Fills the fields that are free; returns what was put, and which were not free."""
+    made: Document = {}
+    for name, value in wanted.items():
+        parent, leaf = _parent(document, name)
+        if leaf not in parent:
+            parent[leaf] = list(value) if type(value) is list else value  # rows further on may add to it
+            made[name] = value
+    return made, tuple(name for name in wanted if name not in made)
 
 
-def _list_at(document: Document, field: str) -> list[Any]:
-    parent, name = _parent(document, field)
-    found: list[Any] = parent.setdefault(name, [])
-    return found
+def _extend(document: Document, name: str, value: Any) -> list[Any]:
+    """Adds to a list what it does not hold yet; returns that."""
+    parent, leaf = _parent(document, name)
+    found: list[Any] = parent.setdefault(leaf, [])
+    before = len(found)
+    add(found, value)
+    return found[before:]

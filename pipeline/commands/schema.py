@@ -11,13 +11,19 @@ from ualpipe.pipeline import registry
 from ualpipe.pipeline.config import ROOT_SCHEMA, JournalOptions, stage_schema
 from ualpipe.pipeline.credentials import Credential
 from ualpipe.pipeline.options import schema_of
-from ualpipe.pipeline.reference import markdown
+from ualpipe.pipeline.reference import fields_markdown, markdown
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
-    sys.stdout.write(markdown() if args.markdown else json.dumps(full_schema(), indent=2) + "\n")
+    sys.stdout.write(_text(args))
     return 0
+
+
+def _text(args: argparse.Namespace) -> str:
+    if args.fields:
+        return fields_markdown()
+    return markdown() if args.markdown else json.dumps(full_schema(), indent=2) + "\n"
 
 
 def full_schema() -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import orjson
@@ -35,6 +37,13 @@ def test_history_brings_every_record_of_exports_and_archives_once(tmp_path):
     assert code == 0, log
     lines = gzip.decompress((tmp_path / "out" / "history.ndjson.gz").read_bytes()).splitlines()
     assert sorted(orjson.loads(line)["event"]["id"] for line in lines) == sorted(record["Id"] for record in records)
+
+
+def test_own_mapping_passes_its_cases_which_reach_every_row():
+    command = [sys.executable, "-m", "ualpipe.pipeline.cli", "test", "cases.ndjson", "--mapping", "mapping.yaml"]
+    ended = subprocess.run(command, cwd=EXAMPLES / "own-mapping", capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == "6 cases, none failed; 7 of 7 rows reached\n"
 
 
 @pytest.mark.kafka

@@ -13,7 +13,7 @@ from fakes import record, records
 from runs import ids_in, run_once
 from ualpipe.pipeline.cli import main
 
-COMMANDS = ("run", "check", "map", "status", "dead-letters", "tenant", "demo", "plugins", "schema")
+COMMANDS = ("run", "check", "map", "explain", "test", "status", "dead-letters", "tenant", "demo", "plugins", "schema")
 CONFIG = """\
 version: 1
 pipeline: contoso

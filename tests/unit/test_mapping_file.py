@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ualpipe.pipeline.errors import ConfigError
 from ualpipe.transforms._conversions import load_conversions
@@ -103,6 +107,32 @@ def test_field_of_the_document_is_copied_as_it_is(tmp_path: Path) -> None:
         ),
         ("operations: [{category: file, type: access}]", "1:14  operations[0].names: a list of words is needed here"),
         ("rows: [a, b]]", "1:13  not YAML"),
+        ("rows: [{to: user, from: A}]", '1:9  rows[0].to: ECS has no field "user": it is an object; name a field in it'),
+        ("rows: [{to: user.name, from: []}]", "1:8  rows[0]: `from` is missing"),
+        ("rows: [{to: user.name, from: A, as: [lower]}]", "1:33  rows[0].as: there is no conversion"),
+        ("rows: [{to: event.outcome, from: A, as: outcome}]", '1:28  rows[0].from: "outcome" looks at the whole record'),
+        ("rows: [{to: email.attachments, from: A}]", "1:8  rows[0]: `as` is missing: nothing is made into nested by itself"),
+        ("rows: [{to: event.severity, value: high}]", '1:29  rows[0].value: event.severity takes long, which "high" is not'),
+        ("rows: [{to: event.severity, value: '5'}]", 'event.severity takes long, which "5" is not; write 5'),
+        ("rows: [{to: labels.tier, value: 5}]", 'labels.tier takes keyword, which 5 is not; write "5"'),
+        ("rows: [{to: source.ip, value: 203.0.113.300}]", 'source.ip takes ip, which "203.0.113.300" is not'),
+        ("rows: [{to: event.kind, value: {a: b}}]", "event.kind takes keyword"),
+        ("rows: [{to: user.name, from: A, replaces: yep}]", "1:33  rows[0].replaces: true or false is needed here"),
+        ("rows: [{to: user.name, from: A, note: [a]}]", "1:33  rows[0].note: text is needed here"),
+        ("title: {a: b}", "1:1  title: text is needed here"),
+        ("record_types: []", "1:1  record_types: an empty list means no record at all"),
+        (
+            "rows: [{to: user.name, from: A, when: {B: null}}]",
+            "1:40  rows[0].when.B: a word, or a list of words, is needed here (for",
+        ),
+        (
+            "rows: [{to: user.name, from: A, when: {B: []}}]",
+            "1:40  rows[0].when.B: a word, or a list of words, is needed here (for",
+        ),
+        (
+            "rows: [{to: user.name, from: A, when: {B: {c: d}}}]",
+            "1:40  rows[0].when.B: a word, or a list of words, is needed here",
+        ),
     ],
 )
 def test_mistake_is_named_with_its_place(tmp_path: Path, line: str, finding: str) -> None:
@@ -140,3 +170,52 @@ def test_shipped_files_are_right() -> None:
 def test_no_record_type_stands_in_two_shipped_files() -> None:
     kinds = [kind for found in read_tables(shipped_files(), ECS, CONVERSIONS) for kind in found.record_types or ()]
     assert len(kinds) == len(set(kinds))
+
+
+def test_files_that_are_not_there_are_named_beside_mistakes_of_others(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("rows: [{to: x.y, from: A}]", encoding="utf-8")
+    with pytest.raises(ConfigError) as error:
+        read_tables([tmp_path / "none.yaml", bad, tmp_path], ECS, CONVERSIONS)
+    assert [line.split("  ")[0] for line in str(error.value).splitlines()] == [
+        f"{tmp_path}/none.yaml: can't read the mapping file: No such file or directory",
+        f"{bad}:1:9",
+        f"{tmp_path}: can't read the mapping file: Is a directory",
+    ]
+
+
+WORDS = st.sampled_from(
+    ["user.name", "event.category", "event.type", "lower", "identity", "A", "A[].B", "ecs:user.name", "labels.x", "user", "",
+     "A[", "outcome", "email.attachments", "event.severity", "file", "access", "A*"]
+)  # fmt: skip
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | WORDS | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS | st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+ROWS = st.dictionaries(
+    st.sampled_from(["to", "from", "as", "value", "when", "replaces", "note", "x"]), WORDS | VALUES, max_size=5
+)
+CLASSES = st.dictionaries(st.sampled_from(["category", "type", "names"]), WORDS | VALUES)
+FILES = st.fixed_dictionaries(
+    {},
+    optional={
+        "title": VALUES,
+        "record_types": VALUES,
+        "rows": st.lists(ROWS | VALUES, max_size=3) | VALUES,
+        "operations": st.lists(CLASSES | VALUES, max_size=2) | VALUES,
+    },
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(content=FILES | VALUES)
+def test_any_file_is_either_read_or_refused_with_places(tmp_path_factory: pytest.TempPathFactory, content: Any) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    try:
+        (found,) = read_tables([path], ECS, CONVERSIONS)
+    except ConfigError as exc:
+        assert all(line.startswith(f"{path}:") for line in str(exc).splitlines())  # noqa: PT017 - both ends are fine
+    else:
+        assert found.name == "any.yaml"

@@ -13,7 +13,7 @@ from ualpipe.transforms._ecs_fields import load_ecs
 from ualpipe.transforms._mapping_code import compile_family, source_of
 from ualpipe.transforms._mapping_file import read_tables
 from ualpipe.transforms._mapping_layers import MappingTables, assemble
-from ualpipe.transforms._mapping_run import Made, run
+from ualpipe.transforms._mapping_run import Tried, run
 
 ECS, CONVERSIONS = load_ecs(), load_conversions()
 Record = dict[str, Any]
@@ -207,6 +207,34 @@ def test_own_row_can_replace_ours(mapped: Map) -> None:
     assert mapped({"A": "S-1-5-18"}, shipped, own) == {"tags": ["mine"], "user": {"id": "S-1-5-18"}}
 
 
+def test_own_row_replaces_only_its_part_of_a_conversion_of_several(mapped: Map) -> None:
+    shipped = rows("to: user, from: A, as: identity", "to: source, from: B, as: address", "to: url, as: url, from: B")
+    own = rows("to: user.name, value: x, when: {A: nobody}, replaces: true", "to: source.ip, replaces: true")
+    identity = {"id": "sana@contoso.com", "email": "sana@contoso.com", "domain": "contoso.com"}
+    found = mapped({"A": "sana@contoso.com", "B": "203.0.113.7"}, shipped, own)
+    assert found == {"user": identity, "source": {"address": "203.0.113.7"}}
+
+
+def test_conversion_goes_when_all_its_parts_are_replaced(mapped: Map) -> None:
+    shipped = rows("to: user, from: A, as: addressed")
+    own = rows("to: user, from: B, as: identity, replaces: true")
+    assert mapped({"A": "sana@contoso.com"}, shipped, own) == {}
+
+
+@pytest.mark.parametrize(
+    ("row", "record"),
+    [
+        ("to: user, as: identity, from: A", {"A": "kofi@contoso.com"}),
+        ("to: user, as: mailbox_owner", {"MailboxOwnerUPN": "kofi@contoso.com"}),
+        ("to: user, as: target_user, from: A", {"A": [{"ID": "User", "Type": "2"}, {"ID": "kofi@contoso.com", "Type": "5"}]}),
+    ],
+)
+def test_part_is_replaced_in_each_kind_of_conversion(mapped: Map, row: str, record: Record) -> None:
+    whole, narrowed = mapped(record, rows(row)), mapped(record, rows(row), rows("to: user.email, replaces: true"))
+    assert whole["user"].pop("email") == "kofi@contoso.com"
+    assert narrowed == whole
+
+
 def test_own_rows_for_a_record_type_leave_others_alone(mapped: Map) -> None:
     shipped = rows("to: user.name, value: ours")
     own = "record_types: [6]\n" + rows("to: user.name, value: mine")
@@ -219,18 +247,61 @@ def test_own_operations_come_first(mapped: Map) -> None:
     assert mapped({"Operation": "FileRead"}, OPERATIONS, own)["event"]["category"] == ["web"]
 
 
+def tried(folder: Path, text: str, originals: Record) -> list[Tried]:
+    found: list[Tried] = []
+    run(tables(folder, text).other, originals, found.append)
+    return found
+
+
 def test_runner_tells_which_row_made_which_field(tmp_path: Path) -> None:
-    text = rows("to: user.name, from: [A, B]", "to: source, from: C, as: address", "to: user.name, value: late") + OPERATIONS
-    made: list[Made] = []
-    run(tables(tmp_path, text).other, {"B": "b", "C": "host", "Operation": "FileRead"}, made.append)
-    told = [(one.field, one.value, str(one.by.place), one.source.text if one.source else "") for one in made]
+    text = rows("to: user.name, from: [A, B]", "to: source, from: C, as: address") + OPERATIONS
+    found = tried(tmp_path, text, {"B": "b", "C": "host", "Operation": "FileRead"})
+    told = [(one.made, str(one.by.place), one.source.text if one.source else "", one.read) for one in found]
     assert told == [
-        ("user.name", "b", "0.yaml:2", "B"),
-        ("source.address", "host", "0.yaml:3", "C"),
-        ("source.domain", "host", "0.yaml:3", "C"),
-        ("event.category", ["file"], "0.yaml:7", ""),
-        ("event.type", ["access"], "0.yaml:7", ""),
+        ({"user.name": "b"}, "0.yaml:2", "B", "b"),
+        ({"source.address": "host", "source.domain": "host"}, "0.yaml:3", "C", "host"),
+        ({"event.category": ["file"], "event.type": ["access"]}, "0.yaml:6", "", None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "result"),
+    [
+        ("to: file.name, from: A", "made"),
+        ("to: file.name, value: x", "made"),
+        ("to: file.name, from: Missing", "absent"),
+        ("to: source.ip, from: A", "unfit"),
+        ("to: user, as: mailbox_owner", "unfit"),
+        ("to: file.name, from: A, when: {B: x}", "condition"),
+        ("to: user.name, from: A", "taken"),
+        ("to: user, from: A, as: addressed", "taken"),
+        ("to: related.user, from: A", "known"),
+        ("to: related.user, from: B", "made"),
+    ],
+)
+def test_runner_tells_what_became_of_each_row(tmp_path: Path, line: str, result: str) -> None:
+    before = ("to: user, from: A, as: identity", "to: related.user, from: A")
+    found = tried(tmp_path, rows(*before, line), {"A": "sana@contoso.com", "B": "kofi"})
+    assert [one.result for one in found] == ["made", "made", result]
+
+
+def test_runner_tells_what_a_stronger_row_has_taken(tmp_path: Path) -> None:
+    text = rows("to: user.name, value: x", "to: user, from: A, as: identity")
+    second = tried(tmp_path, text, {"A": "sana@contoso.com"})[1]
+    assert (second.result, second.taken) == ("made", ("user.name",))
+    assert second.made == {"user.id": "sana@contoso.com", "user.email": "sana@contoso.com", "user.domain": "contoso.com"}
+
+
+def test_runner_tells_which_condition_failed_and_on_what(tmp_path: Path) -> None:
+    (only,) = tried(tmp_path, rows("to: user.name, value: x, when: {A: a, B: b}"), {"A": "a", "B": "c"})
+    assert only.failed is not None
+    assert (only.failed.text, only.read) == ("B: b", "c")
+
+
+def test_what_was_told_of_a_list_stays_when_others_add_to_it(tmp_path: Path) -> None:
+    text = rows("to: related.user, from: A", "to: event.type, from: ecs:related.user") + OPERATIONS
+    found = tried(tmp_path, text, {"A": ["a", "b"], "Operation": "FileRead"})
+    assert [one.made.get("event.type") for one in found] == [None, ["access"], ["a", "b"]]
 
 
 def test_names_in_tables_never_become_code(mapped: Map, tmp_path: Path) -> None:
