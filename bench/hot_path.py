@@ -14,17 +14,17 @@ from typing import Any
 import orjson
 
 from ualpipe.pipeline import registry
+from ualpipe.pipeline.batches import GROUP_RECORDS
 from ualpipe.pipeline.budget import TokenBucket
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.events import Event, Origin
 from ualpipe.pipeline.metrics import Metrics
 from ualpipe.pipeline.options import build
-from ualpipe.pipeline.prepared import Apply, events_of, run_transforms
+from ualpipe.pipeline.prepared import Apply, events_of, transform_group
 from ualpipe.pipeline.records import Chunk
 from ualpipe.pipeline.stages import Env
 
 SAMPLE = 20_000
-BATCH = 300
 
 
 def measure(path: Path, rounds: int) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def measure(path: Path, rounds: int) -> dict[str, Any]:
         "decode + validate": lambda: _each(texts, lambda group: [bool(validate(event)) for event in _events(group)]),
         "decode + map": lambda: _each(texts, lambda group: [bool(ecs(event)) for event in _events(group)]),
         "decode + validate + map + encode": lambda: _each(
-            texts, lambda group: [run_transforms(event, (validate, ecs)) for event in _events(group)]
+            texts, lambda group: transform_group(list(_events(group)), (validate, ecs))
         ),
     }
     seconds: dict[str, list[float]] = {name: [] for name in steps}
@@ -66,9 +66,9 @@ def _cpu_s(step: Callable[[], object]) -> float:
 
 
 def _each(texts: list[bytes], step: Callable[[list[bytes]], object]) -> None:
-    """Goes through the records in batches, as the engine does: holding them all would measure memory, not work."""
-    for start in range(0, len(texts), BATCH):
-        step(texts[start : start + BATCH])
+    """Goes through the records in groups, as the engine does: holding them all would measure memory, not work."""
+    for start in range(0, len(texts), GROUP_RECORDS):
+        step(texts[start : start + GROUP_RECORDS])
 
 
 def _events(texts: list[bytes]) -> Iterator[Event]:

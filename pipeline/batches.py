@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 from ualpipe.pipeline._journal_file import JournalFile, damaged
+from ualpipe.pipeline.clock import format_epoch
 from ualpipe.pipeline.dead_letters import DeadLetter, DeadLetters
 from ualpipe.pipeline.events import Event, Origin, Transformed, event_of
 from ualpipe.pipeline.ledger import LedgerItem
@@ -115,15 +116,16 @@ class Batches:
         Raises:
             JournalError: Its bytes no longer have the hash they were stored with.
         """
-        source, tenant, stream, key, framing, packed, sha256, duplicates = self._file.rows(
-            "SELECT i.source, i.tenant, i.stream, i.key, b.framing, b.body, b.sha256, b.duplicates"
+        source, tenant, stream, key, framing, packed, sha256, duplicates, stored_at = self._file.rows(
+            "SELECT i.source, i.tenant, i.stream, i.key, b.framing, b.body, b.sha256, b.duplicates, b.stored_at"
             " FROM batch b JOIN item i ON i.id = b.item WHERE b.id = ?",
             (ref.id,),
         )[0]
         body = self._file.unpack(packed)
         if hashlib.sha256(body).digest() != sha256:
             raise damaged(self._file.path, f"batch {ref.id} has changed since it was stored")
-        return StoredBatch(ref, Origin(source, tenant, stream, key, Chunk(body, framing)), frozenset(_unpack(duplicates)))
+        origin = Origin(source, tenant, stream, key, Chunk(body, framing), format_epoch(stored_at))
+        return StoredBatch(ref, origin, frozenset(_unpack(duplicates)))
 
     def left_to_do(self, sink: str, ref: BatchRef) -> frozenset[int] | None:
         """Returns the positions of a batch that a clean stop left to do, none when it is settled; None for one not begun."""
@@ -178,6 +180,7 @@ class _Read:
     """A chunk about to be stored: its records' identities, what became of them, its bytes compressed, and their hash."""
 
     origin: Origin
+    received_at: float
     digests: list[bytes | None]
     transformed: Transformed | None
     packed: bytes
@@ -269,13 +272,14 @@ class Intake:
         chunk, self._held = self._held, None
         if chunk is None:
             return None
-        origin = Origin(self._item.source, self._item.tenant, self._item.work.stream, self._item.work.key, chunk)
+        work, received_at = self._item.work, self._file.now()
+        origin = Origin(self._item.source, self._item.tenant, work.stream, work.key, chunk, format_epoch(received_at))
         with self._reading:
             digests, transformed = _read(origin, transform)
         if not digests:
             return None
         packed, sha256 = self._file.pack(chunk.body), hashlib.sha256(chunk.body).digest()
-        return _Read(origin, digests, transformed, packed, sha256)
+        return _Read(origin, received_at, digests, transformed, packed, sha256)
 
     def _commit(self, read: _Read | None, rest: DeadLetter | None) -> Received:
         with self._file.transaction() as db:
@@ -311,7 +315,7 @@ class Intake:
         ref = (chunk.framing, len(read.digests), len(chunk.body))
         cursor = self._file.db.execute(
             "INSERT INTO batch(item, framing, records, bytes, body, sha256, stored_at, ready) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (self._item.id, *ref, read.packed, read.sha256, self._file.now(), ready),
+            (self._item.id, *ref, read.packed, read.sha256, read.received_at, ready),
         )
         return _Part(BatchRef(int(cursor.lastrowid or 0), *ref[1:]), read.digests, read.sha256)
 

@@ -34,6 +34,11 @@ class SystemClock:
         return event.wait(timeout_s)
 
 
+def format_epoch(epoch_s: float) -> str:
+    """Returns an instant in epoch seconds as ``format_instant`` does."""
+    return format_instant(datetime.fromtimestamp(epoch_s, UTC))
+
+
 def format_instant(instant: datetime) -> str:
     """Returns RFC 3339 text in UTC with milliseconds and ``Z`` (``2026-11-20T08:15:00.000Z``)."""
     return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

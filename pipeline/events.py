@@ -22,6 +22,7 @@ class Origin:
         stream: Content type, folder or partition.
         item: Key of the work item (the contentId of a blob).
         chunk: The stored bytes.
+        received: When they were stored (RFC 3339, UTC); empty outside of a pipeline.
     """
 
     source: str
@@ -29,6 +30,7 @@ class Origin:
     stream: str
     item: str
     chunk: Chunk
+    received: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,8 @@ class EcsTransformConfig:
 class EcsTransform:
     """Sets ``event.document``. Nothing is lost on the way: each field of the record stands below ``o365.audit``.
 
+    A document without a usable time of its own gets the time at which it was stored: data streams refuse one without any.
+
     A record with violations, and one that is no JSON object, becomes a document of kind ``pipeline_error`` that says why. The
     document shares nested values with the record: a transform that changes the inside of one has to copy it first.
     """
@@ -88,6 +90,8 @@ class EcsTransform:
                     document["message"] = message
         else:
             document = self._other({})
+        if "@timestamp" not in document and event.origin.received:
+            document["@timestamp"] = event.origin.received
         event.document = document
         if event.violations or event.defect is not None:
             _mark_as_error(event, document)

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import signal
 import sys
 import threading
 from contextlib import AbstractContextManager, nullcontext
 from types import FrameType
 
-from ualpipe.pipeline import log
-from ualpipe.pipeline.allocator import keep_freed_memory
+from ualpipe.pipeline import log, memory
 from ualpipe.pipeline.config import load_config
 from ualpipe.pipeline.runner import Runner
-
-# Records are trees that die young: collecting as often as by default costs 10 % of the CPU and finds nothing.
-_GC_THRESHOLDS = (50_000, 20, 1000)
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; see ``Runner.run`` for the exit code."""
-    keep_freed_memory()
     config = load_config(args.config)
     log.set_up(args.log_level, config.secrets)
     runner = Runner(config, once=args.once)
     _stop_on_signals(runner)
-    gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLDS)
+    memory.tune()
     with _progress(runner, is_wanted=not args.no_progress and sys.stderr.isatty(), level=args.log_level):
         return runner.run()
 

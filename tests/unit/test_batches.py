@@ -65,6 +65,7 @@ def test_an_item_in_one_chunk_is_handed_on_without_being_read_back(journal):
     assert received.bytes == len(body([*records(1, 3), record(2)]))
     assert received.in_hand.ref == received.batches[0]
     assert received.in_hand.duplicates == {3}
+    assert received.in_hand.origin.received == journal.batches.read(received.batches[0]).origin.received != ""
     assert received.in_hand.origin.chunk.records == [*records(1, 3), record(2)]
 
 

@@ -84,6 +84,20 @@ def test_what_is_no_record_becomes_an_error_with_its_text() -> None:
     assert "o365" not in found
 
 
+def test_what_has_no_time_of_its_own_has_that_of_its_arrival() -> None:
+    arrived = "2026-11-20T12:00:00.000Z"
+    origin = Origin("contoso", "", "", "", Chunk(b"{torn", "lines"), arrived)
+    for event in (
+        Event({}, 0, origin, "not JSON"),
+        Event({"Id": "a"}, 0, origin),
+        Event({"CreationTime": "0001-01-01T00:00:00"}, 0, origin),
+    ):
+        assert (ECS.apply(event).document or {})["@timestamp"] == arrived
+    known = Event({"CreationTime": "2026-11-19T01:02:03"}, 0, origin)
+    assert (ECS.apply(known).document or {})["@timestamp"] == "2026-11-19T01:02:03.000Z"
+    assert "@timestamp" not in document({"Id": "a"})
+
+
 def test_own_mapping_is_laid_over_ours(tmp_path: Path) -> None:
     path = tmp_path / "own.yaml"
     path.write_text("rows: [{to: event.kind, value: alert, when: {Operation: FileAccessed}}]")

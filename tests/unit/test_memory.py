@@ -1,4 +1,4 @@
-"""The allocator keeps what is freed: a process that frees and takes the same memory is given no new pages for it."""
+"""Memory: the allocator keeps what is freed: a process that frees and takes the same memory is given no new pages for it."""
 
 import subprocess
 import sys
@@ -7,9 +7,9 @@ import pytest
 
 SCRIPT = """
 import resource, sys
-from ualpipe.pipeline.allocator import keep_freed_memory
+from ualpipe.pipeline import memory
 if sys.argv[1] == "tuned":
-    keep_freed_memory()
+    memory.tune()
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _warm in range(3):
