@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from ualpipe.pipeline.explained import Attempt, Made, Rule
-from ualpipe.schemas import read_csv
-from ualpipe.transforms._conversions import load_conversions
-from ualpipe.transforms._ecs_fields import load_ecs
 from ualpipe.transforms._mapping import Source
-from ualpipe.transforms._message import Message, MessageTable
+from ualpipe.transforms._message import Message
 from ualpipe.transforms._message_code import Sentence, compile_message
-from ualpipe.transforms._message_file import read_messages
-from ualpipe.transforms._messages import Messages, _fits, _told
+from ualpipe.transforms._messages import SHIPPED, load_messages
 
 _FIELD = "message"
 _SHOWN_NAMES = 2
@@ -32,18 +27,14 @@ class MessageExplainer:
     """
 
     def __init__(self, own: Sequence[Path]) -> None:
-        shipped = Path(str(files("ualpipe.schemas") / "ecs" / "messages.yaml"))
-        self._paths = [shipped, *own]
-        originals = [row["field"] for row in read_csv("ecs/originals.csv")]
-        self._tables = read_messages(self._paths, load_ecs(), load_conversions(), originals)
-        self._messages = Messages(self._tables)
+        self._messages = load_messages(own)
         self._sentences: dict[tuple[int, str], Sentence] = {}
 
     def rules(self) -> Iterator[Rule]:
         """Yields all templates, those of the strongest file first."""
-        for at, table in self._strongest_first():
+        for table in self._messages.tables:
             for message in (*table.messages, *([table.other] if table.other else [])):
-                yield self._rule(at, message)
+                yield _rule(message)
 
     def explain(self, originals: Record, document: Record) -> tuple[list[Made], list[Attempt]]:
         """Returns the maker of the message, and what became of the template for the operation.
@@ -64,27 +55,15 @@ class MessageExplainer:
         sources = tuple(dict.fromkeys(map(_written, self._sources(message, text, originals, document))))
         return [Made(_FIELD, text, rule, sources)], [Attempt(_FIELD, rule, "made", f'made "{text}"')]
 
-    def _strongest_first(self) -> list[tuple[int, MessageTable]]:
-        return list(enumerate(self._tables))[::-1]
-
     def _find(self, originals: Record, document: Record) -> tuple[Message, Rule] | None:
         """Returns the template that says something: that of the operation, else the one for all others."""
         operation, kind = originals.get("Operation"), originals.get("RecordType")
-        known = self._known(kind if isinstance(kind, str) else "", operation) if isinstance(operation, str) else None
-        if known is not None:
-            at, message, name, verb = known
-            if self._sentence(message, verb)(originals, document):
-                return message, self._rule(at, message, name)
-        return next(((table.other, self._rule(at, table.other)) for at, table in self._strongest_first() if table.other), None)
-
-    def _known(self, kind: str, operation: str) -> tuple[int, Message, str, str] | None:
-        word = operation.rstrip(" .\t\r\n").lower()
-        for at, table in self._strongest_first():
-            for matches in (str.__eq__, _fits):
-                for message, name, verb in _told(table.messages, kind):
-                    if matches(name.lower(), word):
-                        return at, message, name, verb
-        return None
+        if isinstance(operation, str):
+            found = self._messages.find(kind if isinstance(kind, str) else "", operation)
+            if found and self._sentence(found.message, found.verb)(originals, document):
+                return found.message, _rule(found.message, found.name)
+        other = self._messages.other
+        return (other, _rule(other)) if other else None
 
     def _sentence(self, message: Message, verb: str) -> Sentence:
         """Returns the function of one template alone, without the one for all others behind it."""
@@ -100,20 +79,21 @@ class MessageExplainer:
             if self._messages.say(less_originals, less_document) != text:
                 yield source
 
-    def _rule(self, at: int, message: Message, name: str = "") -> Rule:
-        names = [name] if name else list(message.names)
-        more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
-        place = message.place
-        return Rule(
-            "message",
-            f"template of {', '.join(names[:_SHOWN_NAMES])}{more}" if names else "template of all other operations",
-            (_FIELD,),
-            file=place.file,
-            path=self._paths[at],
-            line=place.line,
-            column=place.column,
-            is_own=at > 0,
-        )
+
+def _rule(message: Message, name: str = "") -> Rule:
+    names = [name] if name else list(message.names)
+    more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
+    place = message.place
+    return Rule(
+        "message",
+        f"template of {', '.join(names[:_SHOWN_NAMES])}{more}" if names else "template of all other operations",
+        (_FIELD,),
+        file=place.file,
+        path=place.path,
+        line=place.line,
+        column=place.column,
+        is_own=place.path != SHIPPED,
+    )
 
 
 def _candidates(message: Message) -> Iterator[Source]:

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ualpipe.pipeline import located
-from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.located import Located, Pointer
 from ualpipe.pipeline.registry import did_you_mean
 from ualpipe.transforms._conversions import DEFAULTS, Conversion, fits
 from ualpipe.transforms._ecs_fields import Ecs
-from ualpipe.transforms._mapping import Condition, OperationClass, Place, Row, Source, Step, Table
-from ualpipe.transforms._mapping_constants import misfit, unusable, written
-from ualpipe.transforms._mapping_read import MODIFIERS, make_test
+from ualpipe.transforms._mapping import OperationClass, Row, Source, Table
+from ualpipe.transforms._mapping_constants import misfit
+from ualpipe.transforms._table_reader import TableReader, open_all, refuse_defects
 
 _TABLE_KEYS = ("title", "record_types", "rows", "operations")
 _ROW_KEYS = ("to", "from", "as", "value", "when", "replaces", "note")
 _CLASS_KEYS = ("category", "type", "names")
-_STEP = re.compile(r"^([^\[\]]+?)(?:(\[\])|\[([^\[\]=]+)=([^\[\]]*)\])?$")
 _DOCUMENT = "ecs:"
 
 
@@ -38,51 +33,37 @@ def read_tables(paths: Sequence[Path], ecs: Ecs, conversions: Mapping[str, Conve
     Raises:
         ConfigError: Something in them is wrong; every finding of all files is named with file, line and column.
     """
-    findings: list[str] = []
-    tables = []
-    for path in paths:
-        try:
-            reader = _Reader(path, located.load(path), ecs, conversions)
-        except OSError as exc:
-            findings.append(f"{path}: can't read the mapping file: {exc.strerror}")
-            continue
-        tables.append(reader.table())
-        findings += [_in_one_line(f"{path}:{defect}") for defect in sorted(set(reader.text.defects))]
-    if findings:
-        raise ConfigError("\n".join(findings))
+
+    def make(path: Path, text: Located) -> _Reader:
+        return _Reader(path, text, ecs, conversions)
+
+    readers, findings = open_all(paths, "mapping file", make)
+    tables = [reader.table() for reader in readers]
+    refuse_defects(readers, findings)
     return tables
 
 
-def _in_one_line(finding: str) -> str:
-    """Returns a finding with line breaks and other control characters, which names in the file may hold, as escapes."""
-    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in finding)
+class _Reader(TableReader):
+    """Turns one mapping file into a table."""
 
-
-@dataclass(slots=True)
-class _Reader:
-    """Turns one file into a table; what is wrong is noted in ``text.defects``, with its place."""
-
-    path: Path
-    text: Located
-    ecs: Ecs
-    conversions: Mapping[str, Conversion]
+    __slots__ = ()
 
     def table(self) -> Table:
-        data = self._mapping((), self.text.data, _TABLE_KEYS)
+        data = self.mapping((), self.text.data, _TABLE_KEYS)
         kinds = data.get("record_types")
-        rows = [self._row(("rows", index), row) for index, row in enumerate(self._list(("rows",), data.get("rows")))]
-        entries = enumerate(self._list(("operations",), data.get("operations")))
+        rows = [self._row(("rows", index), row) for index, row in enumerate(self.items(("rows",), data.get("rows")))]
+        entries = enumerate(self.items(("operations",), data.get("operations")))
         classes = [self._operations(("operations", index), entry) for index, entry in entries]
         return Table(
             self.path.name,
             self._text(("title",), data.get("title")),
-            None if kinds is None else frozenset(self._kinds(kinds)),
+            None if kinds is None else frozenset(self.kinds(("record_types",), kinds)),
             tuple(row for row in rows if row),
             tuple(entry for entry in classes if entry),
         )
 
     def _row(self, at: Pointer, data: Any) -> Row | None:
-        data = self._mapping(at, data, _ROW_KEYS)
+        data = self.mapping(at, data, _ROW_KEYS)
         to = data.get("to")
         if not isinstance(to, str):
             self.text.defect(at, "`to` is missing: the ECS field that the row fills")
@@ -93,11 +74,11 @@ class _Reader:
         field = self.ecs.field(to)
         return Row(
             to=to,
-            place=self._place(at),
+            place=self.place(at),
             sources=tuple(self._sources(at, data.get("from"), conversion)),
             conversion=conversion,
             value=self._constant(at, data, to),
-            when=tuple(self._conditions((*at, "when"), data.get("when"))),
+            when=tuple(self.conditions((*at, "when"), data.get("when"))),
             is_array=bool(field and field.is_array and not (conversion and conversion.parts)),
             replaces=self._flag((*at, "replaces"), data.get("replaces")),
             note=self._text((*at, "note"), data.get("note")),
@@ -158,26 +139,19 @@ class _Reader:
         if conversion and not is_needed:
             self.text.defect(where, f'"{conversion.name}" looks at the whole record: leave `from` out')
         for text in written if isinstance(written, list) else [written]:
-            if (source := self._source(where, text)) is not None:
+            if (source := self.source(where, text)) is not None:
                 yield source
 
-    def _source(self, where: Pointer, text: Any) -> Source | None:
-        if not isinstance(text, str) or not text:
-            self.text.defect(where, "a source is the name of a field, such as UserId or Item.Subject")
+    def source(self, at: Pointer, name: Any) -> Source | None:
+        if not isinstance(name, str) or not name:
+            self.text.defect(at, "a source is the name of a field, such as UserId or Item.Subject")
             return None
-        path = text.removeprefix(_DOCUMENT)
-        steps = [self._step(where, step) for step in path.split(".")]
-        if path != text and self.ecs.field(path) is None:
-            self.text.defect(where, f'ECS has no field "{path}"{did_you_mean(path, self.ecs.fields)}')
+        path = name.removeprefix(_DOCUMENT)
+        steps = self.steps(at, path)
+        if path != name and self.ecs.field(path) is None:
+            self.text.defect(at, f'ECS has no field "{path}"{did_you_mean(path, self.ecs.fields)}')
             return None
-        return Source(text, tuple(step for step in steps if step), "document" if path != text else "originals")
-
-    def _step(self, where: Pointer, text: str) -> Step | None:
-        match = _STEP.match(text)
-        if not match:
-            self.text.defect(where, f'"{text}" is no step of a path: write Name, Name[] or Name[Key=value]')
-            return None
-        return Step(match[1], each=bool(match[2] or match[3]), only=(match[3], match[4]) if match[3] else None)
+        return Source(name, tuple(step for step in steps if step), "document" if path != name else "originals")
 
     def _constant(self, at: Pointer, data: Mapping[str, Any], to: str) -> Any:
         value = data.get("value")
@@ -207,23 +181,8 @@ class _Reader:
         if allowed and isinstance(value, str) and value not in allowed:
             self.text.defect(at, f'{field} does not take "{value}"{did_you_mean(str(value), allowed)}')
 
-    def _conditions(self, at: Pointer, data: Any) -> Iterable[Condition]:
-        for key, wanted in self._mapping(at, data, None).items():
-            path, _, modifier = key.partition("|")
-            if modifier not in MODIFIERS:
-                known = ", ".join(MODIFIERS[1:])
-                self.text.defect((*at, key), f'"{modifier}" is none of {known}{did_you_mean(modifier, MODIFIERS)}')
-                continue
-            values = wanted if isinstance(wanted, list) else [wanted]
-            if defect := unusable(modifier, wanted, values):
-                self.text.defect((*at, key), defect)
-                continue
-            if source := self._source((*at, key), path):
-                exists = wanted if modifier == "exists" else None
-                yield Condition(source, make_test(modifier, values), f"{key}: {written(wanted)}", exists)
-
     def _operations(self, at: Pointer, data: Any) -> OperationClass | None:
-        data = self._mapping(at, data, _CLASS_KEYS)
+        data = self.mapping(at, data, _CLASS_KEYS)
         lists = {key: self._words((*at, key), data.get(key)) for key in _CLASS_KEYS}
         category, types, names = lists.values()
         for word in category:
@@ -234,7 +193,7 @@ class _Reader:
                 self.text.defect(
                     (*at, "type"), f'event.type "{word}" does not go with {", ".join(category)}{did_you_mean(word, expected)}'
                 )
-        return OperationClass(category, types, names, self._place(at))
+        return OperationClass(category, types, names, self.place(at))
 
     def _words(self, at: Pointer, value: Any) -> tuple[str, ...]:
         words = value if isinstance(value, list) else [value]
@@ -252,33 +211,3 @@ class _Reader:
         if value is not None and not isinstance(value, bool):
             self.text.defect(at, "true or false is needed here")
         return value is True
-
-    def _kinds(self, value: Any) -> Iterable[str]:
-        if value == []:
-            self.text.defect(("record_types",), "an empty list means no record at all; leave it out for all of them")
-        for number in value if isinstance(value, list) else [value]:
-            if isinstance(number, int) and not isinstance(number, bool):
-                yield str(number)
-            else:
-                self.text.defect(("record_types",), f'record types are numbers, not "{number}"')
-
-    def _mapping(self, at: Pointer, data: Any, known: Sequence[str] | None) -> Mapping[str, Any]:
-        if data is None:
-            return {}
-        if not isinstance(data, dict):
-            self.text.defect(at, "a mapping is needed here")
-            return {}
-        for key in data if known else ():
-            if key not in (known or ()):
-                self.text.defect((*at, key), f"unknown key{did_you_mean(key, known or ())}")
-        return data
-
-    def _list(self, at: Pointer, data: Any) -> list[Any]:
-        if data is None or isinstance(data, list):
-            return data or []
-        self.text.defect(at, "a list is needed here")
-        return []
-
-    def _place(self, at: Pointer) -> Place:
-        line, column = self.text.places.get(at, (1, 1))
-        return Place(self.path.name, line, column, self.path)

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ualpipe.pipeline import located
-from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.located import Located, Pointer
 from ualpipe.pipeline.registry import did_you_mean
 from ualpipe.transforms._conversions import Conversion
 from ualpipe.transforms._ecs_fields import Ecs
-from ualpipe.transforms._mapping import Condition, Place, Source, Step
-from ualpipe.transforms._mapping_read import MODIFIERS, make_test
+from ualpipe.transforms._mapping import Place, Source
 from ualpipe.transforms._message import VERB, Message, MessageTable, Value, Variant
 from ualpipe.transforms._message_text import NotTemplate, blanks, read_template
 from ualpipe.transforms._message_words import Saying, translated
 from ualpipe.transforms._shapes import SUFFIXES
+from ualpipe.transforms._table_reader import TableReader, open_all, refuse_defects
 
 _FILE_KEYS = ("title", "values", "messages", "other", "failure_prefix")
 _VALUE_KEYS = ("from", "prefix", "suffix", "as", "match", "words", "others", "instead", "default")
 _MESSAGE_KEYS = ("names", "record_types", "say", "failed")
 _VARIANT_KEYS = ("text", "when")
 _ORIGINALS = "o365.audit."
-_STEP = re.compile(r"^([^\[\]]+?)(?:(\[\])|\[([^\[\]=]+)=([^\[\]]*)\])?$")
 _SUFFIX = re.compile(rf"_(?:{'|'.join(SUFFIXES)})$")
 
 
@@ -46,61 +43,49 @@ def read_messages(
     """
     known = frozenset(originals)
     values: dict[str, Value] = {}
-    readers = [_Reader(path, _load(path), ecs, conversions, known, values) for path in paths]
+
+    def make(path: Path, text: Located) -> _Reader:
+        return _Reader(path, text, ecs, conversions, known, values)
+
+    readers, findings = open_all(paths, "message file", make)
     for reader in readers:
         reader.read_values()
     tables = [reader.table() for reader in readers]
-    findings = [f"{reader.path}:{defect}" for reader in readers for defect in sorted(reader.text.defects)]
-    if findings:
-        raise ConfigError("\n".join(findings))
+    refuse_defects(readers, findings)
     return tables
 
 
-def _load(path: Path) -> Located:
-    try:
-        return located.load(path)
-    except OSError as exc:
-        raise ConfigError(f"messages: can't read {path}: {exc.strerror}") from exc
-
-
 @dataclass(slots=True)
-class _Reader:
-    """Turns one file into a table; what is wrong is noted in ``text.defects``, with its place."""
+class _Reader(TableReader):
+    """Turns one message file into a table."""
 
-    path: Path
-    text: Located
-    ecs: Ecs
-    conversions: Mapping[str, Conversion]
     originals: frozenset[str]
     values: dict[str, Value]
     _told: dict[tuple[str, str], Place] = field(default_factory=dict)
 
     def read_values(self) -> None:
-        data = self._mapping((), self.text.data, _FILE_KEYS)
-        for name, written in self._mapping(("values",), data.get("values"), None).items():
+        data = self.mapping((), self.text.data, _FILE_KEYS)
+        for name, written in self.mapping(("values",), data.get("values"), None).items():
             self.values[name] = self._value(("values", name), written)
 
     def table(self) -> MessageTable:
         data = self.text.data if isinstance(self.text.data, dict) else {}
-        written = data.get("messages")
-        if written is not None and not isinstance(written, list):
-            self.text.defect(("messages",), "a list is needed here")
-            written = []
-        messages = [self._message(("messages", index), entry) for index, entry in enumerate(written or [])]
+        entries = enumerate(self.items(("messages",), data.get("messages")))
+        messages = [self._message(("messages", index), entry) for index, entry in entries]
         prefix = data.get("failure_prefix")
         other = self._texts(("other",), data["other"], has_verb=False) if "other" in data else None
         return MessageTable(
             tuple(messages),
-            Message({}, None, other, (), self._place(("other",))) if other else None,
+            Message({}, None, other, (), self.place(("other",))) if other else None,
             None if prefix is None else str(prefix),
         )
 
     def _value(self, at: Pointer, written: Any) -> Value:
         if isinstance(written, str | list):
             written = {"from": written}
-        data = self._mapping(at, written, _VALUE_KEYS)
+        data = self.mapping(at, written, _VALUE_KEYS)
         named = data.get("from")
-        sources = [self._source((*at, "from"), name) for name in (named if isinstance(named, list) else [named])]
+        sources = [self.source((*at, "from"), name) for name in (named if isinstance(named, list) else [named])]
         instead, default = (str(data.get(key, "")) for key in ("instead", "default"))
         affixes = (str(data.get("prefix", "")), str(data.get("suffix", "")))
         found = tuple(source for source in sources if source)
@@ -138,22 +123,22 @@ class _Reader:
         return lambda text: found[1] if (found := pattern.search(text)) else None
 
     def _words(self, at: Pointer, data: Mapping[str, Any]) -> Callable[[str], Any] | None:
-        words = self._mapping((*at, "words"), data.get("words"), None)
+        words = self.mapping((*at, "words"), data.get("words"), None)
         others = data.get("others")
         if not words and others is None:
             return None
         return translated({key: str(text) for key, text in words.items()}, None if others is None else str(others))
 
     def _message(self, at: Pointer, written: Any) -> Message:
-        data = self._mapping(at, written, _MESSAGE_KEYS)
+        data = self.mapping(at, written, _MESSAGE_KEYS)
         names = self._names((*at, "names"), data.get("names"))
-        kinds = frozenset(self._kinds((*at, "record_types"), data["record_types"])) if "record_types" in data else None
+        kinds = frozenset(self.kinds((*at, "record_types"), data["record_types"])) if "record_types" in data else None
         self._note_names(at, names, kinds)
         has_verb = bool(names) and all(names.values())
         texts = {key: self._texts((*at, key), data[key], has_verb=has_verb) for key in ("say", "failed") if key in data}
         if not texts:
             self.text.defect(at, "`say` is missing: the text of the message")
-        return Message(names, kinds, texts.get("say", ()), texts.get("failed", ()), self._place(at))
+        return Message(names, kinds, texts.get("say", ()), texts.get("failed", ()), self.place(at))
 
     def _names(self, at: Pointer, written: Any) -> dict[str, str]:
         names = written if isinstance(written, dict) else dict.fromkeys(written if isinstance(written, list) else [written], "")
@@ -163,7 +148,7 @@ class _Reader:
         return names
 
     def _note_names(self, at: Pointer, names: Iterable[str], kinds: frozenset[str] | None) -> None:
-        place = self._place(at)
+        place = self.place(at)
         for name in names:
             for kind in kinds or ("",):
                 earlier = self._told.setdefault((name.lower(), kind), place)
@@ -177,7 +162,7 @@ class _Reader:
         return tuple(variant for variant in found if variant)
 
     def _variant(self, at: Pointer, written: Any, *, has_verb: bool) -> Variant | None:
-        data = {"text": written} if isinstance(written, str) else self._mapping(at, written, _VARIANT_KEYS)
+        data = {"text": written} if isinstance(written, str) else self.mapping(at, written, _VARIANT_KEYS)
         text = data.get("text")
         if not isinstance(text, str) or not text:
             self.text.defect(at, "a text is needed here")
@@ -188,7 +173,7 @@ class _Reader:
             self.text.defect(at, str(exc))
             return None
         values = {blank.name: self._named(at, blank.name, has_verb=has_verb) for blank in blanks(parts)}
-        return Variant(parts, values, tuple(self._conditions((*at, "when"), data.get("when"))))
+        return Variant(parts, values, tuple(self.conditions((*at, "when"), data.get("when"))))
 
     def _named(self, at: Pointer, name: str, *, has_verb: bool) -> Value:
         if name == VERB:
@@ -197,15 +182,15 @@ class _Reader:
             return Value(())
         if name in self.values:
             return self.values[name]
-        source = self._source(at, name)
+        source = self.source(at, name)
         return Value((source,), plain=self._plain([source])) if source else Value(())
 
-    def _source(self, at: Pointer, name: Any) -> Source | None:
+    def source(self, at: Pointer, name: Any) -> Source | None:
         if not isinstance(name, str) or not name:
             self.text.defect(at, "a source is the name of a field, such as source.ip or Item.Subject")
             return None
         path = name.removeprefix(_ORIGINALS)
-        steps = [self._step(at, step) for step in path.split(".")]
+        steps = self.steps(at, path)
         if not all(steps):
             return None
         if path == name and self.ecs.field(name):
@@ -219,48 +204,6 @@ class _Reader:
     def _is_original(self, name: str) -> bool:
         first = re.split(r"[.\[]", name, maxsplit=1)[0]
         return first in self.originals or _SUFFIX.sub("", first) in self.originals
-
-    def _step(self, at: Pointer, text: str) -> Step | None:
-        match = _STEP.match(text)
-        if not match:
-            self.text.defect(at, f'"{text}" is no step of a path: write Name, Name[] or Name[Key=value]')
-            return None
-        return Step(match[1], each=bool(match[2] or match[3]), only=(match[3], match[4]) if match[3] else None)
-
-    def _conditions(self, at: Pointer, written: Any) -> Iterator[Condition]:
-        for key, wanted in self._mapping(at, written, None).items():
-            name, _, modifier = key.partition("|")
-            if modifier not in MODIFIERS:
-                known = ", ".join(MODIFIERS[1:])
-                self.text.defect((*at, key), f'"{modifier}" is none of {known}{did_you_mean(modifier, MODIFIERS)}')
-            elif modifier == "exists" and not isinstance(wanted, bool):
-                self.text.defect((*at, key), "exists takes true or false")
-            elif source := self._source((*at, key), name):
-                words = wanted if isinstance(wanted, list) else [wanted]
-                exists = wanted if modifier == "exists" else None
-                yield Condition(source, make_test(modifier, words), f"{key}: {wanted}", exists)
-
-    def _kinds(self, at: Pointer, written: Any) -> Iterator[str]:
-        for number in written if isinstance(written, list) else [written]:
-            if isinstance(number, int) and not isinstance(number, bool):
-                yield str(number)
-            else:
-                self.text.defect(at, f'record types are numbers, not "{number}"')
-
-    def _mapping(self, at: Pointer, written: Any, known: Sequence[str] | None) -> dict[str, Any]:
-        if written is None:
-            return {}
-        if not isinstance(written, dict):
-            self.text.defect(at, "a mapping is needed here")
-            return {}
-        for key in written if known else ():
-            if key not in (known or ()):
-                self.text.defect((*at, key), f"unknown key{did_you_mean(key, known or ())}")
-        return written
-
-    def _place(self, at: Pointer) -> Place:
-        line, column = self.text.places.get(at, (1, 1))
-        return Place(self.path.name, line, column)
 
 
 def _one_after_another(steps: Sequence[Callable[[str], Any]]) -> Callable[[str], Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ualpipe.schemas import read_csv
 from ualpipe.transforms._conversions import load_conversions
@@ -18,8 +18,19 @@ from ualpipe.transforms._message_file import read_messages
 from ualpipe.transforms._message_words import MAX_LENGTH, shortened, tidy
 from ualpipe.transforms._remembered import Remembered
 
+SHIPPED = Path(str(files("ualpipe.schemas") / "ecs" / "messages.yaml"))
+"""Our own templates."""
+
 Originals = dict[str, Any]
 Document = dict[str, Any]
+
+
+class Found(NamedTuple):
+    """The template for an operation, the name by which it knows it, and the verb beside that."""
+
+    message: Message
+    name: str
+    verb: str
 
 
 def load_messages(own: Sequence[Path] = ()) -> Messages:
@@ -31,9 +42,8 @@ def load_messages(own: Sequence[Path] = ()) -> Messages:
     Raises:
         ConfigError: Something in a file is wrong; every finding is named with file, line and column.
     """
-    shipped = Path(str(files("ualpipe.schemas") / "ecs" / "messages.yaml"))
     originals = [row["field"] for row in read_csv("ecs/originals.csv")]
-    return Messages(read_messages([shipped, *own], load_ecs(), load_conversions(), originals))
+    return Messages(read_messages([SHIPPED, *own], load_ecs(), load_conversions(), originals))
 
 
 class Messages:
@@ -43,19 +53,23 @@ class Messages:
 
     Args:
         tables: Weakest first.
+
+    Attributes:
+        tables: Strongest first.
+        other: The template for operations that have none.
     """
 
-    __slots__ = ("_compiled", "_of_any", "_of_kind", "_other", "_prefix", "_tables")
+    __slots__ = ("_compiled", "_of_any", "_of_kind", "_other", "_prefix", "other", "tables")
 
     def __init__(self, tables: Sequence[MessageTable]) -> None:
-        self._tables = tuple(reversed(tables))
-        self._prefix = next((table.failure_prefix for table in self._tables if table.failure_prefix is not None), "")
+        self.tables = tuple(reversed(tables))
+        self.other = next((table.other for table in self.tables if table.other), None)
+        self._prefix = next((table.failure_prefix for table in self.tables if table.failure_prefix is not None), "")
         self._compiled: dict[tuple[int, str], Sentence] = {}
-        other = next((table.other for table in self._tables if table.other), None)
-        self._other = compile_message(other, "", self._prefix, _nothing) if other else _nothing
+        self._other = compile_message(self.other, "", self._prefix, _nothing) if self.other else _nothing
         kinds = {kind for table in tables for message in table.messages for kind in message.record_types or ()}
-        self._of_kind = {kind: Remembered(partial(self._find, kind)) for kind in kinds}
-        self._of_any = Remembered(partial(self._find, ""))
+        self._of_kind = {kind: Remembered(partial(self._sentence, kind)) for kind in kinds}
+        self._of_any = Remembered(partial(self._sentence, ""))
 
     def say(self, originals: Originals, document: Document) -> str | None:
         """Returns what happened, or None: nothing can be said, or the mapping has filled ``message`` already.
@@ -81,14 +95,19 @@ class Messages:
 
     __call__ = say
 
-    def _find(self, kind: str, operation: str) -> Sentence:
+    def find(self, kind: str, operation: str) -> Found | None:
+        """Returns the template for an operation: that of the strongest table, in a table exact names before patterns."""
         word = operation.rstrip(" .\t\r\n").lower()
-        for table in self._tables:
+        for table in self.tables:
             for matches in (str.__eq__, _fits):
-                for message, name, verb in _told(table.messages, kind):
-                    if matches(name.lower(), word):
-                        return self._compile(message, verb)
-        return self._other
+                for found in _told(table.messages, kind):
+                    if matches(found.name.lower(), word):
+                        return found
+        return None
+
+    def _sentence(self, kind: str, operation: str) -> Sentence:
+        found = self.find(kind, operation)
+        return self._compile(found.message, found.verb) if found else self._other
 
     def _compile(self, message: Message, verb: str) -> Sentence:
         key = (id(message), verb)
@@ -100,12 +119,12 @@ class Messages:
 Matches = Callable[[str, str], bool]
 
 
-def _told(messages: Iterable[Message], kind: str) -> Iterator[tuple[Message, str, str]]:
+def _told(messages: Iterable[Message], kind: str) -> Iterator[Found]:
     """Yields what there is for a kind of record, with each operation and its verb."""
     for message in messages:
         if message.record_types is None or kind in message.record_types:
             for name, verb in message.names.items():
-                yield message, name, verb
+                yield Found(message, name, verb)
 
 
 def _fits(pattern: str, word: str) -> bool:

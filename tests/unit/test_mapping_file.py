@@ -179,8 +179,8 @@ def test_files_that_are_not_there_are_named_beside_mistakes_of_others(tmp_path: 
         read_tables([tmp_path / "none.yaml", bad, tmp_path], ECS, CONVERSIONS)
     assert [line.split("  ")[0] for line in str(error.value).splitlines()] == [
         f"{tmp_path}/none.yaml: can't read the mapping file: No such file or directory",
-        f"{bad}:1:9",
         f"{tmp_path}: can't read the mapping file: Is a directory",
+        f"{bad}:1:9",
     ]
 
 

@@ -527,5 +527,5 @@ def test_all_defects_of_all_files_are_found_at_once(tmp_path: Path) -> None:
 
 
 def test_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"messages: can't read .*nowhere.yaml"):
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: can't read the message file: "):
         load_messages([tmp_path / "nowhere.yaml"])
