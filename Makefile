@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo servers test unit check format audit bench lock clean
+.PHONY: help demo servers test unit fuzz check format audit bench lock clean
 
 help:  ## lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -16,6 +16,9 @@ demo: $(VENV)/.ready  ## runs the main job on a simulated tenant and shows what 
 
 unit: $(VENV)/.ready  ## runs the tests that need no server
 	@$(BIN)/pytest -q tests --ignore tests/integration --ignore tests/chaos
+
+fuzz: $(VENV)/.ready  ## looks for records that break the mapping, longer than the tests do (UALPIPE_FUZZ_EXAMPLES)
+	@$(BIN)/pytest -q -m fuzz --hypothesis-profile=fuzz tests/unit
 
 servers: $(VENV)/.ready  ## installs what the real servers of the tests need
 	@PYTHONPATH=tests $(BIN)/python -m servers install

@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from servers.certificates import Certificates, write_certificates
 from servers.elasticsearch import ExternalElasticsearch, LocalElasticsearch, find_elasticsearch, find_secure_elasticsearch
@@ -31,6 +32,14 @@ from servers.run_folder import make_run_folder
 _MARKERS = {"kafka": "kafka", "elasticsearch": "elasticsearch", "secure_elasticsearch": "elasticsearch", "rsyslog": "rsyslog"}
 
 _started: list[Any] = []
+
+# Chosen by --hypothesis-profile=fuzz, as `make fuzz` does: how many records each test marked as fuzz tries.
+settings.register_profile(
+    "fuzz",
+    max_examples=int(os.environ.get("UALPIPE_FUZZ_EXAMPLES", "2500")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 
 
 @pytest.fixture(scope="session")

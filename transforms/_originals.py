@@ -98,7 +98,10 @@ def _quick_named(value: Any) -> Record | None:
         named = {
             pair[name]: content
             for pair in value
-            if type(content := pair["Value"]) is str and content and len(pair) == 2 and pair[name] in good_names
+            if type(content := pair["Value"]) is str
+            and content
+            and len(pair) == 2
+            and ((key := pair[name]) in good_names or (type(key) is str and usable_name(key) == key))
         }
     except (KeyError, TypeError):
         return None

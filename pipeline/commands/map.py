@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import sys
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -24,23 +25,36 @@ READ_BYTES = 256 * 1024
 def run(args: argparse.Namespace) -> int:
     """Runs the command: 0 when each record gave a document (or was filtered), 1 when one could not go on."""
     transforms = [stage.apply for stage in open_stages(args.config)]
-    failed = 0
-    for chunk in _chunks(sys.stdin.buffer):
-        for event in events_of(Origin("stdin", "", "stdin", "stdin", chunk)):
-            line, is_fine = _document(event, transforms)
-            sys.stdout.buffer.write(line + b"\n")
-            failed += not is_fine
-        sys.stdout.buffer.flush()
+    failed = map_lines(sys.stdin.buffer, sys.stdout.buffer, transforms)
     if failed:
         print(f"{counted(failed, 'record')} could not go on; see {'its line' if failed == 1 else 'their lines'}", file=sys.stderr)
     return EXIT_INCOMPLETE if failed else EXIT_FINE
 
 
+def map_lines(records: BinaryIO, documents: BinaryIO, transforms: list[Apply]) -> int:
+    """Maps each line that is not blank to one line; returns how many records could not go on.
+
+    Args:
+        records: One a line, with or without a byte order mark before the first.
+        documents: Takes a document a line, ``null`` for a filtered record, an ``error`` for one that could not go on.
+        transforms: Which run over each.
+    """
+    failed = 0
+    for chunk in _chunks(records):
+        for event in events_of(Origin("stdin", "", "stdin", "stdin", chunk)):
+            line, is_fine = _document(event, transforms)
+            documents.write(line + b"\n")
+            failed += not is_fine
+        documents.flush()
+    return failed
+
+
 def _chunks(stream: BinaryIO) -> Iterator[Chunk]:
     """Yields what there is so far, so that a slow writer sees its answers at once."""
-    rest = b""
+    rest, mark = b"", codecs.BOM_UTF8
     while part := stream.read1(READ_BYTES):  # type: ignore[attr-defined]
-        *lines, rest = (rest + part).split(b"\n")
+        *lines, rest = (rest + part).removeprefix(mark).split(b"\n")
+        mark = b"" if lines else mark
         yield from chunks_of_lines(lines)
     yield from chunks_of_lines([rest])
 

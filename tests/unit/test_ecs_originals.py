@@ -234,3 +234,8 @@ def assert_indexable(field: str, value: Any) -> None:
     is_object = SHAPES.get(field) in ("object", "pairs", "identities", "named", "changed") or field.endswith(("_json", "_object"))
     if field in SHAPES or field.rpartition("_")[0] in SHAPES:
         assert all(isinstance(item, dict) == is_object for item in items)
+
+
+def test_the_order_of_fields_does_not_depend_on_what_was_seen_before() -> None:
+    record = {"ExtendedProperties": [{"Name": "NeverSeenBefore", "Value": "1"}], "Workload": "Exchange"}
+    assert list(ORIGINALS(record)) == list(record)

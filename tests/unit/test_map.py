@@ -108,6 +108,12 @@ def test_blank_lines_and_windows_line_ends_give_nothing(run_map):
     assert (code, len(found)) == (0, 1)
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_record(run_map):
+    code, found, _said = run_map(b"\xef\xbb\xbf" + lines(records(1, 2)))
+    assert code == 0
+    assert [document["event"]["kind"] for document in found] == ["event", "event"]
+
+
 def test_a_last_line_without_a_line_break_counts(run_map):
     assert len(run_map(lines(records(1, 2)).rstrip(b"\n"))[1]) == 2
 

@@ -1,4 +1,7 @@
-"""The generated functions and the runner that walks rows make the same documents, of any record and by any table."""
+"""The generated functions and the runner that walks rows make the same documents, of any record and by any table.
+
+``make fuzz`` looks further.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import odd_records
 from ualpipe.pipeline.options import build
+from ualpipe.pipeline.records import BadRecord, Chunk
 from ualpipe.schemas import read_csv
 from ualpipe.transforms._conversions import load_conversions
 from ualpipe.transforms._ecs_fields import load_ecs
@@ -53,6 +58,25 @@ def assert_both_agree(record: dict[str, Any]) -> None:
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.name.removesuffix(".in.json"))
 def test_golden_records_map_alike(path: Path) -> None:
     assert_both_agree(json.loads(path.read_text(encoding="utf-8")))
+
+
+def test_records_of_the_simulated_tenant_map_alike() -> None:
+    for record in odd_records.generated(2_000):
+        assert_both_agree(record)
+
+
+def test_a_record_of_each_type_maps_alike() -> None:
+    for record in odd_records.of_each_kind():
+        assert_both_agree(record)
+
+
+@pytest.mark.fuzz
+@settings(deadline=None)
+@given(odd_records.records())
+def test_any_text_that_is_a_record_maps_alike(text: str) -> None:
+    (record,) = Chunk(odd_records.encoded(text), "lines").records
+    if not isinstance(record, BadRecord):
+        assert_both_agree(record)
 
 
 def _sources() -> Iterator[str]:
@@ -108,7 +132,8 @@ RECORDS = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@pytest.mark.fuzz
+@settings(deadline=None)
 @given(RECORDS)
 def test_any_record_maps_alike(record: dict[str, Any]) -> None:
     assert_both_agree(orjson.loads(orjson.dumps(record)))
@@ -172,7 +197,8 @@ def rows_of_every_form(tmp_path_factory: pytest.TempPathFactory) -> MappingTable
     return assemble(read_tables([path], load_ecs(), load_conversions()), [])
 
 
-@settings(max_examples=100, deadline=None)
+@pytest.mark.fuzz
+@settings(deadline=None)
 @given(record=SHAPED)
 def test_any_row_maps_alike(rows_of_every_form: MappingTables, record: dict[str, Any]) -> None:
     family = rows_of_every_form.other
