@@ -176,7 +176,10 @@ class Delivery:
         while True:
             try:
                 with unexpected_as(SinkUnavailable, self._log, "a transform"):
-                    return [share for ref in refs if (share := self._share(ref)) is not None]
+                    shares = [share for ref in refs if (share := self._share(ref)) is not None]
+                if failures:
+                    self._recovered()
+                return shares
             except SinkUnavailable as exc:
                 failures += 1
                 if not self._pause(exc, failures):

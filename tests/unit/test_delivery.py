@@ -396,6 +396,14 @@ def test_a_transform_that_fails_as_none_should_is_tried_again_and_nothing_is_ski
     assert bench.settled() == (3, 0, 0, 0)
 
 
+def test_the_trouble_with_a_transform_is_over_when_it_works_again_although_nothing_is_left_to_write(bench):
+    bench.transforms = [Flaky(failures=1), TagTransform()]
+    store(bench.journal, "a", [record(1, drop=True)])
+    delivery = bench.deliver(MemorySink())
+    assert delivery.trouble == ""
+    assert bench.settled() == (0, 1, 0, 0)
+
+
 def test_in_a_bounded_run_a_transform_that_always_fails_leaves_all_for_the_next(bench):
     bench.transforms = [Flaky(failures=1000)]
     store(bench.journal, "a", records(1, 3))
