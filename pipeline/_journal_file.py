@@ -27,6 +27,10 @@ class JournalFull(JournalError):
     """There is no room for more records; fetching pauses until there is. Nothing is wrong with the journal."""
 
 
+class JournalInUse(JournalError):
+    """A running pipeline has the journal."""
+
+
 class JournalFile:
     """One connection, shared by all threads under a lock. Each ``transaction`` is durable when it ends."""
 
@@ -62,6 +66,14 @@ class JournalFile:
             if self._owner >= 0:
                 os.close(self._owner)
                 self._owner = -1
+
+    def own(self) -> bool:
+        """Takes the state directory for this process until ``close``; returns False when a running pipeline has it."""
+        try:
+            self._owner = _own(self.dir)
+        except JournalInUse:
+            return False
+        return True
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -161,7 +173,7 @@ def _own(state_dir: Path) -> int:
     except OSError as exc:
         holder = os.pread(owner, 32, 0).decode(errors="replace").strip()
         os.close(owner)
-        raise JournalError(
+        raise JournalInUse(
             f"{state_dir} is in use by another ualpipe run (process {holder}); one pipeline per state_dir"
         ) from exc
     os.truncate(owner, 0)
@@ -184,11 +196,24 @@ def _open(path: Path, *, is_owner: bool) -> sqlite3.Connection:
             db.executescript(f"BEGIN; {_journal_schema.TABLES} PRAGMA user_version = {_journal_schema.VERSION}; COMMIT;")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA foreign_keys = ON")
+        _migrate(db)
     except sqlite3.Error as exc:
         raise explain(path, exc) from exc
     except OSError as exc:
         raise JournalError(f"can't open the journal {path}: {exc.strerror}") from exc
     return db
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    """Brings a journal of an earlier release up to date, one version after the other, each in one transaction."""
+    while (version := db.execute("PRAGMA user_version").fetchone()[0]) < _journal_schema.VERSION:
+        try:
+            db.executescript(
+                f"BEGIN IMMEDIATE; {_journal_schema.MIGRATIONS[version]} PRAGMA user_version = {version + 1}; COMMIT;"
+            )
+        except sqlite3.Error:
+            db.close()  # undoes the half of it, and lets go of the file
+            raise
 
 
 def _check(path: Path, *, is_owner: bool) -> None:
@@ -203,7 +228,7 @@ def _check(path: Path, *, is_owner: bool) -> None:
 
 def _check_version(path: Path, db: sqlite3.Connection) -> None:
     found = db.execute("PRAGMA user_version").fetchone()[0]
-    if found != _journal_schema.VERSION:
+    if found != _journal_schema.VERSION and found not in _journal_schema.MIGRATIONS:
         raise JournalError(
             f"the journal {path} has version {found}, this ualpipe writes version {_journal_schema.VERSION}."
             " Use the release that made it, or move the journal aside; nothing was changed."

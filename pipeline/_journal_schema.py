@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-VERSION = 1
+VERSION = 2
 
-TABLES = """
+DRIFT = """
+-- What was seen in records that nobody described, by source.
+CREATE TABLE IF NOT EXISTS drift(
+    kind TEXT NOT NULL, record_type TEXT NOT NULL, name TEXT NOT NULL, source TEXT NOT NULL,
+    first_seen REAL NOT NULL, last_seen REAL NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (kind, record_type, name, source)
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS = {1: DRIFT}
+"""By version: what makes the next version of it. Only ever adds, so that a release that has the file open is not disturbed."""
+
+TABLES = f"""
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
 -- How far each stream was listed.
@@ -12,7 +23,8 @@ CREATE TABLE stream(
     source TEXT NOT NULL, stream TEXT NOT NULL, listed_until REAL, PRIMARY KEY (source, stream)
 ) WITHOUT ROWID;
 
--- The ledger: every work item ever listed, and what became of it (listed | fetched | dead | gone).
+-- The ledger: every work item ever listed, and what became of it (listed | fetched | dead | gone). What the
+-- pipeline itself tells the sinks stands there too (notice), so that it is stored and settled like records.
 CREATE TABLE item(
     id INTEGER PRIMARY KEY, source TEXT NOT NULL, tenant TEXT NOT NULL, stream TEXT NOT NULL, key TEXT NOT NULL,
     locator TEXT NOT NULL, created REAL, expires REAL, first_listed REAL NOT NULL,
@@ -55,4 +67,4 @@ CREATE TABLE gap(
     id INTEGER PRIMARY KEY, source TEXT NOT NULL, stream TEXT NOT NULL, starts REAL NOT NULL, ends REAL NOT NULL,
     reason TEXT NOT NULL, noticed_at REAL NOT NULL, UNIQUE (source, stream, starts, ends)
 );
-"""
+{DRIFT}"""

@@ -43,6 +43,7 @@ def _parser(is_tenant: bool) -> argparse.ArgumentParser:  # noqa: FBT001 - see _
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
     _add_pipeline_commands(commands.add_parser)
     _add_dead_letters(commands.add_parser)
+    _add_journal_commands(commands.add_parser)
     _add_tools(commands.add_parser, is_tenant=is_tenant)
     return parser
 
@@ -57,12 +58,16 @@ def _config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path, metavar="CONFIG", help="pipeline file (YAML)")
 
 
+def _logging(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    parser.add_argument("--no-progress", action="store_true", help="log lines instead of the live view, on a terminal too")
+
+
 def _add_pipeline_commands(add: Parsers) -> None:
     run = _command(add, "run", "run a pipeline until it is stopped", "ualpipe.pipeline.commands.run")
     _config(run)
     run.add_argument("--once", action="store_true", help="end when every listed item is settled or has failed a few times")
-    run.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
-    run.add_argument("--no-progress", action="store_true", help="log lines instead of the live view, on a terminal too")
+    _logging(run)
 
     check = _command(add, "check", "check a pipeline file", "ualpipe.pipeline.commands.check")
     _config(check)
@@ -114,16 +119,40 @@ def _add_dead_letters(add: Parsers) -> None:
         ("show", "show some in full"),
         ("retry", "send them on their way again"),
         ("export", "write the original records to stdout, one a line"),
+        ("discard", "let go of their bytes for good; that they were there stays in the journal"),
     ):
         action = actions.add_parser(name, help=text, description=text)
         _config(action)
         action.add_argument("ids", type=int, nargs="*", metavar="ID", help="only these (right behind CONFIG)")
         action.add_argument("--sink", help="only what this sink refused")
         action.add_argument("--code", help="only this kind of error (SchemaMismatch)")
-        if name == "list":
-            action.add_argument("--json", action="store_true", help="for programs")
-        if name == "retry":
+        if name in ("list", "retry"):
+            for_programs = "for programs" if name == "list" else "with --dry-run: for programs"
+            action.add_argument("--json", action="store_true", help=for_programs)
+        if name in ("retry", "discard"):
             action.add_argument("--all", action="store_true", help="all of them")
+        if name == "retry":
+            action.add_argument(
+                "--dry-run", action="store_true", help="send nothing; say what today's transforms would make of them, and why"
+            )
+
+
+def _add_journal_commands(add: Parsers) -> None:
+    replay = _command(
+        add, "replay", "send stored records to a sink once more, through today's transforms", "ualpipe.pipeline.commands.replay"
+    )
+    _config(replay)
+    replay.add_argument("--sink", required=True, metavar="NAME", help="where to; an old or a new sink of CONFIG")
+    replay.add_argument("--since", metavar="TIME", help="received at or after: 2026-11-20T08:00:00Z (UTC), or 7d for 7 days ago")
+    replay.add_argument("--until", metavar="TIME", help="received before")
+    replay.add_argument("--source", metavar="NAME", help="only records of this source")
+    replay.add_argument("--dry-run", action="store_true", help="only say how many would go")
+    _logging(replay)
+    backup = _command(
+        add, "backup", "copy the journal, also while a pipeline runs, and check the copy", "ualpipe.pipeline.commands.backup"
+    )
+    _config(backup)
+    backup.add_argument("to", type=Path, metavar="TO_FILE", help="the copy; nothing is overwritten")
 
 
 def _add_tools(add: Parsers, *, is_tenant: bool) -> None:

@@ -31,7 +31,7 @@ from ualpipe.pipeline.journal import Journal, JournalFull
 from ualpipe.pipeline.ledger import LedgerItem
 from ualpipe.pipeline.prepared import PreparedBatches
 from ualpipe.pipeline.retry import DENIED, FETCH, LISTING, ONCE, RetryPolicy
-from ualpipe.pipeline.stages import Gap, Listed, Source, WorkItem
+from ualpipe.pipeline.stages import Gap, Instant, Listed, Source, WorkItem
 from ualpipe.pipeline.streams import Standstill, StreamState
 
 ENTER_AT_ONCE = 500
@@ -244,26 +244,36 @@ class Collector:
             stream.is_done = True
 
     def _discover(self, stream: StreamState) -> None:
-        ledger = self._journal.ledger
         items: list[WorkItem] = []
+        gaps: list[Gap] = []
         try:
-            for found in self._source.discover(stream.name, ledger.listed_until(self.name, stream.name)):
+            for found in self._source.discover(stream.name, self._journal.ledger.listed_until(self.name, stream.name)):
                 if isinstance(found, WorkItem):
                     items.append(found)
                 if not isinstance(found, WorkItem) or len(items) >= ENTER_AT_ONCE:
                     self._enter(stream, items)
-                if isinstance(found, Listed):
-                    ledger.note_listed(self.name, stream.name, found.until)
-                elif isinstance(found, Gap):
+                if isinstance(found, Gap):
+                    gaps.append(found)
                     self._note_gap(stream, found)
+                elif isinstance(found, Listed):
+                    self._conclude(stream, gaps, found.until)
+            self._conclude(stream, gaps, None)
         finally:
             self._enter(stream, items)  # what was listed before an error counts
 
     def _note_gap(self, stream: StreamState, gap: Gap) -> None:
-        if self._journal.ledger.note_gap(self.name, stream.name, gap):
-            self._metrics.add(m.GAPS, source=self.name, stream=stream.name)
+        """Notes a gap, which grows until a listing comes to its end."""
+        if self._journal.gaps.note(self.name, stream.name, gap):
             context = {"stream": stream.name, "from": format_instant(gap.start), "to": format_instant(gap.end)}
             self._log.error("a gap that can't be fetched any more: %s", gap.reason, extra=context)
+
+    def _conclude(self, stream: StreamState, gaps: list[Gap], until: Instant | None) -> None:
+        """Notes how far a stream was listed, tells the sinks of the gaps that the listing found, and empties their list."""
+        if gaps or until is not None:
+            notices = self._journal.gaps.conclude(self.name, self._source.tenant, stream.name, gaps, until)
+            self._metrics.add(m.GAPS, len(notices), source=self.name, stream=stream.name)
+            self._notify(notices)
+        gaps.clear()
 
     def _enter(self, stream: StreamState, items: list[WorkItem]) -> None:
         """Enters listed items in the ledger and empties the list."""

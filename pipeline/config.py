@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ualpipe.pipeline import located, registry
 from ualpipe.pipeline._schema_defects import schema_defects
@@ -22,11 +22,25 @@ Condition = Callable[[Mapping[str, Any]], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetterOptions:
+    """The ``journal.dead_letters`` section."""
+
+    max_age: Duration | None = option("Oldest dead letter that nobody has looked after; null for no limit.", default="30d")
+    max_size: Size | None = option("What dead letters may take in the journal, compressed; null for no limit.", default="256MiB")
+    on_limit: Literal["warn", "stop"] = option(
+        "Beyond a limit, `warn` says so in the log, in `status` and by exit code 1; `stop` also pauses fetching until dead "
+        "letters are sent again or discarded. They are never dropped.",
+        default="warn",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JournalOptions:
     """The ``journal`` section."""
 
     keep: Duration = option("How long delivered records stay in the journal, for replay and proof.", default="7d")
     max_size: Size = option("At this size fetching pauses until sinks have caught up; nothing is dropped.", default="10GiB")
+    dead_letters: DeadLetterOptions = option("When dead letters are too old or too many.", default={})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass, field
 
 from ualpipe.pipeline.clock import Clock, SystemClock
+from ualpipe.pipeline.drift import Drift
 from ualpipe.pipeline.metrics import Metrics
 
 
@@ -16,9 +17,11 @@ class RunContext:
     Attributes:
         once: It ends when every listed item is settled or has failed a bounded number of times.
         stop: Set when it is to end.
+        drift: What is found in records that nobody described.
     """
 
     once: bool
     clock: Clock = field(default_factory=SystemClock)
     metrics: Metrics = field(default_factory=Metrics)
     stop: threading.Event = field(default_factory=threading.Event)
+    drift: Drift = field(default_factory=Drift)

@@ -11,6 +11,9 @@ from typing import Any
 
 from ualpipe.pipeline._journal_file import JournalFile, instant
 from ualpipe.pipeline.ledger import LedgerItem
+from ualpipe.pipeline.records import Chunk
+
+_ITEM = "source = ? AND stream = ? AND key = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,15 @@ class StoredLetter:
     letter: DeadLetter
 
 
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """How many dead letters there are, what their bodies take in the journal, and when the oldest was noticed."""
+
+    count: int
+    bytes: int
+    oldest: datetime | None
+
+
 class DeadLetters:
     """The dead letters of one journal."""
 
@@ -93,6 +105,13 @@ class DeadLetters:
         """Returns how many there are that were noticed at or after an instant (epoch seconds)."""
         return int(self._file.rows("SELECT count(*) FROM dead_letter WHERE state = 'dead' AND noticed_at >= ?", (since,))[0][0])
 
+    def held(self) -> Holdings:
+        """Measures what there is; reads every row, but not the bodies."""
+        count, size, oldest = self._file.rows(
+            "SELECT count(*), coalesce(sum(length(body)), 0), min(noticed_at) FROM dead_letter WHERE state = 'dead'"
+        )[0]
+        return Holdings(count, size, instant(oldest))
+
     def find(self, ids: Sequence[int] = (), *, sink: str | None = None, code: str | None = None) -> Iterator[StoredLetter]:
         """Yields dead letters, oldest first: all, or those of some ids, a sink, or a code."""
         wanted: list[str] = ["state = 'dead'"]
@@ -119,20 +138,36 @@ class DeadLetters:
             False when the service has dropped the work item meanwhile and there are no bytes to send.
         """
         with self._file.transaction() as db:
-            row = db.execute(
-                "SELECT id, expires FROM item WHERE source = ? AND stream = ? AND key = ?",
-                (stored.source, stored.stream, stored.item),
-            ).fetchone()
-            is_event = stored.letter.batch is not None
-            if row is None or (not is_event and row[1] is not None and row[1] < self._file.now()):
+            if self.is_lost(stored):
                 return False
             if not db.execute("UPDATE dead_letter SET state = 'retried' WHERE id = ? AND state = 'dead'", (stored.id,)).rowcount:
                 return True  # somebody else has just sent it
-            if is_event:
-                self._insert_batch(db, row[0], stored.letter)
+            if stored.letter.batch is not None:
+                self._insert_batch(db, stored)
             else:
-                db.execute("UPDATE item SET state = 'listed', attempts = 0, next_attempt = 0 WHERE id = ?", (row[0],))
+                db.execute(f"UPDATE item SET state = 'listed', attempts = 0, next_attempt = 0 WHERE {_ITEM}", _item_of(stored))
         return True
+
+    def is_lost(self, stored: StoredLetter) -> bool:
+        """Tells whether a letter can't be sent again: the service has dropped the work item, and there are no bytes to send."""
+        rows = self._file.rows(f"SELECT expires FROM item WHERE {_ITEM}", _item_of(stored))
+        if not rows:
+            return True
+        expires = rows[0][0]
+        return stored.letter.batch is None and expires is not None and bool(expires < self._file.now())
+
+    def chunk(self, stored: StoredLetter) -> Chunk:
+        """Returns the event of a dead letter as a chunk of its own."""
+        (state,) = self._file.rows(f"SELECT state FROM item WHERE {_ITEM}", _item_of(stored))[0]
+        return Chunk(b"[" + stored.letter.body + b"]", "notice") if state == "notice" else chunk_of(stored.letter)
+
+    def discard(self, stored: StoredLetter) -> None:
+        """Lets go of a dead letter's bytes; that it was there, and why, stays in the journal."""
+        with self._file.transaction() as db:
+            db.execute(
+                "UPDATE dead_letter SET state = 'discarded', body = ? WHERE id = ? AND state = 'dead'",
+                (self._file.pack(b""), stored.id),
+            )
 
     def _insert(self, db: sqlite3.Connection, letter: DeadLetter, origin: tuple[str, str, str, str]) -> None:
         source, tenant, stream, item = origin
@@ -144,11 +179,21 @@ class DeadLetters:
         names, marks = ", ".join(values), ", ".join("?" * len(values))
         db.execute(f"INSERT OR IGNORE INTO dead_letter({names}) VALUES ({marks})", list(values.values()))
 
-    def _insert_batch(self, db: sqlite3.Connection, item: int, letter: DeadLetter) -> None:
-        # A record that spans lines (or holds a raw line break in a string) is an array of one; one that is no JSON is a line.
-        framing, body = ("array", b"[" + letter.body + b"]") if b"\n" in letter.body else ("lines", letter.body)
+    def _insert_batch(self, db: sqlite3.Connection, stored: StoredLetter) -> None:
+        chunk = self.chunk(stored)
+        packed, sha256 = self._file.pack(chunk.body), hashlib.sha256(chunk.body).digest()
         db.execute(
             "INSERT INTO batch(item, framing, records, bytes, body, sha256, stored_at, ready, only_sink)"
-            " VALUES (?, ?, 1, ?, ?, ?, ?, 1, ?)",
-            (item, framing, len(body), self._file.pack(body), hashlib.sha256(body).digest(), self._file.now(), letter.sink),
+            f" SELECT id, ?, 1, ?, ?, ?, ?, 1, ? FROM item WHERE {_ITEM}",
+            (chunk.framing, len(chunk.body), packed, sha256, self._file.now(), stored.letter.sink, *_item_of(stored)),
         )
+
+
+def chunk_of(letter: DeadLetter) -> Chunk:
+    """Returns the record of a dead letter as a chunk of its own."""
+    # A record that spans lines (or holds a raw line break in a string) is an array of one; one that is no JSON is a line.
+    return Chunk(b"[" + letter.body + b"]", "array") if b"\n" in letter.body else Chunk(letter.body, "lines")
+
+
+def _item_of(stored: StoredLetter) -> tuple[str, str, str]:
+    return stored.source, stored.stream, stored.item

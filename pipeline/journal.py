@@ -1,8 +1,8 @@
 """The journal: the pipeline's only durable state, one SQLite file.
 
 Collectors enter work items in the ``ledger`` and store their records as ``batches``; deliveries read batches and settle them;
-what can't go on stands in ``dead_letters``. Each public method is one transaction, so that a crash at any moment falls back
-to a consistent state from which repeating is harmless.
+what can't go on stands in ``dead_letters``, what is new in records in ``drift``. Each public method is one transaction, so that
+a crash at any moment falls back to a consistent state from which repeating is harmless.
 """
 
 from __future__ import annotations
@@ -14,8 +14,12 @@ from pathlib import Path
 from ualpipe.pipeline._journal_file import FILE_NAME, JournalFile, JournalFull
 from ualpipe.pipeline.batches import Batches
 from ualpipe.pipeline.clock import Clock
+from ualpipe.pipeline.config import DeadLetterOptions
 from ualpipe.pipeline.dead_letters import DeadLetters
+from ualpipe.pipeline.drift_table import DriftTable
+from ualpipe.pipeline.gaps import Gaps
 from ualpipe.pipeline.ledger import Ledger
+from ualpipe.pipeline.letter_limits import LetterLimits
 
 __all__ = ["FILE_NAME", "Journal", "JournalFull"]
 
@@ -36,6 +40,7 @@ class Journal:
         config_version: str = "",
         max_bytes: int | None = None,
         sinks: Collection[str] = (),
+        letter_limits: DeadLetterOptions | None = None,
     ) -> None:
         """Opens or creates the journal.
 
@@ -45,6 +50,7 @@ class Journal:
             config_version: Stands beside dead letters.
             max_bytes: From this size on ``check_room`` refuses; None for no limit.
             sinks: Configured sinks: what all of them have settled makes room before its time is over.
+            letter_limits: Limits of the dead letters; None for none.
 
         Raises:
             JournalError: Another process has it, or it is damaged or of another version. Nothing is changed then.
@@ -55,6 +61,9 @@ class Journal:
         self.ledger = Ledger(self._file)
         self.dead_letters = DeadLetters(self._file, config_version)
         self.batches = Batches(self._file, self.dead_letters)
+        self.drift = DriftTable(self._file)
+        self.gaps = Gaps(self._file)
+        self.letter_limits = LetterLimits(self.dead_letters, letter_limits, clock)
 
     def close(self) -> None:
         """Closes the file. Safe twice."""
@@ -68,8 +77,10 @@ class Journal:
         """Looks whether more records may be stored; at the size limit, what every sink has settled goes before its time.
 
         Raises:
-            JournalFull: The journal has reached its size limit, or the disk is nearly full.
+            JournalFull: The journal has reached its size limit, the dead letters one that stops, or the disk is nearly full.
         """
+        if reason := self.letter_limits.stop():
+            raise JournalFull(reason)
         if self._max_bytes is not None and self.size_bytes() >= self._max_bytes:
             self.prune(self._sinks, 0.0)
         if self._max_bytes is not None and (size := self.size_bytes()) >= self._max_bytes:

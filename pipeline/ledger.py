@@ -1,4 +1,4 @@
-"""The ledger: every work item ever listed and what became of it, how far streams were listed, and gaps."""
+"""The ledger: every work item ever listed and what became of it, and how far streams were listed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ualpipe.pipeline._journal_file import JournalFile, epoch, instant
-from ualpipe.pipeline.stages import Gap, Instant, WorkItem
+from ualpipe.pipeline.stages import Instant, WorkItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,21 +90,6 @@ class Ledger:
         """Returns how far a stream was listed completely; None when never."""
         rows = self._file.rows("SELECT listed_until FROM stream WHERE source = ? AND stream = ?", (source, stream))
         return instant(rows[0][0]) if rows else None
-
-    def note_listed(self, source: str, stream: str, until: Instant) -> None:
-        """Notes that a stream was listed completely up to an instant."""
-        with self._file.transaction() as db:
-            db.execute("INSERT OR REPLACE INTO stream VALUES (?, ?, ?)", (source, stream, until.timestamp()))
-
-    def note_gap(self, source: str, stream: str, gap: Gap) -> bool:
-        """Notes a period that can no longer be fetched; returns whether it is news."""
-        row = (source, stream, gap.start.timestamp(), gap.end.timestamp(), gap.reason, self._file.now())
-        with self._file.transaction() as db:
-            before = db.total_changes
-            db.execute(
-                "INSERT OR IGNORE INTO gap(source, stream, starts, ends, reason, noticed_at) VALUES (?, ?, ?, ?, ?, ?)", row
-            )
-            return db.total_changes > before
 
 
 def _ledger_item(row: Sequence[Any]) -> LedgerItem:

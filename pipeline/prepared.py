@@ -13,6 +13,8 @@ from ualpipe.pipeline.batches import GROUP_RECORDS, Batches, BatchRef, StoredBat
 from ualpipe.pipeline.dead_letters import DeadLetter
 from ualpipe.pipeline.errors import EventError, MappingFailed, NotJson
 from ualpipe.pipeline.events import Event, Origin, Refusal, Transformed, event_of
+from ualpipe.pipeline.notices import notice_steps
+from ualpipe.pipeline.records import Chunk
 
 MEMORY_BYTES = 4 * 1024 * 1024
 """Bodies that are kept in memory for sinks to come, as received and as encoded documents."""
@@ -41,11 +43,17 @@ class PreparedBatch:
 
 def prepare(batch: StoredBatch, transforms: Sequence[Apply]) -> PreparedBatch:
     """Returns what the transforms make of the records of a batch, duplicates left out; most often they have run already."""
-    made = batch.transformed or _transform_all(events_of(batch.origin, batch.duplicates), transforms)
+    steps = steps_for(batch.origin.chunk, transforms)
+    made = batch.transformed or _transform_all(events_of(batch.origin, batch.duplicates), steps)
     records = batch.ref.records - len(batch.duplicates)
     events = [event for event in made.events if event.index not in batch.duplicates]
     letters = [_letter(batch.ref, refusal) for refusal in made.refusals if refusal.event.index not in batch.duplicates]
     return PreparedBatch(batch.ref, events, records - len(events) - len(letters), letters, records)
+
+
+def steps_for(chunk: Chunk, transforms: Sequence[Apply]) -> Sequence[Apply]:
+    """Returns the steps that records of a chunk go through, or the pipeline's own notices."""
+    return notice_steps(transforms) if chunk.framing == "notice" else transforms
 
 
 def _transform_all(events: Iterator[Event], transforms: Sequence[Apply]) -> Transformed:

@@ -25,7 +25,7 @@ CHUNK_BYTES = 1024 * 1024
 MAX_RECORD_BYTES = 32 * 1024 * 1024
 """A body whose next record is not whole by then is refused: it may never be."""
 
-Framing = Literal["array", "lines"]
+Framing = Literal["array", "lines", "notice"]
 
 _UTF8_BOM = b"\xef\xbb\xbf"
 _BLANK = b" \t\r\n"
@@ -54,7 +54,8 @@ class Chunk:
     """A bounded piece of a work item: the bytes, and the records in them, decoded at the first use.
 
     Attributes:
-        body: JSON text as received: an array of records (``array``), or one record a line (``lines``).
+        body: JSON text as received: an array of records (``array``), or one record a line (``lines``). A notice of the
+            pipeline itself (``notice``) is an array of one.
         framing: How ``body`` is laid out.
     """
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.batches import BatchRef
@@ -49,6 +50,7 @@ class Runner:
         self._stop = self._context.stop
         self.metrics = self._context.metrics
         self._started_at = 0.0
+        self._letters_beyond = ""
         self._fatal: PipelineError | None = None
 
     @property
@@ -81,6 +83,7 @@ class Runner:
             config_version=self.config.version,
             max_bytes=self.config.journal.max_size,
             sinks=self._kept_for,
+            letter_limits=self.config.journal.dead_letters,
         )
         try:
             return self._run(journal)
@@ -89,6 +92,7 @@ class Runner:
 
     def _run(self, journal: Journal) -> int:
         self._started_at = self._clock.now().timestamp()
+        self._context.drift.remember(journal.drift.known())
         transforms = open_transforms(self.config, self.env)
         prepared = PreparedBatches(journal.batches, [transform.apply for transform in transforms], list(self.config.sinks))
         self.deliveries = [self._delivery(spec, journal, prepared) for spec in self.config.sinks.values()]
@@ -102,6 +106,7 @@ class Runner:
             delivery.finish()
         for thread in deliveries:
             self._join(thread)
+        self._keep_drift(journal)
         return self._outcome(journal)
 
     def env(self, spec: StageSpec) -> Env:
@@ -114,6 +119,7 @@ class Runner:
             metrics=self.metrics,
             budget=TokenBucket(per_minute, self._clock, self._stop),
             credentials=self.config.credentials,
+            drift=self._context.drift,
         )
 
     def _delivery(self, spec: StageSpec, journal: Journal, prepared: PreparedBatches) -> Delivery:
@@ -144,13 +150,33 @@ class Runner:
             self._join(thread)
 
     def _care(self, journal: Journal, *, is_prune_due: bool) -> None:
-        """Measures and prunes the journal; one that can't be used any more ends the run as a stop would."""
-        try:
+        """Measures and prunes the journal, and keeps what is new in records."""
+        with self._optional("old records can't be removed now"):
             self.metrics.set(m.JOURNAL_BYTES, journal.size_bytes())
             if is_prune_due:
                 journal.prune(self._kept_for, self.config.journal.keep)
+            self._watch_letters(journal.letter_limits.beyond())
+        self._keep_drift(journal)
+
+    def _watch_letters(self, beyond: str) -> None:
+        """Says once when dead letters pass a limit, and once when all is well again."""
+        if beyond and not self._letters_beyond:
+            _log.warning("%s", beyond)
+        elif self._letters_beyond and not beyond:
+            _log.info("dead letters are within their limits again")
+        self._letters_beyond = beyond
+
+    def _keep_drift(self, journal: Journal) -> None:
+        with self._optional("what is new in records can't be noted now"):
+            self._context.drift.keep(journal.drift)
+
+    @contextmanager
+    def _optional(self, failed: str) -> Iterator[None]:
+        """Runs what may wait while there is no room; a journal that can't be used any more ends the run as a stop would."""
+        try:
+            yield
         except JournalFull as exc:
-            _log.warning("old records can't be removed now: %s", exc)
+            _log.warning("%s: %s", failed, exc)
         except JournalError as exc:
             self._fatal = exc
             self._stop.set()
@@ -178,7 +204,9 @@ class Runner:
         gaps = int(self.metrics.get(m.GAPS))
         left = self._left_undone(journal) if self.once else []
         miscounted = [delivery.name for delivery in self.deliveries if delivery.lost_count]
+        self._watch_letters(journal.letter_limits.beyond(now=True))
         summary = {"dead_letters": dead, "gaps": gaps, "left_undone": left, "miscounted": miscounted}
+        summary["beyond_limits"] = self._letters_beyond
         _log.info("ended", extra={"delivered": self._delivered(), **{key: value for key, value in summary.items() if value}})
         if self.once and any(part.is_denied for part in self.parts):
             return EXIT_REFUSED

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Protocol
 
 from ualpipe.pipeline.clock import Clock
+from ualpipe.pipeline.drift import Drift
 from ualpipe.pipeline.errors import SinkError
 from ualpipe.pipeline.events import Event
 from ualpipe.pipeline.metrics import Metrics
@@ -114,6 +115,7 @@ class Env:
         metrics: Counters and gauges.
         budget: Asked before each request; sources only.
         credentials: The ``credentials`` section, by name: instances of ``config.Credential``.
+        drift: Where transforms note what they find in records that nobody described; the engine keeps it in the journal.
     """
 
     name: str
@@ -122,6 +124,7 @@ class Env:
     metrics: Metrics
     budget: Budget
     credentials: Mapping[str, Any] = field(default_factory=dict)
+    drift: Drift = field(default_factory=Drift)
 
 
 # A stage is made as ``Stage(config, env)``: an instance of its ``Config`` class (``options.option`` fields) and an ``Env``.

@@ -7,6 +7,9 @@ from typing import Any
 
 from ualpipe.pipeline._journal_file import JournalFile, instant
 from ualpipe.pipeline.clock import format_instant
+from ualpipe.pipeline.config import DeadLetterOptions
+from ualpipe.pipeline.dead_letters import DeadLetters
+from ualpipe.pipeline.letter_limits import beyond
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +63,42 @@ class GapStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class DriftStatus:
+    """Something in the records of one source that nobody described to ualpipe.
+
+    Attributes:
+        kind: ``record_type``, ``operation`` or ``field``; ``others`` for what came when there were too many to tell apart.
+        record_type: Number of the kind of record it was seen in.
+        name: Of the operation or field.
+        count: Records it was seen in; a little high after a restart, or with a sink that is behind.
+        first_seen: RFC 3339.
+        last_seen: RFC 3339.
+    """
+
+    kind: str
+    record_type: str
+    name: str
+    source: str
+    count: int
+    first_seen: str | None
+    last_seen: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
-    """The state of a pipeline."""
+    """The state of a pipeline.
+
+    Attributes:
+        beyond_limits: Limits of dead letters that are passed, in words.
+    """
 
     streams: list[StreamStatus]
     sinks: list[SinkStatus]
     gaps: list[GapStatus]
     dead_letters: dict[str, int]
+    drift: list[DriftStatus]
     journal_bytes: int
+    beyond_limits: list[str]
 
     @property
     def is_complete(self) -> bool:
@@ -79,13 +110,15 @@ class Status:
         return asdict(self)
 
 
-def read_status(file: JournalFile, sinks: list[str]) -> Status:
+def read_status(file: JournalFile, sinks: list[str], letter_limits: DeadLetterOptions | None = None) -> Status:
     """Reads the status of a journal, also beside a running pipeline.
 
     Args:
         file: An open journal file.
         sinks: Configured sinks, also those that have not settled anything.
+        letter_limits: Limits of dead letters; None for none.
     """
+    held = DeadLetters(file, "").held() if letter_limits else None
     return Status(
         streams=_streams(file),
         sinks=[_sink(file, sink) for sink in sinks],
@@ -94,7 +127,9 @@ def read_status(file: JournalFile, sinks: list[str]) -> Status:
             for row in file.rows("SELECT source, stream, starts, ends, reason FROM gap ORDER BY starts")
         ],
         dead_letters=dict(file.rows("SELECT code, count(*) FROM dead_letter WHERE state = 'dead' GROUP BY code ORDER BY code")),
+        drift=_drift(file),
         journal_bytes=file.content_bytes(),
+        beyond_limits=beyond(held, letter_limits, file.clock.now()) if held and letter_limits else [],
     )
 
 
@@ -123,6 +158,15 @@ def _sink(file: JournalFile, sink: str) -> SinkStatus:
         (sink, sink),
     )[0][0]
     return SinkStatus(sink, delivered, filtered, dead, backlog, _text(last))
+
+
+def _drift(file: JournalFile) -> list[DriftStatus]:
+    """Returns what is new in the records, newest first."""
+    rows = file.rows(
+        "SELECT kind, record_type, name, source, count, first_seen, last_seen FROM drift"
+        " ORDER BY first_seen DESC, kind DESC, record_type, name, source"
+    )
+    return [DriftStatus(*row[:5], *map(_text, row[5:])) for row in rows]
 
 
 def _text(seconds: float | None) -> str | None:

@@ -17,7 +17,10 @@ from ualpipe.pipeline.reference import fields_markdown, markdown
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = ("run", "check", "map", "explain", "test", "status", "dead-letters", "tenant", "demo", "plugins", "schema")
+COMMANDS = (
+    *("run", "check", "map", "explain", "test", "status", "dead-letters", "replay", "backup"),
+    *("tenant", "demo", "plugins", "schema"),
+)
 
 
 def with_secrets(text: str, folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""``ualpipe dead-letters``: lists, shows, exports and retries what could not go on."""
+"""``ualpipe dead-letters``: lists, shows, exports, retries and discards what could not go on."""
 
 from __future__ import annotations
 
@@ -8,29 +8,33 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from ualpipe.pipeline import log
 from ualpipe.pipeline._journal_file import JournalFile
 from ualpipe.pipeline.clock import SystemClock, format_instant
 from ualpipe.pipeline.commands import counted
-from ualpipe.pipeline.config import load_config
+from ualpipe.pipeline.commands._retry_preview import all_go_on, print_json, print_preview
+from ualpipe.pipeline.config import PipelineConfig, load_config
 from ualpipe.pipeline.dead_letters import DeadLetters, StoredLetter
 from ualpipe.pipeline.errors import ConfigError
-from ualpipe.pipeline.runner import EXIT_FINE, EXIT_INCOMPLETE
+from ualpipe.pipeline.retry_forecast import Forecaster, obstacle
+from ualpipe.pipeline.runner import EXIT_FINE, EXIT_INCOMPLETE, Runner, open_transforms
 
 _LIST_LIMIT = 1000
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the command; ``retry`` gives 1 when something could not be sent again."""
-    actions: dict[str, Callable[[argparse.Namespace, DeadLetters], int]] = {
+    """Runs the command; ``retry`` gives 1 when something could not be sent again, or would fail again."""
+    actions: dict[str, Callable[[argparse.Namespace, DeadLetters, PipelineConfig], int]] = {
         "list": _list,
         "show": _show,
         "export": _export,
-        "retry": _retry,
+        "retry": _preview if getattr(args, "dry_run", False) else _retry,
+        "discard": _discard,
     }
     config = load_config(args.config)
     file = JournalFile(config.state_dir, SystemClock(), exclusive=False)
     try:
-        return actions[args.action](args, DeadLetters(file, config.version))
+        return actions[args.action](args, DeadLetters(file, config.version), config)
     finally:
         file.close()
 
@@ -42,7 +46,14 @@ def _found(args: argparse.Namespace, letters: DeadLetters) -> list[StoredLetter]
     return found
 
 
-def _list(args: argparse.Namespace, letters: DeadLetters) -> int:
+def _chosen(args: argparse.Namespace, letters: DeadLetters) -> list[StoredLetter]:
+    """Returns what an action is to change; all of them only when asked for."""
+    if not (args.ids or args.all or args.sink or args.code):
+        raise ConfigError("say which: ids, --sink, --code or --all")
+    return _found(args, letters)
+
+
+def _list(args: argparse.Namespace, letters: DeadLetters, config: PipelineConfig) -> int:
     found = _found(args, letters)
     for stored in found[:_LIST_LIMIT]:
         letter = stored.letter
@@ -50,36 +61,61 @@ def _list(args: argparse.Namespace, letters: DeadLetters) -> int:
             print(json.dumps(_as_dict(stored)))
         else:
             time, where = format_instant(stored.noticed_at), letter.sink or letter.stage
-            print(f"{stored.id}  {time}  {stored.source} {stored.stream}  {where}  {letter.code}  {letter.reason}")
+            made = f"{counted(letter.attempts, 'attempt')}, {_config_of(stored, config)}"
+            print(f"{stored.id}  {time}  {stored.source} {stored.stream}  {where}  {letter.code}  {letter.reason}  ({made})")
     if not args.json:
         shown = f", the first {_LIST_LIMIT:,} are shown" if len(found) > _LIST_LIMIT else ""
         print(f"{counted(len(found), 'dead letter')}{shown}", file=sys.stderr)
     return EXIT_FINE
 
 
-def _show(args: argparse.Namespace, letters: DeadLetters) -> int:
+def _show(args: argparse.Namespace, letters: DeadLetters, config: PipelineConfig) -> int:
     for stored in _found(args, letters):
-        for name, value in _as_dict(stored).items():
+        shown = _as_dict(stored) | {"config": _config_of(stored, config).removeprefix("config ")}
+        for name, value in shown.items():
             print(f"{name + ':':12s} {value}")
         print(stored.letter.body.decode("utf-8", "backslashreplace") + "\n")
     return EXIT_FINE
 
 
-def _export(args: argparse.Namespace, letters: DeadLetters) -> int:
+def _export(args: argparse.Namespace, letters: DeadLetters, _config: PipelineConfig) -> int:
     for stored in _found(args, letters):
         sys.stdout.buffer.write(b" ".join(stored.letter.body.splitlines()) + b"\n")
     return EXIT_FINE
 
 
-def _retry(args: argparse.Namespace, letters: DeadLetters) -> int:
-    if not (args.ids or args.all or args.sink or args.code):
-        raise ConfigError("say which: ids, --sink, --code or --all")
-    found = _found(args, letters)
-    failed = [stored for stored in found if not letters.requeue(stored)]
-    for stored in failed:
-        print(f"{stored.id}: the service no longer has {stored.item}, and there are no bytes to send", file=sys.stderr)
-    print(f"{len(found) - len(failed)} sent on their way: a running pipeline takes them within seconds, else the next run does")
+def _preview(args: argparse.Namespace, letters: DeadLetters, config: PipelineConfig) -> int:
+    log.set_up("warning", config.secrets)
+    transforms = open_transforms(config, Runner(config, once=True).env)
+    forecaster = Forecaster(config, letters, [transform.apply for transform in transforms])
+    forecasts = [forecaster.forecast(stored) for stored in _chosen(args, letters)]
+    (print_json if args.json else print_preview)(forecasts, config.version)
+    return EXIT_FINE if all_go_on(forecasts) else EXIT_INCOMPLETE
+
+
+def _retry(args: argparse.Namespace, letters: DeadLetters, config: PipelineConfig) -> int:
+    if args.json:
+        raise ConfigError("--json goes with --dry-run")
+    found = _chosen(args, letters)
+    failed = 0
+    for stored in found:
+        if (reason := obstacle(stored, config, letters)) or not letters.requeue(stored):
+            print(f"{stored.id}: {reason}", file=sys.stderr)
+            failed += 1
+    print(f"{len(found) - failed} sent on their way: a running pipeline takes them within seconds, else the next run does")
     return EXIT_INCOMPLETE if failed else EXIT_FINE
+
+
+def _discard(args: argparse.Namespace, letters: DeadLetters, _config: PipelineConfig) -> int:
+    found = _chosen(args, letters)
+    for stored in found:
+        letters.discard(stored)
+    print(f"{counted(len(found), 'dead letter')} discarded")
+    return EXIT_FINE
+
+
+def _config_of(stored: StoredLetter, config: PipelineConfig) -> str:
+    return f"config {stored.config}{' (as of now)' if stored.config == config.version else ''}"
 
 
 def _as_dict(stored: StoredLetter) -> dict[str, Any]:

@@ -10,15 +10,19 @@ from contextlib import AbstractContextManager, nullcontext
 from types import FrameType
 
 from ualpipe.pipeline import log, memory
-from ualpipe.pipeline.config import load_config
+from ualpipe.pipeline.config import PipelineConfig, load_config
 from ualpipe.pipeline.runner import Runner
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; see ``Runner.run`` for the exit code."""
-    config = load_config(args.config)
+    return run_pipeline(load_config(args.config), args, once=args.once)
+
+
+def run_pipeline(config: PipelineConfig, args: argparse.Namespace, *, once: bool) -> int:
+    """Runs a pipeline in the foreground; ``args`` say how much is logged and shown. See ``Runner.run`` for the exit code."""
     log.set_up(args.log_level, config.secrets)
-    runner = Runner(config, once=args.once)
+    runner = Runner(config, once=once)
     _stop_on_signals(runner)
     memory.tune()
     with _progress(runner, is_wanted=not args.no_progress and sys.stderr.isatty(), level=args.log_level):

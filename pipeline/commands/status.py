@@ -5,15 +5,21 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ualpipe.pipeline._journal_file import JournalFile
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.commands import counted
 from ualpipe.pipeline.config import PipelineConfig, load_config
 from ualpipe.pipeline.runner import EXIT_FINE, EXIT_INCOMPLETE
-from ualpipe.pipeline.status import Status, read_status
+from ualpipe.pipeline.status import DriftStatus, Status, read_status
+from ualpipe.schemas import read_csv
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 WIDTH_OF_FILES = 200  # columns, where there is no terminal to fit
+MAX_DRIFT = 20  # things that are new in the records, the newest
 
 
 def run(args: argparse.Namespace) -> int:
@@ -21,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     config = load_config(args.config)
     file = JournalFile(config.state_dir, SystemClock(), exclusive=False)
     try:
-        status = read_status(file, list(config.sinks))
+        status = read_status(file, list(config.sinks), config.journal.dead_letters)
     finally:
         file.close()
     if args.json:
@@ -55,10 +61,40 @@ def _print(config: PipelineConfig, status: Status) -> None:
             f"[red]{counted(count, 'dead letter')}: {code}[/]  (ualpipe dead-letters list {config.path} --code {code})",
             soft_wrap=True,
         )
+    for text in status.beyond_limits:
+        console.print(f"[red]{text}[/]", soft_wrap=True)
+    if status.drift:
+        _print_drift(console, status.drift)
     for gap in status.gaps:
         console.print(f"[red]gap: {gap.source} {gap.stream} from {gap.start} to {gap.end}: {gap.reason}[/]", soft_wrap=True)
     if status.is_complete:
         console.print("[green]no dead letters, no gaps[/]")
+
+
+def _print_drift(console: Console, drift: Sequence[DriftStatus]) -> None:
+    """Shows what is new in the records, newest first, the sources of each thing together."""
+    from rich.markup import escape  # noqa: PLC0415
+
+    things: dict[tuple[str, str, str], list[DriftStatus]] = {}
+    for seen in drift:
+        things.setdefault((seen.kind, seen.record_type, seen.name), []).append(seen)
+    names = {row["id"]: row["name"] for row in read_csv("record_types.csv")}
+    rows = [
+        (
+            kind.replace("_", " "),
+            f"{number} {names.get(number, '')}".strip(),
+            escape(name),
+            sum(seen.count for seen in found),
+            ", ".join(sorted({seen.source for seen in found})),
+            min(seen.first_seen or "" for seen in found),
+            max(seen.last_seen or "" for seen in found),
+        )
+        for (kind, number, name), found in things.items()
+    ]
+    console.print(f"in the records, but not known to ualpipe: {counted(len(rows), 'thing')} (they are delivered all the same)")
+    console.print(_table("what record_type name records source first_seen last_seen", rows[:MAX_DRIFT]))
+    if len(rows) > MAX_DRIFT:
+        console.print(f"{len(rows) - MAX_DRIFT:,} more; --json shows all of them\n")
 
 
 def _table(titles: str, rows: Sequence[tuple[object, ...]]) -> object:

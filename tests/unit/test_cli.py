@@ -2,8 +2,11 @@
 
 import json
 import logging
+import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import jsonschema_rs
 import pytest
@@ -13,7 +16,10 @@ from fakes import record, records
 from runs import ids_in, run_once
 from ualpipe.pipeline.cli import main
 
-COMMANDS = ("run", "check", "map", "explain", "test", "status", "dead-letters", "tenant", "demo", "plugins", "schema")
+COMMANDS = (
+    *("run", "check", "map", "explain", "test", "status", "dead-letters", "replay", "backup"),
+    *("tenant", "demo", "plugins", "schema"),
+)
 CONFIG = """\
 version: 1
 pipeline: contoso
@@ -291,6 +297,106 @@ def test_dead_letters_are_sent_again_after_the_cause_is_mended(run, tmp_path):
     assert run_once(path)[0] == 0
     assert sorted(ids_in(tmp_path / "out")) == sorted(one["Id"] for one in [*records(1, 2), BAD_RECORD])
     assert run("status", path)[0] == 0
+
+
+def test_dead_letters_are_listed_with_attempts_and_the_config_that_made_them(run, tmp_path):
+    path = make_pipeline(tmp_path, [BAD_RECORD])
+    run_once(path)
+    made = letters(run, path)[0]["config"]
+    assert f"(1 attempt, config {made} (as of now))" in run("dead-letters", "list", path)[1]
+    number = letters(run, path)[0]["id"]
+    path.write_text(CONFIG.replace("dead_letter", "forward"))
+    assert f"(1 attempt, config {made})" in run("dead-letters", "list", path)[1]
+    shown = run("dead-letters", "show", path, number)[1].splitlines()
+    assert f"config:      {made}" in shown
+    assert "attempts:    1" in shown
+
+
+def test_a_preview_says_what_would_pass_and_why_the_rest_fails(run, tmp_path):
+    path = make_pipeline(tmp_path, [BAD_RECORD, BAD_LINE])
+    assert run_once(path)[0] == 1
+    code, out, _err = run("dead-letters", "retry", path, "--all", "--dry-run")
+    assert code == 1
+    rows = [re.split(r"  +", line) for line in out.splitlines()]
+    assert rows[1][:5] == ["transform", "NotJson", "fail: NotJson", "1", "2"]
+    assert rows[2][:5] == ["transform", "SchemaMismatch", "fail: SchemaMismatch", "1", "1"]
+    assert "/UserType" in rows[2][5]
+    assert out.splitlines()[-1].startswith("0 of 2 events would now pass the transforms of config ")
+    path.write_text(CONFIG.replace("dead_letter", "forward"))
+    code, out, _err = run("dead-letters", "retry", path, "--all", "--dry-run")
+    assert code == 0
+    assert "go to local" in out
+    assert out.splitlines()[-1].startswith("2 of 2 events would now pass")
+
+
+def test_a_preview_sends_nothing(run, tmp_path):
+    path = make_pipeline(tmp_path, [BAD_RECORD])
+    run_once(path)
+    path.write_text(CONFIG.replace("dead_letter", "forward"))
+    before = letters(run, path)
+    run("dead-letters", "retry", path, "--all", "--dry-run")
+    assert letters(run, path) == before
+    assert run_once(path)[0] == 0
+    assert ids_in(tmp_path / "out") == []
+
+
+def test_a_preview_for_programs(run, ran):
+    code, out, _err = run("dead-letters", "retry", ran[0], "--all", "--dry-run", "--json")
+    found = json.loads(out)
+    assert code == 1
+    assert (found["dead_letters"], found["outcomes"]) == (2, {"refused": 2})
+    assert found["refused_by_code"] == {"SchemaMismatch": 1, "NotJson": 1}
+    first = found["letters"][0]
+    assert (first["was"], first["code"], first["attempts"]) == ("SchemaMismatch", "SchemaMismatch", 1)
+    assert first["pointer"] == "/UserType"
+    assert first["config"] == found["config"]
+
+
+def test_a_preview_counts_work_items_that_would_be_fetched_again(run, tmp_path):
+    path = make_pipeline(tmp_path, config=CONFIG)
+    (tmp_path / "in" / "a.json").write_bytes(b"[{broken")
+    run_once(path)
+    stages = {one["stage"] for one in letters(run, path)}
+    code, out, _err = run("dead-letters", "retry", path, "--all", "--dry-run")
+    assert stages == {"fetch"}
+    assert code == 0
+    assert "be fetched again" in out
+    assert out.splitlines()[-1].split(";")[1].startswith(" 1 work item would be fetched again")
+
+
+def test_json_of_a_real_retry_is_exit_code_2(run, ran):
+    code, out, err = run("dead-letters", "retry", ran[0], "--all", "--json")
+    assert (code, out, err) == (2, "", "--json goes with --dry-run\n")
+
+
+def test_a_letter_for_a_sink_that_is_gone_is_not_sent_into_the_void(run, tmp_path):
+    path = make_pipeline(tmp_path, [BAD_RECORD])
+    run_once(path)
+    with closing(sqlite3.connect(tmp_path / "state" / "journal.db")) as journal, journal:
+        journal.execute("UPDATE dead_letter SET stage = 'sink', sink = 'removed'")
+    code, out, err = run("dead-letters", "retry", path, "--all")
+    assert (code, out.split()[0]) == (1, "0")
+    assert err == "1: the config has no sink 'removed'\n"
+    assert len(letters(run, path)) == 1
+
+
+def test_discarded_letters_are_gone_from_list_and_status(run, tmp_path):
+    path = make_pipeline(tmp_path, [*records(1, 2), BAD_RECORD])
+    run_once(path)
+    assert run("dead-letters", "discard", path)[0] == 2
+    assert run("dead-letters", "discard", path, "--all") == (0, "1 dead letter discarded\n", "")
+    assert letters(run, path) == []
+    assert run("status", path)[0] == 0
+
+
+def test_status_names_limits_of_dead_letters_that_are_passed(run, tmp_path):
+    path = make_pipeline(tmp_path, [BAD_RECORD], CONFIG + "journal: {dead_letters: {max_size: 1B}}\n")
+    code, log = run_once(path)
+    assert code == 1
+    assert "journal.dead_letters.max_size" in log
+    assert "journal.dead_letters.max_size" in run("status", path)[1]
+    (text,) = json.loads(run("status", path, "--json")[1])["beyond_limits"]
+    assert text.startswith("dead letters take ")
 
 
 # --- plugins, schema ---------------------------------------------------------------------------------------------------

@@ -309,6 +309,19 @@ def test_a_gap_is_noted_once(bench):
     assert bench.journal._file.rows("SELECT reason FROM gap") == [("older than the service keeps",)]
 
 
+def test_a_gap_is_in_the_status_while_the_listing_fails_and_told_when_it_is_complete(bench):
+    source = three_items()
+    source.gaps = [Gap(NOW - timedelta(days=9), NOW - timedelta(days=7), "older than the service keeps")]
+    source.listing_errors["s"] = [SourceUnavailable("503")] * 5
+    bench.collect(source)
+    assert bench.journal._file.rows("SELECT reason FROM gap") == [("older than the service keeps",)]
+    assert bench.context.metrics.get(m.GAPS) == 0
+    assert bench.journal._file.rows("SELECT count(*) FROM batch WHERE framing = 'notice'") == [(0,)]
+    bench.collect(source)
+    assert bench.context.metrics.get(m.GAPS) == 1
+    assert bench.journal._file.rows("SELECT count(*) FROM batch WHERE framing = 'notice'") == [(1,)]
+
+
 # --- trouble with items ----------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fakes import NOW, TENANT, FakeClock
 from ualpipe.pipeline.journal import Journal
 from ualpipe.pipeline.ledger import Ledger
-from ualpipe.pipeline.stages import Gap, WorkItem
+from ualpipe.pipeline.stages import WorkItem
 
 
 @pytest.fixture
@@ -93,24 +93,6 @@ def test_the_next_attempt_is_that_of_the_earliest_item(ledger, clock):
     assert ledger.next_attempt("source", [1], ["s"]) == clock.now().timestamp() + 20
     assert ledger.next_attempt("source", [1, 2], ["s"]) is None
     assert ledger.next_attempt("source", [], []) is None
-
-
-def test_how_far_a_stream_was_listed_is_remembered(ledger):
-    assert ledger.listed_until("source", "s") is None
-    ledger.note_listed("source", "s", NOW)
-    ledger.note_listed("source", "t", NOW + timedelta(hours=1))
-    ledger.note_listed("source", "s", NOW + timedelta(microseconds=1500))
-    assert ledger.listed_until("source", "s") == NOW + timedelta(microseconds=1500)
-    assert ledger.listed_until("other", "s") is None
-
-
-def test_a_gap_is_news_once(ledger, journal):
-    gap = Gap(NOW - timedelta(days=9), NOW - timedelta(days=7), "older than 7 days")
-    assert ledger.note_gap("source", "s", gap)
-    assert not ledger.note_gap("source", "s", gap)
-    assert ledger.note_gap("source", "t", gap)
-    assert ledger.note_gap("source", "s", Gap(gap.start, NOW, "more of it"))
-    assert journal._file.rows("SELECT count(*) FROM gap") == [(3,)]
 
 
 @settings(max_examples=20, deadline=None)

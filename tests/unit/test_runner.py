@@ -50,6 +50,18 @@ from ualpipe.pipeline.stages import Gap, SinkLimits
 from ualpipe.pipeline.status import read_status
 
 
+def gap_source() -> MemorySource:
+    source = three_items()
+    source.gaps = [Gap(NOW - timedelta(days=9), NOW - timedelta(days=7), "older than 7 days")]
+    return source
+
+
+def gaps_in(sink: MemorySink) -> list[tuple[str, str, str]]:
+    """Returns kind, start and end of each notice of a gap that a sink has."""
+    found = [event.document["event"] for event in sink.events if event.document and "error" in event.document]
+    return [(event["kind"], event["start"], event["end"]) for event in found]
+
+
 @pytest.fixture(autouse=True)
 def _hurried(monkeypatch):
     hurry(monkeypatch)
@@ -223,6 +235,77 @@ def test_a_gap_is_told_by_the_exit_code_of_the_run_that_finds_it(tmp_path):
     assert run(pipeline) == EXIT_INCOMPLETE
     assert run(pipeline) == EXIT_FINE
     assert [gap.reason for gap in status_of(pipeline).gaps] == ["older than 7 days"]
+
+
+def test_a_gap_goes_to_each_sink_once_over_all_runs(tmp_path):
+    source, near, far = gap_source(), MemorySink(), MemorySink()
+    pipeline = Pipeline(tmp_path, source, {"near": near, "far": far}, transforms=[TagTransform()])
+    for _run in range(3):
+        run(pipeline)
+    assert gaps_in(near) == gaps_in(far)
+    assert gaps_in(near) == [("pipeline_error", "2026-11-11T12:00:00.000Z", "2026-11-13T12:00:00.000Z")]
+    assert len(near.delivered) == len(ALL) + 1
+
+
+def test_a_gap_waits_for_a_sink_that_is_down(tmp_path):
+    source, up, down = gap_source(), MemorySink(), MemorySink([SinkUnavailable("refused")] * 1000)
+    pipeline = Pipeline(tmp_path, source, {"up": up, "down": down})
+    assert run(pipeline) == EXIT_INCOMPLETE
+    assert (len(gaps_in(up)), gaps_in(down)) == (1, [])
+    down.script = []
+    assert run(pipeline) == EXIT_FINE
+    assert gaps_in(down) == gaps_in(up)
+
+
+def test_a_gap_refused_by_a_sink_is_sent_again_as_the_gap_it_is(tmp_path):
+    def refuse_gaps(batch):
+        return {at: SinkRejected("no") for at, event in enumerate(batch.events) if event.record.get("Notice") or event.defect}
+
+    source, picky = gap_source(), MemorySink([refuse_gaps] * 1000)
+    pipeline = Pipeline(tmp_path, source, {"picky": picky})
+    assert run(pipeline) == EXIT_INCOMPLETE
+    assert gaps_in(picky) == []
+    picky.script = []
+    retry_all(pipeline)
+    assert run(pipeline) == EXIT_FINE
+    assert len(gaps_in(picky)) == 1
+
+
+def test_a_sink_gets_the_gaps_that_its_conditions_let_pass(tmp_path):
+    sinks = {"errors": MemorySink(), "others": MemorySink()}
+    whens = {
+        "errors": lambda found: found.get("event", {}).get("kind") == "pipeline_error",
+        "others": lambda found: found.get("event", {}).get("kind") != "pipeline_error",
+    }
+    run(Pipeline(tmp_path, gap_source(), sinks, whens=whens))
+    assert len(sinks["errors"].delivered) == len(gaps_in(sinks["errors"])) == 1
+    assert sorted(sinks["others"].delivered) == ALL
+
+
+@pytest.mark.parametrize(("on_limit", "is_fetched"), [("warn", True), ("stop", False)])
+def test_too_many_dead_letters_warn_or_stop_fetching_and_are_kept(tmp_path, caplog, on_limit, is_fetched):
+    limits = {"max_size": "1B", "on_limit": on_limit}
+    source, sink = MemorySource({"s": {"a": body(records(0, 3))}}), MemorySink([{0: SinkRejected("no")}])
+    pipeline = Pipeline(tmp_path, source, {"sink": sink}, journal=build(JournalOptions, {"dead_letters": limits}, tmp_path))
+    assert run(pipeline) == EXIT_INCOMPLETE
+    source.items["s"]["b"] = body(records(10, 3))
+    caplog.clear()
+    assert run(pipeline) == EXIT_INCOMPLETE
+    assert (len(sink.delivered) == 5) is is_fetched
+    assert any("journal.dead_letters.max_size" in message for message in caplog.messages)
+    assert status_of(pipeline).dead_letters == {"SinkRejected": 1}
+
+
+def test_fetching_goes_on_when_dead_letters_are_within_their_limits_again(tmp_path):
+    limits = {"max_size": "1B", "on_limit": "stop"}
+    source, sink = MemorySource({"s": {"a": body(records(0, 3))}}), MemorySink([{0: SinkRejected("no")}])
+    pipeline = Pipeline(tmp_path, source, {"sink": sink}, journal=build(JournalOptions, {"dead_letters": limits}, tmp_path))
+    run(pipeline)
+    source.items["s"]["b"] = body(records(10, 3))
+    assert run(pipeline) == EXIT_INCOMPLETE
+    retry_all(pipeline)
+    assert run(pipeline) == EXIT_FINE
+    assert sorted(sink.delivered) == ids(0, 1, 2, 10, 11, 12)
 
 
 def test_an_event_refused_by_one_sink_goes_to_the_others(tmp_path):

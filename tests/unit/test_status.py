@@ -5,13 +5,14 @@ from datetime import timedelta
 
 import pytest
 
-from fakes import NOW, FakeClock, body, enter, record, records, store
+from fakes import NOW, TENANT, FakeClock, body, enter, record, records, store
 from ualpipe.pipeline._journal_file import JournalFile
 from ualpipe.pipeline.batches import Settlement
 from ualpipe.pipeline.dead_letters import DeadLetter
+from ualpipe.pipeline.drift import FIELD, RECORD_TYPE, Thing
 from ualpipe.pipeline.journal import Journal
 from ualpipe.pipeline.stages import Gap
-from ualpipe.pipeline.status import SinkStatus, StreamStatus, read_status
+from ualpipe.pipeline.status import DriftStatus, SinkStatus, StreamStatus, read_status
 
 NOW_TEXT = "2026-11-20T12:00:00.000Z"
 
@@ -50,7 +51,7 @@ def test_a_new_journal_is_empty_and_complete(status):
 
 
 def test_a_stream_that_was_listed_and_had_nothing_is_there(journal, status):
-    journal.ledger.note_listed("source", "quiet", NOW)
+    journal.gaps.conclude("source", TENANT, "quiet", [], NOW)
     assert status().streams == [StreamStatus("source", "quiet", NOW_TEXT, 0, 0, 0, 0, 0, 0, None)]
 
 
@@ -69,8 +70,8 @@ def test_items_are_counted_by_what_became_of_them(journal, status):
 
 def test_streams_are_in_the_order_of_their_names(journal, status):
     store(journal, "a", records(1, 1))
-    journal.ledger.note_listed("another", "z", NOW)
-    journal.ledger.note_listed("another", "b", NOW)
+    journal.gaps.conclude("another", TENANT, "z", [], NOW)
+    journal.gaps.conclude("another", TENANT, "b", [], NOW)
     assert [(stream.source, stream.stream) for stream in status().streams] == [
         ("another", "b"),
         ("another", "z"),
@@ -126,16 +127,38 @@ def test_a_letter_sent_again_is_in_the_backlog_of_its_sink_alone(journal, status
 
 
 def test_a_gap_is_named_with_its_period(journal, status):
-    journal.ledger.note_gap("source", "stream", Gap(NOW - timedelta(days=9), NOW - timedelta(days=7), "kept for seven days only"))
+    journal.gaps.note("source", "stream", Gap(NOW - timedelta(days=9), NOW - timedelta(days=7), "kept for seven days only"))
     (gap,) = status().gaps
     assert (gap.source, gap.stream, gap.reason) == ("source", "stream", "kept for seven days only")
     assert (gap.start, gap.end) == ("2026-11-11T12:00:00.000Z", "2026-11-13T12:00:00.000Z")
     assert not status().is_complete
 
 
+def test_drift_is_shown_by_source_with_its_times_and_counts(journal, status):
+    clock = journal.drift._file.clock
+    journal.drift.add({(Thing(FIELD, "6", "X"), "contoso"): 2, (Thing(FIELD, "6", "X"), "fabrikam"): 1})
+    clock.advance(3600)
+    journal.drift.add({(Thing(FIELD, "6", "X"), "contoso"): 5, (Thing(RECORD_TYPE, "900", ""), "contoso"): 1})
+    later = "2026-11-20T13:00:00.000Z"
+    assert status().drift == [
+        DriftStatus("record_type", "900", "", "contoso", 1, later, later),
+        DriftStatus("field", "6", "X", "contoso", 7, NOW_TEXT, later),
+        DriftStatus("field", "6", "X", "fabrikam", 1, NOW_TEXT, NOW_TEXT),
+    ]
+    assert status().is_complete
+
+
+def test_drift_of_an_earlier_run_is_known_to_the_next(tmp_path, journal):
+    journal.drift.add({(Thing(FIELD, "6", "X"), "contoso"): 2, (Thing(FIELD, "6", "X"), "fabrikam"): 1})
+    journal.close()
+    again = Journal(tmp_path, FakeClock())
+    assert again.drift.known() == {Thing(FIELD, "6", "X")}
+    again.close()
+
+
 def test_the_status_is_json(journal, status):
     store(journal, "a", records(1, 3))
     found = json.loads(json.dumps(status().as_dict()))
-    assert set(found) == {"streams", "sinks", "gaps", "dead_letters", "journal_bytes"}
+    assert set(found) == {"streams", "sinks", "gaps", "dead_letters", "drift", "journal_bytes", "beyond_limits"}
     assert found["sinks"][0]["backlog"] == 3
     assert found["journal_bytes"] > 0

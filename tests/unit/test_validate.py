@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fakes
+from ualpipe.pipeline.drift import FIELD, OPERATION, Drift, Thing
 from ualpipe.pipeline.errors import NotJson, SchemaMismatch
 from ualpipe.pipeline.events import Event, Origin, Violation
 from ualpipe.pipeline.options import build
@@ -15,8 +16,20 @@ from ualpipe.transforms.validate import ValidateConfig, ValidateTransform
 ORIGIN = Origin("contoso", fakes.TENANT, "Audit.Exchange", "item", Chunk(b"[]", "array", []))
 
 
-def transform(**options: Any) -> ValidateTransform:
-    made = ValidateTransform(build(ValidateConfig, options, fakes.Path()), fakes.env("validate"))
+class Noted(Drift):
+    """Lists what is noted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.noted: list[tuple[Thing, str]] = []
+
+    def note(self, thing: Thing, source: str) -> None:
+        super().note(thing, source)
+        self.noted.append((thing, source))
+
+
+def transform(noted: Drift | None = None, **options: Any) -> ValidateTransform:
+    made = ValidateTransform(build(ValidateConfig, options, fakes.Path()), fakes.env("validate", drift=noted or Drift()))
     made.open()
     return made
 
@@ -156,6 +169,39 @@ def test_what_is_not_json_is_forwarded_with_its_defect() -> None:
 def test_what_is_not_json_becomes_a_dead_letter_on_request() -> None:
     with pytest.raises(NotJson, match="not JSON: unexpected end"):
         STRICT.apply(event_of({}, "not JSON: unexpected end"))
+
+
+@pytest.mark.parametrize("options", [{}, {"on_invalid": "dead_letter"}])
+def test_what_is_new_in_a_record_is_noted_and_the_record_passed_on_as_it_is(options: dict[str, Any]) -> None:
+    drift = Noted()
+    made = transform(drift, **options)
+    record = fakes.record(1, Operation="FileTeleported", Colour="red")
+    event = event_of(dict(record))
+    assert made.apply(event) is event
+    assert (event.record, list(event.violations)) == (record, [])
+    assert sorted(drift.noted) == [
+        (Thing(FIELD, "6", "Colour"), "contoso"),
+        (Thing(OPERATION, "6", "FileTeleported"), "contoso"),
+    ]
+
+
+def test_what_is_new_in_an_invalid_record_is_noted_too() -> None:
+    drift = Noted()
+    with pytest.raises(SchemaMismatch):
+        transform(drift, on_invalid="dead_letter").apply(event_of(fakes.record(1, UserId=5, Colour="red")))
+    assert drift.noted == [(Thing(FIELD, "6", "Colour"), "contoso")]
+
+
+def test_nothing_is_noted_where_that_is_switched_off() -> None:
+    drift = Noted()
+    transform(drift, drift=False).apply(event_of(fakes.record(1, RecordType=9001, Colour="red")))
+    assert drift.noted == []
+
+
+def test_what_is_no_record_has_nothing_new() -> None:
+    drift = Noted()
+    transform(drift).apply(event_of({}, "not JSON: unexpected end"))
+    assert drift.noted == []
 
 
 def deep(levels: int) -> dict[str, Any]:

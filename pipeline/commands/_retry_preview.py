@@ -1,0 +1,98 @@
+"""Shows what would become of dead letters that are sent again: counted by what they are, or as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from ualpipe.pipeline.commands import counted
+from ualpipe.pipeline.commands._tables import Printer
+from ualpipe.pipeline.retry_forecast import Forecast
+
+_IDS_SHOWN = 5
+_GOES_ON = ("sent", "fetched", "filtered")
+
+
+def all_go_on(found: Sequence[Forecast]) -> bool:
+    """Tells whether none would fail again or stay."""
+    return all(forecast.outcome in _GOES_ON for forecast in found)
+
+
+def print_preview(found: Sequence[Forecast], config_version: str) -> None:
+    """Prints a row for each kind of letter and of outcome, and a line that sums up."""
+    kinds: dict[tuple[str, ...], list[Forecast]] = {}
+    for forecast in found:
+        letter = forecast.stored.letter
+        kinds.setdefault((letter.stage, letter.code, _outcome(forecast)), []).append(forecast)
+    rows = [
+        (*kind, f"{len(alike):,}", _ids(alike), alike[0].reason)
+        for kind, alike in sorted(kinds.items(), key=lambda pair: (pair[0], pair[1][0].stored.id))
+    ]
+    printer = Printer()
+    if rows:
+        printer.table(("stage", "was", "would", "letters", "ids", "why"), rows)
+    printer.line(_summary(found, config_version))
+
+
+def preview_as_dict(found: Sequence[Forecast], config_version: str) -> dict[str, Any]:
+    """Returns the whole preview as plain data."""
+    return {
+        "config": config_version,
+        "dead_letters": len(found),
+        "outcomes": dict(Counter(forecast.outcome for forecast in found)),
+        "refused_by_code": dict(Counter(forecast.code for forecast in found if forecast.code)),
+        "letters": [_as_dict(forecast) for forecast in found],
+    }
+
+
+def print_json(found: Sequence[Forecast], config_version: str) -> None:
+    """Prints the whole preview as one JSON document."""
+    print(json.dumps(preview_as_dict(found, config_version), indent=2))
+
+
+def _outcome(forecast: Forecast) -> str:
+    words = {
+        "sent": f"go to {', '.join(forecast.sinks)}",
+        "fetched": "be fetched again",
+        "filtered": "be filtered",
+        "refused": f"fail: {forecast.code}",
+        "stays": "stay",
+    }
+    return words[forecast.outcome]
+
+
+def _ids(alike: Sequence[Forecast]) -> str:
+    shown = " ".join(str(forecast.stored.id) for forecast in alike[:_IDS_SHOWN])
+    return f"{shown} …" if len(alike) > _IDS_SHOWN else shown
+
+
+def _summary(found: Sequence[Forecast], config_version: str) -> str:
+    counts = Counter(forecast.outcome for forecast in found)
+    passed = counts["sent"] + counts["filtered"]
+    events = passed + counts["refused"]
+    text = f"{passed:,} of {counted(events, 'event')} would now pass the transforms of config {config_version}"
+    if counts["filtered"]:
+        text += f" ({counts['filtered']:,} of them filtered)"
+    if counts["fetched"]:
+        text += f"; {counted(counts['fetched'], 'work item')} would be fetched again"
+    if counts["stays"]:
+        text += f"; {counts['stays']:,} would stay"
+    return f"{text}. Nothing was sent."
+
+
+def _as_dict(forecast: Forecast) -> dict[str, Any]:
+    stored = forecast.stored
+    return {
+        "id": stored.id,
+        "stage": stored.letter.stage,
+        "was": stored.letter.code,
+        "config": stored.config,
+        "attempts": stored.letter.attempts,
+        "outcome": forecast.outcome,
+        "sinks": list(forecast.sinks),
+        "code": forecast.code or None,
+        "reason": forecast.reason or None,
+        "pointer": forecast.pointer or None,
+    }

@@ -1,0 +1,33 @@
+"""Times on the command line."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from ualpipe.pipeline.errors import ConfigError
+from ualpipe.pipeline.options import parse_duration
+
+
+def parse_time(option: str, text: str, now: datetime) -> datetime:
+    """Returns the instant that an option names.
+
+    Args:
+        option: Its name, for errors.
+        text: A date or date with time (ISO 8601; UTC where it names no zone), or a duration before now (``7d``).
+        now: With zone.
+
+    Raises:
+        ConfigError: The text has another form.
+    """
+    try:
+        return now - timedelta(seconds=parse_duration(text))
+    except OverflowError:
+        raise ConfigError(f"{option}: {text} ago is before all calendars") from None
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        example = "write 2026-11-20, 2026-11-20T08:00:00Z, or 7d for 7 days ago"
+        raise ConfigError(f"{option}: {text!r} is not a time: {example}") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,138 @@
+"""What transforms find in records that nobody described to ualpipe: gathered in memory, kept in the journal, told once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, Protocol
+
+RECORD_TYPE = "record_type"
+OPERATION = "operation"
+FIELD = "field"
+OTHERS = "others"
+
+MAX_THINGS = 1000
+"""Things that are told apart; what comes then is counted together, as ``others``."""
+MAX_NAME = 120
+"""Characters of a name that are kept."""
+MAX_LINES = 20
+"""Log lines at a time: a new service may bring a hundred names at once."""
+
+_log = logging.getLogger("ualpipe.drift")
+
+
+class Thing(NamedTuple):
+    """Something new.
+
+    Attributes:
+        kind: ``record_type``, ``operation`` or ``field``; ``others`` for all that came when there was no room.
+        record_type: Number of the kind of record it was seen in.
+        name: Of the operation or field; empty for a record type.
+    """
+
+    kind: str
+    record_type: str
+    name: str
+
+
+Counts = Mapping[tuple[Thing, str], int]
+"""How often each thing was seen, by thing and source."""
+
+
+class Store(Protocol):
+    """Where counts are kept for good."""
+
+    def add(self, counts: Counts) -> None:
+        """Adds counts to those that are kept."""
+
+
+class Drift:
+    """Counts new things between two ``keep``. Thread-safe; for what is odd only: it takes a lock."""
+
+    def __init__(self, known: Iterable[Thing] = ()) -> None:
+        """Starts without counts.
+
+        Args:
+            known: Things that were seen in earlier runs, and are not told again.
+        """
+        self._lock = threading.Lock()
+        self._known = set(known)
+        self._told = set(self._known)
+        self._counts: dict[tuple[Thing, str], int] = {}
+
+    def remember(self, known: Iterable[Thing]) -> None:
+        """Takes in things that were seen in earlier runs, and are not told again."""
+        with self._lock:
+            self._known.update(known)
+            self._told |= self._known
+
+    def note(self, thing: Thing, source: str) -> None:
+        """Counts one sighting. Never raises, whatever the names are."""
+        with self._lock:
+            key = (thing, source)
+            if key not in self._counts:  # a new field may be in every record from now on: most often this is all
+                key = (self._entered(thing), source)
+            self._counts[key] = self._counts.get(key, 0) + 1
+
+    def keep(self, store: Store) -> None:
+        """Adds the counts to a store, and tells in the log what is seen for the first time.
+
+        Raises:
+            JournalError: They can't be stored now; they are kept for the next time.
+        """
+        with self._lock:
+            counts, self._counts = self._counts, {}
+        if not counts:
+            return
+        try:
+            store.add(counts)
+        except BaseException:
+            self._put_back(counts)
+            raise
+        sources: dict[Thing, str] = {}
+        for thing, source in counts:
+            sources.setdefault(thing, source)
+        _tell({thing: source for thing, source in sources.items() if thing not in self._told})
+        self._told.update(sources)
+
+    def _entered(self, thing: Thing) -> Thing:
+        """Returns the thing that a sighting counts for: one with legible names, or the others when there is no room for it."""
+        thing = Thing(thing.kind, _legible(thing.record_type), _legible(thing.name))
+        if thing not in self._known:
+            if len(self._known) >= MAX_THINGS:
+                thing = Thing(OTHERS, "", "")
+            self._known.add(thing)
+        return thing
+
+    def _put_back(self, counts: Counts) -> None:
+        with self._lock:
+            for key, count in counts.items():
+                self._counts[key] = self._counts.get(key, 0) + count
+
+
+def _legible(name: str) -> str:
+    """Returns a name that can be stored and printed: cut, control characters and what is not Unicode as escapes."""
+    name = name[:MAX_NAME]
+    if name.isprintable():
+        return name
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in name)[:MAX_NAME]
+
+
+def described(thing: Thing) -> str:
+    """Returns ``field ListColor of record type 36``, ``record type 480``."""
+    if thing.kind == RECORD_TYPE:
+        return f"record type {thing.record_type}"
+    if thing.kind == OTHERS:
+        return f"more than {MAX_THINGS:,} names; the rest is counted together"
+    return f"{thing.kind} {thing.name} of record type {thing.record_type}"
+
+
+def _tell(new: Mapping[Thing, str]) -> None:
+    """Writes a line for each thing, record types first: nothing but the common fields of such records is mapped."""
+    ordered = sorted(new.items(), key=lambda item: (item[0].kind != RECORD_TYPE, item[0]))
+    for thing, source in ordered[:MAX_LINES]:
+        level = logging.WARNING if thing.kind in (RECORD_TYPE, OTHERS) else logging.INFO
+        _log.log(level, "new in audit records: %s", described(thing), extra={"source": source})
+    if len(ordered) > MAX_LINES:
+        _log.warning("new in audit records: %d more; `ualpipe status` lists them", len(ordered) - MAX_LINES)
