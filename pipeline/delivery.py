@@ -177,13 +177,14 @@ class Delivery:
             try:
                 with unexpected_as(SinkUnavailable, self._log, "a transform"):
                     shares = [share for ref in refs if (share := self._share(ref)) is not None]
-                if failures:
-                    self._recovered()
-                return shares
             except SinkUnavailable as exc:
                 failures += 1
                 if not self._pause(exc, failures):
                     return []
+            else:
+                if failures:
+                    self._recovered()
+                return shares
 
     def _share(self, ref: BatchRef) -> Share | None:
         """Returns what a batch means for this sink; None when it is settled already."""

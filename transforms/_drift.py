@@ -93,6 +93,7 @@ def _number(kind: object) -> str:
     return text if type(text) is str and text.isascii() and text.removeprefix("-").isdecimal() else ""
 
 
+@cache
 def _fields() -> dict[str, frozenset[str]]:
     """Returns the names of fields by kind; a kind that is not described has none."""
     common = frozenset(read_json("records/common.json")["properties"])
@@ -105,6 +106,7 @@ def _fields() -> dict[str, frozenset[str]]:
     return dict(found)
 
 
+@cache
 def _operations() -> Mapping[str, set[str]]:
     """Returns the names of operations by kind, patterns among them."""
     found: dict[str, set[str]] = defaultdict(set)

@@ -37,7 +37,10 @@ def assemble(own: Sequence[Table], shipped: Sequence[Table]) -> MappingTables:
 
     def family(kind: str) -> Family:
         chosen = [table for table in layers if table.record_types is None or kind in table.record_types]
-        return made.setdefault(tuple(map(id, chosen)), _family(chosen))
+        key = tuple(map(id, chosen))
+        if key not in made:
+            made[key] = _family(chosen)
+        return made[key]
 
     return MappingTables({kind: family(kind) for kind in kinds}, family(""))
 

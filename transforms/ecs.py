@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,8 +11,8 @@ from ualpipe.pipeline.events import Event
 from ualpipe.pipeline.options import option
 from ualpipe.pipeline.stages import Env
 from ualpipe.schemas import read_csv
-from ualpipe.transforms._conversions import load_conversions
-from ualpipe.transforms._ecs_fields import load_ecs
+from ualpipe.transforms._conversions import Conversion, load_conversions
+from ualpipe.transforms._ecs_fields import Ecs, load_ecs
 from ualpipe.transforms._mapping import Place, Row, Table
 from ualpipe.transforms._mapping_code import Mapper, compile_family
 from ualpipe.transforms._mapping_file import read_tables, shipped_files
@@ -59,8 +60,7 @@ class EcsTransform:
 
     def __init__(self, config: EcsTransformConfig, env: Env) -> None:  # noqa: ARG002 - every stage gets an Env
         self._config = config
-        self._mappers: dict[str, Mapper] = {}
-        self._other: Mapper
+        self._mappers: _Mappers
         self._originals: Mapper
         self._messages: Messages
 
@@ -71,9 +71,7 @@ class EcsTransform:
             ConfigError: A mapping file or a file of messages of the user's is wrong.
         """
         tables = load_mapping(self._config)
-        compiled = {id(family): compile_family(family) for family in tables}
-        self._other = compiled[id(tables.other)]
-        self._mappers = {kind: compiled[id(family)] for kind, family in tables.families.items()}
+        self._mappers = _Mappers(tables)
         self._originals = make_originals({row["field"]: row["shape"] for row in read_csv("ecs/originals.csv")})
         self._messages = load_messages(self._config.messages)
 
@@ -82,14 +80,13 @@ class EcsTransform:
         if event.defect is None:
             originals = self._originals(event.record)
             kind = originals.get("RecordType")
-            mapper = self._mappers.get(kind, self._other) if type(kind) is str else self._other
-            document = mapper(originals)
+            document = self._mappers[kind if type(kind) is str else ""](originals)
             if originals:
                 document["o365"] = {"audit": originals}
                 if (message := self._messages.say(originals, document)) is not None:
                     document["message"] = message
         else:
-            document = self._other({})
+            document = self._mappers[""]({})
         if "@timestamp" not in document and event.origin.received:
             document["@timestamp"] = event.origin.received
         event.document = document
@@ -100,16 +97,40 @@ class EcsTransform:
         return event
 
 
+class _Mappers(dict[str, Mapper]):
+    """Functions by record type, generated when the first record of their kind comes: most pipelines meet few of the families."""
+
+    def __init__(self, tables: MappingTables) -> None:
+        super().__init__()
+        self._tables = tables
+        self._compiled: dict[int, Mapper] = {}
+
+    def __missing__(self, kind: str) -> Mapper:
+        family = self._tables.families.get(kind, self._tables.other)
+        mapper = self._compiled.get(id(family))
+        if mapper is None:
+            mapper = self._compiled[id(family)] = compile_family(family)
+        if not kind or kind in self._tables.families:  # foreign text must not fill the memory
+            self[kind] = mapper
+        return mapper
+
+
 def load_mapping(config: EcsTransformConfig) -> MappingTables:
     """Returns the mapping that a config asks for: our tables with the user's on top.
 
     Raises:
         ConfigError: A mapping file is wrong.
     """
-    ecs, conversions = load_ecs(), load_conversions()
-    shipped = read_tables(shipped_files(), ecs, conversions)
+    ecs, conversions, shipped = _shipped()
     own = read_tables(config.mapping, ecs, conversions)
     return assemble(own, [*shipped, _settings(config)])
+
+
+@cache
+def _shipped() -> tuple[Ecs, dict[str, Conversion], list[Table]]:
+    """Returns what ships with ualpipe: read once in a process."""
+    ecs, conversions = load_ecs(), load_conversions()
+    return ecs, conversions, read_tables(shipped_files(), ecs, conversions)
 
 
 def _settings(config: EcsTransformConfig) -> Table:
