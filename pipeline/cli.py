@@ -43,6 +43,7 @@ def _parser(is_tenant: bool) -> argparse.ArgumentParser:  # noqa: FBT001 - see _
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
     _add_pipeline_commands(commands.add_parser)
     _add_dead_letters(commands.add_parser)
+    _add_reconcile(commands.add_parser)
     _add_journal_commands(commands.add_parser)
     _add_tools(commands.add_parser, is_tenant=is_tenant)
     return parser
@@ -135,6 +136,20 @@ def _add_dead_letters(add: Parsers) -> None:
             action.add_argument(
                 "--dry-run", action="store_true", help="send nothing; say what today's transforms would make of them, and why"
             )
+
+
+def _add_reconcile(add: Parsers) -> None:
+    reconcile = _command(
+        add, "reconcile", "list again, compare with the journal, fetch what is missing", "ualpipe.pipeline.commands.reconcile"
+    )
+    _config(reconcile)
+    reconcile.add_argument(
+        "--since", default="7d", metavar="TIME", help="how far back: 7d, the default, or 2026-11-20T08:00Z (UTC)"
+    )
+    reconcile.add_argument("--dry-run", action="store_true", help="only compare; also beside a running pipeline")
+    reconcile.add_argument("--hours", action="store_true", help="a row for every hour, also where nothing is missing")
+    reconcile.add_argument("--json", action="store_true", help="for programs: every hour, and each item that is missing")
+    _logging(reconcile)
 
 
 def _add_journal_commands(add: Parsers) -> None:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = (
-    *("run", "check", "map", "explain", "test", "status", "dead-letters", "replay", "backup"),
+    *("run", "check", "map", "explain", "test", "status", "dead-letters", "reconcile", "replay", "backup"),
     *("tenant", "demo", "plugins", "schema"),
 )
 

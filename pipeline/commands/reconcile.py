@@ -1,0 +1,148 @@
+"""``ualpipe reconcile``: lists again what sources still have, compares it with the journal, and fetches what is missing."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from datetime import datetime
+
+from ualpipe.pipeline import log
+from ualpipe.pipeline._account import mend, read_entries, read_gaps
+from ualpipe.pipeline._journal_file import JournalFile, JournalInUse
+from ualpipe.pipeline.budget import TokenBucket
+from ualpipe.pipeline.clock import Clock, SystemClock
+from ualpipe.pipeline.commands._reconcile_report import Report, View
+from ualpipe.pipeline.commands._times import parse_time
+from ualpipe.pipeline.commands.run import run_pipeline
+from ualpipe.pipeline.config import PipelineConfig, load_config
+from ualpipe.pipeline.errors import ConfigError
+from ualpipe.pipeline.ledger import Ledger
+from ualpipe.pipeline.reconcile import Account, Entry, ListedItem, Period, compare
+from ualpipe.pipeline.relist import Relisted, relist
+from ualpipe.pipeline.runner import EXIT_FINE, EXIT_INCOMPLETE, EXIT_REFUSED, Runner
+from ualpipe.pipeline.stages import Source
+
+ROUNDS = 2
+"""Runs at most: what was lost from the journal is fetched in the first and sent in the second."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command: 0 when nothing is missing, 1 when something is, 3 when a source or sink refuses us for good."""
+    config, clock = load_config(args.config), SystemClock()
+    log.set_up(args.log_level, config.secrets)
+    since = parse_time("--since", args.since, clock.now())
+    if since >= clock.now():
+        raise ConfigError(f"--since: {args.since} is in the future")
+    view = View(config.pipeline, is_json=args.json, is_folded=not args.hours)
+    engine = None if args.dry_run else lambda: run_pipeline(config, args, once=True)
+    return reconcile(config, since, clock, view, engine)
+
+
+def reconcile(config: PipelineConfig, since: datetime, clock: Clock, view: View, engine: Callable[[], int] | None) -> int:
+    """Compares, mends and compares again.
+
+    Args:
+        config: A checked config.
+        since: How far back.
+        clock: The machine's, but for tests.
+        view: Shows each comparison.
+        engine: Runs the pipeline until all is done and returns its exit code; None to compare only.
+
+    Returns:
+        The exit code, see ``run``.
+
+    Raises:
+        JournalError: There is no journal, or a running pipeline has it and something was to be mended.
+    """
+    reconciliation = _Reconciliation(config, since, clock)
+    code = EXIT_FINE
+    with closing(JournalFile(config.state_dir, clock, exclusive=False)) as file:
+        if engine is not None and not file.own():
+            raise JournalInUse(_in_use(config))
+        reconciliation.list_again(file)
+        view.show(reconciliation.report(is_final=engine is None))
+    for number in range(ROUNDS if engine is not None else 0):
+        if not reconciliation.account.missing or (number and not reconciliation.is_to_be_sent):
+            break
+        with closing(JournalFile(config.state_dir, clock, exclusive=False)) as file:
+            reconciliation.mend(file)
+        code = max(code, engine()) if engine is not None else code
+        with closing(JournalFile(config.state_dir, clock, exclusive=False)) as file:
+            reconciliation.compare(file)
+    if engine is not None:
+        view.show(reconciliation.report(is_final=True))
+    return reconciliation.exit_code(code)
+
+
+class _Reconciliation:
+    """What was listed, and how the journal compares with it now."""
+
+    def __init__(self, config: PipelineConfig, since: datetime, clock: Clock) -> None:
+        self.account = Account((), ())
+        self._config = config
+        self._since = since
+        self._clock = clock
+        self._relisted: Sequence[Relisted] = ()
+        self._entries: Sequence[Entry] = ()
+
+    @property
+    def is_to_be_sent(self) -> bool:
+        """Whether something that the journal had lost was fetched once more and waits to be sent."""
+        return any(entry.is_refetched for entry in self._entries)
+
+    def list_again(self, file: JournalFile) -> None:
+        """Lists what sources still have, and compares it with the journal."""
+        stop = threading.Event()
+        self._relisted = relist(_sources(self._config, self._clock, stop), self._since, self._clock, stop)
+        self.compare(file)
+
+    def compare(self, file: JournalFile) -> None:
+        """Compares what was listed with the journal as it is now."""
+        now = self._clock.now().timestamp()
+        period = Period(self._since.timestamp(), now)
+        sinks = list(self._config.sinks)
+        listed = [
+            ListedItem(one.source, one.tenant, one.stream, item.key, item.created.timestamp() if item.created else now)
+            for one in self._relisted
+            for item in one.items.values()
+        ]
+        self._entries = read_entries(file, period.start, [item.place for item in listed], sinks)
+        self.account = compare(listed, self._entries, read_gaps(file, period), sinks, period)
+
+    def mend(self, file: JournalFile) -> None:
+        """Enters in the ledger what is not there, and makes what is missing due at once."""
+        for one in self._relisted:
+            Ledger(file).enter(one.source, one.tenant, one.items.values())
+        mend(file, self._entries)
+
+    def report(self, *, is_final: bool) -> Report:
+        """Returns what is to be shown."""
+        return Report(self._since, self._clock.now(), list(self._config.sinks), self._relisted, self.account, is_final)
+
+    def exit_code(self, engine: int) -> int:
+        """Returns the exit code, given that of the engine."""
+        if EXIT_REFUSED in (engine, *(EXIT_REFUSED for one in self._relisted if one.is_denied)):
+            return EXIT_REFUSED
+        is_unsure = any(one.error for one in self._relisted)
+        return EXIT_INCOMPLETE if engine or is_unsure or not self.account.is_complete else EXIT_FINE
+
+
+def _sources(config: PipelineConfig, clock: Clock, stop: threading.Event) -> dict[str, Source]:
+    """Makes the sources; their budgets end with ``stop``."""
+    runner = Runner(config, once=True, clock=clock)
+    envs = {
+        name: dataclasses.replace(runner.env(spec), budget=TokenBucket(spec.common.requests_per_minute, clock, stop))
+        for name, spec in config.sources.items()
+    }
+    return {name: spec.cls(spec.options, envs[name]) for name, spec in config.sources.items()}
+
+
+def _in_use(config: PipelineConfig) -> str:
+    return (
+        f"{config.state_dir} is in use by a running pipeline, which heals by itself what its listings reach back to (`lookback`)."
+        " `ualpipe reconcile --dry-run` compares beside it. To fetch what is missing from before that, stop the pipeline,"
+        " reconcile, and start it again."
+    )
