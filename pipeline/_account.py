@@ -8,10 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from ualpipe.pipeline._journal_file import JournalFile, explain
+from ualpipe.pipeline.batches import REMOVED_BEFORE
 from ualpipe.pipeline.reconcile import Entry, GapPeriod, Period, Place, Share
-
-HORIZON = "removed_before"
-"""Key in ``meta``: batches stored before this time (epoch seconds) may have been removed, as every sink had settled them."""
 
 MARGIN_S = 3600.0
 """Chunks of a long work item are stored so much earlier, at most, than it counts as fetched."""
@@ -40,16 +38,6 @@ _LETTERS = (
 )
 
 
-def note_horizon(file: JournalFile, before: float) -> None:
-    """Notes that settled batches stored before an instant (epoch seconds) are about to be removed."""
-    with file.transaction() as db:
-        db.execute(
-            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
-            " WHERE CAST(value AS REAL) < CAST(excluded.value AS REAL)",
-            (HORIZON, before),
-        )
-
-
 def read_entries(file: JournalFile, since: float, listed: Iterable[Place], sinks: Sequence[str]) -> list[Entry]:
     """Reads the work items that became available at or after an instant (epoch seconds), and those that are listed."""
     with _moment(file) as db:
@@ -58,7 +46,7 @@ def read_entries(file: JournalFile, since: float, listed: Iterable[Place], sinks
         db.executemany(
             "INSERT OR IGNORE INTO chosen SELECT id FROM item WHERE source = ? AND stream = ? AND key = ?", list(listed)
         )
-        horizon = float((db.execute("SELECT value FROM meta WHERE key = ?", (HORIZON,)).fetchone() or (0.0,))[0])
+        horizon = float((db.execute("SELECT value FROM meta WHERE key = ?", (REMOVED_BEFORE,)).fetchone() or (0.0,))[0])
         shares: dict[int, dict[str, Share]] = defaultdict(dict)
         for sink in sinks:
             for item, delivered, owed in db.execute(_SHARES, (sink,)):

@@ -35,6 +35,9 @@ class BatchRef:
 
 Transform = Callable[[Sequence[Event]], Transformed]
 
+REMOVED_BEFORE = "removed_before"
+"""Key in ``meta``: of batches stored before this time (epoch seconds) some were removed, as every sink had settled them."""
+
 GROUP_RECORDS = 64
 """Records that are decoded and transformed together; decoded they take ten times their bytes."""
 
@@ -171,6 +174,12 @@ class Batches:
             ).fetchall()
             db.executemany("DELETE FROM settlement WHERE batch = ?", rows)
             db.executemany("DELETE FROM batch WHERE id = ?", rows)
+            if rows:
+                db.execute(
+                    "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE"
+                    " SET value = max(CAST(value AS REAL), CAST(excluded.value AS REAL))",
+                    (REMOVED_BEFORE, now - keep_s),
+                )
             self._seen.forget_before(now - seen_s)
         return len(rows)
 
@@ -275,7 +284,7 @@ class Intake:
         work, received_at = self._item.work, self._file.now()
         origin = Origin(self._item.source, self._item.tenant, work.stream, work.key, chunk, format_epoch(received_at))
         with self._reading:
-            digests, transformed = _read(origin, transform)
+            digests, transformed = _decode(origin, transform)
         if not digests:
             return None
         packed, sha256 = self._file.pack(chunk.body), hashlib.sha256(chunk.body).digest()
@@ -320,7 +329,7 @@ class Intake:
         return _Part(BatchRef(int(cursor.lastrowid or 0), *ref[1:]), read.digests, read.sha256)
 
 
-def _read(origin: Origin, transform: Transform | None) -> tuple[list[bytes | None], Transformed | None]:
+def _decode(origin: Origin, transform: Transform | None) -> tuple[list[bytes | None], Transformed | None]:
     """Decodes the records of a chunk; returns their identities, and what the transforms made of them."""
     digests: list[bytes | None] = []
     transformed = Transformed() if transform is not None else None

@@ -11,7 +11,6 @@ import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from ualpipe.pipeline._account import note_horizon
 from ualpipe.pipeline._journal_file import FILE_NAME, JournalFile, JournalFull
 from ualpipe.pipeline.batches import Batches
 from ualpipe.pipeline.clock import Clock
@@ -95,5 +94,4 @@ class Journal:
 
     def prune(self, sinks: Iterable[str], keep_s: float) -> int:
         """Removes what every sink has settled and what is older than ``keep_s``; returns how many batches went."""
-        note_horizon(self._file, self._file.now() - keep_s)
         return self.batches.prune(sinks, keep_s, SEEN_S)

@@ -13,7 +13,6 @@ ITEMS_LISTED = "source.items.listed"  # work items seen for the first time
 ITEMS_FETCHED = "source.items.fetched"  # work items stored in the journal
 ITEMS_FAILED = "source.items.failed"  # attempts to fetch that failed
 ITEMS_DEAD = "source.items.dead"  # work items given up, each a dead letter
-SOURCE_LAG_S = "source.lag.seconds"  # age of the newest complete listing
 EVENTS_IN = "sink.events.in"  # events read for a sink
 EVENTS_DELIVERED = "sink.events.delivered"  # events the destination has
 EVENTS_FILTERED = "sink.events.filtered"  # events a transform or `when` left out

@@ -16,7 +16,7 @@ FACILITIES = {name: number for number, name in enumerate(_FACILITY_NAMES)}
 SEVERITIES = {name: number for number, name in enumerate(_SEVERITY_NAMES)}
 """Numbers of RFC 5424 §6.2.1, under the names of syslog.conf."""
 
-MAX_HOSTNAME, MAX_APP_NAME, MAX_MSGID = 255, 48, 32  # characters, RFC 5424 §6
+MAX_HOSTNAME, MAX_MSGID = 255, 32  # characters, RFC 5424 §6
 MAX_TAG = 32  # characters, RFC 3164 §4.1.3
 MAX_DATAGRAM_BYTES = 65507  # what an IPv4 packet has left for UDP's payload; kept for IPv6 too
 UTF8_BOM = b"\xef\xbb\xbf"

@@ -10,6 +10,7 @@ A test may stop or kill a server of ours: before the next test it is started aga
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -76,6 +77,16 @@ def secure_elasticsearch(run_folder: Path, certificates: Certificates) -> Iterat
 def rsyslog(run_folder: Path, certificates: Certificates) -> Iterator[Rsyslog]:
     """A syslog receiver. At the start of each test it has received nothing."""
     yield from _served(lambda: find_rsyslog(_below(run_folder, "rsyslog"), certificates))
+
+
+@pytest.fixture
+def quiet_logs() -> Iterator[None]:
+    """Gives the root logger back as it was, to tests that run a command in this process."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal
 
 from ualpipe.schemas import read_csv, read_yaml
@@ -71,6 +72,7 @@ class Conversion:
         return (lambda value: function(value) if type(value) is str else None) if self.takes == "text" else function
 
 
+@cache
 def load_conversions() -> dict[str, Conversion]:
     """Returns all conversions by name, with the word tables that they need."""
     words: dict[str, Any] = read_yaml("ecs/words.yaml")

@@ -6,17 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from itertools import filterfalse
 from typing import Any
 
 from ualpipe.pipeline.drift import FIELD, OPERATION, RECORD_TYPE, Thing
 from ualpipe.schemas import read_csv, read_json, read_yaml
+from ualpipe.transforms._mapping_file import shipped_tables
 
 MAX_SPELLINGS = 2000
 """Operations of one kind that are found at the first look, without folding case; cmdlets make more names than anybody lists."""
-
-_MAPPING = "ecs/mapping"
 
 
 @dataclass(slots=True)
@@ -120,11 +118,10 @@ def _operations() -> Mapping[str, set[str]]:
 
 def _mapped() -> Iterator[tuple[str, set[str]]]:
     """Yields kinds with the operations that the mapping has a class for; its patterns are too wide to tell what is new."""
-    for file in sorted((files("ualpipe.schemas") / _MAPPING).iterdir(), key=lambda file: file.name):
-        table = read_yaml(f"{_MAPPING}/{file.name}")
-        names = {folded(name) for entry in table.get("operations", ()) for name in entry["names"] if "*" not in name}
-        for number in table.get("record_types") or ():
-            yield str(number), names
+    for table in shipped_tables():
+        names = {folded(name) for entry in table.operations for name in entry.names if "*" not in name}
+        for number in table.record_types or ():
+            yield number, names
 
 
 @cache

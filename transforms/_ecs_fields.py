@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from ualpipe.schemas import read_csv, read_yaml
@@ -42,6 +43,7 @@ class Ecs:
         return EcsField("keyword", is_array=False) if group == "labels" and label and "." not in label else self.fields.get(name)
 
 
+@cache
 def load_ecs() -> Ecs:
     """Reads the tables that ship with ualpipe."""
     rows = read_csv("ecs/fields.csv")

@@ -10,17 +10,16 @@ from typing import Any
 
 from ualpipe.pipeline.events import Event
 from ualpipe.pipeline.explained import Attempt, Made, Notes, Rule
-from ualpipe.schemas import read_csv
 from ualpipe.transforms._conversions import load_conversions
 from ualpipe.transforms._ecs_fields import load_ecs
 from ualpipe.transforms._explain_message import MessageExplainer
 from ualpipe.transforms._explain_originals import explain_originals
 from ualpipe.transforms._fields_read import fields_read
 from ualpipe.transforms._mapping import Family, OperationClass, OperationClasses, Row, Table
-from ualpipe.transforms._mapping_file import read_tables, shipped_files
+from ualpipe.transforms._mapping_file import read_tables, shipped_files, shipped_tables
 from ualpipe.transforms._mapping_layers import MappingTables
 from ualpipe.transforms._mapping_run import Tried, run
-from ualpipe.transforms._originals import make_originals
+from ualpipe.transforms._originals import make_originals, shipped_shapes
 from ualpipe.transforms.ecs import EcsTransformConfig, load_mapping
 
 _ORIGINALS = "o365.audit"
@@ -42,11 +41,10 @@ class EcsExplainer:
             ConfigError: A file of the user's is wrong.
         """
         self._tables = load_mapping(self._config)
-        ecs, conversions = load_ecs(), load_conversions()
-        own, ours = read_tables(self._config.mapping, ecs, conversions), read_tables(shipped_files(), ecs, conversions)
-        self._files = [*reversed(own), *ours]
+        own = read_tables(self._config.mapping, load_ecs(), load_conversions())
+        self._files = [*reversed(own), *shipped_tables()]
         self._message = MessageExplainer(self._config.messages)
-        self._shapes = {row["field"]: row["shape"] for row in read_csv("ecs/originals.csv")}
+        self._shapes = shipped_shapes()
         self._originals = make_originals(self._shapes)
 
     def rules(self) -> list[Rule]:

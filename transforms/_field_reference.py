@@ -7,11 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ualpipe.schemas import read_csv
-from ualpipe.transforms._conversions import load_conversions
 from ualpipe.transforms._ecs_fields import Ecs, load_ecs
 from ualpipe.transforms._mapping import OperationClass, Row, Table
 from ualpipe.transforms._mapping_constants import written
-from ualpipe.transforms._mapping_file import read_tables, shipped_files
+from ualpipe.transforms._mapping_file import shipped_tables
 
 _HEAD = """# Field reference
 
@@ -72,8 +71,7 @@ _FOLDER = "../schemas/ecs/mapping"
 def markdown() -> str:
     """Returns the whole reference."""
     ecs = load_ecs()
-    tables = read_tables(shipped_files(), ecs, load_conversions())
-    tables.sort(key=lambda table: (table.record_types is not None, table.title.lower()))
+    tables = sorted(shipped_tables(), key=lambda table: (table.record_types is not None, table.title.lower()))
     return "\n".join(_lines(tables, ecs)).rstrip() + "\n"
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from ualpipe.pipeline.located import Located, Pointer
 from ualpipe.pipeline.registry import did_you_mean
-from ualpipe.transforms._conversions import DEFAULTS, Conversion, fits
-from ualpipe.transforms._ecs_fields import Ecs
+from ualpipe.transforms._conversions import DEFAULTS, Conversion, fits, load_conversions
+from ualpipe.transforms._ecs_fields import Ecs, load_ecs
 from ualpipe.transforms._mapping import OperationClass, Row, Source, Table
 from ualpipe.transforms._mapping_constants import misfit
 from ualpipe.transforms._table_reader import TableReader, open_all, refuse_defects
@@ -25,6 +26,12 @@ def shipped_files() -> list[Path]:
     """Returns the mapping files that ship with ualpipe."""
     folder = Path(str(files("ualpipe.schemas") / "ecs" / "mapping"))
     return sorted(folder.glob("*.yaml"))
+
+
+@cache
+def shipped_tables() -> tuple[Table, ...]:
+    """Returns the tables that ship with ualpipe, read once in a process."""
+    return tuple(read_tables(shipped_files(), load_ecs(), load_conversions()))
 
 
 def read_tables(paths: Sequence[Path], ecs: Ecs, conversions: Mapping[str, Conversion]) -> list[Table]:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ualpipe.schemas import read_csv
 from ualpipe.transforms._conversions import load_conversions
 from ualpipe.transforms._ecs_fields import load_ecs
 from ualpipe.transforms._message import Message, MessageTable
 from ualpipe.transforms._message_code import Sentence, compile_message
 from ualpipe.transforms._message_file import read_messages
 from ualpipe.transforms._message_words import MAX_LENGTH, shortened, tidy
+from ualpipe.transforms._originals import shipped_shapes
 from ualpipe.transforms._remembered import Remembered
 
 SHIPPED = Path(str(files("ualpipe.schemas") / "ecs" / "messages.yaml"))
@@ -42,8 +42,7 @@ def load_messages(own: Sequence[Path] = ()) -> Messages:
     Raises:
         ConfigError: Something in a file is wrong; every finding is named with file, line and column.
     """
-    originals = [row["field"] for row in read_csv("ecs/originals.csv")]
-    return Messages(read_messages([SHIPPED, *own], load_ecs(), load_conversions(), originals))
+    return Messages(read_messages([SHIPPED, *own], load_ecs(), load_conversions(), shipped_shapes()))
 
 
 class Messages:
@@ -93,8 +92,6 @@ class Messages:
             return text
         return tidy(text) or None
 
-    __call__ = say
-
     def find(self, kind: str, operation: str) -> Found | None:
         """Returns the template for an operation: that of the strongest table, in a table exact names before patterns."""
         word = operation.rstrip(" .\t\r\n").lower()
@@ -114,9 +111,6 @@ class Messages:
         if key not in self._compiled:
             self._compiled[key] = compile_message(message, verb, self._prefix, self._other)
         return self._compiled[key]
-
-
-Matches = Callable[[str, str], bool]
 
 
 def _told(messages: Iterable[Message], kind: str) -> Iterator[Found]:

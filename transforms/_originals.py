@@ -20,12 +20,20 @@ A field that the table does not know is a ``value``. Nothing is left out but emp
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
+from ualpipe.schemas import read_csv
 from ualpipe.transforms._clean import good_names, is_clean_list, is_clean_object, is_empty, usable_name
 from ualpipe.transforms._shapes import SHAPES, SUFFIXES, Record, put, shape_value
 
 _DIGITS = {number: str(number) for number in range(10)}
+
+
+@cache
+def shipped_shapes() -> Mapping[str, str]:
+    """Returns the shape of each known field."""
+    return {row["field"]: row["shape"] for row in read_csv("ecs/originals.csv")}
 
 
 def make_originals(shapes: Mapping[str, str]) -> Callable[[Record], Record]:  # noqa: C901 - one loop for speed: see below
@@ -34,19 +42,8 @@ def make_originals(shapes: Mapping[str, str]) -> Callable[[Record], Record]:  # 
     Args:
         shapes: Shape of each known field.
     """
-    shapers = {field: SHAPES[shape] for field, shape in shapes.items()}
     quick = {field: _QUICK[shape] for field, shape in shapes.items() if shape in _QUICK}
-    texts = frozenset(field for field, shape in shapes.items() if shape == "text")
-    plain = frozenset(field for field, shape in shapes.items() if shape in ("value", "boolean"))
-    settled = texts | {field for field, shape in shapes.items() if shape == "value"}
-
-    def shape(kept: Record, field: str, value: Any) -> None:
-        if is_empty(value):
-            return
-        if field in shapers:
-            shapers[field](kept, field, value)
-        else:
-            shape_value(kept, _free_name(field, shapes), value)
+    texts, plain, settled = (_shaped(shapes, *wanted) for wanted in (("text",), ("value", "boolean"), ("text", "value")))
 
     # Thirty fields a record pass here: a function call for each would double the time.
     def originals(record: Record) -> Record:  # noqa: C901
@@ -76,10 +73,25 @@ def make_originals(shapes: Mapping[str, str]) -> Callable[[Record], Record]:  # 
         for field in odd:
             del kept[field]  # all of them first: a name made below may be one of theirs
         for field in odd:
-            shape(kept, field, record[field])
+            _shape(kept, field, record[field], shapes)
         return kept
 
     return originals
+
+
+def _shaped(shapes: Mapping[str, str], *wanted: str) -> frozenset[str]:
+    """Returns the fields that have one of some shapes."""
+    return frozenset(field for field, shape in shapes.items() if shape in wanted)
+
+
+def _shape(kept: Record, field: str, value: Any, shapes: Mapping[str, str]) -> None:
+    """Adds a value in the shape of its field."""
+    if is_empty(value):
+        return
+    if field in shapes:
+        SHAPES[shapes[field]](kept, field, value)
+    else:
+        shape_value(kept, _free_name(field, shapes), value)
 
 
 def _free_name(field: str, shapes: Mapping[str, str]) -> str:

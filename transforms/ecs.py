@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 from ualpipe.pipeline.events import Event
 from ualpipe.pipeline.options import option
 from ualpipe.pipeline.stages import Env
-from ualpipe.schemas import read_csv
-from ualpipe.transforms._conversions import Conversion, load_conversions
-from ualpipe.transforms._ecs_fields import Ecs, load_ecs
+from ualpipe.transforms._conversions import load_conversions
+from ualpipe.transforms._ecs_fields import load_ecs
 from ualpipe.transforms._mapping import Place, Row, Table
 from ualpipe.transforms._mapping_code import Mapper, compile_family
-from ualpipe.transforms._mapping_file import read_tables, shipped_files
+from ualpipe.transforms._mapping_file import read_tables, shipped_tables
 from ualpipe.transforms._mapping_layers import MappingTables, assemble
 from ualpipe.transforms._messages import Messages, load_messages
-from ualpipe.transforms._originals import make_originals
+from ualpipe.transforms._originals import make_originals, shipped_shapes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +70,7 @@ class EcsTransform:
         """
         tables = load_mapping(self._config)
         self._mappers = _Mappers(tables)
-        self._originals = make_originals({row["field"]: row["shape"] for row in read_csv("ecs/originals.csv")})
+        self._originals = make_originals(shipped_shapes())
         self._messages = load_messages(self._config.messages)
 
     def apply(self, event: Event) -> Event:
@@ -121,16 +119,8 @@ def load_mapping(config: EcsTransformConfig) -> MappingTables:
     Raises:
         ConfigError: A mapping file is wrong.
     """
-    ecs, conversions, shipped = _shipped()
-    own = read_tables(config.mapping, ecs, conversions)
-    return assemble(own, [*shipped, _settings(config)])
-
-
-@cache
-def _shipped() -> tuple[Ecs, dict[str, Conversion], list[Table]]:
-    """Returns what ships with ualpipe: read once in a process."""
-    ecs, conversions = load_ecs(), load_conversions()
-    return ecs, conversions, read_tables(shipped_files(), ecs, conversions)
+    own = read_tables(config.mapping, load_ecs(), load_conversions())
+    return assemble(own, [*shipped_tables(), _settings(config)])
 
 
 def _settings(config: EcsTransformConfig) -> Table:

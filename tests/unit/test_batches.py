@@ -5,7 +5,7 @@ import contextlib
 import pytest
 
 from fakes import TENANT, FakeClock, body, chunks_of, enter, record, records, snapshot, store
-from ualpipe.pipeline.batches import Settlement
+from ualpipe.pipeline.batches import REMOVED_BEFORE, Settlement
 from ualpipe.pipeline.dead_letters import DeadLetter
 from ualpipe.pipeline.errors import ContentUndecodable, JournalError
 from ualpipe.pipeline.journal import SEEN_S, Journal
@@ -278,6 +278,24 @@ def test_pruning_keeps_a_letter_sent_again_until_its_sink_has_it(journal, clock)
     assert journal.batches.unsettled("a") == [again]
     journal.batches.settle("a", [Settlement(again.id, delivered=1)])
     assert journal.prune(["a", "b"], 7 * DAY_S) == 1
+
+
+def test_the_time_before_which_batches_were_removed_never_goes_back(journal, clock):
+    def removed_before() -> list[float]:
+        with journal._file.transaction() as db:
+            return [float(value) for (value,) in db.execute("SELECT value FROM meta WHERE key = ?", (REMOVED_BEFORE,))]
+
+    old, later = (store(journal, str(at), records(10 * at, 2)).batches[0] for at in range(2))
+    journal.batches.settle("a", [Settlement(old.id, delivered=2)])
+    assert journal.prune(["a"], DAY_S) == 0
+    assert removed_before() == [], "nothing was removed"
+    clock.advance(8 * DAY_S)
+    assert journal.prune(["a"], DAY_S) == 1
+    horizon = clock.now().timestamp() - DAY_S
+    assert removed_before() == [horizon]
+    journal.batches.settle("a", [Settlement(later.id, delivered=2)])
+    assert journal.prune(["a"], 7 * DAY_S) == 1
+    assert removed_before() == [horizon], "a longer time to keep does not bring back what is gone"
 
 
 def test_pruning_without_any_sink_removes_nothing(journal, clock):

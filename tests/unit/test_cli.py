@@ -1,7 +1,6 @@
 """The command line: exit codes, help, and the commands from end to end on a pipeline of files."""
 
 import json
-import logging
 import re
 import sqlite3
 import subprocess
@@ -17,7 +16,7 @@ from runs import ids_in, run_once
 from ualpipe.pipeline.cli import main
 
 COMMANDS = (
-    *("run", "check", "map", "explain", "test", "status", "dead-letters", "replay", "backup"),
+    *("run", "check", "map", "explain", "test", "status", "dead-letters", "replay", "reconcile", "backup"),
     *("tenant", "demo", "plugins", "schema"),
 )
 CONFIG = """\
@@ -34,14 +33,7 @@ BAD_RECORD = record(9, UserType="nonsense")
 BAD_LINE = b'{"Id": "torn'
 
 
-@pytest.fixture(autouse=True)
-def quiet_logs():
-    """Gives the root logger back as it was."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
+pytestmark = pytest.mark.usefixtures("quiet_logs")
 
 
 def make_pipeline(folder, found=(), config: str = CONFIG):

@@ -1,7 +1,6 @@
 """What is new in records goes from the files through a run into the status, and changes nothing on the way."""
 
 import json
-import logging
 import threading
 
 import pytest
@@ -24,14 +23,7 @@ sinks: {local: {type: file, path: out/audit.ndjson}}
 """
 
 
-@pytest.fixture(autouse=True)
-def quiet_logs():
-    """Gives the root logger back as it was."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
+pytestmark = pytest.mark.usefixtures("quiet_logs")
 
 
 @pytest.fixture

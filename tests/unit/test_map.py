@@ -2,7 +2,6 @@
 
 import io
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -33,16 +32,6 @@ def config(tmp_path):
     path = tmp_path / "pipeline.yaml"
     path.write_text(CONFIG)
     return path
-
-
-@pytest.fixture
-def quiet_logs():
-    """Gives the root logger back as it was."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 @pytest.fixture

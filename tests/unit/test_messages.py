@@ -46,7 +46,7 @@ def mapped(record: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def said(kind: int | str, operation: str, by: Messages = MESSAGES, **fields: Any) -> str | None:
-    return by(*mapped(fakes.record(1, RecordType=kind, Operation=operation, **fields)))
+    return by.say(*mapped(fakes.record(1, RecordType=kind, Operation=operation, **fields)))
 
 
 def pairs(**values: str) -> list[dict[str, str]]:
@@ -280,8 +280,8 @@ def test_other_failed_operations_say_so() -> None:
 
 
 def test_record_without_operation_has_no_message() -> None:
-    assert MESSAGES(*mapped({"Id": "1"})) is None
-    assert MESSAGES({}, {}) is None
+    assert MESSAGES.say(*mapped({"Id": "1"})) is None
+    assert MESSAGES.say({}, {}) is None
 
 
 def test_operation_of_another_kind_of_record_is_not_mistaken() -> None:
@@ -298,13 +298,13 @@ def test_case_and_dots_of_operations_do_not_matter(operation: str) -> None:
 
 def test_message_that_the_mapping_made_stays() -> None:
     originals, document = mapped(fakes.record(1))
-    assert MESSAGES(originals, {**document, "message": "New alert"}) is None
+    assert MESSAGES.say(originals, {**document, "message": "New alert"}) is None
 
 
 def test_nothing_is_changed() -> None:
     originals, document = mapped(fakes.record(1, **FILE))
     before = orjson.dumps([originals, document])
-    MESSAGES(originals, document)
+    MESSAGES.say(originals, document)
     assert orjson.dumps([originals, document]) == before
 
 
@@ -379,7 +379,7 @@ FIELDS = sorted(
 @given(case=st.sampled_from(CASES), odd=st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=6))
 def test_whatever_a_record_holds_its_message_is_one_line_of_bounded_length(case: Any, odd: dict[str, Any]) -> None:
     kind, operation, fields, _sentence = case
-    text = MESSAGES(*mapped({**fakes.record(1, RecordType=kind, Operation=operation), **fields, **odd}))
+    text = MESSAGES.say(*mapped({**fakes.record(1, RecordType=kind, Operation=operation), **fields, **odd}))
     assert text is None or (0 < len(text) <= MAX_LENGTH and text.isprintable())
 
 
@@ -422,7 +422,7 @@ def test_each_shipped_operation_has_a_sentence_of_its_own() -> None:
                 1, RecordType=(kinds or [999])[0], Operation=name, SourceFileName="a.txt", Name="A", ObjectId="o", Url="u"
             )
             originals, document = mapped(record)
-            text = MESSAGES(originals, {**document, "rule": {"name": "R"}, "url": {"original": "u"}})
+            text = MESSAGES.say(originals, {**document, "rule": {"name": "R"}, "url": {"original": "u"}})
             without += [name] if not text or f" did {name}" in text else []
     assert without == []
 

@@ -7,7 +7,6 @@ from datetime import timedelta
 import pytest
 
 from fakes import NOW, FakeClock, HurriedClock, MemorySink, MemorySource, Pipeline, body, hurry, record, records, run_to_end
-from ualpipe.pipeline._account import note_horizon, read_entries
 from ualpipe.pipeline._journal_file import JournalFile
 from ualpipe.pipeline.commands._reconcile_report import View
 from ualpipe.pipeline.commands.reconcile import reconcile
@@ -165,14 +164,6 @@ def test_dead_letters_count_with_their_items_and_nothing_is_missing(pipeline):
     assert reconcile(pipeline.config(), SINCE, pipeline.clock, view, None) == 0
     (row,) = view.reports[0].account.rows
     assert (row.dead, row.records, row.delivered, row.missing) == (1, 12, {"siem": 11, "local": 12}, 0)
-
-
-def test_the_horizon_of_retention_never_goes_back(tmp_path):
-    with closing(Journal(tmp_path, FakeClock())) as journal:
-        for before in (9.5, 100.25, 20.0):
-            note_horizon(journal._file, before)
-        assert journal._file.rows("SELECT CAST(value AS REAL) FROM meta") == [(100.25,)]
-        assert read_entries(journal._file, 0.0, [], []) == []
 
 
 def test_a_refused_listing_is_reported_and_the_rest_is_compared(pipeline, capsys):
