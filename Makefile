@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo servers test unit fuzz check format audit bench lock clean
+.PHONY: help demo servers test unit chaos fuzz check format audit sbom bench lock clean
 
 help:  ## lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -26,17 +26,25 @@ servers: $(VENV)/.ready  ## installs what the real servers of the tests need
 test: servers  ## installs the real servers, then runs all tests
 	@UALPIPE_REQUIRE_SERVERS=1 $(BIN)/pytest -q
 
-check: $(VENV)/.ready  ## checks format, lint and types
+chaos: servers  ## kills, breaks and fills everything at length (UALPIPE_CHAOS_KILLS and others say how long); prints the figures
+	@UALPIPE_REQUIRE_SERVERS=1 UALPIPE_CHAOS=long UALPIPE_CHAOS_KILLS=$${UALPIPE_CHAOS_KILLS:-2000} $(BIN)/pytest -q -rA -m chaos tests
+
+check: $(VENV)/.ready  ## checks format, lint and types; writes the bill of materials and audits it (where the lists are reached)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/python .ci/sbom.py requirements/run.txt build/sbom.cdx.json
+	@$(BIN)/python .ci/audit.py requirements/run.txt || [ $$? -eq 3 -a -z "$$UALPIPE_REQUIRE_AUDIT" ]
 
 format: $(VENV)/.ready  ## formats the code and applies safe lint fixes
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-audit: $(VENV)/.ready  ## looks the locked dependencies up in the public vulnerability lists
-	@$(BIN)/pip-audit --disable-pip --require-hashes -r requirements/run.txt
+audit: $(VENV)/.ready  ## looks the locked dependencies up in the public vulnerability lists; fails where it can't
+	@$(BIN)/python .ci/audit.py requirements/run.txt
+
+sbom: $(VENV)/.ready  ## writes the software bill of materials, CycloneDX JSON, to build/sbom.cdx.json
+	@$(BIN)/python .ci/sbom.py requirements/run.txt build/sbom.cdx.json
 
 bench: $(VENV)/.ready  ## measures speed and memory
 	@$(BIN)/python -m bench

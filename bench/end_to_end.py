@@ -24,15 +24,15 @@ CONFIG = {
 }
 
 
-def measure(path: Path, floor_us: float) -> dict[str, Any]:
-    """Prints and returns records/s, CPU and memory of the collecting and delivering process."""
+def measure(path: Path, floor_us: float, workers: int) -> dict[str, Any]:
+    """Prints and returns records/s, CPU of all our processes, and memory of the largest one."""
     with tempfile.TemporaryDirectory(prefix="ualpipe-bench-") as name, tenant(path, Path(name)) as source:
         folder = Path(name)
         config = folder / "bench.yaml"
         source["sources"]["simulated"]["requests_per_minute"] = (
             NO_BUDGET  # the tenant has no quota, and the budget is not measured
         )
-        config.write_text(yaml.safe_dump({**CONFIG, **source}), encoding="utf-8")
+        config.write_text(yaml.safe_dump({**CONFIG, **source, "workers": workers}), encoding="utf-8")
         code, wall_s, cpu_s, rss = run_child([sys.executable, "-m", "ualpipe.pipeline.cli", "run", "--once", str(config)])
         delivered = sum(map(_count_lines, (folder / "out").iterdir()))
         journal = sum(file.stat().st_size for file in (folder / "state").iterdir())
@@ -46,7 +46,7 @@ def measure(path: Path, floor_us: float) -> dict[str, Any]:
         "peak_rss_mb": round(rss / (1 << 20)),
         "journal_mb": round(journal / (1 << 20)),
     }
-    print(f"\nsimulated tenant → journal → validate → ecs → file, {delivered:,} records")
+    print(f"\nsimulated tenant → journal → validate → ecs → file, {delivered:,} records, workers: {workers}")
     for key, value in result.items():
         print(f"  {key:16s} {value:>10,}")
     return result

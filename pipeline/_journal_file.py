@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import sqlite3
+import stat
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -21,6 +23,9 @@ from ualpipe.pipeline.errors import JournalError
 FILE_NAME = "journal.db"
 LOCK_NAME = "lock"
 BUSY_TIMEOUT_S = 30.0
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+_log = logging.getLogger("ualpipe.journal")
 
 
 class JournalFull(JournalError):
@@ -168,6 +173,8 @@ def _own(state_dir: Path) -> int:
         owner = os.open(state_dir / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as exc:
         raise JournalError(f"can't use the state directory {state_dir}: {exc.strerror}") from exc
+    if (mode := stat.S_IMODE(state_dir.stat().st_mode)) & _OTHERS:
+        _log.warning("the state directory %s can be read by others (mode %o): chmod 700 %s", state_dir, mode, state_dir)
     try:
         fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as exc:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 2
+VERSION = 4
 
 DRIFT = """
 -- What was seen in records that nobody described, by source.
@@ -12,7 +12,22 @@ CREATE TABLE IF NOT EXISTS drift(
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS = {1: DRIFT}
+EXPIRING = "CREATE INDEX IF NOT EXISTS item_expiring ON item(source, expires, created, id) WHERE state = 'listed';\n"
+
+SEEN = """
+-- Ids seen before, behind the newest: sorted runs of 16-byte digests, cut into chunks of a page; `key` is run and first digest.
+-- A segment is a stretch of time with a filter over its runs. Runs with `into_run` are being merged into that one (0: dropped).
+CREATE TABLE IF NOT EXISTS seen_segment(
+    id INTEGER PRIMARY KEY, filter_bytes INTEGER NOT NULL, ids INTEGER NOT NULL DEFAULT 0, newest REAL NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS seen_filter(id INTEGER PRIMARY KEY, segment INTEGER NOT NULL, bits BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS seen_sorted(
+    id INTEGER PRIMARY KEY, segment INTEGER NOT NULL, level INTEGER NOT NULL, into_run INTEGER
+);
+CREATE TABLE IF NOT EXISTS seen_chunk(key INTEGER PRIMARY KEY, ids BLOB NOT NULL);
+"""
+
+MIGRATIONS = {1: DRIFT, 2: EXPIRING, 3: SEEN}
 """By version: what makes the next version of it. Only ever adds, so that a release that has the file open is not disturbed."""
 
 TABLES = f"""
@@ -49,7 +64,8 @@ CREATE TABLE settlement(
     pending BLOB, settled_at REAL NOT NULL, PRIMARY KEY (sink, batch)
 ) WITHOUT ROWID;
 
--- Ids seen before, as sorted runs of 16-byte digests.
+-- The newest Ids seen before, as 16-byte digests in the order they came (level 0). Sorted runs of earlier releases have levels
+-- above; they go to seen_chunk when they are met.
 CREATE TABLE seen_run(id INTEGER PRIMARY KEY, level INTEGER NOT NULL, newest REAL NOT NULL, ids BLOB NOT NULL);
 
 -- What could not go on: one event for one sink (or, sink empty, for all), or a whole work item (batch empty).
@@ -67,4 +83,4 @@ CREATE TABLE gap(
     id INTEGER PRIMARY KEY, source TEXT NOT NULL, stream TEXT NOT NULL, starts REAL NOT NULL, ends REAL NOT NULL,
     reason TEXT NOT NULL, noticed_at REAL NOT NULL, UNIQUE (source, stream, starts, ends)
 );
-{DRIFT}"""
+{DRIFT}{EXPIRING}{SEEN}"""

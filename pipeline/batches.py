@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import array
 import hashlib
-import itertools
-import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
 from ualpipe.pipeline._journal_file import JournalFile, damaged
 from ualpipe.pipeline.clock import format_epoch
 from ualpipe.pipeline.dead_letters import DeadLetter, DeadLetters
-from ualpipe.pipeline.events import Event, Origin, Transformed, event_of
+from ualpipe.pipeline.events import Origin, Transformed
 from ualpipe.pipeline.ledger import LedgerItem
-from ualpipe.pipeline.records import BadRecord, Chunk
-from ualpipe.pipeline.seen import SeenIds, digest_of
+from ualpipe.pipeline.processing import InProcess, Processed, Processor
+from ualpipe.pipeline.records import Chunk
+from ualpipe.pipeline.seen import SeenIds
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +32,8 @@ class BatchRef:
     bytes: int
 
 
-Transform = Callable[[Sequence[Event]], Transformed]
-
 REMOVED_BEFORE = "removed_before"
 """Key in ``meta``: of batches stored before this time (epoch seconds) some were removed, as every sink had settled them."""
-
-GROUP_RECORDS = 64
-"""Records that are decoded and transformed together; decoded they take ten times their bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +91,15 @@ class Batches:
         with file.transaction() as db:
             db.execute("DELETE FROM batch WHERE ready = 0")  # chunks of items that were being fetched when the process ended
         self._seen = SeenIds(file.db)
-        self._reading = threading.Lock()
 
-    def receive(self, item: LedgerItem) -> Intake:
-        """Starts to take in the records of a work item; used as a context manager."""
-        return Intake(self._file, self._seen, self._dead_letters, item, self._reading)
+    def receive(self, item: LedgerItem, processor: Processor | None = None) -> Intake:
+        """Starts to take in the records of a work item; used as a context manager.
+
+        Args:
+            item: The work item.
+            processor: Does the work on the records; one without transforms by default.
+        """
+        return Intake(self._file, self._seen, self._dead_letters, item, processor or InProcess())
 
     def unsettled(self, sink: str) -> list[BatchRef]:
         """Returns the ready batches that a sink has not settled, oldest first."""
@@ -186,14 +184,11 @@ class Batches:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """A chunk about to be stored: its records' identities, what became of them, its bytes compressed, and their hash."""
+    """A chunk about to be stored."""
 
     origin: Origin
     received_at: float
-    digests: list[bytes | None]
-    transformed: Transformed | None
-    packed: bytes
-    sha256: bytes
+    processed: Processed
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,20 +201,16 @@ class _Part:
 
 
 class Intake:
-    """Takes in one work item, chunk by chunk; nothing of it counts before ``commit``.
-
-    Chunks are decoded one at a time, whichever threads they come from: several that want the interpreter at once take it from
-    one another every few milliseconds, and each finds the processor's caches full of the other's records.
-    """
+    """Takes in one work item, chunk by chunk; nothing of it counts before ``commit``."""
 
     def __init__(
-        self, file: JournalFile, seen: SeenIds, dead_letters: DeadLetters, item: LedgerItem, reading: threading.Lock
+        self, file: JournalFile, seen: SeenIds, dead_letters: DeadLetters, item: LedgerItem, processor: Processor
     ) -> None:
         self._file = file
         self._seen = seen
         self._dead_letters = dead_letters
         self._item = item
-        self._reading = reading
+        self._processor = processor
         self._held: Chunk | None = None
         self._staged: list[_Part] = []
 
@@ -251,19 +242,19 @@ class Intake:
         """Whether there is nothing to commit (any more)."""
         return self._held is None and not self._staged
 
-    def commit(self, rest: DeadLetter | None = None, transform: Transform | None = None) -> Received:
+    def commit(self, rest: DeadLetter | None = None, *, transform: bool = False) -> Received:
         """Makes the item and its records count, in one transaction that also tells which of them are duplicates.
 
         Args:
             rest: What could not be decoded behind the records that were taken in.
-            transform: Runs on the records as soon as they are decoded, for a batch that goes on to the sinks at once. Where it
-                fails as it should not, the batch comes without its results.
+            transform: Run the transforms on the records as soon as they are decoded, for a batch that goes on to the sinks at
+                once. Where one fails as it should not, the batch comes without their results.
 
         Raises:
             ContentUndecodable: The last chunk holds no records, and is dropped; the rest can be committed.
             JournalFull: There is no room; nothing has changed.
         """
-        read = self._take(transform if not self._staged else None)
+        read = self._take(transform=transform and not self._staged)
         if self._staged and read is not None:
             self._stage(read)
             read = None
@@ -276,19 +267,15 @@ class Intake:
         self._staged = []
         return received
 
-    def _take(self, transform: Transform | None = None) -> _Read | None:
-        """Reads and compresses the chunk in memory; None when there is none, or no record in it."""
+    def _take(self, *, transform: bool = False) -> _Read | None:
+        """Processes the chunk in memory; None when there is none, or no record in it."""
         chunk, self._held = self._held, None
         if chunk is None:
             return None
         work, received_at = self._item.work, self._file.now()
         origin = Origin(self._item.source, self._item.tenant, work.stream, work.key, chunk, format_epoch(received_at))
-        with self._reading:
-            digests, transformed = _decode(origin, transform)
-        if not digests:
-            return None
-        packed, sha256 = self._file.pack(chunk.body), hashlib.sha256(chunk.body).digest()
-        return _Read(origin, received_at, digests, transformed, packed, sha256)
+        processed = self._processor.process(origin, transform=transform)
+        return _Read(origin, received_at, processed) if processed.digests else None
 
     def _commit(self, read: _Read | None, rest: DeadLetter | None) -> Received:
         with self._file.transaction() as db:
@@ -304,8 +291,7 @@ class Intake:
             )
             if rest is not None:
                 self._dead_letters.insert_for_item(db, rest, self._item)
-        in_hand = StoredBatch(refs[0], read.origin, frozenset(duplicates[0]), read.transformed) if read is not None else None
-        return Received(*totals, refs, in_hand)
+        return Received(*totals, refs, _in_hand(read, refs, duplicates) if read is not None else None)
 
     def _separate(self, part: _Part) -> list[int]:
         """Notes which records of a batch were stored before, and remembers the others."""
@@ -320,28 +306,17 @@ class Intake:
             self._staged.append(self._insert(read, ready=False))
 
     def _insert(self, read: _Read, *, ready: bool) -> _Part:
-        chunk = read.origin.chunk
-        ref = (chunk.framing, len(read.digests), len(chunk.body))
+        chunk, done = read.origin.chunk, read.processed
+        ref = (chunk.framing, len(done.digests), len(chunk.body))
         cursor = self._file.db.execute(
             "INSERT INTO batch(item, framing, records, bytes, body, sha256, stored_at, ready) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (self._item.id, *ref, read.packed, read.sha256, read.received_at, ready),
+            (self._item.id, *ref, done.packed, done.sha256, read.received_at, ready),
         )
-        return _Part(BatchRef(int(cursor.lastrowid or 0), *ref[1:]), read.digests, read.sha256)
+        return _Part(BatchRef(int(cursor.lastrowid or 0), *ref[1:]), done.digests, done.sha256)
 
 
-def _decode(origin: Origin, transform: Transform | None) -> tuple[list[bytes | None], Transformed | None]:
-    """Decodes the records of a chunk; returns their identities, and what the transforms made of them."""
-    digests: list[bytes | None] = []
-    transformed = Transformed() if transform is not None else None
-    records = origin.chunk.stream()
-    while group := list(itertools.islice(records, GROUP_RECORDS)):
-        if transform is not None and transformed is not None:
-            try:
-                transformed.add(transform([event_of(record, at, origin) for at, record in enumerate(group, len(digests))]))
-            except Exception:  # noqa: BLE001 - the delivery meets it again, reports it and tries it again
-                transformed = None
-        digests += [None if isinstance(record, BadRecord) else digest_of(record, origin.tenant) for record in group]
-    return digests, transformed
+def _in_hand(read: _Read, refs: Sequence[BatchRef], duplicates: Sequence[Sequence[int]]) -> StoredBatch:
+    return StoredBatch(refs[0], read.origin, frozenset(duplicates[0]), read.processed.transformed)
 
 
 def _hash_of_all(parts: Sequence[_Part]) -> bytes:

@@ -24,7 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(importlib.import_module(args.module).run(args))
     except PipelineError as exc:
-        print(exc, file=sys.stderr)
+        from ualpipe.pipeline.log import blanked  # noqa: PLC0415 - brings orjson, which `--help` has no time for
+
+        print(blanked(str(exc)), file=sys.stderr)
         return EXIT_USAGE if isinstance(exc, ConfigError | JournalError) else EXIT_FAILED
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): nothing to say, and nothing to flush at exit.

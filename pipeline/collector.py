@@ -1,26 +1,27 @@
-"""A collector runs one source: lists its streams, enters work items in the ledger, fetches them in parallel into the journal."""
+"""A collector runs one source: it decides when a stream is listed and which items are fetched, in threads of its own."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from ualpipe.pipeline import metrics as m
-from ualpipe.pipeline.batches import BatchRef, Intake, Received
-from ualpipe.pipeline.clock import format_instant
+from ualpipe.pipeline._fetching import Fetcher
+from ualpipe.pipeline._listing import Lister
+from ualpipe.pipeline._pace import Pace
+from ualpipe.pipeline._turns import LIVE_S, Turns
+from ualpipe.pipeline.backlog import Backlog, Trend
+from ualpipe.pipeline.batches import BatchRef
 from ualpipe.pipeline.config import SourceOptions, StageSpec
 from ualpipe.pipeline.context import RunContext
-from ualpipe.pipeline.dead_letters import DeadLetter
 from ualpipe.pipeline.errors import (
-    ContentGone,
-    ContentUndecodable,
     EngineFailed,
     PipelineError,
     SourceDenied,
     SourceError,
+    SourceOverloaded,
     SourceThrottled,
     SourceUnavailable,
     Stopped,
@@ -30,15 +31,15 @@ from ualpipe.pipeline.errors import (
 from ualpipe.pipeline.journal import Journal, JournalFull
 from ualpipe.pipeline.ledger import LedgerItem
 from ualpipe.pipeline.prepared import PreparedBatches
-from ualpipe.pipeline.retry import DENIED, FETCH, LISTING, ONCE, RetryPolicy
-from ualpipe.pipeline.stages import Gap, Instant, Listed, Source, WorkItem
+from ualpipe.pipeline.retry import DENIED, FETCH, LISTING, ONCE, THROTTLED, THROTTLED_ONCE, RetryPolicy
+from ualpipe.pipeline.stages import Source
 from ualpipe.pipeline.streams import Standstill, StreamState
 
-ENTER_AT_ONCE = 500
-UNDECODABLE_ATTEMPTS = 3  # a body may have been cut on its way; after so many equal failures it is what the service has
 ROOM_PROBE_S = 5.0
 PROBE_S = 5.0
 """How often an idle collector looks for items that another process put back (dead letters sent again)."""
+MEASURE_S = 10.0
+"""How often a collector looks how much waits: counting a long backlog takes some milliseconds of the journal."""
 
 
 class Collector:
@@ -57,19 +58,25 @@ class Collector:
         self.trouble = ""
         self.fatal: PipelineError | None = None
         self.streams: list[StreamState] = []
+        self.backlog = Backlog(0, 0.0, 0.0)
         self._options: SourceOptions = spec.common
         self._source = source
         self._journal = journal
         self._prepared = prepared
-        self._notify = notify
         self._clock = context.clock
         self._metrics = context.metrics
         self._stop = context.stop
         self._once = context.once
         self._log = logging.getLogger(f"ualpipe.source.{spec.name}")
+        self._lister = Lister(spec.name, source, journal, context, self._log, notify, self.wake)
+        self._fetcher = Fetcher(spec.name, source, journal, prepared, notify, context, self._log)
+        self._budget = context.budgets.of(spec)
+        self._pace = Pace(self._options.concurrency)
+        self._turns = Turns()
+        self._trend = Trend()
+        self._measure_at = 0.0
+        self._throttle = Standstill()
         self._in_flight: dict[int, Future[None]] = {}
-        self._left: set[int] = set()
-        self._undecodable: Counter[int] = Counter()
         self._room_from = 0.0
         self._changed = threading.Condition(threading.RLock())
         self._pool = ThreadPoolExecutor(self._options.concurrency + 2, thread_name_prefix=f"source-{spec.name}")
@@ -77,16 +84,29 @@ class Collector:
     @property
     def gave_up(self) -> bool:
         """Whether a bounded run left something undone."""
-        return bool(self._left) or any(stream.gave_up for stream in self.streams)
+        return bool(self._fetcher.left) or any(stream.gave_up for stream in self.streams)
 
     @property
     def is_denied(self) -> bool:
         """Whether the service refuses at least one stream."""
         return any(stream.is_denied for stream in self.streams)
 
+    @property
+    def throttled(self) -> str:
+        """Why the whole tenant pauses; empty when it does not."""
+        return (self._throttle.reason or "throttled") if self._budget.pause_left_s else ""
+
     def wake(self) -> None:
         """Makes the collector look at the stop signal."""
         with self._changed:
+            self._changed.notify_all()
+
+    def probe(self) -> None:
+        """Tries at once what is refused: the reason may be gone."""
+        with self._changed:
+            for stream in self.streams:
+                for still in (stream.listing, stream.fetching):
+                    still.until = 0.0 if still.is_denied else still.until
             self._changed.notify_all()
 
     def run(self) -> None:
@@ -125,25 +145,50 @@ class Collector:
         """Starts what is due, then waits for something to happen; returns False when a bounded run is done."""
         with self._changed:
             now = self._clock.monotonic()
-            for stream in self.streams:
-                if stream.listing.until <= now and not stream.is_listing and not (self._once and stream.is_done):
-                    stream.is_listing = True
-                    self._pool.submit(self._guarded, self._list, stream)
-            self._start_fetches(now)
+            self._measure(now)
+            if not self._budget.pause_left_s:
+                self._start_listings(now)
+                self._start_fetches(now)
             if self._once and self._is_finished():
                 return False
             self._changed.wait(self._idle_s(now))
         return True
 
+    def _start_listings(self, now: float) -> None:
+        for stream in self.streams:
+            if stream.listing.until <= now and not stream.is_listing and not (self._once and stream.is_done):
+                stream.is_listing = True
+                self._pool.submit(self._guarded, self._list, stream)
+
     def _start_fetches(self, now: float) -> None:
-        room = self._options.concurrency - len(self._in_flight)
+        room = self._pace.limit - len(self._in_flight)
         if room > 0 and now >= self._room_from:
-            for item in self._journal.ledger.waiting(self.name, room, self._busy(), self._open_streams(now)):
+            for item in self._next_items(room, self._open_streams(now)):
                 self._in_flight[item.id] = self._pool.submit(self._guarded, self._fetch, item)
+
+    def _next_items(self, room: int, streams: list[str]) -> list[LedgerItem]:
+        """Returns what is fetched now: live content, and back-fill in turn with it."""
+        ledger, busy = self._journal.ledger, self._busy()
+        live_from = self._clock.now().timestamp() - LIVE_S
+        live = ledger.waiting(self.name, room, busy, streams, since=live_from)
+        return self._turns.take(live, ledger.expiring(self.name, room, busy, streams, before=live_from), room)
+
+    def _measure(self, now: float) -> None:
+        """Looks now and then how much waits, and when it will have been fetched."""
+        if now < self._measure_at:
+            return
+        self._measure_at = now + MEASURE_S
+        waiting = self._journal.ledger.count_waiting(self.name)
+        fetched, arrived = (self._metrics.get(name, source=self.name) for name in (m.ITEMS_FETCHED, m.ITEMS_LIVE))
+        self.backlog = self._trend.look(now, waiting, fetched, arrived)
+        clears_in_s = self.backlog.clears_in_s
+        self._metrics.set(m.ITEMS_WAITING, waiting, source=self.name)
+        self._metrics.set(m.CLEARS_IN_S, -1 if clears_in_s is None else clears_in_s, source=self.name)
+        self._metrics.set(m.AT_ONCE, self._pace.limit, source=self.name)
 
     def _busy(self) -> list[int]:
         """Returns the items that are not to be started: under way, or given up in this run."""
-        return [*self._in_flight, *self._left]
+        return [*self._in_flight, *self._fetcher.left]
 
     def _open_streams(self, now: float) -> list[str]:
         return [stream.name for stream in self.streams if stream.fetching.until <= now and not stream.gave_up]
@@ -154,7 +199,9 @@ class Collector:
             stream.listing.until - now for stream in self.streams if not stream.is_listing and not (self._once and stream.is_done)
         ]
         times += [start - now for start in (self._room_from, *(stream.fetching.until for stream in self.streams)) if start > now]
-        if len(self._in_flight) < self._options.concurrency and now >= self._room_from:
+        if pause_s := self._budget.pause_left_s:
+            return min(PROBE_S, pause_s)
+        if len(self._in_flight) < self._pace.limit and now >= self._room_from:
             following = self._journal.ledger.next_attempt(self.name, self._busy(), self._open_streams(now))
             times += [] if following is None else [following - self._clock.now().timestamp()]
         return min(PROBE_S, max(0.01, min(times, default=PROBE_S)))
@@ -163,7 +210,7 @@ class Collector:
         if self._in_flight or any(stream.is_listing or not stream.is_done for stream in self.streams):
             return False
         streams = [stream.name for stream in self.streams if not stream.gave_up]
-        return self._journal.ledger.next_attempt(self.name, self._left, streams) is None
+        return self._journal.ledger.next_attempt(self.name, self._fetcher.left, streams) is None
 
     def _guarded(
         self, work: Callable[[StreamState], None] | Callable[[LedgerItem], None], subject: StreamState | LedgerItem
@@ -232,7 +279,7 @@ class Collector:
         try:
             with unexpected_as(SourceUnavailable, self._log, "listing"):
                 self._source.open()
-                self._discover(stream)
+                self._lister.discover(stream.name)
         except SourceError as exc:
             self._stands_still(stream, stream.listing, exc, LISTING)
             if self._is_hopeless(stream.listing):
@@ -243,149 +290,74 @@ class Collector:
             stream.listing.until = self._clock.monotonic() + self._options.poll_interval
             stream.is_done = True
 
-    def _discover(self, stream: StreamState) -> None:
-        items: list[WorkItem] = []
-        gaps: list[Gap] = []
+    # --- fetching ------------------------------------------------------------------------------------------------
+
+    def _fetch(self, item: LedgerItem) -> None:
+        stream = next(state for state in self.streams if state.name == item.work.stream)
+        begun_in = self._pace.round
         try:
-            for found in self._source.discover(stream.name, self._journal.ledger.listed_until(self.name, stream.name)):
-                if isinstance(found, WorkItem):
-                    items.append(found)
-                if not isinstance(found, WorkItem) or len(items) >= ENTER_AT_ONCE:
-                    self._enter(stream, items)
-                if isinstance(found, Gap):
-                    gaps.append(found)
-                    self._note_gap(stream, found)
-                elif isinstance(found, Listed):
-                    self._conclude(stream, gaps, found.until)
-            self._conclude(stream, gaps, None)
-        finally:
-            self._enter(stream, items)  # what was listed before an error counts
+            self._wait_for_room()
+            with unexpected_as(SourceUnavailable, self._log, "fetching"):
+                self._fetcher.receive(item)
+        except SourceError as exc:
+            self._metrics.add(m.ITEMS_FAILED, source=self.name, stream=stream.name)
+            self._ease(exc, begun_in)
+            if isinstance(exc, SourceDenied | SourceThrottled):
+                self._stands_still(stream, stream.fetching, exc, FETCH)
+                stream.gave_up |= self._is_hopeless(stream.fetching)
+            else:
+                self._fetcher.give_back(item, exc)
+        else:
+            self._works_again(stream, stream.fetching)
+            with self._changed:
+                self._pace.went_well()
 
-    def _note_gap(self, stream: StreamState, gap: Gap) -> None:
-        """Notes a gap, which grows until a listing comes to its end."""
-        if self._journal.gaps.note(self.name, stream.name, gap):
-            context = {"stream": stream.name, "from": format_instant(gap.start), "to": format_instant(gap.end)}
-            self._log.error("a gap that can't be fetched any more: %s", gap.reason, extra=context)
-
-    def _conclude(self, stream: StreamState, gaps: list[Gap], until: Instant | None) -> None:
-        """Notes how far a stream was listed, tells the sinks of the gaps that the listing found, and empties their list."""
-        if gaps or until is not None:
-            notices = self._journal.gaps.conclude(self.name, self._source.tenant, stream.name, gaps, until)
-            self._metrics.add(m.GAPS, len(notices), source=self.name, stream=stream.name)
-            self._notify(notices)
-        gaps.clear()
-
-    def _enter(self, stream: StreamState, items: list[WorkItem]) -> None:
-        """Enters listed items in the ledger and empties the list."""
-        if items and (fresh := self._journal.ledger.enter(self.name, self._source.tenant, items)):
-            self._metrics.add(m.ITEMS_LISTED, fresh, source=self.name, stream=stream.name)
-            self.wake()
-        items.clear()
+    def _ease(self, error: SourceError, begun_in: int) -> None:
+        """Fetches less at the same time where the service is strained; an error of the item itself says nothing about that."""
+        with self._changed:
+            if isinstance(error, SourceThrottled | SourceOverloaded) and self._pace.was_strained(begun_in):
+                self._log.info("fetching fewer items at a time", extra={"at_once": self._pace.limit})
 
     # --- standing still ------------------------------------------------------------------------------------------
 
     def _stands_still(self, stream: StreamState, still: Standstill, error: SourceError, policy: RetryPolicy) -> float:
         """Notes that a part of a stream stands still; returns for how long, in seconds."""
-        now = self._clock.monotonic()
         self._metrics.add(m.REQUESTS, source=self.name, stream=stream.name, outcome=type(error).__name__)
-        if now < still.until:
-            return still.until - now  # an answer to a request that was under way already
-        still.failures += 1
-        still.reason, still.is_denied = str(error), isinstance(error, SourceDenied)
-        policy = ONCE if self._once else DENIED if still.is_denied else policy
-        delay_s = policy.delay_s(still.failures, error.retry_after_s if isinstance(error, SourceThrottled) else None)
-        still.until = now + delay_s
-        level = logging.WARNING if still.failures in (1, 5) or still.failures % 20 == 0 else logging.DEBUG
-        context = {"stream": stream.name, "failures": still.failures, "retry_in_s": round(delay_s, 1)}
-        self._log.log(level, "%s", error, extra=context)
+        with self._changed:
+            now = self._clock.monotonic()
+            if isinstance(error, SourceThrottled):
+                return self._pause(still, error, now)
+            if now < still.until:
+                return still.until - now  # an answer to a request that was under way already
+            policy = ONCE if self._once else DENIED if isinstance(error, SourceDenied) else policy
+            delay_s = still.begin(error, policy, now)
+        self._say(still, error, delay_s, stream=stream.name)
         return delay_s
+
+    def _pause(self, still: Standstill, error: SourceThrottled, now: float) -> float:
+        """Holds back all requests of the tenant, which is what the service counts; returns for how long, in seconds.
+
+        Refusals of one burst count as one failure, of the tenant and not of the item or stream that met with it.
+        """
+        left_s = self._budget.pause_left_s
+        if not left_s:
+            left_s = self._throttle.begin(error, THROTTLED_ONCE if self._once else THROTTLED, now)
+            self._budget.pause(left_s)
+            self._metrics.add(m.THROTTLED_S, left_s, source=self.name)
+            self._say(self._throttle, error, left_s)
+        still.reason, still.until = str(error), now + left_s
+        return left_s
+
+    def _say(self, still: Standstill, error: SourceError, delay_s: float, **context: str) -> None:
+        level = logging.WARNING if still.is_worth_a_warning else logging.DEBUG
+        self._log.log(level, "%s", error, extra={**context, "failures": still.failures, "retry_in_s": round(delay_s, 1)})
 
     def _is_hopeless(self, still: Standstill) -> bool:
         """Tells whether a bounded run has tried enough."""
-        return self._once and (still.is_denied or ONCE.is_exhausted(still.failures))
+        is_enough = ONCE.is_exhausted(still.failures) or THROTTLED_ONCE.is_exhausted(self._throttle.failures)
+        return self._once and (still.is_denied or is_enough)
 
     def _works_again(self, stream: StreamState, still: Standstill) -> None:
+        self._throttle.end()
         if still.end():
             self._log.info("working again", extra={"stream": stream.name})
-
-    # --- fetching ------------------------------------------------------------------------------------------------
-
-    def _fetch(self, item: LedgerItem) -> None:
-        stream = next(state for state in self.streams if state.name == item.work.stream)
-        try:
-            self._wait_for_room()
-            with unexpected_as(SourceUnavailable, self._log, "fetching"):
-                self._receive(item)
-            self._works_again(stream, stream.fetching)
-        except SourceError as exc:
-            self._fetch_failed(item, stream, exc)
-
-    def _receive(self, item: LedgerItem) -> None:
-        """Takes in an item. What is good of a body whose rest can't be decoded counts; the rest is a dead letter."""
-        with self._journal.batches.receive(item) as intake:
-            try:
-                for chunk in self._source.fetch(item.work):
-                    if self._stop.is_set():
-                        raise Stopped("the pipeline stops")
-                    intake.add(chunk)
-                self._commit(item, intake)
-            except ContentUndecodable as exc:
-                self._undecodable[item.id] += 1
-                if intake.is_empty or self._undecodable[item.id] < UNDECODABLE_ATTEMPTS:
-                    raise
-                self._commit(item, intake, exc)
-
-    def _commit(self, item: LedgerItem, intake: Intake, rest: ContentUndecodable | None = None) -> None:
-        """Stores what was taken in, and hands it on; what could not be decoded behind it becomes a dead letter."""
-        letter = self._letter(item, rest, rest.body) if rest is not None else None
-        with self._prepared.room(intake.held_bytes) as room:
-            received = intake.commit(letter, room.transform)
-            if received.in_hand is not None:
-                room.keep(received.in_hand)
-        if rest is not None:
-            self._note_dead(item, rest)
-        self._count(item, received)
-        self._notify(received.batches)
-
-    def _count(self, item: LedgerItem, received: Received) -> None:
-        label = {"source": self.name, "stream": item.work.stream}
-        self._metrics.add(m.ITEMS_FETCHED, 1, **label)
-        self._metrics.add(m.RECORDS_RECEIVED, received.records, **label)
-        self._metrics.add(m.RECORDS_DUPLICATE, received.duplicates, **label)
-        self._metrics.add(m.BYTES_RECEIVED, received.bytes, **label)
-
-    def _fetch_failed(self, item: LedgerItem, stream: StreamState, error: SourceError) -> None:
-        self._metrics.add(m.ITEMS_FAILED, source=self.name, stream=stream.name)
-        if isinstance(error, ContentGone):
-            self._bury(item, error, b"", "gone")
-        elif isinstance(error, ContentUndecodable) and self._undecodable[item.id] >= UNDECODABLE_ATTEMPTS:
-            self._bury(item, error, error.body)
-        elif isinstance(error, SourceDenied | SourceThrottled):
-            self._stands_still(stream, stream.fetching, error, FETCH)
-            stream.gave_up |= self._is_hopeless(stream.fetching)
-        else:
-            self._postpone(item, error)
-
-    def _postpone(self, item: LedgerItem, error: SourceError) -> None:
-        """Tries an item again later: for as long as it lives, or a bounded number of times in a bounded run."""
-        failures = item.attempts + 1
-        now = self._clock.now().timestamp()
-        following = now + (ONCE if self._once else FETCH).delay_s(failures)
-        if item.work.expires is not None and following > item.work.expires.timestamp():
-            self._bury(item, error, getattr(error, "body", b""))
-            return
-        self._log.warning("not fetched; trying again: %s", error, extra={"item": item.work.key, "attempts": failures})
-        self._journal.ledger.postpone(item, str(error), following)
-        if self._once and failures % (ONCE.attempts or 1) == 0:
-            self._left.add(item.id)
-
-    def _bury(self, item: LedgerItem, error: SourceError, body: bytes, state: str = "dead") -> None:
-        self._journal.dead_letters.bury(item, self._letter(item, error, body), state)
-        self._note_dead(item, error)
-
-    def _letter(self, item: LedgerItem, error: SourceError, body: bytes) -> DeadLetter:
-        return DeadLetter("fetch", type(error).__name__, str(error), body, attempts=item.attempts + 1)
-
-    def _note_dead(self, item: LedgerItem, error: SourceError) -> None:
-        self._metrics.add(m.ITEMS_DEAD, source=self.name, stream=item.work.stream)
-        self._log.error("dead-lettered: %s", error, extra={"item": item.work.key})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from ualpipe.pipeline.conditions import compile_conditions
 from ualpipe.pipeline.credentials import Credential
 from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.located import Located, Pointer
-from ualpipe.pipeline.options import Duration, Secret, Size, build, option, schema_of
+from ualpipe.pipeline.options import Duration, FileText, Secret, Size, build, option, schema_of
 
 Condition = Callable[[Mapping[str, Any]], bool]
 
@@ -94,6 +95,7 @@ class PipelineConfig:
     Attributes:
         version: Hash of the content without secrets, 12 hex digits: stands beside dead letters.
         secrets: Texts that must never be printed.
+        workers: Processes that transform records; 1 where the pipeline's own process does it.
         disabled_sinks: Sinks with ``enabled: false``: their backlog is kept.
     """
 
@@ -108,7 +110,10 @@ class PipelineConfig:
     version: str
     secrets: frozenset[str] = field(repr=False)
     disabled_sinks: frozenset[str] = frozenset()
+    workers: int = 1
 
+
+MAX_WORKERS = 64
 
 _SECTION = {"type": "object", "minProperties": 1}
 ROOT_SCHEMA: dict[str, Any] = {
@@ -126,6 +131,13 @@ ROOT_SCHEMA: dict[str, Any] = {
         "transforms": {"type": "array", "description": "What happens to each record, in order.", "default": []},
         "sinks": {**_SECTION, "description": "Where events go, by name."},
         "journal": {"type": "object", "description": "The buffer between sources and sinks."},
+        "workers": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": MAX_WORKERS,
+            "description": "Processes that decode, transform and encode records, when there are more than one process can take; "
+            "by default as many as there are processors. With 1 the pipeline's own process does it all.",
+        },
     },
     "required": ["version", "pipeline", "state_dir", "sources", "sinks"],
     "additionalProperties": False,
@@ -156,6 +168,11 @@ def stage_schema(kind: str, cls: Any) -> dict[str, Any]:
     common = schema_of(common_cls)["properties"] if common_cls else {}
     properties = {"type": {"type": "string", "description": "Which plugin."}, **common, **own["properties"]}
     return {**own, "properties": properties, "required": ["type", *own["required"]]}
+
+
+def processors() -> int:
+    """Returns how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Checker:
@@ -191,6 +208,7 @@ class _Checker:
             version=self._version(data, secrets),
             secrets=secrets | self._source.hidden,
             disabled_sinks=frozenset(data["sinks"]) - sinks.keys(),
+            workers=data.get("workers", min(MAX_WORKERS, processors())),
         )
 
     def _fits(self, schema: Mapping[str, Any], value: Any, pointer: Pointer) -> bool:
@@ -201,7 +219,16 @@ class _Checker:
         return not defects
 
     def _section(self, cls: type, value: Any, pointer: Pointer) -> Any:
-        return build(cls, value, self._base) if self._fits(schema_of(cls), value, pointer) else None
+        return build(cls, self._from_files(value, pointer), self._base) if self._fits(schema_of(cls), value, pointer) else None
+
+    def _from_files(self, value: Any, pointer: Pointer) -> Any:
+        """Returns checked data in which a text that came from a file knows that file."""
+        if isinstance(value, dict):
+            return {key: self._from_files(child, (*pointer, key)) for key, child in value.items()}
+        if isinstance(value, list):
+            return [self._from_files(child, (*pointer, index)) for index, child in enumerate(value)]
+        read_again = self._source.from_files.get(pointer)
+        return FileText(value, read_again) if read_again and isinstance(value, str) else value
 
     def _credentials(self, section: Mapping[str, Any]) -> dict[str, Credential]:
         made = {name: self._section(Credential, value, ("credentials", name)) for name, value in section.items()}
@@ -245,7 +272,8 @@ class _Checker:
             return None
         common = _build_common(_COMMON[kind], cls, value, self._base)
         try:
-            return StageSpec(name, value["type"], cls, build(cls.Config, value, self._base), common, when)
+            options = build(cls.Config, self._from_files(value, pointer), self._base)
+            return StageSpec(name, value["type"], cls, options, common, when)
         except ConfigError as exc:  # options that do not go together: a Config class checks that in __post_init__
             self._source.defect(pointer, str(exc))
             return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
+from ualpipe.pipeline.budget import Budgets
 from ualpipe.pipeline.clock import Clock, SystemClock
 from ualpipe.pipeline.drift import Drift
 from ualpipe.pipeline.metrics import Metrics
@@ -18,6 +19,7 @@ class RunContext:
         once: It ends when every listed item is settled or has failed a bounded number of times.
         stop: Set when it is to end.
         drift: What is found in records that nobody described.
+        budgets: How fast tenants may be asked.
     """
 
     once: bool
@@ -25,3 +27,7 @@ class RunContext:
     metrics: Metrics = field(default_factory=Metrics)
     stop: threading.Event = field(default_factory=threading.Event)
     drift: Drift = field(default_factory=Drift)
+    budgets: Budgets = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "budgets", Budgets(self.clock, self.stop))

@@ -23,5 +23,9 @@ class Credential:
     """An app registration in Entra ID: a client id with either a secret or a certificate."""
 
     client_id: str = option("Application (client) id of the app registration.", minLength=1)
-    client_secret: Secret | None = option("Client secret, as `${file:...}` or `${env:...}`.", default=None)
-    certificate: Certificate | None = option("Certificate in place of a secret.", default=None)
+    client_secret: Secret | None = option(
+        "Client secret, as `${file:...}` or `${env:...}`; a file may be replaced while the pipeline runs.", default=None
+    )
+    certificate: Certificate | None = option(
+        "Certificate in place of a secret; its files may be replaced while the pipeline runs.", default=None
+    )

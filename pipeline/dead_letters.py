@@ -11,6 +11,7 @@ from typing import Any
 
 from ualpipe.pipeline._journal_file import JournalFile, instant
 from ualpipe.pipeline.ledger import LedgerItem
+from ualpipe.pipeline.log import blanked
 from ualpipe.pipeline.records import Chunk
 
 _ITEM = "source = ? AND stream = ? AND key = ?"
@@ -23,7 +24,7 @@ class DeadLetter:
     Attributes:
         stage: Where it failed: ``fetch``, ``transform`` or ``sink``.
         code: Name of the error class.
-        reason: What was wrong, in plain words.
+        reason: What was wrong, in plain words; secrets that the other side repeated are blanked.
         body: The bytes as received; empty where there were none.
         batch: Its stored batch; None for a work item.
         position: Its position in the batch.
@@ -41,6 +42,9 @@ class DeadLetter:
     sink: str | None = None
     pointer: str = ""
     attempts: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", blanked(self.reason))
 
 
 @dataclass(frozen=True, slots=True)

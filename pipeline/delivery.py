@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.batches import Batches, BatchRef, Settlement
 from ualpipe.pipeline.config import StageSpec
+from ualpipe.pipeline.conservation import Violation, disorder
 from ualpipe.pipeline.context import RunContext
 from ualpipe.pipeline.dead_letters import DeadLetter
 from ualpipe.pipeline.errors import (
@@ -57,10 +58,16 @@ class Share:
         letter = DeadLetter("sink", type(error).__name__, str(error), event.raw, self.ref.id, event.index, sink, "", attempts)
         self.letters.append(letter)
 
+    @property
+    def accounted(self) -> int:
+        """How many records are accounted for: delivered, filtered, dead, or left to do."""
+        s = self.settlement
+        return s.delivered + s.filtered + s.dead + len(s.pending)
+
     def is_conserved(self) -> bool:
         """Tells whether in = delivered + filtered + dead + pending."""
         s = self.settlement
-        return self.expected == s.delivered + s.filtered + s.dead + len(s.pending)
+        return self.expected == self.accounted and min(s.delivered, s.filtered, s.dead) >= 0
 
 
 Piece = list[tuple[Share, Event]]
@@ -192,16 +199,16 @@ class Delivery:
         if left is not None and not left:
             return None
         prepared = self._prepared.take(ref)
+        if found := disorder(prepared):
+            self._violated(found)
         events, letters, expected, filtered = prepared.events, prepared.letters, prepared.records, prepared.filtered
         if left:  # transforms may have changed since the stop: what they refuse or filter now is accounted for now
             events = [event for event in events if event.index in left]
             letters = [letter for letter in letters if letter.position in left]
             expected, filtered = len(left), len(left) - len(events) - len(letters)
-        if when := self._spec.when:
-            before = len(events)
-            events = [event for event in events if when(event.body)]
-            filtered += before - len(events)
-        share = Share(ref, events, Settlement(ref.id, filtered=filtered, dead=len(letters)), expected, list(letters))
+        wanted = [event for event in events if self.name not in event.unwanted]
+        filtered += len(events) - len(wanted)
+        share = Share(ref, wanted, Settlement(ref.id, filtered=filtered, dead=len(letters)), expected, list(letters))
         self._set_oversized_aside(share)
         return share
 
@@ -294,8 +301,7 @@ class Delivery:
         """Notes the outcome; on a full disk again and again, since what is delivered must not be sent twice."""
         for share in shares:
             if not share.is_conserved():
-                self.lost_count = True
-                self._log.error("records are unaccounted for", extra={"batch": share.ref.id, "expected": share.expected})
+                self._violated(Violation("delivery", f"batch {share.ref.id}", share.expected, share.accounted))
         while shares:
             try:
                 self._batches.settle(self.name, [s.settlement for s in shares], [x for s in shares for x in s.letters])
@@ -305,6 +311,12 @@ class Delivery:
                 if self._clock.wait(self._stop, 2.0):
                     break
         self._count(shares)
+
+    def _violated(self, violation: Violation) -> None:
+        """Reports that counts differ: a bug of a stage or ours, and perhaps a loss."""
+        self.lost_count = True
+        self._log.error("%s", violation)
+        self._metrics.add(m.VIOLATIONS, node=violation.node, sink=self.name)
 
     def _count(self, shares: Sequence[Share]) -> None:
         label = {"sink": self.name}

@@ -67,13 +67,24 @@ class Drift:
             self._known.update(known)
             self._told |= self._known
 
-    def note(self, thing: Thing, source: str) -> None:
-        """Counts one sighting. Never raises, whatever the names are."""
+    def note(self, thing: Thing, source: str, count: int = 1) -> None:
+        """Counts a sighting, or several. Never raises, whatever the names are."""
         with self._lock:
             key = (thing, source)
             if key not in self._counts:  # a new field may be in every record from now on: most often this is all
                 key = (self._entered(thing), source)
-            self._counts[key] = self._counts.get(key, 0) + 1
+            self._counts[key] = self._counts.get(key, 0) + count
+
+    def take(self) -> Counts:
+        """Returns the counts since the last time, and begins anew."""
+        with self._lock:
+            counts, self._counts = self._counts, {}
+        return counts
+
+    def add(self, counts: Counts) -> None:
+        """Adds what was counted elsewhere."""
+        for (thing, source), count in counts.items():
+            self.note(thing, source, count)
 
     def keep(self, store: Store) -> None:
         """Adds the counts to a store, and tells in the log what is seen for the first time.
@@ -81,9 +92,7 @@ class Drift:
         Raises:
             JournalError: They can't be stored now; they are kept for the next time.
         """
-        with self._lock:
-            counts, self._counts = self._counts, {}
-        if not counts:
+        if not (counts := self.take()):
             return
         try:
             store.add(counts)

@@ -36,6 +36,10 @@ class SourceUnavailable(SourceError):
     """Network trouble or a server error: retried with growing delay."""
 
 
+class SourceOverloaded(SourceUnavailable):
+    """The service does not keep up (no answer in time, or it says so): retried, and less is asked for at the same time."""
+
+
 class SourceThrottled(SourceError):
     """The service asks for a pause: retried.
 

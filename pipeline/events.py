@@ -62,6 +62,7 @@ class Event:
         id: The record's ``Id``; empty when it has none.
         tenant: The record's ``OrganizationId`` in lower case, else the tenant of its source.
         record_type: The record's ``RecordType`` as text; empty when it has none.
+        unwanted: Sinks whose ``when`` does not hold for it; set by the engine before it is encoded.
     """
 
     __slots__ = (
@@ -75,6 +76,7 @@ class Event:
         "origin",
         "record_type",
         "tenant",
+        "unwanted",
         "violations",
     )
 
@@ -99,9 +101,20 @@ class Event:
         self.defect = defect
         self.violations = violations
         self.encoded = encoded
+        self.unwanted: tuple[str, ...] = ()
         self._record: dict[str, Any] | None = record
         self._document = document
         self._has_document = document is not None
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        """Returns what goes along when an encoded event is sent to another process: all but its origin, which is known there."""
+        own = (self.index, self.id, self.tenant, self.record_type, self.defect, self.violations)
+        return (*own, self.unwanted, self.encoded, self._has_document)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        *own, self.unwanted, self.encoded, self._has_document = state
+        self.index, self.id, self.tenant, self.record_type, self.defect, self.violations = own
+        self._record = self._document = None
 
     @property
     def record(self) -> dict[str, Any]:
@@ -158,15 +171,25 @@ class Transformed:
     Attributes:
         events: What goes to the sinks, encoded.
         refusals: What can't go on.
+        taken: How many events went in.
     """
 
     events: list[Event] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
+    taken: int = 0
 
     def add(self, other: Transformed) -> None:
         """Adds what became of the records that follow."""
         self.events += other.events
         self.refusals += other.refusals
+        self.taken += other.taken
+
+    def come_from(self, origin: Origin) -> None:
+        """Sets where the events come from, after another process has sent them."""
+        for event in self.events:
+            event.origin = origin
+        for refusal in self.refusals:
+            refusal.event.origin = origin
 
 
 def event_of(record: Record, index: int, origin: Origin) -> Event:

@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 from ualpipe.pipeline.document_fields import ABSENT, leaves, value_at
 from ualpipe.pipeline.errors import EventError
 from ualpipe.pipeline.events import Event, Violation
-from ualpipe.pipeline.prepared import Apply, run_transforms
+from ualpipe.pipeline.processing import Apply, run_transforms
 
 RuleKind = Literal["row", "operation", "message", "option", "original", "mark", "transform"]
 Result = Literal["made", "known", "taken", "unfit", "absent", "condition", "replaced"]

@@ -20,6 +20,7 @@ from ualpipe.pipeline.drift_table import DriftTable
 from ualpipe.pipeline.gaps import Gaps
 from ualpipe.pipeline.ledger import Ledger
 from ualpipe.pipeline.letter_limits import LetterLimits
+from ualpipe.pipeline.troubles import Troubles
 
 __all__ = ["FILE_NAME", "Journal", "JournalFull"]
 
@@ -63,6 +64,7 @@ class Journal:
         self.batches = Batches(self._file, self.dead_letters)
         self.drift = DriftTable(self._file)
         self.gaps = Gaps(self._file)
+        self.troubles = Troubles(self._file)
         self.letter_limits = LetterLimits(self.dead_letters, letter_limits, clock)
 
     def close(self) -> None:

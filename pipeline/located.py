@@ -44,6 +44,7 @@ class Located:
         substituted: Places of values that hold something from the environment or a file.
         hidden: What was taken from there; never printed.
         unresolved: Places of values whose reference could not be followed.
+        from_files: By place of a value that holds something from a file: returns it as it is in the file now.
     """
 
     data: Any = None
@@ -52,6 +53,7 @@ class Located:
     substituted: set[Pointer] = field(default_factory=set)
     hidden: set[str] = field(default_factory=set)
     unresolved: set[Pointer] = field(default_factory=set)
+    from_files: dict[Pointer, Callable[[], str]] = field(default_factory=dict)
 
     def defect(self, pointer: Pointer, message: str) -> None:
         """Notes a defect at the place of a value, or of the nearest parent; what was substituted does not show in it."""
@@ -168,6 +170,8 @@ class _Reader:
                 self._located.defect(pointer, f"{match[0]!r} refers to nothing: {_HOW_TO_REFER}")
                 return "unresolved"
             self._located.substituted.add(pointer)
+            if kind == "file":
+                self._located.from_files[pointer] = lambda: self._read_again(text)
             try:
                 return self._hide(self._sources[kind](name))
             except KeyError:
@@ -180,3 +184,16 @@ class _Reader:
             return "unresolved"
 
         return _REFERENCE.sub(resolve, text) if "${" in text else text
+
+    def _read_again(self, text: str) -> str:
+        """Returns what a text with references stands for now.
+
+        Raises:
+            OSError, ValueError: A file can't be read, or is no text.
+        """
+
+        def resolve(match: re.Match[str]) -> str:
+            kind, _, name = match[2].partition(":")
+            return match[0][1:] if match[1] else self._sources[kind](name)
+
+        return _REFERENCE.sub(resolve, text)

@@ -12,6 +12,8 @@ from typing import Any, TextIO
 
 import orjson
 
+from ualpipe.pipeline.hidden import count, hidden, hide
+
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _BEARER = re.compile(
     r"(?i)(bearer\s+|client_secret=|client_assertion=|password=|access_token[\"']?\s*[:=]\s*[\"']?)[\w\-.~+/=%]+"
@@ -30,13 +32,30 @@ class Redactor:
     """Blanks known secrets, and what looks like a token, in any text."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        words = sorted({word for word in secrets if len(word) >= MIN_SECRET_LENGTH}, key=len, reverse=True)
-        self._known = re.compile("|".join(map(re.escape, words))) if words else None
+        self._secrets = frozenset(secrets)
+        self._known: re.Pattern[str] | None = None
+        self._later = -1  # secrets of which it knows that came to be known later
 
     def __call__(self, text: str) -> str:
+        if self._later != count():
+            self._learn()
         if self._known:
             text = self._known.sub("***", text)
         return _BEARER.sub(r"\1***", text)
+
+    def _learn(self) -> None:
+        later = hidden()
+        words = sorted({word for word in self._secrets | later if len(word) >= MIN_SECRET_LENGTH}, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, words))) if words else None
+        self._later = len(later)
+
+
+_redact = Redactor()
+
+
+def blanked(text: str) -> str:
+    """Blanks every secret that this process knows of in a text that is kept: a service may say again what it was told."""
+    return _redact(text)
 
 
 class JsonFormatter(logging.Formatter):
@@ -89,7 +108,7 @@ class PlainFormatter(logging.Formatter):
 
 
 def set_up(level: str, secrets: Iterable[str] = (), stream: TextIO | None = None, *, plain: bool | None = None) -> None:
-    """Sends all logs to one stream.
+    """Sends all logs to one stream, and makes secrets known to ``blanked``.
 
     Args:
         level: ``debug``, ``info``, ``warning`` or ``error``.
@@ -98,7 +117,9 @@ def set_up(level: str, secrets: Iterable[str] = (), stream: TextIO | None = None
         plain: For people instead of JSON; by default where the stream is a terminal.
     """
     out = stream or sys.stderr
-    redact = Redactor(secrets)
+    for secret in secrets:
+        hide(secret)
+    redact = Redactor()
     handler = logging.StreamHandler(out)
     handler.setFormatter(PlainFormatter(redact) if (out.isatty() if plain is None else plain) else JsonFormatter(redact))
     root = logging.getLogger()

@@ -10,16 +10,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NewType
 
 from ualpipe.pipeline.errors import ConfigError
+from ualpipe.pipeline.hidden import hide
 
 Duration = NewType("Duration", float)
 """Seconds; written ``90s``, ``15m``, ``24h`` or ``7d``."""
@@ -33,16 +35,41 @@ _SIZE = re.compile(r"^([0-9]+)(B|KiB|MiB|GiB|TiB)$")
 _SIZE_UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
 
-class Secret:
-    """Text that must not be seen: prints as ``***``."""
+class FileText(str):
+    """Text of a config that came from files (``${file:...}``).
 
-    __slots__ = ("_text",)
+    Attributes:
+        read_again: Returns it as it is in the files now.
+    """
+
+    read_again: Callable[[], str]
+
+    def __new__(cls, text: str, read_again: Callable[[], str]) -> FileText:
+        made = super().__new__(cls, text)
+        made.read_again = read_again
+        return made
+
+
+class Secret:
+    """Text that must not be seen: prints as ``***``. One that came from a file is as new as the file."""
+
+    __slots__ = ("_read_again", "_text")
 
     def __init__(self, text: str) -> None:
-        self._text = text
+        self._text = str(text)
+        self._read_again = text.read_again if isinstance(text, FileText) else None
 
     def reveal(self) -> str:
-        """Returns the text itself, for handing it to the service it is meant for."""
+        """Returns the text itself, for handing it to the service it is meant for.
+
+        One from a file is read anew each time, so that a secret replaced on disk is taken up without a restart. While the file
+        can't be read, or is empty as in the middle of being written, the last text stands. A new text is blanked in logs at once.
+        """
+        if self._read_again is not None:
+            with contextlib.suppress(OSError, ValueError):
+                if (text := self._read_again()) and text != self._text:
+                    hide(text)
+                    self._text = text
         return self._text
 
     def __repr__(self) -> str:
@@ -197,7 +224,7 @@ def _build_collection(hint: Any, value: Any, base_dir: Path) -> Any:
         return {key: _build_value(args[1], item, base_dir) for key, item in value.items()}
     if origin in (typing.Union, types.UnionType):
         return _build_value(_matching(args, value), value, base_dir)
-    return value
+    return str(value) if isinstance(value, FileText) else value  # only a secret is read again
 
 
 def _matching(choices: tuple[Any, ...], value: Any) -> Any:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from ualpipe.pipeline.batches import GROUP_RECORDS, Batches, BatchRef, StoredBatch, Transform
+from ualpipe.pipeline.batches import Batches, BatchRef, StoredBatch
 from ualpipe.pipeline.dead_letters import DeadLetter
-from ualpipe.pipeline.errors import EventError, MappingFailed, NotJson
-from ualpipe.pipeline.events import Event, Origin, Refusal, Transformed, event_of
-from ualpipe.pipeline.notices import notice_steps
-from ualpipe.pipeline.records import Chunk
+from ualpipe.pipeline.events import Event, Refusal
+from ualpipe.pipeline.processing import Processor
 
 MEMORY_BYTES = 4 * 1024 * 1024
 """Bodies that are kept in memory for sinks to come, as received and as encoded documents."""
@@ -41,76 +38,14 @@ class PreparedBatch:
     records: int
 
 
-def prepare(batch: StoredBatch, transforms: Sequence[Apply]) -> PreparedBatch:
+def prepare(batch: StoredBatch, processor: Processor) -> PreparedBatch:
     """Returns what the transforms make of the records of a batch, duplicates left out; most often they have run already."""
-    steps = steps_for(batch.origin.chunk, transforms)
-    made = batch.transformed or _transform_all(events_of(batch.origin, batch.duplicates), steps)
+    made = batch.transformed or processor.transform(batch.origin, batch.duplicates)
     records = batch.ref.records - len(batch.duplicates)
     events = [event for event in made.events if event.index not in batch.duplicates]
     letters = [_letter(batch.ref, refusal) for refusal in made.refusals if refusal.event.index not in batch.duplicates]
-    return PreparedBatch(batch.ref, events, records - len(events) - len(letters), letters, records)
-
-
-def steps_for(chunk: Chunk, transforms: Sequence[Apply]) -> Sequence[Apply]:
-    """Returns the steps that records of a chunk go through, or the pipeline's own notices."""
-    return notice_steps(transforms) if chunk.framing == "notice" else transforms
-
-
-def _transform_all(events: Iterator[Event], transforms: Sequence[Apply]) -> Transformed:
-    made = Transformed()
-    while group := list(itertools.islice(events, GROUP_RECORDS)):
-        made.add(transform_group(group, transforms))
-    return made
-
-
-def events_of(origin: Origin, duplicates: Collection[int] = ()) -> Iterator[Event]:
-    """Yields the events of a chunk one by one, those at the given positions left out."""
-    for index, record in enumerate(origin.chunk.stream()):
-        if index not in duplicates:
-            yield event_of(record, index, origin)
-
-
-def transform_group(events: Sequence[Event], transforms: Sequence[Apply]) -> Transformed:
-    """Transforms and encodes some events, one transform after the other.
-
-    That is a seventh less work than one event after the other: the code of a step stays in the processor's caches, and so do
-    the events, if they are not too many.
-    """
-    made = Transformed()
-    for step in (*transforms, _encode):
-        passed: list[Event] = []
-        for event in events:
-            try:
-                if step(event) is not None:
-                    passed.append(event)
-            except EventError as exc:
-                made.refusals.append(Refusal(event, exc))
-        events = passed
-    made.events = list(events)
-    return made
-
-
-def run_transforms(event: Event, transforms: Sequence[Apply]) -> bool:
-    """Transforms and encodes an event in place; returns False when it is filtered.
-
-    Raises:
-        EventError: The event can't go on.
-    """
-    for apply in transforms:
-        if apply(event) is None:
-            return False
-    _encode(event)
-    return True
-
-
-def _encode(event: Event) -> Event:
-    if event.defect is not None and event.document is None:
-        raise NotJson(event.defect)  # no transform made something of it, and nobody wants an empty event
-    try:
-        event.encode()
-    except TypeError as exc:
-        raise MappingFailed(f"can't be written as JSON: {exc}") from exc
-    return event
+    taken = made.taken - (len(batch.duplicates) if batch.transformed else 0)
+    return PreparedBatch(batch.ref, events, taken - len(events) - len(letters), letters, records)
 
 
 def _letter(ref: BatchRef, refusal: Refusal) -> DeadLetter:
@@ -124,11 +59,11 @@ class Room:
     """Room in memory for a batch that is about to be decoded.
 
     Attributes:
-        transform: Runs the transforms on records as soon as they are decoded; None where there is no room for what they make.
+        is_there: Whether there is room for what the transforms make of it.
         keep: Takes the batch, where there is room.
     """
 
-    transform: Transform | None
+    is_there: bool
     keep: Callable[[StoredBatch], None]
 
 
@@ -147,9 +82,16 @@ class PreparedBatches:
     What does not fit is not lost: it is read back from the journal when a sink gets to it.
     """
 
-    def __init__(self, batches: Batches, transforms: Sequence[Apply], sinks: Collection[str]) -> None:
+    def __init__(self, batches: Batches, processor: Processor, sinks: Collection[str]) -> None:
+        """Starts empty.
+
+        Args:
+            batches: Where a batch that is not in memory is read from.
+            processor: Runs the transforms.
+            sinks: Names of all sinks.
+        """
+        self.processor = processor
         self._batches = batches
-        self._transforms = transforms
         self._sinks = frozenset(sinks)
         self._stuck: set[str] = set()
         self._idle: set[str] = set()
@@ -179,7 +121,7 @@ class PreparedBatches:
                         reserved = 0
 
         try:
-            yield Room(self._transform if reserved else None, keep)
+            yield Room(reserved > 0, keep)
         finally:
             with self._changed:
                 self._bytes -= reserved
@@ -193,7 +135,7 @@ class PreparedBatches:
                 self._bytes += ref.bytes
         with entry.lock:
             if entry.prepared is None:
-                entry.prepared = prepare(entry.stored or self._batches.read(ref), self._transforms)
+                entry.prepared = prepare(entry.stored or self._batches.read(ref), self.processor)
                 entry.stored = None
             return entry.prepared
 
@@ -225,9 +167,6 @@ class PreparedBatches:
         """Tells whether a sink has nothing to do."""
         with self._changed:
             (self._idle.add if idle else self._idle.discard)(sink)
-
-    def _transform(self, events: Sequence[Event]) -> Transformed:
-        return transform_group(events, self._transforms)
 
     def _make_room(self, size: int) -> None:
         """Drops the oldest batches that some sink has finished: the others are behind and read them back."""

@@ -9,10 +9,12 @@ from types import TracebackType
 from rich.console import Console
 from rich.live import Live
 from rich.logging import RichHandler
+from rich.markup import escape
 from rich.table import Table
 
 from ualpipe.pipeline import log
 from ualpipe.pipeline import metrics as m
+from ualpipe.pipeline.backlog import CAUGHT_UP_S
 from ualpipe.pipeline.runner import Runner
 
 REFRESH_S = 0.5
@@ -59,7 +61,10 @@ def view(runner: Runner) -> Table:
             waiting = runner.metrics.get(m.ITEMS_LISTED, **labels) - runner.metrics.get(m.ITEMS_FETCHED, **labels)
             dead = int(runner.metrics.get(m.ITEMS_DEAD, **labels))
             numbers = [f"{received:,}", f"{doubled:,}", "", "", f"{dead:,}", f"{max(0, int(waiting)):,}"]
-            table.add_row(f"{collector.name} {stream.name}", *numbers, _state(stream.trouble or collector.trouble))
+            trouble = stream.trouble or collector.trouble or collector.throttled
+            table.add_row(f"{collector.name} {stream.name}", *numbers, _state(trouble))
+        if (seconds := collector.backlog.clears_in_s) is None or seconds > CAUGHT_UP_S:
+            table.add_row(collector.name, "", "", "", "", "", "", f"[yellow]{collector.backlog}[/]")
     for delivery in runner.deliveries:
         names = (m.EVENTS_IN, m.EVENTS_DELIVERED, m.EVENTS_FILTERED, m.EVENTS_DEAD)
         read, delivered, filtered, dead = (int(runner.metrics.get(name, sink=delivery.name)) for name in names)
@@ -69,4 +74,4 @@ def view(runner: Runner) -> Table:
 
 
 def _state(trouble: str) -> str:
-    return f"[red]{trouble}[/]" if trouble else "[green]fine[/]"
+    return f"[red]{escape(log.blanked(trouble))}[/]" if trouble else "[green]fine[/]"

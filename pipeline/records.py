@@ -29,6 +29,7 @@ Framing = Literal["array", "lines", "notice"]
 
 _UTF8_BOM = b"\xef\xbb\xbf"
 _BLANK = b" \t\r\n"
+_BYTE_A_CHARACTER = "latin-1"  # for finding brackets and quotes: in UTF-8 their bytes are in no other character
 _FIRST_KEY = re.compile(rb'\s*\{\s*("(?:[^"\\]|\\.)*")')
 _BORDER = rb"\}\s*,\s*(?=\{\s*%s)"
 _MAX_GUESSES = 8
@@ -189,22 +190,12 @@ def _guess_borders(buffer: bytearray, start: int) -> list[tuple[int, int]]:
 
 def _scan_border(buffer: bytearray, start: int) -> int:
     """Returns the position of the last comma between two records: slow and certain, for bodies where guessing failed."""
-    text = _decode_whole_characters(bytes(buffer[start:]))
+    text = buffer[start:].decode(_BYTE_A_CHARACTER)
     border = 0
     with contextlib.suppress(NotWhole):
         for _begin, end in elements(text, 0):
             border = end if text[end : end + 1] == "," else border
-    return start + len(text[:border].encode())
-
-
-def _decode_whole_characters(body: bytes) -> str:
-    """Decodes UTF-8 whose last character may not be complete yet."""
-    try:
-        return body.decode("utf-8")
-    except UnicodeDecodeError as exc:
-        if exc.start < len(body) - 3:
-            raise ContentUndecodable(f"not UTF-8: {exc.reason} at byte {exc.start}", body) from exc
-        return body[: exc.start].decode("utf-8")
+    return start + border
 
 
 def _array_start(buffer: bytearray) -> int | None:
@@ -313,10 +304,10 @@ _LENIENT = json.JSONDecoder(strict=False, parse_constant=lambda _name: None, par
 
 def _split_array(body: bytes) -> list[bytes]:
     """Returns the bytes of each element of a JSON array that has been decoded before."""
-    text = body.decode("utf-8")
-    at = text.index("[") + 1
     found: list[bytes] = []
     try:
+        text = body.decode("utf-8")
+        at = text.index("[") + 1
         while text[at := _skip(text, at)] != "]":
             _value, end = _LENIENT.raw_decode(text, at)
             found.append(text[at:end].encode())
@@ -327,13 +318,11 @@ def _split_array(body: bytes) -> list[bytes]:
 
 
 def _split_by_brackets(body: bytes) -> list[bytes] | None:
-    """Returns the bytes of each element of an array; None when it is not whole."""
+    """Returns the bytes of each element of an array, even if they are no UTF-8; None when it is not whole."""
+    text = body.decode(_BYTE_A_CHARACTER)
     try:
-        text = body.decode("utf-8")
         start = text.index("[") + 1
-        return (
-            [text[begin:end].strip().encode() for begin, end in elements(text, start)] if not text[: start - 1].strip() else None
-        )
+        return [body[begin:end].strip(_BLANK) for begin, end in elements(text, start)] if not text[: start - 1].strip() else None
     except ValueError:
         return None
 

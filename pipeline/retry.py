@@ -42,3 +42,5 @@ LISTING = RetryPolicy(first_s=2.0, longest_s=5 * 60.0)
 DENIED = RetryPolicy(first_s=5 * 60.0, longest_s=60 * 60.0)
 SINK = RetryPolicy(first_s=1.0, longest_s=60.0)
 ONCE = RetryPolicy(first_s=0.5, longest_s=8.0, attempts=5)
+THROTTLED = RetryPolicy(first_s=2.0, longest_s=5 * 60.0)
+THROTTLED_ONCE = RetryPolicy(first_s=0.5, longest_s=30.0, attempts=20)  # some five minutes: a quota counts minutes

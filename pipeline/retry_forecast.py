@@ -11,7 +11,7 @@ from ualpipe.pipeline.config import PipelineConfig
 from ualpipe.pipeline.dead_letters import DeadLetters, StoredLetter
 from ualpipe.pipeline.errors import EventError, MappingFailed, unexpected_as
 from ualpipe.pipeline.events import Event, Origin
-from ualpipe.pipeline.prepared import Apply, events_of, run_transforms, steps_for
+from ualpipe.pipeline.processing import Apply, events_of, run_transforms, steps_for
 
 Outcome = Literal["sent", "fetched", "filtered", "refused", "stays"]
 

@@ -8,17 +8,22 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from ualpipe.pipeline import metrics as m
+from ualpipe.pipeline._worker_messages import Setup
 from ualpipe.pipeline.batches import BatchRef
-from ualpipe.pipeline.budget import TokenBucket
+from ualpipe.pipeline.certificate_watch import CertificateWatch
 from ualpipe.pipeline.clock import Clock, SystemClock
 from ualpipe.pipeline.collector import Collector
 from ualpipe.pipeline.config import PipelineConfig, StageSpec
+from ualpipe.pipeline.conservation import unbalanced
 from ualpipe.pipeline.context import RunContext
+from ualpipe.pipeline.credential_changes import CredentialChanges
 from ualpipe.pipeline.delivery import Delivery
 from ualpipe.pipeline.errors import JournalError, PipelineError
 from ualpipe.pipeline.journal import Journal, JournalFull
 from ualpipe.pipeline.prepared import PreparedBatches
+from ualpipe.pipeline.processing import InProcess, Processor
 from ualpipe.pipeline.stages import Env, Transform
+from ualpipe.pipeline.workers import Workers
 
 EXIT_FINE = 0
 EXIT_INCOMPLETE = 1  # something is dead-lettered, a gap opened, or a bounded run left something undone
@@ -49,9 +54,12 @@ class Runner:
         self._clock = self._context.clock
         self._stop = self._context.stop
         self.metrics = self._context.metrics
-        self._started_at = 0.0
+        self._certificates = CertificateWatch(config.credentials, self._clock, self.metrics)
+        self._changes = CredentialChanges(config.credentials)
+        self._started_at = self._audited_until = 0.0
         self._letters_beyond = ""
         self._fatal: PipelineError | None = None
+        self._processor: Processor = InProcess()
 
     @property
     def parts(self) -> list[Collector | Delivery]:
@@ -91,10 +99,11 @@ class Runner:
             journal.close()
 
     def _run(self, journal: Journal) -> int:
-        self._started_at = self._clock.now().timestamp()
+        self._started_at = self._audited_until = self._clock.now().timestamp()
         self._context.drift.remember(journal.drift.known())
         transforms = open_transforms(self.config, self.env)
-        prepared = PreparedBatches(journal.batches, [transform.apply for transform in transforms], list(self.config.sinks))
+        self._processor = self._make_processor(transforms)
+        prepared = PreparedBatches(journal.batches, self._processor, list(self.config.sinks))
         self.deliveries = [self._delivery(spec, journal, prepared) for spec in self.config.sinks.values()]
         self.collectors = [self._collector(spec, journal, prepared) for spec in self.config.sources.values()]
         collectors, deliveries = _threads(self.collectors), _threads(self.deliveries)
@@ -106,21 +115,34 @@ class Runner:
             delivery.finish()
         for thread in deliveries:
             self._join(thread)
+        self._processor.close()
         self._keep_drift(journal)
+        with self._optional("what stands still can't be noted now"):
+            journal.troubles.note(self._troubles())
+        self._audit()
         return self._outcome(journal)
 
     def env(self, spec: StageSpec) -> Env:
         """Makes what a stage gets from outside."""
-        per_minute = getattr(spec.common, "requests_per_minute", None)
         return Env(
             name=spec.name,
             clock=self._clock,
             log=logging.getLogger(f"ualpipe.{spec.name}"),
             metrics=self.metrics,
-            budget=TokenBucket(per_minute, self._clock, self._stop),
+            budget=self._context.budgets.of(spec),
             credentials=self.config.credentials,
             drift=self._context.drift,
         )
+
+    def _make_processor(self, transforms: Sequence[Transform]) -> Processor:
+        wanted = {spec.name: spec for spec in self.config.sinks.values() if spec.when is not None}
+        conditions = {name: spec.when for name, spec in wanted.items() if spec.when is not None}
+        here = InProcess([transform.apply for transform in transforms], conditions)
+        if self.config.workers == 1:
+            return here
+        level = logging.getLogger("ualpipe").getEffectiveLevel()
+        setup = Setup(self.config.transforms, {name: spec.common.when for name, spec in wanted.items()}, level)
+        return Workers(here, setup, self.config.workers, self._context.drift, self._clock)
 
     def _delivery(self, spec: StageSpec, journal: Journal, prepared: PreparedBatches) -> Delivery:
         sink = spec.cls(spec.options, self.env(spec))
@@ -150,13 +172,37 @@ class Runner:
             self._join(thread)
 
     def _care(self, journal: Journal, *, is_prune_due: bool) -> None:
-        """Measures and prunes the journal, and keeps what is new in records."""
+        """Measures and prunes the journal, keeps what is new in records, and looks at credentials."""
         with self._optional("old records can't be removed now"):
             self.metrics.set(m.JOURNAL_BYTES, journal.size_bytes())
             if is_prune_due:
+                self._audit()
                 journal.prune(self._kept_for, self.config.journal.keep)
             self._watch_letters(journal.letter_limits.beyond())
+            journal.troubles.note(self._troubles())
         self._keep_drift(journal)
+        self._processor.rest()
+        self._certificates.look()
+        if self._changes.look():
+            _log.info("a secret or certificate was replaced on disk; sources that were refused are tried again")
+            for collector in self.collectors:
+                collector.probe()
+
+    def _audit(self) -> None:
+        """Compares the journal's sums for what was fetched and settled since the last time."""
+        since, self._audited_until = self._audited_until, self._clock.now().timestamp()
+        with self._optional("the journal's sums can't be compared now"):
+            for violation in unbalanced(self.config.state_dir, self._clock, since):
+                _log.error("%s", violation)
+                self.metrics.add(m.VIOLATIONS, node=violation.node)
+
+    def _troubles(self) -> dict[str, str]:
+        """Returns what stands still, and why."""
+        found = {f"sink {delivery.name}": delivery.trouble for delivery in self.deliveries}
+        for collector in self.collectors:
+            found[f"source {collector.name}"] = collector.trouble or collector.throttled
+            found |= {f"source {collector.name} {stream.name}": stream.trouble for stream in collector.streams}
+        return {part: reason for part, reason in found.items() if reason}
 
     def _watch_letters(self, beyond: str) -> None:
         """Says once when dead letters pass a limit, and once when all is well again."""
@@ -203,7 +249,7 @@ class Runner:
         dead = journal.dead_letters.count(self._started_at)
         gaps = int(self.metrics.get(m.GAPS))
         left = self._left_undone(journal) if self.once else []
-        miscounted = [delivery.name for delivery in self.deliveries if delivery.lost_count]
+        miscounted = int(self.metrics.get(m.VIOLATIONS))
         self._watch_letters(journal.letter_limits.beyond(now=True))
         summary = {"dead_letters": dead, "gaps": gaps, "left_undone": left, "miscounted": miscounted}
         summary["beyond_limits"] = self._letters_beyond

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from ualpipe.pipeline._journal_file import JournalFile, instant
+from ualpipe.pipeline.backlog import SHORTEST_S, WINDOW_S, Backlog
 from ualpipe.pipeline.clock import format_instant
 from ualpipe.pipeline.config import DeadLetterOptions
+from ualpipe.pipeline.credentials import Certificate, Credential
 from ualpipe.pipeline.dead_letters import DeadLetters
+from ualpipe.pipeline.duplicates import Duplicates, read_duplicates
+from ualpipe.pipeline.errors import SourceDenied
 from ualpipe.pipeline.letter_limits import beyond
+from ualpipe.pipeline.troubles import Trouble, read_troubles
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,46 @@ class StreamStatus:
     records: int
     duplicates: int
     last_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """What waits to be fetched of one source, and when it will have been.
+
+    Attributes:
+        waiting: Work items listed and not fetched yet.
+        first_expires: When the service drops the first of them; RFC 3339, None where none does.
+        fetched_per_minute: Work items fetched, of late.
+        arriving_per_minute: Work items that became available, of late.
+        clears_in_s: Seconds until nothing waits, at these rates; None when that does not come about.
+        outlook: The same in words; empty when nothing waits.
+    """
+
+    source: str
+    waiting: int
+    first_expires: str | None
+    fetched_per_minute: float
+    arriving_per_minute: float
+    clears_in_s: float | None
+    outlook: str
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateStatus:
+    """The certificate of one credential.
+
+    Attributes:
+        expires: RFC 3339; None when it can't be read.
+        days: That it still lasts, below 0 when it has expired; None when it can't be read.
+        problem: Why it can't be read, in words; empty when it can.
+        is_urgent: It has to be replaced soon, or can't be used.
+    """
+
+    credential: str
+    expires: str | None
+    days: int | None
+    problem: str
+    is_urgent: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +137,20 @@ class Status:
 
     Attributes:
         beyond_limits: Limits of dead letters that are passed, in words.
+        troubles: What stands still, or stood still when the pipeline ended.
     """
 
+    sources: list[SourceStatus]
     streams: list[StreamStatus]
+    duplicates: list[Duplicates]
     sinks: list[SinkStatus]
     gaps: list[GapStatus]
     dead_letters: dict[str, int]
     drift: list[DriftStatus]
     journal_bytes: int
     beyond_limits: list[str]
+    certificates: list[CertificateStatus]
+    troubles: list[Trouble]
 
     @property
     def is_complete(self) -> bool:
@@ -110,17 +162,25 @@ class Status:
         return asdict(self)
 
 
-def read_status(file: JournalFile, sinks: list[str], letter_limits: DeadLetterOptions | None = None) -> Status:
+def read_status(
+    file: JournalFile,
+    sinks: list[str],
+    letter_limits: DeadLetterOptions | None = None,
+    credentials: Mapping[str, Credential] | None = None,
+) -> Status:
     """Reads the status of a journal, also beside a running pipeline.
 
     Args:
         file: An open journal file.
         sinks: Configured sinks, also those that have not settled anything.
         letter_limits: Limits of dead letters; None for none.
+        credentials: Whose certificates are looked at, on the disk.
     """
     held = DeadLetters(file, "").held() if letter_limits else None
     return Status(
+        sources=_sources(file),
         streams=_streams(file),
+        duplicates=read_duplicates(file),
         sinks=[_sink(file, sink) for sink in sinks],
         gaps=[
             GapStatus(row[0], row[1], _text(row[2]), _text(row[3]), row[4])
@@ -130,7 +190,53 @@ def read_status(file: JournalFile, sinks: list[str], letter_limits: DeadLetterOp
         drift=_drift(file),
         journal_bytes=file.content_bytes(),
         beyond_limits=beyond(held, letter_limits, file.clock.now()) if held and letter_limits else [],
+        certificates=[
+            _certificate(name, found.certificate, file.clock.now())
+            for name, found in (credentials or {}).items()
+            if found.certificate
+        ],
+        troubles=read_troubles(file),
     )
+
+
+def _sources(file: JournalFile) -> list[SourceStatus]:
+    now = file.now()
+    since = now - WINDOW_S
+    rows = file.rows(
+        "SELECT source, sum(state = 'listed'), min(CASE WHEN state = 'listed' THEN expires END), sum(fetched_at > ?1),"
+        " min(CASE WHEN fetched_at > ?1 THEN fetched_at END), sum(created > ?1 AND created <= ?2)"
+        " FROM item WHERE state <> 'notice' GROUP BY source ORDER BY source",
+        (since, now),
+    )
+    return [_source(now, *row) for row in rows]
+
+
+def _source(
+    now: float, source: str, waiting: int, expires: float | None, fetched: int | None, since: float | None, arrived: int | None
+) -> SourceStatus:
+    fetched_per_s = (fetched or 0) / max(SHORTEST_S, now - (since or now))
+    backlog = Backlog(waiting, fetched_per_s, (arrived or 0) / WINDOW_S)
+    return SourceStatus(
+        source,
+        waiting,
+        _text(expires),
+        round(60 * backlog.fetched_per_s, 1),
+        round(60 * backlog.arriving_per_s, 1),
+        backlog.clears_in_s,
+        str(backlog),
+    )
+
+
+def _certificate(name: str, certificate: Certificate, now: datetime) -> CertificateStatus:
+    # Loads cryptography, which a status without certificates has no time for.
+    from ualpipe.pipeline.certificates import EXPIRES_SOON, days_left, read_certificate  # noqa: PLC0415
+
+    try:
+        expires = read_certificate(certificate).expires
+    except SourceDenied as exc:
+        return CertificateStatus(name, None, None, str(exc), is_urgent=True)
+    is_urgent = expires - now < EXPIRES_SOON
+    return CertificateStatus(name, format_instant(expires), days_left(expires, now), "", is_urgent)
 
 
 def _streams(file: JournalFile) -> list[StreamStatus]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ualpipe.pipeline.errors import SourceDenied, SourceError, SourceThrottled
+from ualpipe.pipeline.retry import RetryPolicy
+
 
 @dataclass(slots=True)
 class Standstill:
@@ -19,6 +22,19 @@ class Standstill:
     failures: int = 0
     reason: str = ""
     is_denied: bool = False
+
+    @property
+    def is_worth_a_warning(self) -> bool:
+        """Whether the latest failure should be seen: the first, the fifth and each twentieth of a row."""
+        return self.failures in (1, 5) or self.failures % 20 == 0
+
+    def begin(self, error: SourceError, policy: RetryPolicy, now: float) -> float:
+        """Notes a failure; returns for how long it stands still, in seconds."""
+        self.failures += 1
+        self.reason, self.is_denied = str(error), isinstance(error, SourceDenied)
+        delay_s = policy.delay_s(self.failures, error.retry_after_s if isinstance(error, SourceThrottled) else None)
+        self.until = now + delay_s
+        return delay_s
 
     def end(self) -> bool:
         """Notes that it works again; returns whether that is news."""

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import jsonschema_rs
 import yaml
 
+from ualpipe.pipeline.clock import Clock, SystemClock
 from ualpipe.pipeline.options import build, option, schema_of
 from ualpipe.simulator._data import read_yaml
 from ualpipe.simulator._errors import JSON_HEADERS, api_error
@@ -63,6 +64,8 @@ class FaultRule:
     )
     skip: int = option("How many matching calls go well before.", default=0, minimum=0)
     times: int | None = option("How many calls get the fault; without it all further ones.", default=None, minimum=1)
+    after_s: float = option("Since the script began, in seconds: calls before go well.", default=0.0, minimum=0)
+    for_s: float | None = option("For how long, in seconds; without it until the end.", default=None, exclusiveMinimum=0)
     share: float = option("Part of the calls, after `skip`, that get the fault.", default=1.0, minimum=0, maximum=1)
     seed: int = option("Chooses which ones.", default=0)
     answer: FaultAnswer = option("What these calls get.")
@@ -71,17 +74,29 @@ class FaultRule:
 class FaultScript:
     """Rules being played. Thread-safe."""
 
-    def __init__(self, rules: Iterable[FaultRule | Mapping[str, Any]]) -> None:
+    def __init__(self, rules: Iterable[FaultRule | Mapping[str, Any]], clock: Clock | None = None) -> None:
+        """Begins to play.
+
+        Args:
+            rules: Of which the first that fires wins.
+            clock: The service's; rules may hold for a time.
+
+        Raises:
+            ValueError: A rule is wrong.
+        """
         self.rules = tuple(rule if isinstance(rule, FaultRule) else parse_rule(rule) for rule in rules)
+        self._clock = clock or SystemClock()
+        self._began_at = self._clock.monotonic()
         self._matched: Counter[tuple[int, str]] = Counter()
         self._played: Counter[tuple[int, str]] = Counter()
         self._lock = threading.Lock()
 
     def fault_for(self, call: Call) -> FaultAnswer | None:
         """Returns the fault that a call gets, and counts it; None when it goes well."""
+        elapsed_s = self._clock.monotonic() - self._began_at
         with self._lock:
             for number, rule in enumerate(self.rules):
-                if _matches(rule, call) and self._fires(number, rule, call):
+                if _is_in_force(rule, elapsed_s) and _matches(rule, call) and self._fires(number, rule, call):
                     return rule.answer
         return None
 
@@ -174,6 +189,10 @@ def spoil(reply: Reply, fault: FaultAnswer, host: str) -> Reply:
         cut_at_byte=fault.cut_at_byte,
         is_dropped=fault.close,
     )
+
+
+def _is_in_force(rule: FaultRule, elapsed_s: float) -> bool:
+    return rule.after_s <= elapsed_s and (rule.for_s is None or elapsed_s < rule.after_s + rule.for_s)
 
 
 def _matches(rule: FaultRule, call: Call) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ from ualpipe.simulator.tenant import SimulatedTenant
 
 _REMEMBERED_REQUESTS = 100_000
 _NEEDED_ROLE = "ActivityFeed.Read"
+_DLP_ROLE = "ActivityFeed.ReadDlp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class SimulatedService:
         self._tenants: dict[str, SimulatedTenant] = {}
         self._quotas: dict[str, Quota] = {}
         self._issuer = TokenIssuer()
-        self._faults = FaultScript([])
+        self._faults = FaultScript([], self._clock)
         self._lock = threading.Lock()
         self._counts: Counter[tuple[str, int]] = Counter()
         self._publishers: Counter[str] = Counter()
@@ -110,7 +111,7 @@ class SimulatedService:
         Raises:
             ValueError: A rule is wrong.
         """
-        self._faults = FaultScript(rules)
+        self._faults = FaultScript(rules, self._clock)
         return self._faults
 
     def start(self) -> Self:
@@ -193,7 +194,7 @@ class SimulatedService:
         tenant = self._addressed_tenant(call, claims)
         if claims["gen"] != tenant.token_generation:
             return unauthorized()
-        if _NEEDED_ROLE not in claims["roles"]:
+        if not _is_permitted(call, tenant, claims["roles"]):
             raise Refused("AF10001", roles=",".join(claims["roles"]))
         if not self._quotas[tenant.tenant_id].take(tenant.requests_per_minute, self._clock.now()):
             return _throttled(tenant, call)
@@ -209,6 +210,11 @@ class SimulatedService:
         if claims["tid"] != call.tenant:
             raise Refused("AF20010", tenant=call.tenant, token_tenant=claims["tid"])
         return self._tenants[call.tenant]
+
+
+def _is_permitted(call: Call, tenant: SimulatedTenant, roles: Collection[str]) -> bool:
+    is_refused_dlp = call.content_type == "DLP.All" and tenant.dlp_without_role == "refuse" and _DLP_ROLE not in roles
+    return _NEEDED_ROLE in roles and not is_refused_dlp
 
 
 def _throttled(tenant: SimulatedTenant, call: Call) -> Reply:

@@ -43,6 +43,7 @@ class SimulatedTenant:
         certificate: Registered certificate, PEM, as bytes or a file.
         expired_secrets: Secrets that were valid once: AADSTS7000222.
         roles: Application permissions that tokens carry.
+        dlp_without_role: What DLP.All answers to tokens without ``ActivityFeed.ReadDlp``: serves it, or refuses with AF10001.
         token_lifetime_s: Of access tokens, in seconds.
         page_size: Blobs a page of a listing; several sizes are gone through page by page, 0 makes an empty page with a next one.
         requests_per_minute: Quota of the API; None for no limit.
@@ -63,6 +64,7 @@ class SimulatedTenant:
     certificate: bytes | Path | None = None
     expired_secrets: frozenset[str] = frozenset()
     roles: tuple[str, ...] = DEFAULT_ROLES
+    dlp_without_role: Literal["serve", "refuse"] = "serve"
     token_lifetime_s: int = 3599
     page_size: int | Sequence[int] = 200
     requests_per_minute: int | None = None

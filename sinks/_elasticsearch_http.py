@@ -49,6 +49,12 @@ class _Untouched(Serializer):
         return data
 
 
+_CERTIFICATE_ACTIONS = {  # by X509_V_ERR codes of OpenSSL (x509_vfy.h); for all others the authority is to blame
+    9: "it is not valid yet: compare the clocks",
+    10: "have it renewed",
+    62: "check `urls`: it is for another name",
+    64: "check `urls`: it is for another address",
+}
 _MIMETYPES = ("application/json", "application/x-ndjson", "application/vnd.elasticsearch+json", "text/*")
 
 
@@ -113,7 +119,8 @@ class Connection:
         if isinstance(exc, ConnectionTimeout):
             return SinkUnavailable(f"{self._urls}: no answer within {self._timeout_s:g} s")
         if isinstance(exc, TlsError) and isinstance(cause, ssl.SSLCertVerificationError):
-            return SinkDenied(f"{self._urls}: the server's certificate is not trusted ({cause.verify_message}): set `ca_file`")
+            action = _CERTIFICATE_ACTIONS.get(cause.verify_code, "set `ca_file`")
+            return SinkDenied(f"{self._urls}: the server's certificate is not trusted ({cause.verify_message}): {action}")
         return SinkUnavailable(f"{self._urls}: {cause}")
 
 

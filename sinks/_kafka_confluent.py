@@ -30,7 +30,7 @@ class ConfluentProducer:
         self._topic = config.topic
         self._timeout_s = config.timeout
         self._trouble = ""
-        self._producer = Producer(settings(config) | {"error_cb": self._on_trouble}, logger=log)
+        self._producer = Producer(settings(config) | {"error_cb": self._on_trouble}, logger=_Murmur(log))
 
     def send(self, messages: Sequence[Message]) -> dict[int, SinkError]:
         """Sends all messages and waits for the acknowledgements.
@@ -73,6 +73,19 @@ class ConfluentProducer:
         self._trouble = error.str()
         if error.fatal():
             self.is_lost = True
+
+
+class _Murmur:
+    """Takes the lines of librdkafka, which tells of each failed connection many times a second, for debugging only.
+
+    What is wrong stands in the error of the write (``_on_trouble``).
+    """
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+
+    def log(self, _level: int, *message: Any) -> None:
+        self._log.debug(*message)
 
 
 def settings(config: KafkaSinkConfig) -> dict[str, Any]:

@@ -73,6 +73,19 @@ def parameter(name: str, value: str) -> str:
     return f' {name}="{value}"' if value else ""
 
 
+def with_parameter(message: bytes, sd_id: str, added: bytes) -> bytes:
+    """Returns a message of RFC 5424 whose first element of structured data has one more parameter, right behind its id.
+
+    Args:
+        message: As ``rfc5424`` begins it.
+        sd_id: The element's id.
+        added: As ``parameter`` makes it.
+    """
+    *header, rest = message.split(b" ", 6)  # no field of the header holds a blank
+    end = 1 + len(sd_id)
+    return b" ".join([*header, rest[:end] + added + rest[end:]])
+
+
 @functools.lru_cache(maxsize=4096)
 def printable(text: str, limit: int) -> str:
     """Returns text as a header field takes it: other than printable ASCII becomes ``_``; ``-`` for nothing."""

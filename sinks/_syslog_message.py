@@ -17,6 +17,7 @@ from ualpipe.sinks._reading import instant_of, original_line
 from ualpipe.sinks._syslog_options import SeverityOptions, SyslogSinkConfig
 
 NEVER_SEEN: dict[str, Any] = {}
+_RESENT = frames.parameter("resent", "1").encode()
 
 
 class Composer:
@@ -58,6 +59,11 @@ class Composer:
             priority, instant, self._hostname, self._config.app_name, str(msgid or ""), self._data(event, facts)
         )
         return head.encode("utf-8", "replace") + self._before + text
+
+    def resent(self, message: bytes) -> bytes:
+        """Returns a message with the mark that it may have come before, where its form has room for one."""
+        sd_id = self._config.structured_data
+        return message if sd_id is None or self._config.format != "rfc5424" else frames.with_parameter(message, sd_id, _RESENT)
 
     def _data(self, event: Event, facts: dict[str, Any]) -> str:
         if (sd_id := self._config.structured_data) is None:

@@ -47,10 +47,21 @@ class SyslogSinkConfig:
     )
     confirm: Literal["ack", "close"] = option(
         "When a batch counts as delivered (`tcp`, `tls`). `ack`: the receiver's machine has acknowledged every byte (only Linux "
-        "tells); what the receiver has not read when it is killed is lost. `close`: the receiver has closed the connection after "
-        "us, which it does when it has read everything; costs one connection a batch. The first batch over a TLS connection is "
-        "always confirmed by its close.",
+        "tells); what the receiver has not read when it is killed is lost, but for what `resend` brings again. `close`: the "
+        "receiver has closed the connection after us, which it does when it has read everything; costs one connection a batch. "
+        "The first batch over a TLS connection is always confirmed by its close.",
         default="ack",
+    )
+    resend: Duration = option(
+        "When a connection breaks (`tcp`, `tls`), messages of the last so many seconds are sent again: what the receiver, or a "
+        "proxy before it, had acknowledged and not read yet is lost with it. So they may come twice; in the structured data of "
+        'RFC 5424 they are marked `resent="1"`, other forms have no place for a mark. `0s` sends nothing again.',
+        default="5s",
+    )
+    resend_size: Size = option(
+        "Most that is kept for that, in memory. The newest messages win. Linux acknowledges up to 6 MiB that a receiver has not "
+        "read (`tcp_rmem`).",
+        default="8MiB",
     )
     facility: Facility = option("Facility of all messages.", default="local0")
     severity: SeverityOptions = option("Severity by kind of event.", default={})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import select
 import socket
 import ssl
@@ -21,6 +22,7 @@ SETTLE_MIN_S = 0.5
 SETTLE_HANDSHAKES = 3  # … and at least so many times as long as connecting and the handshake took
 
 _READ_BYTES = 4096
+_LAST_ACK_RECV = struct.Struct("=56xI")  # tcpi_last_ack_recv, in ms: eight bytes and twelve numbers into `struct tcp_info`
 _MAX_READS = 64  # of what a receiver may send: greetings and session tickets, never much
 _LONGEST_LOOK_S = 0.05
 
@@ -97,6 +99,18 @@ class Stream:
         except OSError:
             return True
 
+    def silent_s(self) -> float:
+        """Returns for how many seconds the other machine has acknowledged nothing; endless where the system does not tell.
+
+        Its orderly end of the connection is an acknowledgement, too; its breaking off is none.
+        """
+        if sys.platform != "linux":
+            return math.inf
+        with contextlib.suppress(OSError):
+            found = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_ACK_RECV.size)
+            return float(_LAST_ACK_RECV.unpack(found)[0]) / 1000
+        return math.inf
+
     def send(self, data: bytes) -> None:
         """Sends bytes and returns when the other machine has acknowledged them all.
 
@@ -135,6 +149,19 @@ class Stream:
                     self.close()
                     return
         raise SinkUnavailable("the receiver goes on sending in place of closing the connection")
+
+    def is_taken(self, wait_s: float) -> bool:
+        """Ends our side; returns False when the other breaks off, so that what it had not read is lost.
+
+        Args:
+            wait_s: After this time it is not waited for any longer: receivers need not close, and it goes on reading.
+        """
+        self._sock.settimeout(wait_s)
+        try:
+            self.finish()
+        except SinkError as exc:
+            return isinstance(exc.__cause__, TimeoutError)
+        return True
 
     def close(self) -> None:
         self._sock.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ualpipe.pipeline.errors import SinkError, SinkRejected, SinkUnavailable
@@ -12,21 +11,25 @@ from ualpipe.pipeline.events import Event
 from ualpipe.pipeline.stages import Batch, Env, Finding, SinkLimits
 from ualpipe.sinks._syslog_check import findings
 from ualpipe.sinks._syslog_datagrams import Datagrams
-from ualpipe.sinks._syslog_frames import MAX_DATAGRAM_BYTES, newline_framed, octet_counted
+from ualpipe.sinks._syslog_frames import MAX_DATAGRAM_BYTES
+from ualpipe.sinks._syslog_link import Link
 from ualpipe.sinks._syslog_message import Composer
 from ualpipe.sinks._syslog_options import SyslogSinkConfig
-from ualpipe.sinks._syslog_stream import Stream
-from ualpipe.sinks._syslog_tls import client_context
 
 DEFAULT_PORTS = {"udp": 514, "tcp": 514, "tls": 6514}  # RFC 5426, RFC 6587 as it is lived, RFC 5425
 DEFAULT_MAX_BYTES = {"udp": MAX_DATAGRAM_BYTES, "tcp": 64 * 1024, "tls": 64 * 1024}
+LAST_WORD = (
+    "%s: the connection broke at the end, and the last %d messages may be lost: "
+    "`ualpipe replay CONFIG --sink %s --since 10m` sends them again"
+)
 
 
 class SyslogSink:
     """Sends each event as a syslog message.
 
     A batch counts as delivered when the receiver's machine has acknowledged it (``tcp``, ``tls``; see ``confirm``). When the
-    connection breaks, the whole batch is sent again: its messages may come twice. ``udp`` promises nothing.
+    connection breaks, the whole batch is sent again, and with it what was sent in the seconds before (``resend``): messages may
+    come twice. ``udp`` promises nothing.
     """
 
     Config = SyslogSinkConfig
@@ -34,28 +37,26 @@ class SyslogSink:
 
     def __init__(self, config: SyslogSinkConfig, env: Env) -> None:
         self._config = config
-        self._clock = env.clock
+        self._env = env
         self._port = config.port or DEFAULT_PORTS[config.transport]
         self._where = f"syslog receiver {config.host}:{self._port} ({config.transport})"
         self._max_bytes = config.max_message_bytes or DEFAULT_MAX_BYTES[config.transport]
         if config.transport == "udp":
             self._max_bytes = min(self._max_bytes, MAX_DATAGRAM_BYTES)
-        self._frame = newline_framed if config.framing == "newline" else octet_counted
         self._composer: Composer | None = None
         self._datagrams: Datagrams | None = None
-        self._stream: Stream | None = None
-        self._tls: ssl.SSLContext | None = None
-        self._is_admitted = config.transport != "tls"
+        self._link = Link(config, self._port, env.clock, env.log, self._marked)
 
     def check(self) -> Iterable[Finding]:
         try:
-            connection = self._new_datagrams() if self._config.transport == "udp" else self._new_stream(must_settle=True)
+            is_udp = self._config.transport == "udp"
+            connection = self._new_datagrams() if is_udp else self._link.new_stream(must_settle=True)
         except SinkError as exc:
             return [
                 Finding("error", self._where, str(exc), "check `host`, `port`, `transport` and `tls`, and the receiver's log")
             ]
         with contextlib.closing(connection):
-            return list(findings(connection, self._where, self._clock.now()))
+            return list(findings(connection, self._where, self._env.clock.now()))
 
     def open(self) -> None:
         self._composer = self._composer or Composer(self._config, socket.gethostname())
@@ -68,22 +69,26 @@ class SyslogSink:
                 messages, errors = self._messages(batch.events)
                 errors |= self._send(messages) if messages else {}
         except SinkError:
-            self.close()
+            self._disconnect()
             raise
         return errors
 
     def close(self) -> None:
-        for connection in (self._datagrams, self._stream):
-            if connection:
-                connection.close()
-        self._datagrams = self._stream = self._tls = None  # certificates are read again: they may have been renewed
-        self._is_admitted = self._config.transport != "tls"
+        if lost := self._link.part():
+            self._env.log.warning(LAST_WORD, self._where, lost, self._env.name)
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        self._link.disconnect()
+        if self._datagrams:
+            self._datagrams.close()
+            self._datagrams = None
 
     def _messages(self, events: Sequence[Event]) -> tuple[dict[int, bytes], dict[int, SinkError]]:
         """Returns messages and errors by position; an error is that of a message too large."""
         if self._composer is None:
             raise SinkUnavailable("write before open")
-        compose, now, limit = self._composer.compose, self._clock.now(), self._max_bytes
+        compose, now, limit = self._composer.compose, self._env.clock.now(), self._max_bytes
         messages: dict[int, bytes] = {}
         errors: dict[int, SinkError] = {}
         for index, event in enumerate(events):
@@ -95,50 +100,28 @@ class SyslogSink:
         return messages, errors
 
     def _send(self, messages: Mapping[int, bytes]) -> dict[int, SinkError]:
-        self._connect()
-        if self._datagrams:
-            too_large = self._datagrams.send(list(messages.values()))
-            positions = list(messages)
-            return {positions[at]: error for at, error in too_large.items()}
-        assert self._stream is not None
-        self._stream.send(self._frame(messages.values()))
-        # A receiver with TLS 1.3 may acknowledge a batch before it refuses our certificate: the first is confirmed by its close.
-        if self._config.confirm == "close" or not self._is_admitted:
-            self._stream.finish()
-            self._stream, self._is_admitted = None, True
-        return {}
+        if self._config.transport != "udp":
+            self._link.send(list(messages.values()))
+            return {}
+        self._datagrams = self._datagrams or self._new_datagrams()
+        too_large = self._datagrams.send(list(messages.values()))
+        positions = list(messages)
+        return {positions[at]: error for at, error in too_large.items()}
 
     def _connect(self) -> None:
-        """Makes sure of a connection. One that the receiver closed while nothing was under way is simply made anew."""
         if self._config.transport == "udp":
             self._datagrams = self._datagrams or self._new_datagrams()
-            return
-        if self._stream and self._stream.is_closed():
-            self.close()
-        self._stream = self._stream or self._new_stream(must_settle=not self._is_admitted)
+        else:
+            self._link.connect()
+
+    def _marked(self, message: bytes) -> bytes:
+        """Returns a message marked as one that may have come before; as it was, where the mark would make it too large."""
+        assert self._composer is not None
+        marked = self._composer.resent(message)
+        return marked if len(marked) <= self._max_bytes else message
 
     def _new_datagrams(self) -> Datagrams:
         return Datagrams(self._config.host, self._port, self._config.timeout)
-
-    def _new_stream(self, *, must_settle: bool) -> Stream:
-        tls = self._config.tls
-        if self._config.transport == "tls" and self._tls is None:
-            self._tls = client_context(tls)
-        stream = Stream(
-            self._config.host,
-            self._port,
-            self._config.timeout,
-            monotonic=self._clock.monotonic,
-            tls=self._tls,
-            server_name=tls.server_name or self._config.host,
-        )
-        try:
-            if must_settle:
-                stream.settle(has_certificate=tls.cert_file is not None)
-        except SinkError:
-            stream.close()
-            raise
-        return stream
 
     @contextlib.contextmanager
     def _naming_the_receiver(self) -> Iterator[None]:

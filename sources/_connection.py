@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from requests.adapters import BaseAdapter
 
 from ualpipe.pipeline import metrics as m
+from ualpipe.pipeline.certificates import EXPIRES_SOON, days_left, read_certificate
 from ualpipe.pipeline.credentials import Credential
 from ualpipe.pipeline.stages import Env, Finding
-from ualpipe.sources._certificates import read_certificate
 from ualpipe.sources._client import ApiClient
 from ualpipe.sources._clouds import cloud_of
 from ualpipe.sources._http import Session, make_session
@@ -22,8 +22,6 @@ from ualpipe.sources._windows import CLOCK_TOLERANCE
 
 if TYPE_CHECKING:
     from ualpipe.sources.management_activity import ManagementActivityConfig
-
-EXPIRES_SOON = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +74,7 @@ def connect(config: ManagementActivityConfig, credential: Credential, env: Env, 
         feed=cloud.feed(tenant),
         publisher_id=config.publisher_id or tenant,
         max_blob_bytes=config.max_blob_size,
-        tokens=Tokens(credential, cloud, tenant, session, env.clock),
+        tokens=Tokens(credential, cloud, tenant, session, env.clock, env.log),
         session=session,
         budget=env.budget,
         now=env.clock.now,
@@ -87,7 +85,7 @@ def connect(config: ManagementActivityConfig, credential: Credential, env: Env, 
 
 def certificate_finding(expires: datetime, now: datetime) -> Finding:
     """Says how long a certificate still lasts."""
-    days = (expires - now).days
+    days = days_left(expires, now)
     renew = "make a new certificate, upload it to the app registration, then configure it here"
     if expires <= now:
         return Finding("error", "certificate", f"expired {expires:%Y-%m-%d}", renew)

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from ualpipe.pipeline.errors import ContentGone, SourceDenied, SourceError, SourceThrottled, SourceUnavailable
+from ualpipe.pipeline.errors import ContentGone, SourceDenied, SourceError, SourceOverloaded, SourceThrottled, SourceUnavailable
 
 _SHOWN_CHARACTERS = 300
 _ADVICE = ". What to do: "
@@ -92,7 +92,10 @@ _BY_STATUS: dict[int, Reaction] = {
     401: Reaction(SourceDenied, _GRANT_PERMISSION),
     403: Reaction(SourceDenied, _GRANT_PERMISSION),
     404: Reaction(SourceDenied, _CHECK_TENANT),
+    408: Reaction(SourceOverloaded),
     429: Reaction(SourceThrottled),
+    503: Reaction(SourceOverloaded),
+    504: Reaction(SourceOverloaded),
 }
 _BLOB_BY_STATUS: dict[int, Reaction] = {**_BY_STATUS, 404: Reaction(ContentGone), 410: Reaction(ContentGone)}
 

@@ -12,13 +12,15 @@ import urllib3
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.cookies import RequestsCookieJar
 
-from ualpipe.pipeline.errors import SourceUnavailable
+from ualpipe.pipeline.errors import SourceOverloaded, SourceUnavailable
 from ualpipe.sources._errors import shorten
 
 CONNECT_TIMEOUT_S = 10.0
 
 TRANSPORT_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 """What a request, or reading its body, raises when the network or the other side fails."""
+
+_TIMEOUTS = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
 
 
 class _TlsAdapter(HTTPAdapter):
@@ -74,9 +76,10 @@ def make_session(
 
 def unreachable(exc: BaseException, what: str) -> SourceUnavailable:
     """Returns the error for trouble with the network, with its innermost cause: the outer ones say no more."""
+    error = SourceOverloaded if isinstance(exc, _TIMEOUTS) else SourceUnavailable
     inner = exc
     while following := inner.__cause__ or inner.__context__:
         inner = following
     cause = shorten(str(inner)) or type(inner).__name__
     hint = " (set `ca_file` if a proxy opens TLS connections here)" if "CERTIFICATE_VERIFY_FAILED" in cause else ""
-    return SourceUnavailable(f"{what}: {cause}{hint}")
+    return error(f"{what}: {cause}{hint}")

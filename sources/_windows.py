@@ -13,7 +13,7 @@ MARGIN = timedelta(minutes=5)  # a request that waited in line must not age past
 LONGEST_WINDOW = timedelta(hours=24)  # a wider one may be answered in part, with status 200
 RESOLUTION = timedelta(seconds=1)  # of the times in a query
 SHORTEST_REACH = timedelta(minutes=1)  # so that no setting or clock makes an empty window
-CLOCK_TOLERANCE = timedelta(minutes=5)  # a last listing further in the future means that the clock was set back
+CLOCK_TOLERANCE = timedelta(minutes=5)  # how far our clock may be off; a listing further in the future: it was set back
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,8 @@ def reach(now: datetime, since: datetime | None, *, start: timedelta, lookback: 
         since: End of the last complete listing; None on the first run. Far in the future only when the clock was set back
             meanwhile: nothing is known then, and all that the service still has is listed.
         start: Reach of the first run.
-        lookback: What is listed again before ``since``: blobs turn up late, with an earlier time.
+        lookback: What is listed again before ``since``: blobs turn up late, with an earlier time. At least
+            ``CLOCK_TOLERANCE``, as ``since`` is by a clock of ours that may have been ahead of the service's.
     """
     end = now.replace(microsecond=0) + RESOLUTION
     if since is None:
@@ -48,7 +49,7 @@ def reach(now: datetime, since: datetime | None, *, start: timedelta, lookback: 
     elif since > now + CLOCK_TOLERANCE:
         begin = earliest(now)
     else:
-        begin = min(since, now) - lookback
+        begin = min(since, now) - max(lookback, CLOCK_TOLERANCE)
     begin = max(min(begin, now - SHORTEST_REACH), earliest(now))
     return Window(begin.replace(microsecond=0), end)
 

@@ -16,6 +16,7 @@ from ualpipe.pipeline.records import Chunk, chunks_of_array
 from ualpipe.pipeline.stages import Env, Finding, Gap, Instant, Listed, WorkItem
 from ualpipe.sources._clouds import CloudName, CustomCloud
 from ualpipe.sources._errors import NotSubscribed, PageExpired, split_advice
+from ualpipe.sources._late import LateContent
 from ualpipe.sources._windows import RETENTION, Window, lost, reach, split_newest_first
 
 if TYPE_CHECKING:
@@ -51,13 +52,19 @@ class ManagementActivityConfig:
     )
     start: Duration = option("How far back the first run reaches; at most 7d, which is what the service keeps.", default="24h")
     lookback: Duration = option(
-        "How far back each listing reaches again: content turns up late, under an earlier time. At most 7d.", default="24h"
+        "How far back each listing reaches again: content turns up late, under an earlier time. At most 7d. A pipeline that "
+        "keeps running looks once an hour for what turned up even later.",
+        default="24h",
     )
     poll_interval: Duration = option("Pause between two listings of a content type.", default="60s")
     requests_per_minute: int = option(
-        "Request budget; the service allows a tenant 2,000, more to large ones.", default=2000, minimum=1
+        "Request budget; the service allows a tenant 2,000, more to large ones. Sources of one tenant share the strictest.",
+        default=2000,
+        minimum=1,
     )
-    concurrency: int = option("Content blobs fetched at the same time.", default=8, minimum=1, maximum=64)
+    concurrency: int = option(
+        "Content blobs fetched at the same time; fewer while the service is strained.", default=8, minimum=1, maximum=64
+    )
     ca_file: Path | None = option("PEM file of the CAs to trust in place of the built-in ones.", default=None)
     proxy: Secret | None = option("URL of an HTTP proxy, with name and password where it wants them.", default=None)
     publisher_id: str | None = option(
@@ -94,6 +101,7 @@ class ManagementActivitySource:
         self._env = env
         self._adapter = adapter
         self._credential = _checked(config, env)
+        self._late = LateContent(env.clock)
         self._connection: Connection | None = None
         self._lock = threading.Lock()
 
@@ -152,18 +160,10 @@ class ManagementActivitySource:
                 gone.start, gone.end, f"{stream} was not listed for longer than the {RETENTION.days} days that content is kept"
             )
         whole = reach(now, since, start=timedelta(seconds=self._config.start), lookback=timedelta(seconds=self._config.lookback))
-        unreadable = 0
-        for window in split_newest_first(whole):
-            for entry in _entries(connection, stream, window):
-                if item := work_item(stream, entry):
-                    yield item
-                else:
-                    unreadable += 1
-        if unreadable:
-            raise SourceUnavailable(
-                f"listing {stream}: {unreadable} items have no contentId or contentUri; all others were taken"
-            )
+        yield from _items(connection, stream, whole)
         yield Listed(now)
+        if late := self._late.due(stream, whole, is_first=since is None):
+            yield from _items(connection, stream, late)
 
     def fetch(self, item: WorkItem) -> Iterator[Chunk]:
         """Streams one content blob.
@@ -203,6 +203,23 @@ def _instant(text: Any) -> Instant | None:
     except (TypeError, ValueError):
         return None
     return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _items(connection: Connection, stream: str, whole: Window) -> Iterator[WorkItem]:
+    """Yields what a period has, the newest day first.
+
+    Raises:
+        SourceUnavailable: Some of it can't be read; all others have come by then.
+    """
+    unreadable = 0
+    for window in split_newest_first(whole):
+        for entry in _entries(connection, stream, window):
+            if item := work_item(stream, entry):
+                yield item
+            else:
+                unreadable += 1
+    if unreadable:
+        raise SourceUnavailable(f"listing {stream}: {unreadable} items have no contentId or contentUri; all others were taken")
 
 
 def _entries(connection: Connection, stream: str, window: Window) -> Iterator[Any]:

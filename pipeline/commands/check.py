@@ -31,7 +31,7 @@ def _live(config: PipelineConfig, runner: Runner) -> int:
         for finding in _findings(spec, runner):
             is_refused |= finding.level == "error"
             action = f"\n           -> {finding.action}" if finding.action else ""
-            print(f"{_MARKS[finding.level]}  {spec.name}: {finding.subject}: {finding.message}{action}")
+            print(f"{_MARKS[finding.level]}  {spec.name}: {finding.subject}: {log.blanked(finding.message)}{action}")
     return EXIT_REFUSED if is_refused else EXIT_FINE
 
 

@@ -15,7 +15,7 @@ from ualpipe.pipeline.commands._stages import open_stages
 from ualpipe.pipeline.errors import EventError
 from ualpipe.pipeline.events import Event, Origin
 from ualpipe.pipeline.explained import as_error
-from ualpipe.pipeline.prepared import Apply, events_of, run_transforms
+from ualpipe.pipeline.processing import Apply, events_of, run_transforms
 from ualpipe.pipeline.records import Chunk, chunks_of_lines
 from ualpipe.pipeline.runner import EXIT_FINE, EXIT_INCOMPLETE
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from ualpipe.pipeline import log
 from ualpipe.pipeline._account import mend, read_entries, read_gaps
 from ualpipe.pipeline._journal_file import JournalFile, JournalInUse
-from ualpipe.pipeline.budget import TokenBucket
+from ualpipe.pipeline.budget import Budgets
 from ualpipe.pipeline.clock import Clock, SystemClock
 from ualpipe.pipeline.commands._reconcile_report import Report, View
 from ualpipe.pipeline.commands._times import parse_time
@@ -133,10 +133,8 @@ class _Reconciliation:
 def _sources(config: PipelineConfig, clock: Clock, stop: threading.Event) -> dict[str, Source]:
     """Makes the sources; their budgets end with ``stop``."""
     runner = Runner(config, once=True, clock=clock)
-    envs = {
-        name: dataclasses.replace(runner.env(spec), budget=TokenBucket(spec.common.requests_per_minute, clock, stop))
-        for name, spec in config.sources.items()
-    }
+    budgets = Budgets(clock, stop)
+    envs = {name: dataclasses.replace(runner.env(spec), budget=budgets.of(spec)) for name, spec in config.sources.items()}
     return {name: spec.cls(spec.options, envs[name]) for name, spec in config.sources.items()}
 
 

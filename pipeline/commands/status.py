@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ualpipe.pipeline._journal_file import JournalFile
@@ -12,7 +12,7 @@ from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.commands import counted
 from ualpipe.pipeline.config import PipelineConfig, load_config
 from ualpipe.pipeline.runner import EXIT_FINE, EXIT_INCOMPLETE
-from ualpipe.pipeline.status import DriftStatus, Status, read_status
+from ualpipe.pipeline.status import CertificateStatus, DriftStatus, Status, read_status
 from ualpipe.schemas import read_csv
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     config = load_config(args.config)
     file = JournalFile(config.state_dir, SystemClock(), exclusive=False)
     try:
-        status = read_status(file, list(config.sinks), config.journal.dead_letters)
+        status = read_status(file, list(config.sinks), config.journal.dead_letters, config.credentials)
     finally:
         file.close()
     if args.json:
@@ -46,29 +46,58 @@ def _print(config: PipelineConfig, status: Status) -> None:
     console.print(
         f"[bold]pipeline {config.pipeline}[/]  journal {status.journal_bytes / (1 << 20):,.1f} MiB in {config.state_dir}\n"
     )
-    streams = [
-        (s.source, s.stream, s.listed_until or "never", s.waiting, s.fetched, s.dead + s.gone, s.records, s.duplicates)
-        for s in status.streams
-    ]
-    console.print(_table("source stream listed_until waiting fetched dead records duplicates", streams))
+    _print_streams(console, status)
     sinks = [(s.sink, s.delivered, s.filtered, s.dead, s.backlog, s.last_settled or "never") for s in status.sinks]
     console.print(_table("sink delivered filtered dead backlog last_settled", sinks))
-    for stream in status.streams:
-        if stream.last_error:
-            console.print(f"last error of {stream.source} {stream.stream}: {stream.last_error}", soft_wrap=True)
-    for code, count in status.dead_letters.items():
-        console.print(
-            f"[red]{counted(count, 'dead letter')}: {code}[/]  (ualpipe dead-letters list {config.path} --code {code})",
-            soft_wrap=True,
-        )
-    for text in status.beyond_limits:
-        console.print(f"[red]{text}[/]", soft_wrap=True)
+    for text in _troubles(config, status):
+        console.print(text, soft_wrap=True)
     if status.drift:
         _print_drift(console, status.drift)
     for gap in status.gaps:
         console.print(f"[red]gap: {gap.source} {gap.stream} from {gap.start} to {gap.end}: {gap.reason}[/]", soft_wrap=True)
     if status.is_complete:
         console.print("[green]no dead letters, no gaps[/]")
+
+
+def _print_streams(console: Console, status: Status) -> None:
+    """Shows how far each stream is, and when what waits will have been fetched."""
+    streams = [
+        (s.source, s.stream, s.listed_until or "never", s.waiting, s.fetched, s.dead + s.gone, s.records, s.duplicates)
+        for s in status.streams
+    ]
+    console.print(_table("source stream listed_until waiting fetched dead records duplicates", streams))
+    for source in status.sources:
+        if source.outlook:
+            drops = f"; the first expires {source.first_expires}" if source.first_expires else ""
+            console.print(f"{source.source}: {source.outlook}{drops}\n", soft_wrap=True)
+    for found in status.duplicates:
+        console.print(f"duplicates of {found.tenant}: {counted(found.records, 'record')}, {found.cause}", soft_wrap=True)
+
+
+def _troubles(config: PipelineConfig, status: Status) -> Iterator[str]:
+    """Yields what is wrong or will be, a line each, and what to type about it."""
+    from rich.markup import escape  # noqa: PLC0415 - slow to import
+
+    for trouble in status.troubles:
+        yield f"[red]{trouble.part} stands still since {trouble.since}: {escape(trouble.reason)}[/]"
+    for stream in status.streams:
+        if stream.last_error:
+            yield f"last error of {stream.source} {stream.stream}: {stream.last_error}"
+    for certificate in status.certificates:
+        text = f"certificate of {certificate.credential}: {_outlook(certificate)}"
+        yield f"[red]{text}[/]" if certificate.is_urgent else text
+    for code, count in status.dead_letters.items():
+        yield f"[red]{counted(count, 'dead letter')}: {code}[/]  (ualpipe dead-letters list {config.path} --code {code})"
+    for text in status.beyond_limits:
+        yield f"[red]{text}[/]"
+
+
+def _outlook(certificate: CertificateStatus) -> str:
+    if certificate.days is None:
+        return certificate.problem
+    if certificate.days < 0:
+        return f"has expired ({certificate.expires})"
+    return f"expires in {counted(certificate.days, 'day') if certificate.days else 'less than a day'} ({certificate.expires})"
 
 
 def _print_drift(console: Console, drift: Sequence[DriftStatus]) -> None:

@@ -1,62 +1,92 @@
-"""kill -9 at random moments: nothing is lost, and nothing is doubled where the destination can tell."""
+"""Killed and stopped at random moments: nothing is lost, and nothing is doubled where the destination can tell."""
 
 from __future__ import annotations
 
+import itertools
+import os
 import random
 import signal
-import subprocess
-from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from runs import generated, ids_in, record_ids, run_once, served, start, write_config
+from chaos.crash_scene import Destinations, Scene, served_scene
+from chaos.crash_trial import Tallies, Trial
 
-pytestmark = [pytest.mark.elasticsearch, pytest.mark.slow]
+pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
-RECORDS = 50_000
-KILLS = 20
-INDEX = "logs-o365.audit-kill"
-SLOW = 900  # requests a minute while runs are killed, so that each of them is killed at work
+KILLS = int(os.environ.get("UALPIPE_CHAOS_KILLS", "200"))
+STOPS = max(20, KILLS // 10)
 SEED = 20
+BLOBS = 400
+LITTLE = 30  # blobs and undelivered records: a run of its own would do nothing but wait for the blobs that can't be read
+FIRST_REACH_S = 0.3
+"""Longest processor time of a run before it is ended, at first; then such that about half of them come to do something."""
+MORE, LESS = 1.15, 0.87
+REACHES = (1, 1, 1, 2)  # some live long enough for the sink that takes longest to begin
+LONGEST_WAIT_S = 0.04
+EXPECTED_CODES = {signal.SIGKILL: (-signal.SIGKILL,), signal.SIGTERM: (0, 1, -signal.SIGTERM)}
+"""SIGTERM before the command listens for it ends the process as it does every other; nothing is begun then."""
 
 
-def test_kill_9_at_random_moments_loses_nothing_and_doubles_nothing_in_elasticsearch(tmp_path, elasticsearch, capsys):
-    rng = random.Random(SEED)
-    sinks = {
-        "sinks": {
-            "local": {"type": "file", "path": "out/audit.ndjson"},
-            "search": {"type": "elasticsearch", "urls": [elasticsearch.url], "data_stream": INDEX},
-        }
-    }
-    with served(tmp_path, generated(RECORDS), records_per_blob=50) as tenant:
-        source = tenant.sections["sources"]["contoso"]
-        slow = {"sources": {"contoso": {**source, "requests_per_minute": SLOW}}}
-        config = write_config(tmp_path, tenant.sections, slow, sinks)
-        killed = 0
-        while killed < KILLS:
-            killed += killed_at_work(config, rng.uniform(0.4, 2.5))
-        code, log = run_once(write_config(tmp_path, tenant.sections, sinks))
-        assert code == 0, log
-    in_file = Counter(ids_in(tmp_path / "out"))
-    in_search = Counter(record_ids(elasticsearch.search_ids(INDEX)))
-    repeated = in_file.total() - len(in_file)
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    with served_scene(tmp_path_factory.mktemp("tenant"), BLOBS, concurrency=4) as scene:
+        yield scene
+
+
+@pytest.fixture
+def new_trial(
+    scene: Scene, tmp_path: Path, warm_process: Any, kafka: Any, elasticsearch: Any, rsyslog: Any
+) -> Callable[[str], Trial]:
+    def make(name: str) -> Trial:
+        destinations = Destinations(tmp_path / name / "out", name, kafka, elasticsearch, rsyslog)
+        return Trial(tmp_path / name, scene, warm_process, destinations)
+
+    return make
+
+
+def test_kill_9_at_random_moments_loses_nothing_and_doubles_nothing_in_elasticsearch(new_trial, capsys):
+    tallies = ended_early(new_trial, "kill", KILLS, signal.SIGKILL)
     with capsys.disabled():
-        print(
-            f"\n{killed} kills, {RECORDS:,} records: lost 0 expected; file {len(in_file):,} and {repeated:,} repeated,", end=" "
-        )
-        print(f"Elasticsearch {len(in_search):,} and {in_search.total() - len(in_search):,} repeated")
-    assert in_file.keys() == tenant.ids
-    assert in_search.keys() == tenant.ids
-    assert in_search.total() == RECORDS
+        print(tallies.table(f"{KILLS:,} kills at random moments"))
+    assert all(tally.ends == KILLS and not tally.lost for tally in tallies.values())
+    assert not tallies["search"].doubled
 
 
-def killed_at_work(config, after_s: float) -> bool:
-    """Starts a run and kills it; returns False when it had ended by itself."""
-    process = start(config)
-    try:
-        process.communicate(timeout=after_s)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        return True
-    pytest.fail("the run ended before it was killed: more records or a smaller budget are needed")
+def test_stops_at_random_moments_lose_nothing_and_double_nothing_anywhere(new_trial, capsys):
+    tallies = ended_early(new_trial, "stop", STOPS, signal.SIGTERM)
+    with capsys.disabled():
+        print(tallies.table(f"{STOPS:,} stops at random moments"))
+    assert all(tally.ends == STOPS for tally in tallies.values())
+    assert not any(tally.lost or tally.doubled or tally.torn for tally in tallies.values())
+
+
+def ended_early(new_trial: Callable[[str], Trial], name: str, ends: int, number: signal.Signals) -> Tallies:
+    """Ends runs at random moments, in as many trials as it takes; each trial until little is left to do, and then to its end."""
+    rng = random.Random(SEED)
+    tallies = Tallies()
+    left = ends
+    for trial in map(new_trial, (f"{name}-{at}" for at in itertools.count(1))):
+        left -= end_early(trial, rng, left, number)
+        trial.finish()
+        assert not (wrong := trial.account(tallies)), "\n".join(wrong)
+        if not left:
+            return tallies
+    raise AssertionError
+
+
+def end_early(trial: Trial, rng: random.Random, most: int, number: signal.Signals) -> int:
+    """Ends runs of one trial early; returns how many."""
+    reach_s = FIRST_REACH_S
+    seen = trial.left
+    while trial.ends < most and (seen < 0 or seen > LITTLE):
+        ended = trial.runs.signalled(number, rng.uniform(0.05, reach_s * rng.choice(REACHES)), rng.uniform(0, LONGEST_WAIT_S))
+        assert ended.code in EXPECTED_CODES[number], f"{ended}\n{trial.runs.tail()}"
+        trial.ends += 1
+        before, seen = seen, trial.left
+        # One that dies before it has done anything proves little; one that does much leaves little for the others.
+        reach_s *= MORE if seen == before else LESS
+    return trial.ends

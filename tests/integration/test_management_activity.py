@@ -20,7 +20,7 @@ import pytest
 from fakes import TENANT, FakeClock, env, record
 from ualpipe.pipeline.clock import Clock, SystemClock
 from ualpipe.pipeline.credentials import Certificate, Credential
-from ualpipe.pipeline.errors import ContentGone, SourceDenied, SourceError, SourceThrottled, SourceUnavailable
+from ualpipe.pipeline.errors import ContentGone, SourceDenied, SourceError, SourceOverloaded, SourceThrottled, SourceUnavailable
 from ualpipe.pipeline.options import Secret, build
 from ualpipe.pipeline.stages import Listed, WorkItem
 from ualpipe.simulator.client_certificate import ClientCertificate, write_client_certificate
@@ -243,13 +243,23 @@ def test_tokens_revoked_in_the_middle_of_a_run_are_renewed(
     assert service.tokens_issued == 2
 
 
-def test_a_token_that_expired_unnoticed_is_renewed(
+def test_a_token_is_renewed_before_the_service_refuses_it(
     source: ManagementActivitySource, tenant: SimulatedTenant, clock: FakeClock, service: SimulatedService
 ) -> None:
-    """The service's clock is ahead: what looks good here has expired there."""
     tenant.add_blob(EXCHANGE, [record(1)], created=clock.now() - timedelta(minutes=1))
-    clock.advance(2 * 3600)
-    assert ids(source, only_item(source)) == [record(1)["Id"]]
+    for _quarter in range(12):
+        clock.advance(900)
+        assert ids(source, only_item(source)) == [record(1)["Id"]]
+    assert (service.tokens_issued, service.count(status=401)) == (4, 0)
+
+
+def test_a_token_that_expired_unnoticed_is_renewed(tenant: SimulatedTenant, clock: FakeClock, service: SimulatedService) -> None:
+    """The service's clock is ahead: what looks good here has expired there."""
+    with contextlib.closing(source_for(service, FakeClock())) as source:
+        source.open()
+        tenant.add_blob(EXCHANGE, [record(1)], created=clock.now() - timedelta(minutes=1))
+        clock.advance(2 * 3600)
+        assert ids(source, only_item(source)) == [record(1)["Id"]]
     assert (service.tokens_issued, service.count(status=401)) == (2, 1)
 
 
@@ -417,7 +427,7 @@ def test_a_body_that_is_cut_off_is_tried_again(
         ({"close": True}, SourceUnavailable),
         ({"status": 503, "body": "<html>busy</html>"}, SourceUnavailable),
         ({"status": 200, "body": "<html>log in to the proxy</html>"}, SourceUnavailable),
-        ({"status": 408}, SourceUnavailable),
+        ({"status": 408}, SourceOverloaded),
         ({"code": "AF50000"}, SourceUnavailable),
         ({"code": "AF20050"}, ContentGone),
         ({"status": 404}, ContentGone),

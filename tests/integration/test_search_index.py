@@ -21,7 +21,7 @@ from ualpipe.pipeline.commands._stages import open_stages
 from ualpipe.pipeline.errors import SinkError
 from ualpipe.pipeline.events import Event, Origin
 from ualpipe.pipeline.options import build
-from ualpipe.pipeline.prepared import Apply, events_of, run_transforms
+from ualpipe.pipeline.processing import Apply, events_of, run_transforms
 from ualpipe.pipeline.records import chunks_of_lines
 from ualpipe.pipeline.stages import Batch
 from ualpipe.schemas import read_csv

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msal
 import orjson
@@ -201,6 +201,29 @@ def test_a_token_without_activityfeed_read_is_refused(
     response = session.get(f"{feed}/subscriptions/list")
     assert code(response) == (401, "AF10001")
     assert "ServiceHealth.Read" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("dlp_without_role", "roles", "expected"),
+    [
+        ("serve", ("ActivityFeed.Read",), 200),
+        ("refuse", ("ActivityFeed.Read",), 401),
+        ("refuse", ("ActivityFeed.Read", "ActivityFeed.ReadDlp"), 200),
+    ],
+)
+def test_dlp_without_its_permission_is_served_or_refused_alone(
+    tenant: SimulatedTenant,
+    session: requests.Session,
+    feed: str,
+    acquire: Acquire,
+    dlp_without_role: Literal["serve", "refuse"],
+    roles: tuple[str, ...],
+    expected: int,
+) -> None:
+    tenant.dlp_without_role, tenant.roles = dlp_without_role, roles
+    session.headers["Authorization"] = "Bearer " + acquire()["access_token"]
+    for content_type, status in (("DLP.All", expected), ("Audit.Exchange", 200)):
+        assert session.post(f"{feed}/subscriptions/start?contentType={content_type}", data=b"").status_code == status
 
 
 def test_where_auditing_is_off_the_code_is_a_log_line_and_the_message_a_stack_trace(

@@ -38,13 +38,14 @@ class Kafka:
         bootstrap_servers: ``host:port``, plain text.
         sasl_ssl: ``host:port``, TLS with PLAIN or SCRAM.
         ssl: ``host:port``, TLS with a client certificate.
+        behind_proxy: Port of a plain text listener whose clients the broker sends to the port ``proxied``: a proxy's, if any.
     """
 
     def __init__(self, folder: Path, certificates: Certificates) -> None:
         jars = installed.require(installed.jar_folder("kafka")) / "libs"
         self._java = [str(installed.java_home(KAFKA_JAVA) / "bin/java"), *_JAVA_OPTIONS, "-cp", f"{jars}/*"]
         self._folder = folder
-        plaintext, sasl_ssl, ssl, controller = free_ports(4)
+        plaintext, sasl_ssl, ssl, controller, self.behind_proxy, self.proxied = free_ports(6)
         self.bootstrap_servers = f"{HOST}:{plaintext}"
         self.sasl_ssl = f"localhost:{sasl_ssl}"
         self.ssl = f"localhost:{ssl}"
@@ -56,6 +57,8 @@ class Kafka:
             "sasl_ssl": sasl_ssl,
             "ssl": ssl,
             "controller": controller,
+            "behind_proxy": self.behind_proxy,
+            "proxied": self.proxied,
             "folder": folder,
             "ca_file": certificates.ca_file,
             "server_file": certificates.server_file,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes import NOW
-from ualpipe.pipeline.errors import ContentGone, SourceDenied, SourceError, SourceThrottled, SourceUnavailable
+from ualpipe.pipeline.errors import ContentGone, SourceDenied, SourceError, SourceOverloaded, SourceThrottled, SourceUnavailable
 from ualpipe.sources._errors import (
     REACTIONS,
     AlreadyEnabled,
@@ -92,8 +92,10 @@ def test_what_the_source_can_mend_itself_is_retried_should_it_get_out(special: t
         (403, b"\r\n <!DOCTYPE html>blocked by proxy", SourceUnavailable),
         (302, b"", SourceUnavailable),
         (400, b"", SourceUnavailable),
-        (408, b"", SourceUnavailable),
+        (408, b"", SourceOverloaded),
         (500, b"oops", SourceUnavailable),
+        (503, b"", SourceOverloaded),
+        (504, b"", SourceOverloaded),
         (503, b"<html>", SourceUnavailable),
         (200, {"value": []}, SourceUnavailable),
     ],

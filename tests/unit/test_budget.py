@@ -1,15 +1,19 @@
 """The request budget: never more than the rate and a short burst, whoever asks; a stop ends all waiting."""
 
 import threading
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes import FakeClock
-from ualpipe.pipeline.budget import BURST_S, TokenBucket
+from ualpipe.pipeline.budget import BURST_S, Budgets, TokenBucket
 from ualpipe.pipeline.clock import SystemClock
+from ualpipe.pipeline.config import SourceOptions, StageSpec
 from ualpipe.pipeline.errors import Stopped
+from ualpipe.pipeline.options import build
 
 
 def bucket(per_minute, clock=None, stop=None) -> TokenBucket:
@@ -107,3 +111,101 @@ def test_a_stop_ends_the_waiting():
     threading.Timer(0.01, stop.set).start()
     with pytest.raises(Stopped):
         budget.take()
+
+
+# --- pauses ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("per_minute", [None, 60, 6000])
+def test_during_a_pause_nobody_passes(per_minute):
+    clock = FakeClock()
+    budget = bucket(per_minute, clock)
+    budget.pause(30)
+    assert budget.pause_left_s == 30
+    budget.take()
+    assert clock.waits == [30]
+    assert budget.pause_left_s == 0
+
+
+def test_a_shorter_pause_does_not_end_a_longer_one():
+    clock = FakeClock()
+    budget = bucket(None, clock)
+    budget.pause(30)
+    budget.pause(5)
+    clock.advance(10)
+    assert budget.pause_left_s == 20
+
+
+def test_a_pause_that_begins_while_someone_waits_holds_that_one_back_too():
+    class PausedWhileWaiting(FakeClock):
+        def wait(self, event: threading.Event, timeout_s: float) -> bool:
+            if not self.waits:
+                budget.pause(10)
+            return super().wait(event, timeout_s)
+
+    clock = PausedWhileWaiting()
+    budget = bucket(60, clock)
+    for _request in range(3):
+        budget.take()
+    assert clock.waits == pytest.approx([1.0, 9.0])
+
+
+def test_a_stop_ends_a_pause():
+    stop = threading.Event()
+    budget = bucket(None, SystemClock(), stop)
+    budget.pause(3600)
+    threading.Timer(0.01, stop.set).start()
+    with pytest.raises(Stopped):
+        budget.take()
+
+
+# --- tenants ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class OfTenant:
+    """Options of a source that asks a tenant."""
+
+    tenant_id: str
+
+
+def spec(name: str, options: object, per_minute: int | None = None) -> StageSpec:
+    common = build(SourceOptions, {"requests_per_minute": per_minute}, Path())
+    return StageSpec(name, "memory", object, options, common)
+
+
+def test_sources_of_one_tenant_share_one_budget():
+    clock = FakeClock()
+    budgets = Budgets(clock, threading.Event())
+    first = budgets.of(spec("first", OfTenant("ABC"), 60))
+    second = budgets.of(spec("second", OfTenant("abc"), 60))
+    for _request in range(4):
+        first.take()
+        second.take()
+    assert clock.waits == pytest.approx([1.0] * 6)
+
+
+def test_the_pause_of_one_source_is_that_of_all_of_its_tenant_and_of_no_other():
+    budgets = Budgets(FakeClock(), threading.Event())
+    first, second, other, local = (
+        budgets.of(spec(name, options))
+        for name, options in (("a", OfTenant("t")), ("b", OfTenant("t")), ("c", OfTenant("u")), ("d", object()))
+    )
+    first.pause(30)
+    assert [budget.pause_left_s for budget in (second, other, local)] == [30, 0, 0]
+
+
+@pytest.mark.parametrize("rates", [(6000, 60), (60, 6000), (None, 60), (60, None)])
+def test_the_strictest_rate_of_a_tenant_counts(rates):
+    clock = FakeClock()
+    budgets = Budgets(clock, threading.Event())
+    shared, _same = (budgets.of(spec(str(rate), OfTenant("t"), rate)) for rate in rates)
+    for _request in range(2 + 5):
+        shared.take()
+    assert clock.waits == pytest.approx([1.0] * 5)
+
+
+def test_sources_without_a_tenant_have_budgets_of_their_own():
+    budgets = Budgets(FakeClock(), threading.Event())
+    assert budgets.of(spec("a", object(), 60)) is not budgets.of(spec("b", object(), 60))
+    assert budgets.of(spec("a", object(), 60)) is budgets.of(spec("a", object(), 60))

@@ -1,6 +1,7 @@
 """A collector: everything listed is fetched once, or named as dead or left; nothing bad holds up anything else."""
 
 import contextlib
+import itertools
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ import pytest
 
 from fakes import (
     NOW,
+    TENANT,
     HurriedClock,
     MemorySource,
     NoOptions,
@@ -22,8 +24,9 @@ from fakes import (
     until,
 )
 from ualpipe.pipeline import metrics as m
+from ualpipe.pipeline._fetching import LAST_CHANCE_S, UNDECODABLE_ATTEMPTS
 from ualpipe.pipeline.budget import TokenBucket
-from ualpipe.pipeline.collector import UNDECODABLE_ATTEMPTS, Collector
+from ualpipe.pipeline.collector import Collector
 from ualpipe.pipeline.config import SourceOptions, StageSpec
 from ualpipe.pipeline.context import RunContext
 from ualpipe.pipeline.errors import (
@@ -32,14 +35,16 @@ from ualpipe.pipeline.errors import (
     ContentUndecodable,
     SinkUnavailable,
     SourceDenied,
+    SourceOverloaded,
     SourceThrottled,
     SourceUnavailable,
 )
 from ualpipe.pipeline.journal import Journal
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.prepared import PreparedBatches
-from ualpipe.pipeline.retry import DENIED, FETCH, ONCE
-from ualpipe.pipeline.stages import Gap, WorkItem
+from ualpipe.pipeline.processing import InProcess
+from ualpipe.pipeline.retry import DENIED, FETCH, ONCE, THROTTLED
+from ualpipe.pipeline.stages import Gap, Listed, WorkItem
 
 
 @pytest.fixture(autouse=True)
@@ -61,10 +66,10 @@ class Bench:
 
     def collector(self, source, *, once=True, **options) -> Collector:
         self.context = RunContext(once, self.clock)
-        prepared = PreparedBatches(self.journal.batches, [], ["sink"])
+        prepared = PreparedBatches(self.journal.batches, InProcess(), ["sink"])
         common = build(SourceOptions, {"concurrency": 2, "poll_interval": "60s", **options}, self.folder)
-        spec = StageSpec("source", "memory", MemorySource, NoOptions(), common)
-        return Collector(spec, source, self.journal, prepared, self.notified.extend, self.context)
+        self.spec = StageSpec("source", "memory", MemorySource, NoOptions(), common)
+        return Collector(self.spec, source, self.journal, prepared, self.notified.extend, self.context)
 
     def collect(self, source, **options) -> Collector:
         """Runs a collector that has to end by itself."""
@@ -407,12 +412,23 @@ def test_good_records_before_a_rest_that_can_not_be_decoded_count(bench):
     assert len(source.fetched) == UNDECODABLE_ATTEMPTS
 
 
+def test_an_item_is_tried_once_more_shortly_before_it_expires(bench):
+    source, times = three_items(), []
+    source.expires = NOW + timedelta(minutes=30)
+    source.fetch_errors["b"] = [SourceUnavailable("503")] * 1000
+    source.on_fetch = lambda item: times.append(bench.clock.now()) if item.key == "b" else None
+    with bench.collecting(source):
+        until(bench.letters, "the dead letter")
+    assert timedelta(0) < source.expires - times[-1] <= timedelta(seconds=LAST_CHANCE_S)
+
+
 def test_an_item_that_expires_before_the_next_attempt_is_dead(bench):
     source = three_items()
     source.expires = NOW + timedelta(seconds=60)
     source.fetch_errors["b"] = [SourceUnavailable("reset")] * 1000
     with bench.collecting(source):
         until(bench.letters, "the dead letter")
+        until(lambda: len(bench.stored()) == 6, "the others")
         (found,) = bench.letters()
     assert (found.item, found.letter.code, found.letter.reason) == ("b", "SourceUnavailable", "reset")
     assert bench.states()["b"] == "dead"
@@ -548,3 +564,168 @@ def test_the_work_item_reaches_the_source_as_it_was_listed(bench):
     source.on_fetch = seen.append
     bench.collect(source)
     assert sorted(seen, key=lambda item: item.key) == [WorkItem("s", key, {}, NOW) for key in "abc"]
+
+
+# --- the whole tenant slows ------------------------------------------------------------------------------------------
+
+
+def many(streams: str, count: int) -> MemorySource:
+    """Makes a source with so many items in each of some streams, each named by a letter."""
+    keys = [(stream, f"{stream}{at}") for stream in streams for at in range(count)]
+    return MemorySource(
+        {
+            stream: {key: body(records(10 * number, 1)) for number, (of, key) in enumerate(keys) if of == stream}
+            for stream in streams
+        }
+    )
+
+
+def test_a_throttled_item_holds_back_the_whole_tenant_and_counts_against_no_item(bench):
+    source, times = many("st", 4), []
+
+    def on_fetch(_item):
+        times.append(bench.clock.monotonic())
+        if len(times) == 1:
+            raise SourceThrottled("429", retry_after_s=100.0)
+
+    source.on_fetch = on_fetch
+    collector = bench.collect(source, concurrency=1)
+    assert all(at - times[0] >= 100.0 for at in times[1:])
+    assert len(bench.stored()) == 8
+    assert bench.journal._file.rows("SELECT max(attempts) FROM item") == [(0,)]
+    assert bench.context.metrics.get(m.THROTTLED_S, source="source") >= 100.0
+    assert not collector.gave_up
+
+
+def test_a_throttled_listing_holds_back_fetching_too(bench):
+    source, times = many("st", 20), []
+    source.listing_errors["t"] = [SourceThrottled("429", retry_after_s=60.0)]
+
+    def on_fetch(_item):
+        times.append(bench.clock.monotonic())
+        until(lambda: not source.listing_errors["t"], "the throttled listing")
+
+    source.on_fetch = on_fetch
+    with bench.collecting(source, concurrency=2):
+        until(lambda: len(bench.stored()) == 40)
+    longest, at = max((later - earlier, number) for number, (earlier, later) in enumerate(itertools.pairwise(sorted(times)), 1))
+    assert longest > 50
+    assert at < 20, "of the stream that was listed some were held back"
+
+
+def test_without_a_hint_pauses_grow_and_end_with_the_first_success(bench):
+    source = many("s", 3)
+    source.fetch_errors["s0"] = [SourceThrottled("AF429")] * 6
+    with bench.collecting(source, concurrency=1) as collector:
+        until(lambda: len(bench.stored()) == 3)
+        until(lambda: not collector.streams[0].trouble)
+        assert collector._throttle.failures == 0
+    slept = bench.context.metrics.get(m.THROTTLED_S, source="source")
+    assert slept >= sum(THROTTLED.delay_s(number, random_unit=0.0) for number in range(1, 3))
+
+
+@pytest.mark.parametrize("share", [2, 100])
+def test_a_bounded_run_bears_a_tenant_that_is_throttled_again_and_again(bench, share):
+    source = many("st", 20)
+    rejected = Counter()
+
+    def fetch(item):
+        rejected[item.key] += 1
+        if (hash(item.key) + rejected[item.key]) % 100 < share and rejected[item.key] < 9:
+            raise SourceThrottled("AF429")
+        return MemorySource.fetch(source, item)
+
+    source.fetch = fetch
+    collector = bench.collect(source, concurrency=8)
+    assert not collector.gave_up
+    assert len(bench.stored()) == 40
+
+
+def test_a_bounded_run_ends_when_the_tenant_is_throttled_for_ever(bench):
+    source = many("st", 3)
+    source.fetch_errors = {key: [SourceThrottled("AF429")] * 1000 for bodies in source.items.values() for key in bodies}
+    collector = bench.collect(source)
+    assert collector.gave_up
+    assert set(bench.states().values()) == {"listed"}
+
+
+@pytest.mark.parametrize("error", [SourceThrottled("AF429"), SourceOverloaded("no answer in time")])
+def test_strain_lowers_how_many_items_are_fetched_at_a_time(bench, error):
+    source = many("s", 3)
+    source.fetch_errors["s0"] = [error]
+    with bench.collecting(source, concurrency=8) as collector:
+        until(lambda: len(bench.stored()) == 3)
+        until(lambda: not collector._in_flight)
+        assert 4 <= collector._pace.limit < 6
+        until(lambda: bench.context.metrics.get(m.AT_ONCE, source="source") < 8)
+
+
+def test_an_item_that_fails_for_reasons_of_its_own_slows_nothing(bench):
+    source = many("s", 3)
+    source.fetch_errors["s0"] = [SourceUnavailable("500"), ContentUndecodable("cut off", b"[{")]
+    with bench.collecting(source, concurrency=8) as collector:
+        until(lambda: len(bench.stored()) == 3)
+        assert collector._pace.limit == 8
+
+
+# --- live and back-fill ----------------------------------------------------------------------------------------------
+
+
+def aged(source: MemorySource, hours: dict[str, float]) -> None:
+    """Gives the items of a source ages; each is dropped a week after it came."""
+
+    def discover(stream, since):
+        source.since.append(since)
+        for key in source.items[stream]:
+            created = NOW - timedelta(hours=hours[key])
+            yield WorkItem(stream, key, {}, created, created + timedelta(days=7))
+        yield Listed(NOW)
+
+    source.discover = discover
+
+
+def test_after_an_outage_live_content_goes_first_and_the_oldest_of_the_rest_gets_its_share(bench):
+    bench.clock = HurriedClock(speed=1.0)  # what is live must not grow old in the test
+    bench.journal._file.clock = bench.clock
+    source = many("s", 12)
+    aged(source, {f"s{at}": 0.01 * at if at < 6 else 10.0 * at for at in range(12)})
+    bench.journal.ledger.enter("source", TENANT, [item for item in source.discover("s", None) if isinstance(item, WorkItem)])
+    bench.collect(source, concurrency=1)
+    assert source.fetched == ["s0", "s1", "s2", "s11", "s3", "s4", "s5", "s10", "s9", "s8", "s7", "s6"]
+
+
+def test_the_backlog_and_when_it_clears_are_known(bench):
+    source = many("s", 40)
+    aged(source, {f"s{at}": 10.0 for at in range(40)})
+    bench.collector(source, once=False)
+    hold = threading.Event()
+    source.on_fetch = lambda item: hold.wait(5) if item.key in ("s0", "s1") else None
+    with bench.collecting(source, concurrency=2) as collector:
+        until(lambda: len(collector._in_flight) == 2 and collector.backlog.waiting == 40, "the backlog")
+        assert str(collector.backlog) == "40 waiting, nothing was fetched in the last 10m"
+        assert bench.context.metrics.get(m.CLEARS_IN_S, source="source") == -1
+        hold.set()
+        until(lambda: len(bench.stored()) == 40)
+        until(lambda: collector.backlog.waiting == 0)
+    assert bench.context.metrics.get(m.ITEMS_WAITING, source="source") == 0
+    assert bench.context.metrics.get(m.CLEARS_IN_S, source="source") == 0
+
+
+def test_only_what_came_within_the_hour_counts_as_arriving(bench):
+    source = many("s", 3)
+    aged(source, {"s0": 0.0, "s1": 0.5, "s2": 30.0})
+    bench.collect(source)
+    assert bench.context.metrics.get(m.ITEMS_LIVE) == 2
+    assert bench.context.metrics.get(m.ITEMS_LISTED) == 3
+
+
+def test_what_is_refused_is_tried_at_once_when_the_reason_may_be_gone(bench):
+    bench.clock = HurriedClock(speed=1.0)
+    source = three_items()
+    source.listing_errors["s"] = [SourceDenied("the client secret has expired")]
+    with bench.collecting(source) as collector:
+        until(lambda: collector.is_denied)
+        began = bench.clock.monotonic()
+        collector.probe()
+        until(lambda: len(bench.stored()) == 9)
+        assert bench.clock.monotonic() - began < DENIED.first_s / 2

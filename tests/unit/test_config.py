@@ -266,3 +266,20 @@ def test_secrets_are_seen_in_no_printed_part_of_the_config(read):
 def test_the_version_says_nothing_of_secrets_written_into_the_file(read):
     first, second = (read(LARGE.replace("${file:secrets/app}", secret)).version for secret in ("one-secret", "two-secret"))
     assert first == second
+
+
+def test_a_secret_from_a_file_follows_the_file_and_one_from_the_environment_stays(read, tmp_path, monkeypatch):
+    config = read(LARGE)
+    secret, password = config.credentials["app"].client_secret, config.sinks["bus"].options.sasl.password
+    (tmp_path / "secrets" / "app").write_text(f"{CANARY}-rotated\n")
+    monkeypatch.setenv("KAFKA_PASSWORD", f"{CANARY}-rotated-env")
+    assert (secret.reveal(), password.reveal()) == (f"{CANARY}-rotated", f"{CANARY}-env")
+    assert CANARY not in repr(config)
+
+
+def test_a_secret_with_text_around_the_file_s_follows_it_too(read, tmp_path):
+    config = read(LARGE.replace("${file:secrets/app}", "$${x} a-${file:secrets/app}-${env:KAFKA_PASSWORD}"))
+    secret = config.credentials["app"].client_secret
+    assert secret.reveal() == f"${{x}} a-{CANARY}-file-{CANARY}-env"
+    (tmp_path / "secrets" / "app").write_text("rotated")
+    assert secret.reveal() == f"${{x}} a-rotated-{CANARY}-env"

@@ -26,6 +26,7 @@ from ualpipe.pipeline.errors import (
 from ualpipe.pipeline.events import Event, Origin
 from ualpipe.pipeline.journal import Journal
 from ualpipe.pipeline.prepared import PreparedBatches
+from ualpipe.pipeline.processing import InProcess
 from ualpipe.pipeline.records import Chunk
 from ualpipe.pipeline.retry import DENIED, ONCE, SINK
 from ualpipe.pipeline.stages import SinkLimits
@@ -48,8 +49,10 @@ class Bench:
 
     def deliver(self, sink, *, name="sink", once=False, when=None) -> Delivery:
         self.context = RunContext(once, self.clock)
-        prepared = PreparedBatches(self.journal.batches, [one.apply for one in self.transforms], [name])
-        spec = StageSpec(name, "memory", MemorySink, NoOptions(), None, when and compile_conditions(when))
+        conditions = {name: compile_conditions(when)} if when else {}
+        processor = InProcess([one.apply for one in self.transforms], conditions)
+        prepared = PreparedBatches(self.journal.batches, processor, [name])
+        spec = StageSpec(name, "memory", MemorySink, NoOptions())
         delivery = Delivery(spec, sink, self.journal.batches, prepared, self.context)
         delivery.finish()
         delivery.run()
@@ -148,7 +151,7 @@ def test_the_sink_is_opened_before_the_first_write_and_closed_at_the_end(bench):
 def test_batches_told_of_in_any_order_and_twice_are_delivered_once(bench):
     refs = [store(bench.journal, str(at), records(10 * at, 2)).batches[0] for at in range(5)]
     sink = MemorySink(limits=SinkLimits(max_events=2))
-    prepared = PreparedBatches(bench.journal.batches, [], ["sink"])
+    prepared = PreparedBatches(bench.journal.batches, InProcess(), ["sink"])
     spec = StageSpec("sink", "memory", MemorySink, NoOptions())
     delivery = Delivery(spec, sink, bench.journal.batches, prepared, RunContext(once=True, clock=bench.clock))
     sink.script = [lambda _batch: delivery.notify([refs[0], refs[4], refs[2]]) or {}] * 8
@@ -163,7 +166,7 @@ def test_a_batch_told_of_late_when_it_is_delivered_and_removed_is_passed_over(be
     (ref,) = store(bench.journal, "a", records(1, 2)).batches
     store(bench.journal, "b", records(11, 2))
     sink = MemorySink()
-    prepared = PreparedBatches(bench.journal.batches, [], ["sink"])
+    prepared = PreparedBatches(bench.journal.batches, InProcess(), ["sink"])
     spec = StageSpec("sink", "memory", MemorySink, NoOptions())
     delivery = Delivery(spec, sink, bench.journal.batches, prepared, RunContext(once=True, clock=bench.clock))
     bench.journal.batches.settle("sink", [Settlement(ref.id, delivered=2)])

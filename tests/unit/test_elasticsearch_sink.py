@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import ssl
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from elastic_transport import TlsError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +22,7 @@ from ualpipe.pipeline.options import build
 from ualpipe.pipeline.records import Chunk
 from ualpipe.pipeline.stages import Batch
 from ualpipe.sinks._bulk import bulk_body, document_id, failures, gzipped, refusal, retry_after_s
-from ualpipe.sinks._elasticsearch_http import Answer, authorization
+from ualpipe.sinks._elasticsearch_http import Answer, Connection, authorization
 from ualpipe.sinks._index_template import index_pattern, installed, must_install, template_name, wanted
 from ualpipe.sinks._outcome import raise_if_all_failed
 from ualpipe.sinks.elasticsearch import ElasticsearchSink
@@ -179,6 +181,19 @@ def test_a_server_that_does_not_know_require_data_stream_is_asked_without() -> N
     assert not sink.write(Batch(make_events(1)))
     assert not sink.write(Batch(make_events(1)))
     assert ["require_data_stream" in asked[1] for asked in sink.script.asked] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [(19, "set `ca_file`"), (10, "have it renewed"), (9, "compare the clocks"), (62, "for another name")],
+)
+def test_a_certificate_that_is_refused_says_what_to_do(code: int, words: str) -> None:
+    cause = ssl.SSLCertVerificationError(1, "failed")
+    cause.verify_code, cause.verify_message = code, "odd"
+    error = TlsError("failed", errors=(cause,))
+    error.__cause__ = cause
+    with pytest.raises(SinkDenied, match=rf"es\.contoso\.example.*is not trusted \(odd\): .*{words}"):
+        raise Connection(["https://es.contoso.example:9200"])._converted(error)
 
 
 # --- the answer --------------------------------------------------------------------------------------------------

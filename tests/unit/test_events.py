@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fakes import TENANT, record, records
 from ualpipe.pipeline.events import Event, Origin
-from ualpipe.pipeline.prepared import events_of
+from ualpipe.pipeline.processing import events_of
 from ualpipe.pipeline.records import Chunk
 
 values = st.recursive(

@@ -11,7 +11,11 @@ from ualpipe.pipeline.drift import FIELD, Thing
 from ualpipe.pipeline.journal import Journal
 from ualpipe.pipeline.status import read_status
 
-ADDED = {1: ["DROP TABLE drift"]}
+ADDED = {
+    1: ["DROP TABLE drift"],
+    2: ["DROP INDEX item_expiring"],
+    3: [f"DROP TABLE seen_{name}" for name in ("segment", "filter", "sorted", "chunk")],
+}
 """By version: what undoes what the next version added."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 import sys
 from collections.abc import Callable, Sequence
@@ -447,3 +448,14 @@ def test_a_topic_that_cant_be_written_to_says_why(topic: wire.Topic, expected: t
 
 def test_a_topic_without_word_on_rights_is_taken_for_writable() -> None:
     require_topic(config(), wire.Topic(0, 3))
+
+
+def test_what_librdkafka_murmurs_is_for_debugging_only(caplog: pytest.LogCaptureFixture) -> None:
+    """It tells of each failed connection several times a second, as an error."""
+    caplog.set_level(logging.INFO)
+    murmur = _kafka_confluent._Murmur(logging.getLogger("bus"))
+    murmur.log(logging.ERROR, "%s [%s] %s", "FAIL", "producer-1", "connection refused")
+    assert not caplog.text
+    caplog.set_level(logging.DEBUG)
+    murmur.log(logging.ERROR, "%s [%s] %s", "FAIL", "producer-1", "connection refused")
+    assert [(line.levelname, line.message) for line in caplog.records] == [("DEBUG", "FAIL [producer-1] connection refused")]

@@ -25,6 +25,7 @@ from ualpipe.pipeline.errors import (
     ContentUndecodable,
     SourceDenied,
     SourceError,
+    SourceOverloaded,
     SourceThrottled,
     SourceUnavailable,
     Stopped,
@@ -90,7 +91,7 @@ class TestFetch:
             (Reply({"error": {"code": "AF50005", "message": "x"}}), SourceUnavailable),
             (Reply({"Id": "1"}), ContentUndecodable),
             (Reply(b"nonsense"), ContentUndecodable),
-            (requests.ReadTimeout("Read timed out."), SourceUnavailable),
+            (requests.ReadTimeout("Read timed out."), SourceOverloaded),
         ],
     )
     def test_what_goes_wrong_gets_the_class_that_says_the_reaction(

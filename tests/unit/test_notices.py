@@ -11,6 +11,7 @@ from ualpipe.pipeline.errors import NotJson
 from ualpipe.pipeline.events import Origin
 from ualpipe.pipeline.notices import gap_notice, notice_body
 from ualpipe.pipeline.prepared import prepare
+from ualpipe.pipeline.processing import InProcess
 from ualpipe.pipeline.records import Chunk
 from ualpipe.pipeline.stages import Gap
 from ualpipe.transforms.ecs import EcsTransform, EcsTransformConfig
@@ -28,7 +29,7 @@ TEXT = (
 def prepared(*transforms, framing="notice", notice=NOTICE):
     body = notice_body(notice)
     origin = Origin("contoso", TENANT, "Audit.Exchange", "notice", Chunk(body, framing), RECEIVED)
-    return prepare(StoredBatch(BatchRef(1, 1, len(body)), origin, frozenset()), transforms)
+    return prepare(StoredBatch(BatchRef(1, 1, len(body)), origin, frozenset()), InProcess(transforms))
 
 
 def document(*transforms) -> dict:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from ualpipe.pipeline import registry
 from ualpipe.pipeline.credentials import Credential
-from ualpipe.pipeline.options import Duration, Secret, Size, build, option, parse_duration, parse_size, schema_of
+from ualpipe.pipeline.log import Redactor
+from ualpipe.pipeline.options import Duration, FileText, Secret, Size, build, option, parse_duration, parse_size, schema_of
 
 BASE = Path("/etc/contoso")
 
@@ -271,3 +272,50 @@ def test_secrets_compare_by_their_text():
     assert Secret("a") != Secret("b")
     assert Secret("a") != "a"
     assert len({Secret("a"), Secret("a"), Secret("b")}) == 2
+
+
+# --- secrets from files ----------------------------------------------------------------------------------------------
+
+
+def from_file(file: Path) -> Secret:
+    return Secret(FileText(file.read_text(), file.read_text))
+
+
+def test_a_secret_from_a_file_is_as_new_as_the_file(tmp_path):
+    file = tmp_path / "secret"
+    file.write_text("planted-old")
+    secret = from_file(file)
+    assert secret.reveal() == "planted-old"
+    file.write_text("planted-new")
+    assert secret.reveal() == "planted-new"
+    assert "planted" not in f"{secret} {secret!r}"
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda file: file.write_text(""), lambda file: file.write_bytes(b"\xff\xfe")])
+def test_while_the_file_can_not_be_read_the_last_text_stands(tmp_path, spoil):
+    file = tmp_path / "secret"
+    file.write_text("planted-old")
+    secret = from_file(file)
+    spoil(file)
+    assert secret.reveal() == "planted-old"
+    file.write_text("planted-new")
+    assert secret.reveal() == "planted-new"
+
+
+def test_a_new_secret_is_blanked_in_logs_from_the_moment_it_is_known(tmp_path):
+    file = tmp_path / "secret"
+    file.write_text("planted-old")
+    secret, redact = from_file(file), Redactor(["planted-old"])
+    file.write_text("planted-even-newer")
+    assert redact("planted-even-newer") == "planted-even-newer"
+    secret.reveal()
+    assert redact("login with planted-even-newer, not planted-old") == "login with ***, not ***"
+
+
+def test_only_secrets_are_read_again():
+    @dataclass(frozen=True)
+    class Plain:
+        name: str = option("A name.")
+
+    built = build(Plain, {"name": FileText("x", lambda: "y")}, Path())
+    assert (built.name, type(built.name)) == ("x", str)

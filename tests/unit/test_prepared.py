@@ -12,7 +12,8 @@ from ualpipe.pipeline.batches import StoredBatch
 from ualpipe.pipeline.errors import SchemaMismatch
 from ualpipe.pipeline.events import Event, Origin
 from ualpipe.pipeline.journal import Journal
-from ualpipe.pipeline.prepared import PreparedBatch, PreparedBatches, events_of, prepare, run_transforms
+from ualpipe.pipeline.prepared import PreparedBatch, PreparedBatches, prepare
+from ualpipe.pipeline.processing import InProcess, events_of, run_transforms
 from ualpipe.pipeline.records import Chunk
 
 
@@ -52,9 +53,9 @@ def test_events_carry_their_position_and_come_without_duplicates():
 
 
 def test_what_goes_to_sinks_is_the_document_as_json_in_one_line(journal):
-    batch = prepare(stored(journal, "a", [record(1, UserId='a\nb"ü')]), [TagTransform().apply])
+    batch = prepare(stored(journal, "a", [record(1, UserId='a\nb"ü')]), InProcess([TagTransform().apply]))
     assert [event.encoded for event in batch.events] == [orjson.dumps({"event": {"id": record(1)["Id"]}})]
-    plain = prepare(stored(journal, "b", [record(2, UserId='a\nb"ü')]), [])
+    plain = prepare(stored(journal, "b", [record(2, UserId='a\nb"ü')]), InProcess())
     assert orjson.loads(plain.events[0].encoded) == record(2, UserId='a\nb"ü')
     assert b"\n" not in plain.events[0].encoded
 
@@ -69,7 +70,7 @@ def test_transforms_run_in_order_until_one_filters(journal):
 
         return apply
 
-    batch = prepare(stored(journal, "a", [record(1)]), [step("one"), step("two", is_filter=True), step("three")])
+    batch = prepare(stored(journal, "a", [record(1)]), InProcess([step("one"), step("two", is_filter=True), step("three")]))
     assert calls == ["one", "two"]
     assert (batch.events, batch.filtered, batch.records) == ([], 1, 1)
 
@@ -77,7 +78,7 @@ def test_transforms_run_in_order_until_one_filters(journal):
 def test_every_record_is_an_event_filtered_or_a_letter(journal):
     found = [record(1), record(2, drop=True), record(3), record(1), record(4)]
     transforms = [failing_on({record(3)["Id"]: SchemaMismatch("no text", "/UserId")}), TagTransform().apply]
-    batch = prepare(stored(journal, "a", found), transforms)
+    batch = prepare(stored(journal, "a", found), InProcess(transforms))
     assert numbers(batch) == [record(1)["Id"], record(4)["Id"]]
     assert (batch.filtered, len(batch.letters), batch.records) == (1, 1, 4)
     (letter,) = batch.letters
@@ -92,14 +93,14 @@ def test_a_document_that_is_no_json_is_a_letter_and_not_the_end_of_its_neighbour
         event.document = {"odd": value} if event.index == 1 else {"fine": 1}
         return event
 
-    batch = prepare(stored(journal, "a", records(1, 3)), [odd])
+    batch = prepare(stored(journal, "a", records(1, 3)), InProcess([odd]))
     assert numbers(batch) == [*ids(1, 1), *ids(3, 1)]
     assert [letter.code for letter in batch.letters] == ["MappingFailed"]
 
 
 def test_an_exception_that_no_transform_should_raise_is_passed_on(journal):
     with pytest.raises(ZeroDivisionError):
-        prepare(stored(journal, "a", records(1, 3)), [failing_on({record(2)["Id"]: ZeroDivisionError()})])
+        prepare(stored(journal, "a", records(1, 3)), InProcess([failing_on({record(2)["Id"]: ZeroDivisionError()})]))
 
 
 def test_a_filtered_event_is_not_encoded():
@@ -123,7 +124,7 @@ def failing_on(errors):
 def test_sinks_in_step_share_one_mapping(journal):
     transform = TagTransform()
     refs = [store(journal, str(at), records(10 * at, 3)).batches[0] for at in range(4)]
-    shared = PreparedBatches(journal.batches, [transform.apply], ["a", "b", "c"])
+    shared = PreparedBatches(journal.batches, InProcess([transform.apply]), ["a", "b", "c"])
     for ref in refs:
         taken = [shared.take(ref) for _sink in "abc"]
         assert taken[0] is taken[1] is taken[2]
@@ -135,7 +136,7 @@ def test_sinks_in_step_share_one_mapping(journal):
 
 def test_a_batch_kept_in_hand_is_not_read_back(journal):
     batch = stored(journal, "a", records(1, 3))
-    shared = PreparedBatches(journal.batches, [], ["a"])
+    shared = PreparedBatches(journal.batches, InProcess(), ["a"])
     with shared.room(batch.ref.bytes) as room:
         room.keep(batch)
     with journal._file.transaction() as db:
@@ -145,7 +146,7 @@ def test_a_batch_kept_in_hand_is_not_read_back(journal):
 
 def test_a_batch_kept_and_a_batch_read_back_are_the_same(journal):
     batch = stored(journal, "a", [*records(1, 3), record(2), 5, record(9, drop=True)])
-    shared = PreparedBatches(journal.batches, [TagTransform().apply], ["a"])
+    shared = PreparedBatches(journal.batches, InProcess([TagTransform().apply]), ["a"])
     with shared.room(batch.ref.bytes) as room:
         room.keep(batch)
     kept = shared.take(batch.ref)
@@ -164,7 +165,7 @@ def test_sinks_that_come_at_the_same_time_wait_for_the_one_that_prepares(journal
         return event
 
     (ref,) = store(journal, "a", records(1, 2)).batches
-    shared = PreparedBatches(journal.batches, [slow], ["a", "b", "c"])
+    shared = PreparedBatches(journal.batches, InProcess([slow]), ["a", "b", "c"])
     taken: list[PreparedBatch] = []
     threads = [threading.Thread(target=lambda: taken.append(shared.take(ref))) for _sink in "abc"]
     for thread in threads:
@@ -181,7 +182,7 @@ def test_sinks_that_come_at_the_same_time_wait_for_the_one_that_prepares(journal
 def test_a_transform_that_failed_is_asked_again_by_the_next_take(journal):
     errors = {record(1)["Id"]: ZeroDivisionError()}
     (ref,) = store(journal, "a", records(1, 2)).batches
-    shared = PreparedBatches(journal.batches, [failing_on(errors)], ["a", "b"])
+    shared = PreparedBatches(journal.batches, InProcess([failing_on(errors)]), ["a", "b"])
     with pytest.raises(ZeroDivisionError):
         shared.take(ref)
     errors.clear()
@@ -197,10 +198,10 @@ def test_transforms_run_as_records_are_decoded_where_there_is_room_and_duplicate
             raise SchemaMismatch("no", "/x")
         return None if event.id == record(3)["Id"] else event
 
-    shared = PreparedBatches(journal.batches, [count], ["a"])
-    with shared.room(900) as room, journal.batches.receive(enter(journal, "a")) as intake:
+    shared = PreparedBatches(journal.batches, InProcess([count]), ["a"])
+    with shared.room(900) as room, journal.batches.receive(enter(journal, "a"), shared.processor) as intake:
         intake.add(Chunk(body([*records(1, 4), record(1), 5]), "array"))
-        received = intake.commit(None, room.transform)
+        received = intake.commit(transform=room.is_there)
         room.keep(received.in_hand)
     batch = shared.take(received.batches[0])
     assert numbers(batch) == [record(1)["Id"], record(4)["Id"]]
@@ -210,10 +211,10 @@ def test_transforms_run_as_records_are_decoded_where_there_is_room_and_duplicate
 
 def test_a_transform_that_fails_while_records_come_in_leaves_its_work_to_the_delivery(journal):
     errors = {record(2)["Id"]: ZeroDivisionError()}
-    shared = PreparedBatches(journal.batches, [failing_on(errors)], ["a"])
-    with shared.room(900) as room, journal.batches.receive(enter(journal, "a")) as intake:
+    shared = PreparedBatches(journal.batches, InProcess([failing_on(errors)]), ["a"])
+    with shared.room(900) as room, journal.batches.receive(enter(journal, "a"), shared.processor) as intake:
         intake.add(Chunk(body(records(1, 3)), "array"))
-        received = intake.commit(None, room.transform)
+        received = intake.commit(transform=room.is_there)
         room.keep(received.in_hand)
     assert received.records == 3
     with pytest.raises(ZeroDivisionError):
@@ -224,10 +225,10 @@ def test_a_transform_that_fails_while_records_come_in_leaves_its_work_to_the_del
 
 def test_without_room_nothing_is_transformed_ahead(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 100)
-    shared = PreparedBatches(journal.batches, [], ["a"])
+    shared = PreparedBatches(journal.batches, InProcess(), ["a"])
     with shared.room(90) as first, shared.room(90) as second:
-        assert first.transform is not None
-        assert second.transform is None
+        assert first.is_there
+        assert not second.is_there
 
 
 # --- bounded ---------------------------------------------------------------------------------------------------------
@@ -235,7 +236,7 @@ def test_without_room_nothing_is_transformed_ahead(journal, monkeypatch):
 
 def test_memory_stays_within_its_bound_and_what_does_not_fit_is_read_back(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 3000)
-    shared = PreparedBatches(journal.batches, [], ["quick", "slow"])
+    shared = PreparedBatches(journal.batches, InProcess(), ["quick", "slow"])
     batches = []
     for at in range(20):
         with shared.room(900) as room, journal.batches.receive(enter(journal, str(at))) as intake:
@@ -257,7 +258,7 @@ def test_memory_stays_within_its_bound_and_what_does_not_fit_is_read_back(journa
 def test_one_batch_larger_than_the_memory_is_still_prepared(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 100)
     batch = stored(journal, "a", records(1, 5))
-    shared = PreparedBatches(journal.batches, [], ["a"])
+    shared = PreparedBatches(journal.batches, InProcess(), ["a"])
     with shared.room(batch.ref.bytes) as room:
         room.keep(batch)
     assert numbers(shared.take(batch.ref)) == ids(1, 5)
@@ -266,7 +267,7 @@ def test_one_batch_larger_than_the_memory_is_still_prepared(journal, monkeypatch
 
 
 def test_room_that_was_not_used_is_given_back(journal):
-    shared = PreparedBatches(journal.batches, [], ["a"])
+    shared = PreparedBatches(journal.batches, InProcess(), ["a"])
     with pytest.raises(OSError, match="cut off"), shared.room(1000):
         raise OSError("cut off")
     with shared.room(1000):
@@ -275,7 +276,7 @@ def test_room_that_was_not_used_is_given_back(journal):
 
 
 def test_a_batch_that_a_sink_found_in_the_journal_before_it_was_handed_on_takes_room_once(journal):
-    shared = PreparedBatches(journal.batches, [], ["a"])
+    shared = PreparedBatches(journal.batches, InProcess(), ["a"])
     batch = stored(journal, "a", records(1, 3))
     with shared.room(batch.ref.bytes) as room:
         shared.take(batch.ref)
@@ -287,7 +288,7 @@ def test_a_batch_that_a_sink_found_in_the_journal_before_it_was_handed_on_takes_
 
 def test_nothing_is_kept_for_a_sink_that_is_stuck(journal):
     (ref,) = store(journal, "a", records(1, 3)).batches
-    shared = PreparedBatches(journal.batches, [], ["fine", "stuck"])
+    shared = PreparedBatches(journal.batches, InProcess(), ["fine", "stuck"])
     shared.set_stuck("stuck", stuck=True)
     shared.take(ref)
     shared.done("fine", [ref])
@@ -299,7 +300,7 @@ def test_nothing_is_kept_for_a_sink_that_is_stuck(journal):
 def test_fetching_does_not_wait_for_room_when_all_sinks_are_stuck(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 100)
     monkeypatch.setattr(prepared_module, "ROOM_WAIT_S", 60.0)
-    shared = PreparedBatches(journal.batches, [], ["a"])
+    shared = PreparedBatches(journal.batches, InProcess(), ["a"])
     with shared.room(90) as room:
         room.keep(stored(journal, "a", records(1, 1)))
     shared.set_stuck("a", stuck=True)
@@ -310,7 +311,7 @@ def test_fetching_does_not_wait_for_room_when_all_sinks_are_stuck(journal, monke
 def test_fetching_waits_for_room_until_a_sink_is_done(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 100)
     monkeypatch.setattr(prepared_module, "ROOM_WAIT_S", 60.0)
-    shared = PreparedBatches(journal.batches, [], ["a"])
+    shared = PreparedBatches(journal.batches, InProcess(), ["a"])
     batch = stored(journal, "a", records(1, 1))
     with shared.room(90) as room:
         room.keep(batch)
@@ -330,13 +331,13 @@ def test_fetching_waits_for_room_until_a_sink_is_done(journal, monkeypatch):
 
 def test_done_for_a_batch_that_is_not_in_memory_is_nothing(journal):
     (ref,) = store(journal, "a", records(1, 3)).batches
-    PreparedBatches(journal.batches, [], ["a"]).done("a", [ref])
+    PreparedBatches(journal.batches, InProcess(), ["a"]).done("a", [ref])
 
 
 def test_many_threads_at_once_lose_no_batch_and_no_byte_of_the_bound(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 2500)
     batches = [stored(journal, str(at), records(10 * at, 3)) for at in range(12)]
-    shared = PreparedBatches(journal.batches, [TagTransform().apply], ["a", "b", "c"])
+    shared = PreparedBatches(journal.batches, InProcess([TagTransform().apply]), ["a", "b", "c"])
     found: dict[str, list[str]] = {"a": [], "b": [], "c": []}
 
     def deliver(sink: str) -> None:

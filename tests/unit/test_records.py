@@ -236,20 +236,25 @@ def test_chunks_are_about_as_large_as_they_were_asked_for(size):
     assert len(chunks) <= 2 * len(body(records(1, 300))) // size + 1
 
 
-def test_bytes_that_are_no_utf_8_are_refused():
-    good, error = read_until_refused([b'[{"Id": "a"}, {"Id": "\xff"}]'], chunk=10_000)
-    assert not good
-    assert "not UTF-8" in str(error)
-    assert error.body == b'[{"Id": "a"}, {"Id": "\xff"}]'
-
-
 @pytest.mark.parametrize("piece", [50, 500, 100_000])
-def test_of_a_body_with_bad_bytes_in_the_middle_everything_not_yielded_comes_with_the_error(piece):
-    good_before, good_behind = records(1, 20), records(100, 20)
-    data = body(good_before)[:-1] + b', {"Id": "\xff"}, ' + body(good_behind)[1:]
-    found, error = read_until_refused(pieces(data, piece), chunk=300)
-    assert found == good_before[: len(found)]
-    assert json.dumps(good_behind[-1]).encode() in error.body
+@pytest.mark.parametrize("chunk", [300, 100_000])
+def test_a_record_that_is_no_utf_8_stays_in_its_place_as_received_and_harms_no_other(piece, chunk):
+    before, behind = records(1, 20), records(100, 20)
+    bad = b'{"Id": "caf\xe9 \xff", "x": "\xe2\x82"}'
+    data = body(before)[:-1] + b", " + bad + b", " + body(behind)[1:]
+    chunks = list(chunks_of_array(pieces(data, piece), max_bytes=chunk))
+    found = [(record, one.raw(index)) for one in chunks for index, record in enumerate(one.records)]
+    assert [record for record, _raw in found if not isinstance(record, BadRecord)] == before + behind
+    ((place, refused, raw),) = [(at, *pair) for at, pair in enumerate(found) if isinstance(pair[0], BadRecord)]
+    assert (place, raw) == (20, bad)
+    assert "not UTF-8" in refused.reason
+
+
+def test_a_body_that_is_no_utf_8_outside_its_records_comes_with_the_error():
+    good, error = read_until_refused([b'[{"Id": "a"}, \xff'], chunk=10_000)
+    assert good == []
+    assert "not UTF-8" in str(error)
+    assert error.body == b'[{"Id": "a"}, \xff'
 
 
 def test_a_character_cut_between_two_pieces_is_no_defect():

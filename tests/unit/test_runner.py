@@ -180,11 +180,14 @@ def test_in_is_out_and_filtered_and_dead(tmp_path):
 def test_a_broken_sink_delays_no_other_and_gets_everything_once_when_it_is_mended(tmp_path):
     source, fine = three_items(), MemorySink()
     broken = MemorySink([SinkUnavailable("down")] * 10_000)
-    assert run(Pipeline(tmp_path, source, {"fine": fine, "broken": broken})) == EXIT_INCOMPLETE
+    first = Pipeline(tmp_path, source, {"fine": fine, "broken": broken})
+    assert run(first) == EXIT_INCOMPLETE
     assert sorted(fine.delivered) == ALL
     assert broken.delivered == []
+    assert [(found.part, found.reason) for found in status_of(first).troubles] == [("sink broken", "down")]
     mended = MemorySink()
     assert run(Pipeline(tmp_path, source, {"fine": fine, "broken": mended})) == EXIT_FINE
+    assert status_of(first).troubles == []
     assert sorted(fine.delivered) == sorted(mended.delivered) == ALL
 
 
@@ -691,3 +694,18 @@ def test_what_a_switched_off_sink_has_not_got_is_kept_for_it(tmp_path):
 def runner_of(pipeline: Pipeline, *, disabled: set[str]) -> Runner:
     config = dataclasses.replace(pipeline.config(), disabled_sinks=frozenset(disabled))
     return Runner(config, once=True, clock=pipeline.clock)
+
+
+def test_sources_of_one_tenant_get_one_budget_and_others_their_own(tmp_path):
+    @dataclasses.dataclass(frozen=True)
+    class OfTenant:
+        tenant_id: str
+
+    runner = Pipeline(tmp_path, MemorySource({}), {}).runner()
+    spec = runner.config.sources["source"]
+    first, second, other = (
+        runner.env(dataclasses.replace(spec, name=name, options=OfTenant(tenant))).budget
+        for name, tenant in (("a", "t"), ("b", "T"), ("c", "u"))
+    )
+    assert first is second
+    assert other is not first

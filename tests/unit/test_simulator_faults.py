@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from fakes import FakeClock
 from ualpipe.simulator._data import read_yaml
 from ualpipe.simulator._http import Reply
 from ualpipe.simulator._routes import Call
@@ -57,6 +58,16 @@ def test_a_share_of_the_calls_is_hit_the_same_way_each_time() -> None:
     assert once == again
     assert 250 < sum(once) < 350
     assert once != plays(script(share=0.3, seed=8), *[FETCH] * 1000)
+
+
+def test_a_rule_holds_for_its_time_on_the_clock_of_the_service() -> None:
+    clock = FakeClock()
+    played = FaultScript([{"after_s": 60, "for_s": 120, "answer": {"status": 503}}], clock)
+    found = []
+    for _minute in range(5):
+        found += plays(played, FETCH)
+        clock.advance(60)
+    assert found == [False, True, True, False, False]
 
 
 def test_the_first_rule_that_fires_wins_and_each_counts_what_it_played() -> None:

@@ -1,25 +1,33 @@
 """The status of a pipeline is read from its journal, also beside a running one."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
+from app_certificates import write_certificate
 from fakes import NOW, TENANT, FakeClock, body, enter, record, records, store
 from ualpipe.pipeline._journal_file import JournalFile
 from ualpipe.pipeline.batches import Settlement
+from ualpipe.pipeline.credentials import Certificate, Credential
 from ualpipe.pipeline.dead_letters import DeadLetter
 from ualpipe.pipeline.drift import FIELD, RECORD_TYPE, Thing
 from ualpipe.pipeline.journal import Journal
-from ualpipe.pipeline.stages import Gap
-from ualpipe.pipeline.status import DriftStatus, SinkStatus, StreamStatus, read_status
+from ualpipe.pipeline.options import Secret
+from ualpipe.pipeline.stages import Gap, WorkItem
+from ualpipe.pipeline.status import CertificateStatus, DriftStatus, SinkStatus, StreamStatus, read_status
 
 NOW_TEXT = "2026-11-20T12:00:00.000Z"
 
 
 @pytest.fixture
-def journal(tmp_path):
-    made = Journal(tmp_path, FakeClock())
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture
+def journal(tmp_path, clock):
+    made = Journal(tmp_path, clock)
     yield made
     made.close()
 
@@ -28,10 +36,10 @@ def journal(tmp_path):
 def status(tmp_path, journal):
     """Reads the status through a connection of its own, as the command does."""
 
-    def read(*sinks: str):
-        file = JournalFile(tmp_path, FakeClock(), exclusive=False)
+    def read(*sinks: str, now=None, credentials=None):
+        file = JournalFile(tmp_path, now or FakeClock(), exclusive=False)
         try:
-            return read_status(file, list(sinks or ["siem"]))
+            return read_status(file, list(sinks or ["siem"]), credentials=credentials)
         finally:
             file.close()
 
@@ -159,6 +167,109 @@ def test_drift_of_an_earlier_run_is_known_to_the_next(tmp_path, journal):
 def test_the_status_is_json(journal, status):
     store(journal, "a", records(1, 3))
     found = json.loads(json.dumps(status().as_dict()))
-    assert set(found) == {"streams", "sinks", "gaps", "dead_letters", "drift", "journal_bytes", "beyond_limits"}
+    assert set(found) == {
+        *(
+            "sources",
+            "streams",
+            "duplicates",
+            "sinks",
+            "gaps",
+            "dead_letters",
+            "drift",
+            "journal_bytes",
+            "beyond_limits",
+            "certificates",
+            "troubles",
+        )
+    }
     assert found["sinks"][0]["backlog"] == 3
     assert found["journal_bytes"] > 0
+
+
+def test_what_stands_still_is_shown_with_its_reason_for_as_long_as_it_does(journal, clock, status):
+    journal.troubles.note({"sink siem": "refused: connection refused"})
+    clock.advance(60)
+    journal.troubles.note({"sink siem": "no answer", "source contoso": "throttled"})
+    assert [(found.part, found.reason) for found in status().troubles] == [
+        ("sink siem", "no answer"),
+        ("source contoso", "throttled"),
+    ]
+    first, second = (datetime.fromisoformat(found.since) for found in status().troubles)
+    assert second - first == timedelta(seconds=60), "the reason may change, the trouble is the same"
+    journal.troubles.note({})
+    assert status().troubles == []
+
+
+# --- backlog ---------------------------------------------------------------------------------------------------------
+
+
+def wait_for(journal, count: int, *, created: timedelta = timedelta(hours=-9), first: int = 0) -> None:
+    """Enters items that wait to be fetched and are dropped a week after they came."""
+    came = NOW + created
+    items = [WorkItem("stream", f"waiting {at}", {}, came, came + timedelta(days=7)) for at in range(first, first + count)]
+    journal.ledger.enter("source", TENANT, items)
+
+
+def test_a_source_without_a_backlog_says_nothing(journal, status):
+    store(journal, "a", records(1, 3))
+    (source,) = status().sources
+    assert (source.waiting, source.clears_in_s, source.outlook, source.first_expires) == (0, 0.0, "", None)
+
+
+def test_the_estimate_comes_from_what_was_fetched_of_late(journal, clock, status):
+    for at in range(60):
+        store(journal, f"fetched {at}", [])
+        clock.advance(1)
+    wait_for(journal, 600)
+    (source,) = status(now=clock).sources
+    assert (source.waiting, source.fetched_per_minute, source.clears_in_s) == (600, 60.0, pytest.approx(666.7, abs=0.1))
+    assert source.outlook == "600 waiting, clears in about 11m"
+    assert source.first_expires == "2026-11-27T03:00:00.000Z"
+
+
+def test_a_backlog_that_grows_as_fast_as_it_is_fetched_does_not_clear(journal, clock, status):
+    for at in range(60):
+        store(journal, f"fetched {at}", [])
+    clock.advance(300)
+    wait_for(journal, 500, created=timedelta(seconds=200))
+    (source,) = status(now=clock).sources
+    assert source.clears_in_s is None
+    assert source.outlook == "500 waiting, does not clear at this rate"
+
+
+def test_fetching_long_ago_is_no_rate(journal, clock, status):
+    store(journal, "a", records(1, 3))
+    wait_for(journal, 5)
+    clock.advance(3600)
+    (source,) = status(now=clock).sources
+    assert source.outlook == "5 waiting, nothing was fetched in the last 10m"
+
+
+def test_each_source_has_an_outlook_of_its_own(journal, status):
+    wait_for(journal, 5)
+    journal.ledger.enter("another", TENANT, [WorkItem("s", "x", {}, NOW)])
+    assert [(source.source, source.waiting) for source in status().sources] == [("another", 1), ("source", 5)]
+
+
+# --- certificates ----------------------------------------------------------------------------------------------------
+
+
+def test_certificates_are_shown_with_the_days_they_last(tmp_path, journal, status):
+    certificate = write_certificate(tmp_path, NOW + timedelta(days=12, hours=3))
+    secret = Credential(client_id="b", client_secret=Secret("x"), certificate=None)
+    found = status(credentials={"app": Credential(client_id="a", client_secret=None, certificate=certificate), "other": secret})
+    assert found.certificates == [CertificateStatus("app", "2026-12-02T15:00:00.000Z", 12, "", is_urgent=True)]
+
+
+@pytest.mark.parametrize(("days", "is_urgent"), [(31, False), (29, True), (-1, True)])
+def test_a_certificate_is_urgent_from_thirty_days_on(tmp_path, journal, status, days, is_urgent):
+    certificate = write_certificate(tmp_path, NOW + timedelta(days=days))
+    (found,) = status(credentials={"app": Credential(client_id="a", client_secret=None, certificate=certificate)}).certificates
+    assert (found.days, found.is_urgent) == (days, is_urgent)
+
+
+def test_a_certificate_that_can_not_be_read_says_why(tmp_path, journal, status):
+    certificate = Certificate(pfx=tmp_path / "missing.pfx", private_key=None, public=None, passphrase=None)
+    (found,) = status(credentials={"app": Credential(client_id="a", client_secret=None, certificate=certificate)}).certificates
+    assert (found.expires, found.days, found.is_urgent) == (None, None, True)
+    assert "missing.pfx: can't be read" in found.problem

@@ -1,39 +1,46 @@
 from __future__ import annotations
 
+import base64
+import logging
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs
 
+import jwt
 import pytest
 import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
 from fakes import NOW, TENANT, FakeClock
 from scripted_http import CLIENT, LOGIN, SECRET, Reply, ScriptedHttp, credential_of, login_error
+from ualpipe.pipeline.certificates import read_certificate
 from ualpipe.pipeline.credentials import Certificate, Credential
-from ualpipe.pipeline.errors import SourceDenied, SourceError, SourceThrottled, SourceUnavailable
-from ualpipe.pipeline.options import Secret
+from ualpipe.pipeline.errors import SourceDenied, SourceError, SourceOverloaded, SourceThrottled, SourceUnavailable
+from ualpipe.pipeline.options import FileText, Secret
 from ualpipe.sources import _login_errors
-from ualpipe.sources._certificates import read_certificate
 from ualpipe.sources._clouds import CLOUDS
 from ualpipe.sources._errors import Answer, split_advice
 from ualpipe.sources._http import make_session
-from ualpipe.sources._tokens import Tokens
+from ualpipe.sources._tokens import EARLY_S, RETRY_S, Tokens
 
 DISCOVERY = "/.well-known/openid-configuration"
 TOKEN = "/oauth2/v2.0/token"
 
 
-def tokens_on(http: ScriptedHttp, credential: Credential | None = None) -> Tokens:
+LOG = logging.getLogger("test.tokens")
+
+
+def tokens_on(http: ScriptedHttp, credential: Credential | None = None, clock: FakeClock | None = None) -> Tokens:
     session = make_session(ca_file=None, proxy=None, read_timeout_s=60, pool_size=1, adapter=http)
-    return Tokens(credential or credential_of(), CLOUDS["commercial"], TENANT, session, FakeClock())
+    return Tokens(credential or credential_of(), CLOUDS["commercial"], TENANT, session, clock or FakeClock(), LOG)
 
 
 def failure(http: ScriptedHttp) -> SourceError:
@@ -73,6 +80,160 @@ def test_of_many_threads_with_the_same_refused_token_one_logs_in() -> None:
         renewed = set(pool.map(tokens.renew, [refused] * 8))
     assert renewed == {"planted-token-2"}
     assert http.count(TOKEN) == 2
+
+
+# --- renewing --------------------------------------------------------------------------------------------------------
+
+
+def test_a_token_is_renewed_before_it_expires() -> None:
+    clock = FakeClock()
+    tokens = tokens_on(ScriptedHttp(), clock=clock)
+    assert tokens.get() == "planted-token-1"
+    clock.advance(3599 - EARLY_S - 1)
+    assert tokens.get() == "planted-token-1"
+    clock.advance(1)
+    assert tokens.get() == "planted-token-2"
+    clock.advance(3599 - EARLY_S - 1)
+    assert tokens.get() == "planted-token-2"
+
+
+@pytest.mark.parametrize("lifetime", [60, "60"])
+def test_a_short_lived_token_is_used_for_half_its_life(lifetime: int | str) -> None:
+    clock, http = FakeClock(), ScriptedHttp()
+    http.on(TOKEN, *(Reply({"access_token": name, "token_type": "Bearer", "expires_in": lifetime}) for name in ("a", "b")))
+    tokens = tokens_on(http, clock=clock)
+    found = []
+    for _second in range(4):
+        found.append(tokens.get())
+        clock.advance(15)
+    assert found == ["a", "a", "b", "b"]
+
+
+@pytest.mark.parametrize("trouble", [Reply(b"", 503), login_error(7000222), requests.ConnectionError("refused")])
+def test_a_renewal_that_fails_does_no_harm_while_the_token_is_good(
+    trouble: Reply | Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock, http = FakeClock(), ScriptedHttp()
+    tokens = tokens_on(http, clock=clock)
+    first = tokens.get()
+    http.on(TOKEN, trouble)
+    clock.advance(3599 - EARLY_S)
+    asked = http.count(TOKEN)
+    for _request in range(8):
+        assert tokens.get() == first
+        clock.advance(RETRY_S)
+    assert http.count(TOKEN) - asked == 8
+    assert [record.levelname for record in caplog.records if "can't be renewed" in record.message] == ["WARNING"]
+    clock.advance(EARLY_S)
+    with pytest.raises(SourceError):
+        tokens.get()
+    http.on(TOKEN, Reply({"access_token": "mended", "expires_in": 3599}))
+    assert tokens.get() == "mended"
+
+
+# --- secrets and certificates replaced on disk -----------------------------------------------------------------------
+
+
+class ChoosyHttp(ScriptedHttp):
+    """Lets in whoever has the right secret."""
+
+    right = SECRET
+
+    def _login(self, url: str) -> Reply:
+        if TOKEN in url and parse_qs(str(self.sent[-1].body)).get("client_secret") != [self.right]:
+            return login_error(7000222)
+        return super()._login(url)
+
+
+def secret_from(file: Path) -> Credential:
+    file.write_text(SECRET, encoding="utf-8")
+    secret = Secret(FileText(SECRET, lambda: file.read_text(encoding="utf-8")))
+    return Credential(client_id=CLIENT, client_secret=secret, certificate=None)
+
+
+def test_a_secret_replaced_on_disk_is_taken_up_at_the_next_renewal(tmp_path: Path) -> None:
+    clock, http = FakeClock(), ChoosyHttp()
+    tokens = tokens_on(http, secret_from(tmp_path / "secret"), clock)
+    tokens.get()
+    (tmp_path / "secret").write_text("planted-new-secret", encoding="utf-8")
+    http.right = "planted-new-secret"
+    clock.advance(3599 - EARLY_S)
+    assert tokens.get() == "planted-token-2"
+    assert parse_qs(str(http.sent[-1].body))["client_secret"] == ["planted-new-secret"]
+    assert "planted-new-secret" not in repr(vars(tokens))
+
+
+def test_a_secret_replaced_on_disk_is_taken_up_when_the_api_refuses_the_token(tmp_path: Path) -> None:
+    http = ChoosyHttp()
+    tokens = tokens_on(http, secret_from(tmp_path / "secret"))
+    refused = tokens.get()
+    (tmp_path / "secret").write_text("planted-new-secret", encoding="utf-8")
+    http.right = "planted-new-secret"
+    assert tokens.renew(refused) == "planted-token-2"
+
+
+def test_an_expired_secret_is_named_until_the_file_is_replaced(tmp_path: Path) -> None:
+    http = ChoosyHttp()
+    http.right = "planted-new-secret"
+    tokens = tokens_on(http, secret_from(tmp_path / "secret"))
+    for _attempt in range(2):
+        with pytest.raises(SourceDenied, match="the client secret has expired"):
+            tokens.get()
+    (tmp_path / "secret").write_text("planted-new-secret", encoding="utf-8")
+    assert tokens.get() == "planted-token-1"
+
+
+def test_a_secret_replaced_while_the_old_one_is_being_refused_needs_no_second_attempt(tmp_path: Path) -> None:
+    class Replacing(ChoosyHttp):
+        def _login(self, url: str) -> Reply:
+            reply = super()._login(url)
+            if reply.status != 200:
+                (tmp_path / "secret").write_text(self.right, encoding="utf-8")
+            return reply
+
+    http = Replacing()
+    http.right = "planted-new-secret"
+    assert tokens_on(http, secret_from(tmp_path / "secret")).get() == "planted-token-1"
+    assert http.count(TOKEN) == 2
+
+
+def test_while_the_files_stay_as_they_are_the_service_is_asked_for_its_endpoints_once(tmp_path: Path) -> None:
+    clock, http = FakeClock(), ScriptedHttp()
+    tokens = tokens_on(http, secret_from(tmp_path / "secret"), clock)
+    for _hour in range(5):
+        tokens.get()
+        clock.advance(3600)
+    assert (http.count(DISCOVERY), http.count(TOKEN)) == (1, 5)
+
+
+def test_a_certificate_replaced_on_disk_signs_the_next_login(tmp_path: Path) -> None:
+    clock, http = FakeClock(), ScriptedHttp()
+    keys = [rsa.generate_private_key(public_exponent=65537, key_size=2048) for _certificate in range(2)]
+    credential = Credential(client_id=CLIENT, client_secret=None, certificate=pem_files(tmp_path, keys[0]))
+    tokens = tokens_on(http, credential, clock)
+    tokens.get()
+    pem_files(tmp_path, keys[1])
+    clock.advance(3599 - EARLY_S)
+    tokens.get()
+    logins = [parse_qs(str(request.body)) for request in http.sent if TOKEN in str(request.url)]
+    named = [jwt.get_unverified_header(form["client_assertion"][0])["x5t#S256"].rstrip("=") for form in logins]
+    expected = [certificate_of(key).fingerprint(hashes.SHA256()) for key in keys]
+    assert named == [base64.urlsafe_b64encode(digest).rstrip(b"=").decode() for digest in expected]
+
+
+def test_half_a_replaced_certificate_does_no_harm_while_the_token_is_good(tmp_path: Path) -> None:
+    clock = FakeClock()
+    keys = [rsa.generate_private_key(public_exponent=65537, key_size=2048) for _certificate in range(2)]
+    files = pem_files(tmp_path, keys[0])
+    tokens = tokens_on(ScriptedHttp(), Credential(client_id=CLIENT, client_secret=None, certificate=files), clock)
+    tokens.get()
+    assert files.public is not None
+    files.public.write_bytes(certificate_of(keys[1]).public_bytes(serialization.Encoding.PEM))
+    clock.advance(3599 - EARLY_S)
+    assert tokens.get() == "planted-token-1"
+    pem_files(tmp_path, keys[1])
+    clock.advance(RETRY_S)
+    assert tokens.get() == "planted-token-2"
 
 
 def test_neither_secret_nor_token_shows_in_the_representation() -> None:
@@ -138,7 +299,7 @@ def test_a_tenant_that_does_not_exist_is_refused_at_discovery() -> None:
         (login_error(90024, "invalid_request", 400), SourceUnavailable),
         (login_error(50196, "invalid_grant", 400), SourceThrottled),
         (requests.ConnectionError("Connection refused"), SourceUnavailable),
-        (requests.ReadTimeout("Read timed out"), SourceUnavailable),
+        (requests.ReadTimeout("Read timed out"), SourceOverloaded),
     ],
 )
 def test_trouble_of_the_login_service_is_retried(where: str, reply: Reply | Exception, expected: type[SourceError]) -> None:
@@ -183,14 +344,14 @@ def key() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def certificate_of(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+def certificate_of(key: Any) -> x509.Certificate:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "app")])
     now = datetime(2026, 1, 1, tzinfo=UTC)
     builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=365))
     return builder.sign(key, hashes.SHA256())
 
 
-def pem_files(folder: Path, key: ec.EllipticCurvePrivateKey, passphrase: bytes | None = None) -> Certificate:
+def pem_files(folder: Path, key: Any, passphrase: bytes | None = None) -> Certificate:
     protection = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
     form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection)
     (folder / "key.pem").write_bytes(key.private_bytes(*form))

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ualpipe.sources._windows import (
+    CLOCK_TOLERANCE,
     LONGEST_WINDOW,
     MARGIN,
     RETENTION,
@@ -90,13 +91,18 @@ def test_clock_set_back_a_lot_lists_all_that_is_kept() -> None:
     assert reach(NOW, NOW + 3 * DAY, start=DAY, lookback=HOUR).start == earliest(NOW)
 
 
-def test_without_lookback_and_time_passed_there_is_still_a_window() -> None:
-    assert reach(NOW, NOW, start=DAY, lookback=timedelta(0)).start == NOW - SHORTEST_REACH
+def test_without_lookback_a_listing_still_reaches_back_as_far_as_our_clock_may_be_ahead() -> None:
+    """Else what becomes available while the service's clock gets to where ours was would never be listed."""
+    assert reach(NOW, NOW, start=DAY, lookback=timedelta(0)).start == NOW - CLOCK_TOLERANCE
+
+
+def test_without_start_and_lookback_there_is_still_a_window() -> None:
+    assert reach(NOW, None, start=timedelta(0), lookback=timedelta(0)).start == NOW - SHORTEST_REACH
 
 
 def test_fractions_of_the_last_listing_are_cut_towards_the_past() -> None:
     since = NOW - HOUR + timedelta(microseconds=5)
-    assert reach(NOW, since, start=DAY, lookback=timedelta(0)).start == NOW - HOUR
+    assert reach(NOW, since, start=DAY, lookback=HOUR).start == NOW - 2 * HOUR
 
 
 def test_a_day_and_a_minute_are_two_pieces_the_newest_whole() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 
 from ualpipe.pipeline.credentials import Certificate
 from ualpipe.pipeline.errors import SourceDenied
+
+EXPIRES_SOON = timedelta(days=30)
+"""From then on a certificate that comes to its end is worth a warning: new ones have to be asked for and approved."""
 
 _PEM = serialization.Encoding.PEM
 _FORMAT = serialization.PublicFormat.SubjectPublicKeyInfo
@@ -47,6 +50,11 @@ def read_certificate(config: Certificate) -> Identity:
         raise SourceDenied(f"the private key {config.private_key} does not belong to the certificate {config.public}")
     encoded = key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return Identity(encoded.decode(), certificate.public_bytes(_PEM).decode(), certificate.not_valid_after_utc)
+
+
+def days_left(expires: datetime, now: datetime) -> int:
+    """Returns how many whole days a certificate still lasts; below 0 when it has expired."""
+    return (expires - now).days
 
 
 def _read_pfx(path: Path, passphrase: bytes | None) -> tuple[Any, x509.Certificate]:

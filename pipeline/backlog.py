@@ -1,0 +1,86 @@
+"""What waits to be fetched, and when it will have been: an estimate from the rate of the last minutes. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+WINDOW_S = 600.0
+"""Rates are those of the last ten minutes."""
+SHORTEST_S = 10.0  # a rate of less time than this is none
+CAUGHT_UP_S = 60.0  # what is fetched within a minute is no backlog, however much comes in
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """The backlog of one source.
+
+    Attributes:
+        waiting: Work items listed and not fetched yet.
+        fetched_per_s: How fast work items were fetched lately.
+        arriving_per_s: How fast new content became available lately.
+    """
+
+    waiting: int
+    fetched_per_s: float
+    arriving_per_s: float
+
+    @property
+    def clears_in_s(self) -> float | None:
+        """Seconds until nothing waits; None when that does not come about at this rate."""
+        if not self.waiting:
+            return 0.0
+        if self.fetched_per_s > 0 and (at_least_s := self.waiting / self.fetched_per_s) <= CAUGHT_UP_S:
+            return at_least_s
+        net = self.fetched_per_s - self.arriving_per_s
+        return self.waiting / net if net > 0 else None
+
+    def __str__(self) -> str:
+        """Returns it in words; empty when nothing waits."""
+        if not self.waiting:
+            return ""
+        seconds = self.clears_in_s
+        head = f"{self.waiting:,} waiting"
+        if seconds is not None:
+            return f"{head}, clears in about {rounded(seconds)}"
+        if not self.fetched_per_s:
+            return f"{head}, nothing was fetched in the last {rounded(WINDOW_S)}"
+        return f"{head}, does not clear at this rate"
+
+
+class Trend:
+    """The rates of a running collector, from counters looked at now and then."""
+
+    def __init__(self) -> None:
+        self._looks: deque[tuple[float, float, float]] = deque()
+
+    def look(self, now: float, waiting: int, fetched: float, arrived: float) -> Backlog:
+        """Notes the counters of a moment; returns what they tell with those before.
+
+        Args:
+            now: On the monotonic clock, in seconds.
+            waiting: Work items that wait.
+            fetched: Work items fetched since the start.
+            arrived: Work items that were new when they were listed, since the start.
+        """
+        self._looks.append((now, fetched, arrived))
+        while now - self._looks[0][0] > WINDOW_S:
+            self._looks.popleft()
+        began, fetched_then, arrived_then = self._looks[0]
+        seconds = max(SHORTEST_S, now - began)
+        return Backlog(waiting, (fetched - fetched_then) / seconds, (arrived - arrived_then) / seconds)
+
+
+def rounded(seconds: float) -> str:
+    """Returns a time as ``40s``, ``25m``, ``3h 20m`` or ``2d 5h``; at least ``1s``."""
+    whole = max(1, round(seconds))
+    if whole < 90:
+        return f"{whole}s"
+    minutes = round(seconds / 60)
+    if minutes < 120:
+        return f"{minutes}m"
+    hours, rest = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours}h {rest}m" if rest else f"{hours}h"
+    days, left = divmod(round(minutes / 60), 24)
+    return f"{days}d {left}h" if left else f"{days}d"

@@ -1,0 +1,149 @@
+"""The points at which a run is killed: before, inside and after each step of the journal and each write of a sink.
+
+A point names code of the product, which runs as it is: the child that is to die looks at the calls that its interpreter reports
+(`crash_child.py`), so nothing is replaced. What a point names and no run reaches fails the test.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import CodeType, FrameType
+from typing import Any, Literal
+
+Moment = Literal["before", "uncommitted", "after"]
+"""Of a call: at its start; with everything written, right before COMMIT; at its end, before the caller has the result."""
+
+_UNANSWERED_S = 0.05  # for the other side to take what went out, and to answer
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One point.
+
+    Attributes:
+        name: As it is shown.
+        function: ``module:qualified.name`` of what is watched.
+        moment: Of that call.
+        calling: Not the call itself, but when it calls the C function of this name.
+        within: Counts only below this function.
+        passage: The n-th time, in one run, that it is passed.
+        act: What is done yet before the end: a write that gets no further than half, a wait for what is under way.
+    """
+
+    name: str
+    function: str
+    moment: Moment = "before"
+    calling: str = ""
+    within: str = ""
+    passage: int = 1
+    act: Callable[[FrameType], None] | None = None
+
+
+def half_to_file(frame: FrameType) -> None:
+    """Writes the first half of what is to be written, which ends inside a line."""
+    data = bytes(frame.f_locals["data"])
+    os.write(frame.f_locals["fd"], data[: len(data) // 2])
+
+
+def half_to_socket(frame: FrameType) -> None:
+    """Sends the first half of what is to be sent, which ends inside a frame."""
+    data = frame.f_locals["data"]
+    frame.f_locals["self"]._sock.sendall(data[: len(data) // 2])
+
+
+def wait_for_the_other_side(_frame: FrameType) -> None:
+    time.sleep(_UNANSWERED_S)
+
+
+def _step(name: str, function: str, passage: int = 1) -> list[Point]:
+    """Returns the three points of a step that is one transaction."""
+    moments: tuple[Moment, ...] = ("before", "uncommitted", "after")
+    return [Point(f"{name}, {moment}", f"ualpipe.pipeline.{function}", moment, passage=passage) for moment in moments]
+
+
+def _around(name: str, function: str, passage: int = 1) -> list[Point]:
+    return [Point(f"{name}, before", function, passage=passage), Point(f"{name}, after", function, "after", passage=passage)]
+
+
+_SEGMENTS = "ualpipe.pipeline._seen_segments:Segments"
+_FILE, _APPEND = "ualpipe.sinks.file:FileSink", "ualpipe.sinks._append_file"
+_KAFKA, _PRODUCER = "ualpipe.sinks.kafka:KafkaSink", "ualpipe.sinks._kafka_confluent:ConfluentProducer.send"
+_SEARCH, _ANSWER = "ualpipe.sinks.elasticsearch:ElasticsearchSink", "urllib3.connection:HTTPConnection.getresponse"
+_SYSLOG, _STREAM = "ualpipe.sinks.syslog:SyslogSink", "ualpipe.sinks._syslog_stream:Stream"
+
+LISTING = [
+    *_step("open the journal", "batches:Batches.__init__"),
+    *_step("note what stands still", "troubles:Troubles.note"),
+    *_step("enter in the ledger", "ledger:Ledger.enter", 2),
+]
+CHUNKS = [*_step("stage a chunk", "batches:Intake._stage"), *_step("commit an item", "batches:Intake._commit", 3)]
+LETTERS = [
+    *_around("insert a dead letter", "ualpipe.pipeline.dead_letters:DeadLetters._insert", 2),
+    *_step("postpone an item", "ledger:Ledger.postpone"),
+]
+BURIAL = _step("bury an item", "dead_letters:DeadLetters.bury")
+SETTLING = _step("settle", "batches:Batches.settle", 2)
+DRIFT = _step("keep drift", "drift_table:DriftTable.add")
+GAPS = [*_step("note a gap", "gaps:Gaps.note"), *_step("conclude a listing", "gaps:Gaps.conclude")]
+SEEN = [
+    *_around("write a run of seen Ids", f"{_SEGMENTS}.write"),
+    *_around("merge runs of seen Ids, third step", f"{_SEGMENTS}._step", 3),
+]
+PRUNING = _step("prune", "batches:Batches.prune")
+REQUEUE = _step("send a dead letter again", "dead_letters:DeadLetters.requeue", 5)
+FILE = [
+    *_around("file: write", f"{_FILE}.write"),
+    Point("file: written, not on the disk", f"{_APPEND}:_write_all", "after"),
+    Point("file: inside a line", f"{_APPEND}:_write_all", act=half_to_file),
+    Point("file: a torn line found", f"{_APPEND}:AppendFile._cut_torn_end", calling="ftruncate"),
+    Point("file: between two files", f"{_FILE}._opened", passage=2),
+    Point("file: the next file made, nothing in it", f"{_FILE}._opened", "after", passage=2),
+]
+KAFKA = [
+    Point("kafka: open", f"{_KAFKA}.open", "after"),
+    *_around("kafka: write", f"{_KAFKA}.write"),
+    Point("kafka: queued", _PRODUCER, calling="flush"),
+    Point("kafka: sent, not acknowledged", _PRODUCER, calling="flush", act=wait_for_the_other_side),
+]
+SEARCH = [
+    Point("elasticsearch: open", f"{_SEARCH}.open", "after"),
+    *_around("elasticsearch: write", f"{_SEARCH}.write"),
+    Point("elasticsearch: sent", _ANSWER, within=f"{_SEARCH}.write"),
+    Point("elasticsearch: answered, not read", _ANSWER, within=f"{_SEARCH}.write", act=wait_for_the_other_side),
+    Point("elasticsearch: read, not understood", "ualpipe.sinks._bulk:failures"),
+]
+SYSLOG = [
+    *_around("syslog: write", f"{_SYSLOG}.write"),
+    Point("syslog: inside a frame", f"{_STREAM}.send", act=half_to_socket),
+    Point("syslog: sent, not acknowledged", f"{_STREAM}._await_acknowledgement"),
+    Point("syslog: acknowledged", f"{_STREAM}._await_acknowledgement", "after"),
+]
+
+_JOURNAL = (LISTING, CHUNKS, LETTERS, BURIAL, SETTLING, DRIFT, GAPS, SEEN, PRUNING, REQUEUE)
+POINTS = {point.name: point for group in (*_JOURNAL, FILE, KAFKA, SEARCH, SYSLOG) for point in group}
+
+ELSEWHERE = {
+    "batches:Intake.__exit__": "undoes `_stage` of an item that failed: opening the journal does the same",
+    "dead_letters:DeadLetters.discard": "`ualpipe dead-letters discard`; one statement",
+}
+"""Other transactions of the journal, and why none of them is a point here."""
+
+
+def named(function: str) -> Any:
+    """Returns the object that ``module:qualified.name`` names."""
+    module, _colon, path = function.partition(":")
+    found: Any = importlib.import_module(module)
+    for name in path.split("."):
+        found = inspect.getattr_static(found, name)
+    return found
+
+
+def code_of(function: str) -> CodeType:
+    """Returns the code of a function."""
+    code: CodeType = inspect.unwrap(named(function)).__code__
+    return code

@@ -1,0 +1,183 @@
+"""Killed before, inside and after each step of the journal and each write of a sink: nothing is lost, and the ledger knows.
+
+Each row of points is one trial: a run dies at each of them in turn, on the same state directory, and one runs to the end. With
+``UALPIPE_CHAOS=long`` (``make chaos``) each point has a trial of its own.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaos import crash_points as at
+from chaos.crash_points import Point
+from chaos.crash_runs import RUN_ONCE, SEND_AGAIN
+from chaos.crash_scene import SOURCE, Destinations, Scene, served_scene
+from chaos.crash_trial import Tallies, Trial
+from runs import TENANT_ID
+from ualpipe.pipeline import journal as journal_module
+from ualpipe.pipeline._seen_runs import DIGEST_BYTES
+from ualpipe.pipeline._seen_segments import MERGE_WIDTH
+from ualpipe.pipeline.clock import SystemClock
+from ualpipe.pipeline.journal import Journal
+from ualpipe.pipeline.seen import RECENT_LIMIT
+from ualpipe.simulator.content import CONTENT_TYPES
+
+pytestmark = [pytest.mark.chaos, pytest.mark.slow]
+
+IS_LONG = os.environ.get("UALPIPE_CHAOS") == "long"
+BLOBS = 150
+PIPELINE = Path(journal_module.__file__).parent
+
+
+def nothing(trial: Trial) -> None:
+    """Leaves a new state directory as it is."""
+
+
+def back_after_nine_days(trial: Trial) -> None:
+    """Makes the journal of a pipeline that ran nine days ago for the last time: two of them can't be fetched any more."""
+    journal = Journal(trial.state_dir, SystemClock())
+    for stream in CONTENT_TYPES:
+        journal.gaps.conclude(SOURCE, TENANT_ID, stream, [], SystemClock().now() - timedelta(days=9))
+    journal.close()
+
+
+def remembering_many(trial: Trial) -> None:
+    """Makes the journal of a pipeline that has seen so many Ids that with the next few a run is full, and runs are merged."""
+    rng = random.Random(1)
+    journal = Journal(trial.state_dir, SystemClock())
+    now = SystemClock().now().timestamp()
+    with journal._file.transaction():
+        seen = journal.batches._seen
+        seen.add([rng.randbytes(DIGEST_BYTES) for _number in range(RECENT_LIMIT - 5)], now)
+        for _run in range(MERGE_WIDTH - 1):
+            seen._segments.write(sorted(rng.randbytes(DIGEST_BYTES) for _number in range(300)), now)
+    journal.close()
+
+
+def all_done(trial: Trial) -> None:
+    trial.finish()
+
+
+@dataclass(frozen=True)
+class Row:
+    """Points of one trial.
+
+    Attributes:
+        steps: One after the other; a step is a point, behind those that make it possible.
+        prepare: Makes the state that the first of them finds.
+        notices: What the pipeline itself says to the sinks meanwhile.
+    """
+
+    name: str
+    steps: Sequence[tuple[Point, ...]]
+    prepare: Callable[[Trial], None] = nothing
+    command: Sequence[str] = RUN_ONCE
+    sections: Mapping[str, Any] = field(default_factory=dict)
+    notices: int = 0
+
+    def apart(self) -> list[Row]:
+        """Returns a row for each step."""
+        names = [(step[-1].name.replace(": ", "-").replace(", ", "-").replace(" ", "-"), step) for step in self.steps]
+        return [Row(name, [step], self.prepare, self.command, self.sections, self.notices) for name, step in names]
+
+
+def each(*groups: Sequence[Point]) -> list[tuple[Point, ...]]:
+    return [(point,) for group in groups for point in group]
+
+
+def behind(first: Point, points: Sequence[Point]) -> list[tuple[Point, ...]]:
+    return [(first, point) for point in points]
+
+
+_SETTLED, _TORN, _TORN_FOUND = (at.POINTS[name] for name in ("settle, after", "file: inside a line", "file: a torn line found"))
+_FILE = [point for point in at.FILE if point not in (_TORN, _TORN_FOUND)]
+
+# A run buries a blob that can't be read at the third attempt of its own, and leaves it to the next at the fifth of all: few runs
+# of a row may get as far as that. Drift is kept at the end of a run, and only where there was something new.
+ROWS = [
+    Row("journal", each(at.CHUNKS, at.LISTING, at.SETTLING, at.DRIFT[:1])),
+    Row("letters", each(at.LETTERS[:-1], at.BURIAL[:1])),
+    Row("burial", each(at.BURIAL[1:2])),
+    Row("buried", each(at.LETTERS[-1:], at.BURIAL[2:])),
+    Row("gaps", each(at.GAPS, at.DRIFT[1:2]), back_after_nine_days, notices=len(CONTENT_TYPES)),
+    Row("seen", each(at.SEEN, at.DRIFT[2:]), remembering_many),
+    Row("pruning", behind(_SETTLED, at.PRUNING), sections={"journal": {"keep": "0s"}}),
+    Row("requeue", each(at.REQUEUE), all_done, SEND_AGAIN),
+    Row("kafka-and-file", [*each(at.KAFKA, _FILE), (_TORN, _TORN_FOUND)]),
+    Row("syslog-and-elasticsearch", each(at.SYSLOG, at.SEARCH)),
+]
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    with served_scene(tmp_path_factory.mktemp("tenant"), BLOBS, concurrency=4) as scene:
+        yield scene
+
+
+@pytest.fixture(scope="module")
+def tallies(pytestconfig: pytest.Config) -> Iterator[Tallies]:
+    """The figures of all rows, shown at the end."""
+    tallies = Tallies()
+    yield tallies
+    with pytestconfig.pluginmanager.get_plugin("capturemanager").global_and_fixture_disabled():
+        print(tallies.table(f"kills at {len(at.POINTS)} named points"))
+
+
+@pytest.mark.parametrize(
+    "row", [alone for row in ROWS for alone in (row.apart() if IS_LONG else [row])], ids=lambda row: row.name
+)
+def test_a_kill_at_a_named_point_loses_nothing_and_doubles_nothing_in_elasticsearch(
+    row: Row,
+    scene: Scene,
+    tallies: Tallies,
+    tmp_path: Path,
+    warm_process: Any,
+    kafka: Any,
+    elasticsearch: Any,
+    rsyslog: Any,
+) -> None:
+    destinations = Destinations(tmp_path / "out", f"points-{row.name}", kafka, elasticsearch, rsyslog)
+    trial = Trial(tmp_path / "trial", scene, warm_process, destinations, row.sections)
+    row.prepare(trial)
+    for point in (point for step in row.steps for point in step):
+        ended = trial.runs.killed_at(point, RUN_ONCE if point is _SETTLED else row.command)
+        assert ended.reached, f"never came to {point.name}: {ended}\n{trial.runs.tail()}"
+        assert ended.was_killed
+        trial.ends += 1
+    trial.finish()
+    found = Tallies()
+    wrong = trial.account(found, is_pruned="journal" in row.sections, notices=row.notices)
+    tallies.include(found)
+    assert not wrong, "\n".join(wrong)
+    assert not found["search"].doubled
+
+
+def test_every_point_is_in_a_row():
+    assert {point for row in ROWS for step in row.steps for point in step} == set(at.POINTS.values())
+
+
+def test_every_transaction_of_a_run_has_points():
+    """A new step of the journal gets a row in the table, or a reason why it needs none."""
+    watched = {point.function.removeprefix("ualpipe.pipeline.") for point in at.POINTS.values()}
+    found = {name for path in PIPELINE.glob("*.py") for name in transactions(path)}
+    apart = {name for name in found if name.startswith(("_account:", "replay:"))}  # other commands
+    assert found - apart - watched == at.ELSEWHERE.keys()
+
+
+def transactions(path: Path) -> Iterator[str]:
+    """Yields the functions of a file that run a transaction."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for owner in [tree, *(node for node in tree.body if isinstance(node, ast.ClassDef))]:
+        for function in (node for node in owner.body if isinstance(node, ast.FunctionDef)):
+            calls = (node.func for node in ast.walk(function) if isinstance(node, ast.Call))
+            if any(isinstance(called, ast.Attribute) and called.attr == "transaction" for called in calls):
+                yield f"{path.stem}:{owner.name + '.' if isinstance(owner, ast.ClassDef) else ''}{function.name}"

@@ -1,0 +1,118 @@
+"""A disk that fills up under a running pipeline, for its journal or for its file sink, and has room again later."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from chaos.running import Running, running
+from chaos.small_disk import SmallDisk
+from runs import TENANT_ID, Tenant, ids_in, served, write_config
+from ualpipe.simulator.generator import generate
+
+pytestmark = [pytest.mark.chaos, pytest.mark.slow]
+
+STREAM = "Audit.General"
+PER_BLOB = 50
+WITHIN_S = 60.0
+SIZE = "16m"
+
+
+class Feed:
+    """Gives a tenant new content, blob by blob.
+
+    Attributes:
+        ids: What it has by now.
+    """
+
+    def __init__(self, tenant: Tenant) -> None:
+        start = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=6)
+        self.ids: set[str] = set()
+        self._tenant = tenant.tenant
+        self._records = generate(start=start, rate=50, tenant_id=TENANT_ID)
+
+    def more(self, blobs: int = 10) -> None:
+        for _blob in range(blobs):
+            piece = list(itertools.islice(self._records, PER_BLOB))
+            self._tenant.add_blob(STREAM, piece)
+            self.ids |= {str(record["Id"]) for record in piece}
+
+
+@contextmanager
+def pipeline(folder: Path, disk: SmallDisk, **sinks: Any) -> Iterator[tuple[Running, Feed]]:
+    """Runs a pipeline on a small disk."""
+    with served(folder, [], poll_interval="500ms", content_types=[STREAM], lookback="15m") as tenant:
+        config = write_config(folder, tenant.sections, {"sinks": {name: {"type": "file", **sinks[name]} for name in sinks}})
+        with running(config, before=disk.before) as run:
+            yield run, Feed(tenant)
+
+
+def soon(condition: Callable[[], Any], what: str) -> None:
+    deadline = time.monotonic() + WITHIN_S
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not come about within {WITHIN_S:g} s"
+        threading.Event().wait(0.05)
+
+
+def whole_lines(file: Path) -> Counter[str]:
+    """Returns the Ids in a file that is being written to."""
+    lines = file.read_bytes().rpartition(b"\n")[0].splitlines() if file.exists() else []
+    return Counter(orjson.loads(line)["event"]["id"] for line in lines)
+
+
+def says(run: Running, logger: str, words: str) -> bool:
+    return any(words in message for message in run.said(logger))
+
+
+def test_a_full_disk_under_the_journal_stops_fetching_says_so_and_goes_on(tmp_path: Path) -> None:
+    disk, out = SmallDisk(tmp_path / "state", SIZE), tmp_path / "out/audit.ndjson"
+    with pipeline(tmp_path, disk, local={"path": str(out)}) as (run, feed):
+        pid = run.process.pid
+        feed.more()
+        soon(lambda: whole_lines(out).keys() == feed.ids, "the first records")
+        disk.fill(pid)
+        before = set(feed.ids)
+        feed.more()
+        soon(lambda: says(run, "ualpipe.source.contoso", "fetching pauses: the disk of"), "the pause")
+        assert whole_lines(out).keys() == before, "what has no place in the journal must not be on its way"
+        assert disk.free_bytes(pid) < 128 * 1024
+        disk.clear(pid)
+        soon(lambda: whole_lines(out).keys() == feed.ids, "the others")
+        assert says(run, "ualpipe.source.contoso", "there is room again; fetching goes on")
+        run.stop()
+    assert Counter(ids_in(tmp_path / "out")) == Counter(feed.ids)
+
+
+def test_a_full_disk_under_a_file_sink_holds_up_that_sink_alone_and_tears_no_line(tmp_path: Path) -> None:
+    disk, beside = SmallDisk(tmp_path / "small", SIZE), tmp_path / "out/audit.ndjson"
+    out = disk.folder / "audit.ndjson"
+    with pipeline(tmp_path, disk, local={"path": str(out)}, beside={"path": str(beside)}) as (run, feed):
+        pid = run.process.pid
+        out = disk.seen_by(pid) / out.name
+        feed.more()
+        soon(lambda: whole_lines(out).keys() == feed.ids, "the first records")
+        disk.fill(pid)
+        before = out.read_bytes()
+        feed.more()
+        soon(lambda: whole_lines(beside).keys() == feed.ids, "everything in the other file")
+        soon(lambda: says(run, "ualpipe.sink.local", "the disk is full; make room"), "the word of a full disk")
+        assert out.read_bytes().startswith(before)
+        assert out.read_bytes().endswith(b"\n")
+        assert {sink["sink"]: sink["backlog"] > 0 for sink in run.status()["sinks"]} == {"local": True, "beside": False}
+        disk.clear(pid)
+        soon(lambda: whole_lines(out).keys() == feed.ids, "the others")
+        assert says(run, "ualpipe.sink.local", "delivering again")
+        found = whole_lines(out)
+        run.stop()
+    assert found == Counter(feed.ids)
+    assert Counter(ids_in(tmp_path / "out")) == Counter(feed.ids)

@@ -1,0 +1,197 @@
+"""Worker processes: they make what this process would make, and nothing is lost when one of them ends."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from fakes import FakeClock, NoOptions, body, record, until
+from runs import generated, ids_in, served, start, write_config
+from ualpipe.pipeline._worker_messages import Setup
+from ualpipe.pipeline.conditions import compile_conditions
+from ualpipe.pipeline.config import StageSpec
+from ualpipe.pipeline.drift import FIELD, Drift, Thing
+from ualpipe.pipeline.errors import ContentUndecodable
+from ualpipe.pipeline.events import Event, Origin, Transformed
+from ualpipe.pipeline.processing import InProcess
+from ualpipe.pipeline.records import Chunk
+from ualpipe.pipeline.workers import ATTEMPTS, IDLE_S, Workers
+from worker_transforms import ByOperation
+
+WANTED = {"some": {"event.action": "keep"}}
+MOST = 2
+
+Made = Callable[[], Workers]
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def drift() -> Drift:
+    return Drift()
+
+
+@pytest.fixture
+def here() -> InProcess:
+    transform = ByOperation(NoOptions(), None)  # type: ignore[arg-type] - asked only where a record says so
+    return InProcess([transform.apply], {name: compile_conditions(wanted) for name, wanted in WANTED.items()})
+
+
+@pytest.fixture
+def workers(here: InProcess, drift: Drift, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workers]:
+    """One worker that is ready, and room for another."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    setup = Setup([StageSpec("odd", "odd", ByOperation, NoOptions())], WANTED, logging.INFO)
+    made = Workers(here, setup, MOST, drift, clock)
+    made._start()
+    assert made._count == 1, "the worker did not start"
+    yield made
+    made.close()
+
+
+def origin(*operations: str, **fields: Any) -> Origin:
+    found = [record(at, Operation=operation, **fields) for at, operation in enumerate(operations)]
+    return Origin("source", "tenant", "stream", "item", Chunk(body(found), "array"), "2026-11-20T08:00:00.000Z")
+
+
+def shown(made: Transformed | None) -> Any:
+    """Returns all that sinks and dead letters see, but for the process that did it."""
+    assert made is not None
+    refusals = [(seen(one.event), type(one.error), str(one.error), one.error.__dict__) for one in made.refusals]
+    return [seen(event) for event in made.events], refusals
+
+
+def seen(event: Event) -> tuple[Any, ...]:
+    encoded = orjson.loads(event.encoded) if event.encoded else {}
+    encoded.pop("pid", None)
+    return (event.index, event.id, event.tenant, event.record_type, event.defect, event.unwanted, encoded, event.raw)
+
+
+def pids(made: Transformed | None) -> set[int]:
+    assert made is not None
+    return {orjson.loads(event.encoded)["pid"] for event in made.events}
+
+
+def test_a_worker_makes_what_this_process_makes(workers: Workers, here: InProcess) -> None:
+    chunk = origin("keep", "filter", "refuse", "other", "keep")
+    ours, theirs = here.process(chunk, transform=True), workers.process(chunk, transform=True)
+    assert shown(theirs.transformed) == shown(ours.transformed)
+    assert (theirs.digests, theirs.sha256, theirs.packed) == (ours.digests, ours.sha256, ours.packed)
+    assert pids(ours.transformed) == {os.getpid()}
+    assert os.getpid() not in pids(theirs.transformed)
+    assert shown(workers.transform(chunk, {0, 2})) == shown(here.transform(chunk, {0, 2}))
+    assert workers.process(chunk, transform=False).transformed is None
+
+
+def test_what_a_worker_notes_and_logs_arrives_here(workers: Workers, drift: Drift, caplog: pytest.LogCaptureFixture) -> None:
+    workers.process(origin("note", "note"), transform=True)
+    assert drift.take() == {(Thing(FIELD, "6", "New"), "source"): 2}
+    assert [(line.name, line.getMessage(), line.item) for line in caplog.records] == [
+        ("ualpipe.odd", "seen something", "item")
+    ] * 2
+
+
+def test_a_chunk_without_records_is_undecodable_in_a_worker_too(workers: Workers) -> None:
+    chunk = Origin("source", "tenant", "stream", "item", Chunk(b"<html>", "array"))
+    with pytest.raises(ContentUndecodable) as error:
+        workers.process(chunk, transform=True)
+    assert error.value.body == b"<html>"
+
+
+def test_a_transform_that_fails_as_none_should_is_named(workers: Workers) -> None:
+    chunk = origin("keep", "fail")
+    assert workers.process(chunk, transform=True).transformed is None
+    with pytest.raises(RuntimeError, match="ZeroDivisionError: as none should"):
+        workers.transform(chunk, ())
+
+
+def test_the_work_of_a_worker_that_ends_is_done_by_another(
+    workers: Workers, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    chunk = origin("keep", "end once", Marker=str(tmp_path / "ended"))
+    found = workers.process(chunk, transform=True)
+    assert found.transformed is not None
+    assert len(found.transformed.events) == 2
+    assert os.getpid() not in pids(found.transformed)
+    assert "a worker process ended by itself (signal 9); its work is done again" in caplog.text
+
+
+def test_a_chunk_that_ends_each_worker_does_not_end_this_process(workers: Workers) -> None:
+    with pytest.raises(RuntimeError, match=f"{ATTEMPTS} worker processes ended"):
+        workers.process(origin("end"), transform=True)
+    assert workers.process(origin("keep"), transform=True).digests, "the others are done as before"
+
+
+def test_workers_without_work_end_after_a_while_and_come_back(workers: Workers, clock: FakeClock, here: InProcess) -> None:
+    (process,) = [worker._process for worker in workers._idle]
+    clock.advance(IDLE_S - 1)
+    workers.rest()
+    assert process.poll() is None
+    clock.advance(2)
+    workers.rest()
+    assert process.poll() == 0
+    assert pids(workers.process(origin("keep"), transform=True).transformed) == {os.getpid()}, "nothing else is under way"
+    with here.lock:
+        assert workers._take(must_start=False) is None
+    until(lambda: workers._count == 1, "another worker", timeout_s=30)
+    assert os.getpid() not in pids(workers.process(origin("keep"), transform=True).transformed)
+
+
+def test_workers_that_cannot_start_leave_the_work_to_this_process(
+    here: InProcess, drift: Drift, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("ualpipe.pipeline.workers._COMMAND", ("/nonexistent/python",))
+    made = Workers(here, Setup([], {}, logging.INFO), MOST, drift, clock)
+    made._start()
+    assert "no worker process could be started; one process goes on alone" in caplog.text
+    with here.lock:
+        assert made._take(must_start=False) is None
+    assert pids(made.process(origin("keep"), transform=True).transformed) == {os.getpid()}
+    made.close()
+
+
+def children(pid: int) -> list[int]:
+    """Returns the processes that a process has started."""
+    return [int(path.name) for path in Path("/proc").glob("[0-9]*") if parent_of(path) == pid]
+
+
+def parent_of(process: Path) -> int:
+    with contextlib.suppress(OSError):
+        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
+    return 0
+
+
+def test_a_run_with_workers_of_which_one_is_killed_delivers_everything_once(tmp_path: Path) -> None:
+    sink = {"sinks": {"local": {"type": "file", "path": "out/audit.ndjson"}}, "workers": MOST}
+    with served(tmp_path, generated(20_000), records_per_blob=200) as tenant:
+        process = start(write_config(tmp_path, tenant.sections, sink))
+        until(lambda: children(process.pid), "a worker", timeout_s=60)
+        time.sleep(0.5)
+        os.kill(children(process.pid)[0], signal.SIGKILL)
+        _out, log = process.communicate(timeout=120)
+    assert process.returncode == 0, log.decode()
+    found = ids_in(tmp_path / "out")
+    assert sorted(found) == sorted(tenant.ids)
+
+
+def test_workers_end_when_the_pipeline_is_killed(tmp_path: Path) -> None:
+    sink = {"sinks": {"local": {"type": "file", "path": "out/audit.ndjson"}}, "workers": MOST}
+    with served(tmp_path, generated(20_000), records_per_blob=200) as tenant:
+        process = start(write_config(tmp_path, tenant.sections, sink))
+        until(lambda: children(process.pid), "a worker", timeout_s=60)
+        left = children(process.pid)
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=30)
+    until(lambda: not any(Path("/proc", str(pid)).exists() for pid in left), "the end of all workers", timeout_s=20)
