@@ -95,6 +95,10 @@ class Kafka:
         """Returns all messages of a topic, at the latest after ``timeout`` seconds: those may be fewer than expected, or more."""
         return kafka_client.consume(self.bootstrap_servers, topic, expected, timeout)
 
+    def end_of(self, topic: str) -> int:
+        """Returns how many messages a topic has ever got."""
+        return kafka_client.end_of(self.bootstrap_servers, topic)
+
     @property
     def _properties(self) -> Path:
         return self._folder / "server.properties"
@@ -128,6 +132,9 @@ class ExternalKafka:
 
     def consume(self, topic: str, expected: int, timeout: float = 30) -> list[Message]:
         return kafka_client.consume(self.bootstrap_servers, topic, expected, timeout)
+
+    def end_of(self, topic: str) -> int:
+        return kafka_client.end_of(self.bootstrap_servers, topic)
 
     def stop(self) -> None:
         """Does nothing at the end of the run; see ``Kafka.stop``."""

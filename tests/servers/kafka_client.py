@@ -62,6 +62,17 @@ def consume(bootstrap_servers: str, topic: str, expected: int, timeout_s: float)
         consumer.close()
 
 
+def end_of(bootstrap_servers: str, topic: str) -> int:
+    """Returns how many messages a topic has ever got."""
+    consumer = Consumer(_settings(bootstrap_servers) | {"group.id": str(uuid.uuid4()), "enable.auto.commit": False})
+    try:
+        partitions = consumer.list_topics(topic, timeout=_ADMIN_S).topics[topic].partitions
+        ends = [consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=_ADMIN_S)[1] for number in partitions]
+        return sum(ends)
+    finally:
+        consumer.close()
+
+
 def _read(consumer: Consumer, topic: str, partitions: list[int], expected: int, deadline: float) -> list[Message]:
     found: list[Message] = []
     while time.monotonic() < deadline:

@@ -89,7 +89,13 @@ class Rsyslog:
 
     def forget(self) -> None:
         """Leaves out, from now on, what has arrived so far."""
-        self._forgotten_bytes = len(self._content())
+        self._forgotten_bytes = self._capture.stat().st_size if self._capture.exists() else 0
+
+    def count(self) -> int:
+        """Returns how many messages there are since the last ``forget``, of any number of them."""
+        with self._capture.open("rb") as file:
+            file.seek(self._forgotten_bytes)
+            return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
 
     def _content(self) -> bytes:
         return self._capture.read_bytes() if self._capture.exists() else b""
