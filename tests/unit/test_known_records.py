@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fakes
+import odd_records
 from ualpipe.pipeline.drift import FIELD, OPERATION, RECORD_TYPE, Thing
 from ualpipe.schemas import read_csv, read_json, read_yaml
 from ualpipe.transforms import _drift
@@ -26,6 +27,10 @@ def beyond(**changes: Any) -> list[Thing]:
 
 def test_an_ordinary_record_is_known() -> None:
     assert beyond() == []
+
+
+def test_the_simulated_tenant_brings_nothing_new() -> None:
+    assert {thing for record in odd_records.generated(5_000) for thing in KNOWN.beyond(record)} == set()
 
 
 def test_a_known_record_is_covered_at_the_next_look() -> None:
