@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import random
 import subprocess
@@ -23,7 +24,9 @@ SAMPLE = 300_000
 
 def measure(count: int) -> dict[str, Any]:
     """Prints and returns the figures: at some stages of filling, and of a process that starts with all of them."""
-    result: dict[str, Any] = {}
+    with_numpy = importlib.util.find_spec("numpy") is not None
+    print(f"Ids seen before, {'with' if with_numpy else 'without'} numpy")
+    result: dict[str, Any] = {"numpy": with_numpy}
     with tempfile.TemporaryDirectory(prefix="ualpipe-bench-") as folder:
         for step in ("fill", "start"):
             command = [sys.executable, "-m", "bench.seen_ids", step, folder, str(count)]
@@ -71,12 +74,13 @@ def start(file: JournalFile, count: int) -> None:
         seen.split(batch(count))
     say("started", {"ms": round((time.monotonic() - begun) * 1000)} | footprint(file, count))
     for name, positions in (("new", range(count, count + SAMPLE, BATCH)), ("old", sample(count))):
-        batches = [batch(at) for at in positions]
-        begun_cpu, found = time.process_time(), 0
-        for digests in batches:
+        worked, ids, found = 0.0, 0, 0
+        for at in positions:
+            digests = batch(at)
+            begun_cpu = time.process_time()
             found += len(seen.split(digests)[0])
-        ids = BATCH * len(batches)
-        say(f"looked up, {name}", {"us": round((time.process_time() - begun_cpu) / ids * 1e6, 2), "ids": ids, "found": found})
+            worked, ids = worked + time.process_time() - begun_cpu, ids + BATCH
+        say(f"looked up, {name}", {"us": round(worked / ids * 1e6, 2), "ids": ids, "found": found})
     begun = time.monotonic()
     with file.transaction():
         seen.forget_before(count / 2)

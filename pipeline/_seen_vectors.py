@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from ualpipe.pipeline._seen_filter import SeenFilter
@@ -34,7 +35,7 @@ def maybe_added(filters: Sequence[SeenFilter], digests: Sequence[bytes], pairs: 
     return found
 
 
-def _parts(joined: bytes, pairs: bytes) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def _parts(joined: bytes, pairs: bytes) -> tuple[list[NDArray[np.int64]], list[NDArray[np.uint8]]]:
     """Returns the three words of all digests that pick the places, and the bits to be set there."""
     words = np.frombuffer(joined, dtype=">u4").reshape(-1, 4)
     picks = np.frombuffer(joined.translate(pairs), dtype=np.uint8).reshape(-1, 16)

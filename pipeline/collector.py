@@ -78,6 +78,7 @@ class Collector:
         self._throttle = Standstill()
         self._in_flight: dict[int, Future[None]] = {}
         self._room_from = 0.0
+        self._is_open = False
         self._changed = threading.Condition(threading.RLock())
         self._pool = ThreadPoolExecutor(self._options.concurrency + 2, thread_name_prefix=f"source-{spec.name}")
 
@@ -191,6 +192,8 @@ class Collector:
         return [*self._in_flight, *self._fetcher.left]
 
     def _open_streams(self, now: float) -> list[str]:
+        if not self._is_open:
+            return []  # what an earlier run left is due at once; an attempt before the first listing would fail for nothing
         return [stream.name for stream in self.streams if stream.fetching.until <= now and not stream.gave_up]
 
     def _idle_s(self, now: float) -> float:
@@ -279,6 +282,7 @@ class Collector:
         try:
             with unexpected_as(SourceUnavailable, self._log, "listing"):
                 self._source.open()
+                self._is_open = True
                 self._lister.discover(stream.name)
         except SourceError as exc:
             self._stands_still(stream, stream.listing, exc, LISTING)

@@ -49,6 +49,13 @@ def left(state_dir: Path) -> int:
     return sum(stream.waiting for stream in status.streams) + sum(sink.backlog for sink in status.sinks)
 
 
+def end_pauses(state_dir: Path) -> None:
+    """Makes items that failed in runs that were killed due at once, as if the pauses before their next attempts were over."""
+    if (state_dir / FILE_NAME).exists():
+        with _reading(state_dir) as file, file.transaction() as db:
+            db.execute("UPDATE item SET attempts = 0, next_attempt = 0 WHERE state = 'listed'")
+
+
 @contextmanager
 def _reading(state_dir: Path) -> Iterator[JournalFile]:
     file = JournalFile(state_dir, SystemClock(), exclusive=False)

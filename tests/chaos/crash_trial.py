@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chaos.crash_ledger import left, set_aside, unexplained
+from chaos.crash_ledger import end_pauses, left, set_aside, unexplained
 from chaos.crash_runs import Runs
 from chaos.crash_scene import SINKS, TORN, Destinations, Scene
 from runs import write_config
@@ -81,6 +81,7 @@ class Trial:
 
     def finish(self) -> None:
         """Runs to the end."""
+        end_pauses(self.state_dir)
         for _run in range(MOST_RUNS):
             ended = self.runs.to_the_end()
             assert ended.code in (0, 1), f"{ended}\n{self.runs.tail()}"

@@ -34,7 +34,7 @@ from ualpipe.simulator.content import CONTENT_TYPES
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
 IS_LONG = os.environ.get("UALPIPE_CHAOS") == "long"
-BLOBS = 150
+BLOBS = 80
 PIPELINE = Path(journal_module.__file__).parent
 
 

@@ -494,6 +494,19 @@ def test_a_stop_while_fetching_leaves_the_item_for_the_next_run_and_stages_nothi
     assert bench.stored() == ids(*range(60))
 
 
+def test_what_waits_from_an_earlier_run_is_not_fetched_before_the_source_is_open(bench):
+    source = three_items()
+    source.on_fetch = lambda _item: bench.context.stop.set()
+    with bench.collecting(source):
+        until(lambda: source.fetched)
+    source.open_errors = [SourceUnavailable("refused")] * 3
+    closed: list[bool] = []
+    source.on_fetch = lambda _item: closed.append(bool(source.open_errors))
+    bench.collect(source)
+    assert closed == [False, False, False]
+    assert sorted(bench.stored()) == ALL
+
+
 def test_a_stop_while_waiting_for_the_budget_is_no_failure(bench):
     source = three_items()
     source.on_fetch = lambda _item: exhaust(TokenBucket(1, bench.clock, bench.context.stop))

@@ -1,15 +1,26 @@
 """The filter never forgets what was added, and rarely takes another for it."""
 
 import random
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ualpipe.pipeline._seen_filter import SeenFilter, capacity_of, maybe_added
+from ualpipe.pipeline import _seen_filter
+from ualpipe.pipeline._seen_filter import VECTORS_BYTES, SeenFilter, capacity_of, maybe_added
 
 digests = st.lists(st.binary(min_size=16, max_size=16), max_size=40)
 sizes = st.sampled_from([16, 64, 1024])
+
+
+@pytest.fixture(params=["plain", "numpy"], autouse=True)
+def way(request):
+    """All of it goes both ways: in plain Python, and with numpy whatever the size."""
+    assert _seen_filter._load_vectors() is not None  # loaded here, as Hypothesis takes the time of each example
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_seen_filter, "VECTORS_BYTES", 0 if request.param == "numpy" else 1 << 60)
+        yield request.param
 
 
 def many(seed: int, count: int) -> list[bytes]:
@@ -59,3 +70,25 @@ def test_huge_pages_change_nothing():
 
 def test_its_capacity_follows_its_size():
     assert SeenFilter(1 << 20).capacity == capacity_of(1 << 20) == (1 << 23) // 13
+
+
+@given(digests, digests, sizes)
+def test_both_ways_make_and_read_the_same_bits(added, asked, size):
+    content, answers = [], []
+    for least in (0, 1 << 60):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_seen_filter, "VECTORS_BYTES", least)
+            made = SeenFilter(size)
+            made.add(added)
+            content.append(list(made.pieces()))
+            answers.append(sorted(maybe_added([made, SeenFilter(size), made], [*asked, *added])))
+    assert content[0] == content[1]
+    assert answers[0] == answers[1]
+
+
+def test_numpy_is_loaded_for_large_filters_only_and_not_missed_where_it_is_not_installed(monkeypatch):
+    monkeypatch.setattr(_seen_filter, "VECTORS_BYTES", VECTORS_BYTES)
+    assert _seen_filter._vectors(VECTORS_BYTES - 1) is None
+    assert _seen_filter._vectors(VECTORS_BYTES).__name__ == "ualpipe.pipeline._seen_vectors"
+    monkeypatch.setitem(sys.modules, "ualpipe.pipeline._seen_vectors", None)
+    assert _seen_filter._load_vectors.__wrapped__() is None
