@@ -86,7 +86,7 @@ class Row:
 
     def apart(self) -> list[Row]:
         """Returns a row for each step."""
-        names = [(step[-1].name.replace(": ", "-").replace(", ", "-").replace(" ", "-"), step) for step in self.steps]
+        names = [(step[-1].name.lower().replace(": ", "-").replace(", ", "-").replace(" ", "-"), step) for step in self.steps]
         return [Row(name, [step], self.prepare, self.command, self.sections, self.notices) for name, step in names]
 
 
