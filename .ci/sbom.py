@@ -31,27 +31,27 @@ _SPDX = re.compile(r"^[A-Za-z0-9.+-]+( (AND|OR|WITH) [A-Za-z0-9.+-]+)*$")
 
 def main(lock_file: Path, output: Path) -> None:
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
-    components = dict(locked(lock_file.read_text(encoding="utf-8")))
+    components = list(locked(lock_file.read_text(encoding="utf-8")))
     root = component(project["name"], project["version"], [], project["license"])
-    bom = Bom(components=components.values(), metadata=BomMetaData(component=root))
+    bom = Bom(components=components, metadata=BomMetaData(component=root))
     bom.serial_number = uuid5(NAMESPACE_URL, lock_file.read_text(encoding="utf-8") + project["version"])
     bom.metadata.timestamp = None
     extras = [name for group in project["optional-dependencies"].values() for name in group]
     bom.register_dependency(root, needed([*project["dependencies"], *extras], components))
-    for name, found in components.items():
-        bom.register_dependency(found, needed(installed_requirements(name), components))
+    for found in components:
+        bom.register_dependency(found, needed(installed_requirements(found.name), components))
     text = make_outputter(bom, OutputFormat.JSON, SchemaVersion.V1_6).output_as_string(indent=2)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(f"{text}\n", encoding="utf-8")
     sys.stdout.write(f"{output}: {len(components)} components\n")
 
 
-def locked(text: str) -> Iterator[tuple[str, Component]]:
-    """Yields the packages of a lock file by their normalised names."""
+def locked(text: str) -> Iterator[Component]:
+    """Yields the packages of a lock file; one that is locked for several versions of Python comes several times."""
     for entry in re.split(r"\n(?=\S)", text):
         if pinned := _PINNED.match(entry):
             name = canonicalize_name(pinned[1])
-            yield name, component(name, pinned[2], _HASH.findall(entry), installed_licence(name))
+            yield component(name, pinned[2], _HASH.findall(entry), installed_licence(name))
 
 
 def component(name: str, version: str, hashes: list[str], licence: str | None) -> Component:
@@ -83,10 +83,10 @@ def installed_requirements(name: str) -> list[str]:
         return []
 
 
-def needed(requirements: list[str], components: dict[str, Component]) -> list[Component]:
+def needed(requirements: list[str], components: list[Component]) -> list[Component]:
     """Returns those components that requirements name, markers for other platforms and extras aside."""
-    names = [canonicalize_name(Requirement(text).name) for text in requirements]
-    return [components[name] for name in names if name in components]
+    names = {canonicalize_name(Requirement(text).name) for text in requirements}
+    return [found for found in components if found.name in names]
 
 
 if __name__ == "__main__":

@@ -78,7 +78,6 @@ class Collector:
         self._throttle = Standstill()
         self._in_flight: dict[int, Future[None]] = {}
         self._room_from = 0.0
-        self._leaves_postponed = False
         self._is_open = False
         self._changed = threading.Condition(threading.RLock())
         self._pool = ThreadPoolExecutor(self._options.concurrency + 2, thread_name_prefix=f"source-{spec.name}")
@@ -86,7 +85,7 @@ class Collector:
     @property
     def gave_up(self) -> bool:
         """Whether a bounded run left something undone."""
-        return bool(self._fetcher.left) or self._leaves_postponed or any(stream.gave_up for stream in self.streams)
+        return bool(self._fetcher.left) or any(stream.gave_up for stream in self.streams)
 
     @property
     def is_denied(self) -> bool:
@@ -116,6 +115,8 @@ class Collector:
         try:
             with unexpected_as(EngineFailed, self._log, "collecting"):
                 self._name_streams()
+                if self._once:
+                    self._journal.ledger.make_due(self.name)
                 while self.streams and not self._stop.is_set() and self._step():
                     pass
         except PipelineError as exc:
@@ -214,10 +215,7 @@ class Collector:
         if self._in_flight or any(stream.is_listing or not stream.is_done for stream in self.streams):
             return False
         streams = [stream.name for stream in self.streams if not stream.gave_up]
-        following = self._journal.ledger.next_attempt(self.name, self._fetcher.left, streams)
-        # What a run without end has postponed for longer than this one waits is left to the next.
-        self._leaves_postponed = following is not None and following > self._clock.now().timestamp() + ONCE.longest_s
-        return following is None or self._leaves_postponed
+        return self._journal.ledger.next_attempt(self.name, self._fetcher.left, streams) is None
 
     def _guarded(
         self, work: Callable[[StreamState], None] | Callable[[LedgerItem], None], subject: StreamState | LedgerItem

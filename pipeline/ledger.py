@@ -125,6 +125,11 @@ class Ledger:
         now, following = self._file.now(), float(rows[0][0])
         return following if following <= now + FETCH.longest_s else now
 
+    def make_due(self, source: str) -> None:
+        """Makes all items of a source that wait due at once, however long an earlier run wanted to wait."""
+        with self._file.transaction() as db:
+            db.execute("UPDATE item SET next_attempt = 0 WHERE source = ? AND state = 'listed' AND next_attempt > 0", (source,))
+
     def postpone(self, item: LedgerItem, error: str, next_attempt: float) -> None:
         """Notes a failed attempt to fetch an item, and when to try again (epoch seconds)."""
         with self._file.transaction() as db:

@@ -35,8 +35,10 @@ def bill(tmp_path_factory) -> dict:
 
 
 def test_the_bill_holds_every_locked_package_with_its_hashes(bill):
-    locked = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", LOCK.read_text(), re.MULTILINE))
-    assert {part["name"]: part["version"] for part in bill["components"]} == {name.lower(): locked[name] for name in locked}
+    locked = re.findall(r"^([\w.-]+)==([^\s;]+)", LOCK.read_text(), re.MULTILINE)
+    assert {(part["name"], part["version"]) for part in bill["components"]} == {
+        (name.lower(), version) for name, version in locked
+    }
     hashes = set(re.findall(r"sha256:([0-9a-f]{64})", LOCK.read_text()))
     assert {one["content"] for part in bill["components"] for one in part["hashes"]} == hashes
     assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", SchemaVersion.V1_6.to_version())

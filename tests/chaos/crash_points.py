@@ -79,6 +79,7 @@ _SYSLOG, _STREAM = "ualpipe.sinks.syslog:SyslogSink", "ualpipe.sinks._syslog_str
 LISTING = [
     *_step("open the journal", "batches:Batches.__init__"),
     *_step("note what stands still", "troubles:Troubles.note"),
+    *_step("make what waits due", "ledger:Ledger.make_due"),
     *_step("enter in the ledger", "ledger:Ledger.enter", 2),
 ]
 CHUNKS = [*_step("stage a chunk", "batches:Intake._stage"), *_step("commit an item", "batches:Intake._commit", 3)]
