@@ -25,14 +25,23 @@ _AS_IT_IS = ("keyword", "text")  # conversions that leave text alone
 _CLASS_FIELDS = {"event.category": "category", "event.type": "type"}
 
 
-def compile_family(family: Family) -> Mapper:
-    """Returns the function that maps the originals of one kind of record into an ECS document (without ``o365``)."""
+Shared = dict[tuple[int, ...], RememberedPart]
+"""What is remembered of parts, for all families that have the same ones."""
+
+
+def compile_family(family: Family, shared: Shared | None = None) -> Mapper:
+    """Returns the function that maps the originals of one kind of record into an ECS document (without ``o365``).
+
+    Args:
+        family: The rows for this kind.
+        shared: What other families of the same tables remember; this one's parts are added.
+    """
     parts, rest = divide(family)
-    return _compile(rest, parts)
+    return _compile(rest, parts, shared if shared is not None else {})
 
 
-def _compile(family: Family, parts: Sequence[Part] = ()) -> Mapper:
-    writer = _Writer(family, parts)
+def _compile(family: Family, parts: Sequence[Part] = (), shared: Shared | None = None) -> Mapper:
+    writer = _Writer(family, parts, shared if shared is not None else {})
     code = compile(writer.source(), f"<mapping {family.name}>", "exec")
     exec(code, writer.names)  # noqa: S102 - see above: no foreign text becomes code
     mapper: Mapper = writer.names["mapped"]
@@ -56,6 +65,7 @@ class _Writer:
     Attributes:
         family: The rows that run for each record.
         parts: What is looked up in place of running rows.
+        shared: What is remembered of parts.
         names: What the function refers to.
         lines: Its body so far.
         constants: Fields that have the same value in all records, by the objects that they stand in.
@@ -68,6 +78,7 @@ class _Writer:
 
     family: Family
     parts: Sequence[Part] = ()
+    shared: Shared = field(default_factory=dict)
     names: dict[str, Any] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
     constants: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -92,7 +103,12 @@ class _Writer:
         self.names.update(
             {name: getattr(_mapping_read, name) for name in _HELPERS}, classes=self.family.classes.known, NOTHING={}
         )
-        self.names.update({f"part{at}": RememberedPart(part, _compile(part.family)) for at, part in enumerate(self.parts)})
+        self.names.update({f"part{at}": self._remembered(part) for at, part in enumerate(self.parts)})
+
+    def _remembered(self, part: Part) -> RememberedPart:
+        if part.identity not in self.shared:
+            self.shared[part.identity] = RememberedPart(part, _compile(part.family))
+        return self.shared[part.identity]
 
     def source(self) -> str:
         """Returns the text of the function."""

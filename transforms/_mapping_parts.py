@@ -47,6 +47,11 @@ class Part:
     filled: Mapping[str, bool]
 
     @property
+    def identity(self) -> tuple[int, ...]:
+        """The same for parts of several families that make the same: of the same rows, without classes of their own."""
+        return (id(self.family.classes) if self.family.classes else 0, *map(id, self.family.rows))
+
+    @property
     def key(self) -> tuple[str, ...]:
         """Expressions for what its result is remembered by: ``1`` and ``True`` are the same to a dict, so a type tells them."""
         typed = [f"type(get({_BOOLEAN!r}))"] if _BOOLEAN in self.fields else []
@@ -97,9 +102,10 @@ class RememberedPart(Remembered):
     __slots__ = ()
 
     def __init__(self, part: Part, mapper: Callable[[Document], Document]) -> None:
+        fields, lay_out = part.fields, _layout(part)
+
         def make(values: Sequence[Any]) -> tuple[Any, ...]:
-            found = {name: value for name, value in zip(part.fields, values, strict=False) if value is not None}
-            return tuple(_laid_out(mapper(found), part))
+            return lay_out(mapper({name: value for name, value in zip(fields, values, strict=False) if value is not None}))
 
         super().__init__(make)
 
@@ -118,14 +124,20 @@ def _can_be_remembered(values: Sequence[Any]) -> bool:
     return all(type(value) in _RECURRING for value in values) and booleans <= (values[-1:] == (bool,)) and length <= MAX_LENGTH
 
 
-def _laid_out(document: Document, part: Part) -> Iterator[Any]:
-    for parent in part.parents:
-        found = _at(document, parent)
-        inner = {split(name)[1] for name in (*part.lists, *parents_of(part.filled)) if split(name)[0] == parent}
-        yield {name: value for name, value in found.items() if name not in inner}
-    for name in part.lists:
-        parent, leaf = split(name)
-        yield tuple(_at(document, parent).get(leaf, ()))
+def _layout(part: Part) -> Callable[[Document], tuple[Any, ...]]:
+    """Returns the function that takes a document of a part apart: its objects without what is in them, and then its lists."""
+    apart = (*part.lists, *parents_of(part.filled))
+    inner = {parent: frozenset(split(name)[1] for name in apart if split(name)[0] == parent) for parent in part.parents}
+    lists = [split(name) for name in part.lists]
+
+    def lay_out(document: Document) -> tuple[Any, ...]:
+        objects = [
+            {name: value for name, value in _at(document, parent).items() if name not in left_out}
+            for parent, left_out in inner.items()
+        ]
+        return (*objects, *(tuple(_at(document, parent).get(leaf, ())) for parent, leaf in lists))
+
+    return lay_out
 
 
 def _at(document: Document, name: str) -> Document:
