@@ -16,7 +16,7 @@ from ualpipe.schemas import read_csv, read_yaml
 from ualpipe.transforms import _directory, _mail, _policy, _values, _web
 from ualpipe.transforms._address import client_ip, network_type, read_address, read_server
 from ualpipe.transforms._identity import IdentityConversions
-from ualpipe.transforms._outcome import OUTCOME_READS, make_outcome, make_status
+from ualpipe.transforms._outcome import make_outcome, make_status
 from ualpipe.transforms._remembered import Remembered
 
 Takes = Literal["text", "value", "structure", "record"]
@@ -55,7 +55,6 @@ class Conversion:
         parts: For a conversion into several fields below the row's ``to``: name of each with its ECS type.
         takes: What the function gets.
         makes_list: Whether it returns a list, for a field that holds one.
-        reads: For a conversion of whole records: the only fields that it looks at, where that can be said.
     """
 
     name: str
@@ -65,7 +64,6 @@ class Conversion:
     parts: Parts = field(default_factory=dict)
     takes: Takes = "text"
     makes_list: bool = False
-    reads: tuple[str, ...] = ()
 
     @property
     def convert(self) -> Callable[[Any], Any]:
@@ -131,7 +129,7 @@ def _records(words: Mapping[str, Any]) -> list[Conversion]:
     return [
         Conversion("action", Remembered(_values.action), "An operation without the dot and blanks at its end."),
         Conversion("record_type", Remembered(lambda kind: names.get(kind, kind)), "Name of a record type, else its number."),
-        Conversion("outcome", outcome, "Outcome by Operation and ResultStatus.", takes="record", reads=OUTCOME_READS),
+        Conversion("outcome", outcome, "Outcome by Operation and ResultStatus.", takes="record"),
         Conversion("status", make_status(words["outcomes"]), "Outcome by a status of the workload's own.", takes="value"),
     ]
 

@@ -192,9 +192,6 @@ class OperationClasses:
         self._tables = tables
         self.known = Remembered(self._look_up)
 
-    def __bool__(self) -> bool:
-        return bool(self._tables)
-
     def find(self, operation: Any) -> OperationClass | None:
         """Returns the class of an operation; None for an unknown one, about which nothing is made up."""
         return self.known[operation] if type(operation) is str else None

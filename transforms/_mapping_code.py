@@ -13,7 +13,6 @@ from typing import Any
 from ualpipe.transforms import _mapping_read
 from ualpipe.transforms._conversions import Conversion
 from ualpipe.transforms._mapping import Condition, Family, Row
-from ualpipe.transforms._mapping_parts import Part, RememberedPart, divide
 from ualpipe.transforms._mapping_sources import Sources, parents_of, split, variable
 from ualpipe.transforms._remembered import Remembered
 
@@ -25,23 +24,9 @@ _AS_IT_IS = ("keyword", "text")  # conversions that leave text alone
 _CLASS_FIELDS = {"event.category": "category", "event.type": "type"}
 
 
-Shared = dict[tuple[int, ...], RememberedPart]
-"""What is remembered of parts, for all families that have the same ones."""
-
-
-def compile_family(family: Family, shared: Shared | None = None) -> Mapper:
-    """Returns the function that maps the originals of one kind of record into an ECS document (without ``o365``).
-
-    Args:
-        family: The rows for this kind.
-        shared: What other families of the same tables remember; this one's parts are added.
-    """
-    parts, rest = divide(family)
-    return _compile(rest, parts, shared if shared is not None else {})
-
-
-def _compile(family: Family, parts: Sequence[Part] = (), shared: Shared | None = None) -> Mapper:
-    writer = _Writer(family, parts, shared if shared is not None else {})
+def compile_family(family: Family) -> Mapper:
+    """Returns the function that maps the originals of one kind of record into an ECS document (without ``o365``)."""
+    writer = _Writer(family)
     code = compile(writer.source(), f"<mapping {family.name}>", "exec")
     exec(code, writer.names)  # noqa: S102 - see above: no foreign text becomes code
     mapper: Mapper = writer.names["mapped"]
@@ -50,8 +35,7 @@ def _compile(family: Family, parts: Sequence[Part] = (), shared: Shared | None =
 
 def source_of(family: Family) -> str:
     """Returns the source text of ``compile_family``'s function, for reading."""
-    parts, rest = divide(family)
-    return _Writer(rest, parts).source()
+    return _Writer(family).source()
 
 
 def _indented(lines: Sequence[str]) -> list[str]:
@@ -63,9 +47,6 @@ class _Writer:
     """Writes the function of one family.
 
     Attributes:
-        family: The rows that run for each record.
-        parts: What is looked up in place of running rows.
-        shared: What is remembered of parts.
         names: What the function refers to.
         lines: Its body so far.
         constants: Fields that have the same value in all records, by the objects that they stand in.
@@ -77,8 +58,6 @@ class _Writer:
     """
 
     family: Family
-    parts: Sequence[Part] = ()
-    shared: Shared = field(default_factory=dict)
     names: dict[str, Any] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
     constants: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -92,9 +71,7 @@ class _Writer:
 
     def __post_init__(self) -> None:
         rows = self.family.rows
-        self.possible.update(name for part in self.parts for name in part.filled)
-        self.filled = {name: is_array for part in self.parts for name, is_array in part.filled.items()}
-        self.filled |= {name: row.is_array for row in rows for name in row.fields}
+        self.filled = {name: row.is_array for row in rows for name in row.fields}
         self.parents = parents_of([*self.filled, *_CLASS_FIELDS])
         self.solo = set(self._find_solo())
         making = [row.to for row in rows if row.makes_parts]
@@ -103,12 +80,6 @@ class _Writer:
         self.names.update(
             {name: getattr(_mapping_read, name) for name in _HELPERS}, classes=self.family.classes.known, NOTHING={}
         )
-        self.names.update({f"part{at}": self._remembered(part) for at, part in enumerate(self.parts)})
-
-    def _remembered(self, part: Part) -> RememberedPart:
-        if part.identity not in self.shared:
-            self.shared[part.identity] = RememberedPart(part, _compile(part.family))
-        return self.shared[part.identity]
 
     def source(self) -> str:
         """Returns the text of the function."""
@@ -131,8 +102,6 @@ class _Writer:
         for parent in self.parents:
             rows = [row for row in self.family.rows if any(name.startswith(f"{parent}.") for name in row.fields)]
             is_flat = all(split(name)[0] == parent for row in rows for name in row.fields)
-            if parent in (found for part in self.parts for found in part.parents):
-                continue
             if len(rows) == 1 and is_flat and not rows[0].is_array and rows[0].conversion and parent not in (*read, "event"):
                 yield parent
 
@@ -143,22 +112,16 @@ class _Writer:
         objects = [*(parent for parent in reversed(self.parents) if parent not in self.solo), ""]
         return [
             *self._sources.beginning(),
-            *(line for at, part in enumerate(self.parts) for line in _look_up(at, part)),
             *(f"{variable(parent)} = {self._literal(parent)}" for parent in objects),
-            *(f"{variable(name)} = {self._list(name)}" for name in self._lists()),
+            *(f"{variable(name)} = []" for name in self._lists()),
             *(f"claimed_{variable(name)} = False" for name in sorted(self._claims)),
         ]
 
     def _literal(self, parent: str) -> str:
-        """Returns an object as it is at the beginning: what parts have for it, its constants, objects in it that have some."""
-        members = [f"**{_variable_of_part(at, parent)}" for at, part in enumerate(self.parts) if parent in part.parents]
-        members += [f"{name!r}: {value!r}" for name, value in self.constants.get(parent, {}).items()]
+        """Returns an object as it is at the beginning: its constants, and the objects in it that have some."""
+        members = [f"{name!r}: {value!r}" for name, value in self.constants.get(parent, {}).items()]
         inner = [other for other in self.parents if split(other)[0] == parent and self.constants.get(other)]
         return "{" + ", ".join(members + [f"{split(other)[1]!r}: {variable(other)}" for other in inner]) + "}"
-
-    def _list(self, name: str) -> str:
-        """Returns a list as it is at the beginning."""
-        return f"[{', '.join(f'*{_variable_of_part(at, name)}' for at, part in enumerate(self.parts) if name in part.lists)}]"
 
     def _ending(self) -> list[str]:
         objects = [name for name in reversed(self.parents) if name not in self.solo and not self.constants.get(name)]
@@ -171,8 +134,11 @@ class _Writer:
     # Rows
 
     def _rows(self, rows: Sequence[Row]) -> None:
-        for row in rows:
-            self._row(row)
+        for group in _groups(rows):
+            if len(group) > 1:
+                self._group(group)
+            else:
+                self._row(group[0])
 
     def _row(self, row: Row) -> None:
         parent, leaf = split(row.to)
@@ -187,6 +153,24 @@ class _Writer:
             lines = [f"if {' and '.join(guards)}:", *_indented(lines)]
         self.lines += [f"# {str(row.place)!r} {row.to}", *lines]
         self.possible.update(row.fields)
+
+    def _group(self, rows: Sequence[Row]) -> None:
+        """Writes rows that convert the same text: what is remembered of it is looked up once for all of them."""
+        conversions = list({row.conversion.name: row.conversion for row in rows if row.conversion}.values())
+        functions = [conversion.convert for conversion in conversions]
+        results = {conversion.name: f"v{index}" for index, conversion in enumerate(conversions)}
+        together = Remembered(lambda text: tuple(function(text) for function in functions))
+        looked_up = f"{self._name('together', together)}[v]" if len(results) > 1 else self._call(conversions[0])
+        texts, others = [f"{', '.join(results.values())} = {looked_up}"], []
+        for row in rows:
+            result = results[row.conversion.name if row.conversion else ""]
+            guard = f"{guard} and " if (guard := self._guard(row)) else ""
+            texts += [f"# {str(row.place)!r} {row.to}", f"if {guard}{result} is not None:", *_indented(self._stored(row, result))]
+            others += [f"w = {self._of_others(row)}", f"if {guard}w is not None:"]
+            others += _indented(self._stored(row, "w", is_list=row.is_array))
+            self.possible.update(row.fields)
+        lines = ["if type(v) is str:", *_indented(texts), "elif v is not None:", *_indented(others)]
+        self.lines += [*self._read(rows[0]), *lines]
 
     def _guard(self, row: Row) -> str:
         """Returns the test whether a row may still fill what it fills; empty where it may in any case."""
@@ -294,8 +278,6 @@ class _Writer:
 
     def _classes(self) -> None:
         """Writes the look-up of the operation, for records whose rows say nothing about its category."""
-        if not self.family.classes:
-            return
         guard = " and not in_event_category" if "event.category" in self.filled else ""
         self.lines += ["# operations", "v = get('Operation')", f"if type(v) is str{guard}:"]
         self.lines += ["    v = classes[v]", "    if v is not None:"]
@@ -307,12 +289,17 @@ class _Writer:
                 self.lines.append(f"        {self._place(name)} = [*v.{attribute}]")
 
 
-def _look_up(at: int, part: Part) -> list[str]:
-    """Returns lines that look up what a part has for a record; values that can't be looked up are odd, and worked out."""
-    targets = ", ".join(_variable_of_part(at, name) for name in (*part.parents, *part.lists))
-    key = "".join(f"{value}, " for value in part.key)
-    return [f"try: {targets}, = part{at}[({key})]", f"except TypeError: {targets}, = part{at}.made(({key}))"]
+def _groups(rows: Sequence[Row]) -> Iterator[list[Row]]:
+    """Cuts rows into runs that convert the same text by conversions that remember, and single rows."""
+    group: list[Row] = []
+    for row in rows:
+        if group and not (_can_share(group[-1]) and _can_share(row) and group[-1].sources == row.sources):
+            yield group
+            group = []
+        group.append(row)
+    if group:
+        yield group
 
 
-def _variable_of_part(at: int, name: str) -> str:
-    return f"part{at}_{variable(name)}"
+def _can_share(row: Row) -> bool:
+    return bool(row.conversion and isinstance(row.conversion.function, Remembered) and row.sources and not row.when)

@@ -7,9 +7,6 @@ from typing import Any
 
 from ualpipe.transforms._remembered import Remembered
 
-OUTCOME_READS = ("Operation", "ResultStatus", "IsSuccess")
-"""All that tells how an operation went, where its workload has no status of its own."""
-
 _HASHABLE: frozenset[type] = frozenset({str, bool, type(None)})
 
 

@@ -12,7 +12,7 @@ from ualpipe.pipeline.stages import Env
 from ualpipe.transforms._conversions import load_conversions
 from ualpipe.transforms._ecs_fields import load_ecs
 from ualpipe.transforms._mapping import Place, Row, Table
-from ualpipe.transforms._mapping_code import Mapper, Shared, compile_family
+from ualpipe.transforms._mapping_code import Mapper, compile_family
 from ualpipe.transforms._mapping_file import read_tables, shipped_tables
 from ualpipe.transforms._mapping_layers import MappingTables, assemble
 from ualpipe.transforms._messages import Messages, load_messages
@@ -102,13 +102,12 @@ class _Mappers(dict[str, Mapper]):
         super().__init__()
         self._tables = tables
         self._compiled: dict[int, Mapper] = {}
-        self._shared: Shared = {}
 
     def __missing__(self, kind: str) -> Mapper:
         family = self._tables.families.get(kind, self._tables.other)
         mapper = self._compiled.get(id(family))
         if mapper is None:
-            mapper = self._compiled[id(family)] = compile_family(family, self._shared)
+            mapper = self._compiled[id(family)] = compile_family(family)
         if not kind or kind in self._tables.families:  # foreign text must not fill the memory
             self[kind] = mapper
         return mapper
