@@ -18,6 +18,7 @@ import zstandard
 
 from ualpipe.pipeline import _journal_schema
 from ualpipe.pipeline.clock import Clock
+from ualpipe.pipeline.compression import decompress
 from ualpipe.pipeline.errors import JournalError
 
 FILE_NAME = "journal.db"
@@ -55,7 +56,6 @@ class JournalFile:
         self.path = state_dir / FILE_NAME
         self.clock = clock
         self.lock = threading.RLock()
-        self._local = threading.local()
         self._owner = _own(state_dir) if exclusive else -1
         try:
             self.db = _open(self.path, is_owner=exclusive)
@@ -112,22 +112,14 @@ class JournalFile:
         """Returns the time of day in epoch seconds."""
         return self.clock.now().timestamp()
 
-    def pack(self, body: bytes) -> bytes:
-        """Compresses a body. zstd objects are not thread-safe, so each thread has its own."""
-        if not hasattr(self._local, "compressor"):
-            self._local.compressor = zstandard.ZstdCompressor(level=1)
-        return bytes(self._local.compressor.compress(body))
-
     def unpack(self, packed: bytes) -> bytes:
-        """Decompresses what ``pack`` made.
+        """Decompresses what ``compress`` made.
 
         Raises:
             JournalError: The bytes have changed since.
         """
-        if not hasattr(self._local, "decompressor"):
-            self._local.decompressor = zstandard.ZstdDecompressor()
         try:
-            return bytes(self._local.decompressor.decompress(packed))
+            return decompress(packed)
         except zstandard.ZstdError as exc:
             raise damaged(self.path, f"a compressed body: {exc}") from exc
 

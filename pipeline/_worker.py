@@ -18,11 +18,12 @@ from ualpipe.pipeline.conditions import compile_conditions
 from ualpipe.pipeline.config import StageSpec
 from ualpipe.pipeline.drift import Drift
 from ualpipe.pipeline.errors import ContentUndecodable
+from ualpipe.pipeline.log import context_of
 from ualpipe.pipeline.metrics import Metrics
 from ualpipe.pipeline.processing import InProcess
 from ualpipe.pipeline.stages import Env
 
-_STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_TRACES = logging.Formatter()
 
 
 def main() -> None:
@@ -94,8 +95,9 @@ class _Lines(logging.Handler):
         self._kept: list[Line] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        context = {key: str(value) for key, value in vars(record).items() if key not in _STANDARD}
-        self._kept.append(Line(record.name, record.levelno, record.getMessage(), context))
+        context = {key: str(value) for key, value in context_of(record).items()}
+        trace = f"\n{_TRACES.formatException(record.exc_info)}" if record.exc_info else ""
+        self._kept.append(Line(record.name, record.levelno, f"{record.getMessage()}{trace}", context))
 
     def take(self) -> list[Line]:
         """Returns the lines since the last time."""

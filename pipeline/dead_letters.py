@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from ualpipe.pipeline._journal_file import JournalFile, instant
+from ualpipe.pipeline.compression import compress
 from ualpipe.pipeline.ledger import LedgerItem
 from ualpipe.pipeline.log import blanked
 from ualpipe.pipeline.records import Chunk
@@ -170,7 +171,7 @@ class DeadLetters:
         with self._file.transaction() as db:
             db.execute(
                 "UPDATE dead_letter SET state = 'discarded', body = ? WHERE id = ? AND state = 'dead'",
-                (self._file.pack(b""), stored.id),
+                (compress(b""), stored.id),
             )
 
     def _insert(self, db: sqlite3.Connection, letter: DeadLetter, origin: tuple[str, str, str, str]) -> None:
@@ -179,13 +180,13 @@ class DeadLetters:
             **{name: getattr(letter, name) for name in DeadLetter.__slots__},
         }
         values |= {"source": source, "tenant": tenant, "stream": stream, "item": item}
-        values |= {"body": self._file.pack(letter.body), "config": self._config, "noticed_at": self._file.now()}
+        values |= {"body": compress(letter.body), "config": self._config, "noticed_at": self._file.now()}
         names, marks = ", ".join(values), ", ".join("?" * len(values))
         db.execute(f"INSERT OR IGNORE INTO dead_letter({names}) VALUES ({marks})", list(values.values()))
 
     def _insert_batch(self, db: sqlite3.Connection, stored: StoredLetter) -> None:
         chunk = self.chunk(stored)
-        packed, sha256 = self._file.pack(chunk.body), hashlib.sha256(chunk.body).digest()
+        packed, sha256 = compress(chunk.body), hashlib.sha256(chunk.body).digest()
         db.execute(
             "INSERT INTO batch(item, framing, records, bytes, body, sha256, stored_at, ready, only_sink)"
             f" SELECT id, ?, 1, ?, ?, ?, ?, 1, ? FROM item WHERE {_ITEM}",

@@ -90,7 +90,6 @@ class Delivery:
         self.is_denied = False
         self.gave_up = False
         self.lost_count = False
-        self._spec = spec
         self._sink = sink
         self._batches = batches
         self._prepared = prepared

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from ualpipe.pipeline._journal_file import JournalFile
 from ualpipe.pipeline.batches import BatchRef
+from ualpipe.pipeline.compression import compress
 from ualpipe.pipeline.notices import gap_notice, notice_body
 from ualpipe.pipeline.stages import Gap, Instant
 
@@ -79,7 +80,7 @@ class Gaps:
         batch = db.execute(
             "INSERT INTO batch(item, framing, records, bytes, body, sha256, stored_at, ready)"
             " VALUES (?, 'notice', 1, ?, ?, ?, ?, 1)",
-            (item.lastrowid, len(body), self._file.pack(body), hashlib.sha256(body).digest(), now),
+            (item.lastrowid, len(body), compress(body), hashlib.sha256(body).digest(), now),
         )
         return BatchRef(int(batch.lastrowid or 0), 1, len(body))
 

@@ -74,7 +74,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             own["exception"] = self.formatException(record.exc_info)
-        line = {name: self._shown(value) for name, value in {**own, **_context(record), **own}.items()}
+        line = {name: self._shown(value) for name, value in {**own, **context_of(record), **own}.items()}
         try:
             return orjson.dumps(line).decode()
         except TypeError:  # a number or text that orjson does not write: no reason to lose a line
@@ -101,7 +101,7 @@ class PlainFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
-        context = "".join(f"  {key}={value}" for key, value in _context(record).items())
+        context = "".join(f"  {key}={value}" for key, value in context_of(record).items())
         head = f"{time} {record.levelname.lower():7s} " if self._is_timed else ""
         text = f"{head}{record.name.removeprefix('ualpipe.')}: {record.getMessage()}{context}"
         return self._redact(f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text)
@@ -129,5 +129,5 @@ def set_up(level: str, secrets: Iterable[str] = (), stream: TextIO | None = None
         logging.getLogger(name).setLevel(logging.INFO if level == "debug" else logging.WARNING)
 
 
-def _context(record: logging.LogRecord) -> dict[str, Any]:
+def context_of(record: logging.LogRecord) -> dict[str, Any]:
     return {key: value for key, value in vars(record).items() if key not in _STANDARD}

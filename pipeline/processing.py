@@ -12,8 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import zstandard
-
+from ualpipe.pipeline.compression import compress
 from ualpipe.pipeline.conditions import Condition
 from ualpipe.pipeline.errors import EventError, MappingFailed, NotJson
 from ualpipe.pipeline.events import Event, Origin, Refusal, Transformed, event_of
@@ -23,11 +22,10 @@ from ualpipe.pipeline.seen import digest_of
 
 Apply = Callable[[Event], Event | None]
 
+_NONE: Mapping[str, Condition] = {}
+
 GROUP_RECORDS = 64
 """Records that are decoded and transformed together; decoded they take ten times their bytes."""
-
-_COMPRESSION_LEVEL = 1
-_own = threading.local()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +126,6 @@ class InProcess:
         return True
 
 
-def compress(body: bytes) -> bytes:
-    """Compresses a chunk's bytes (zstd). Compressors are not thread-safe, so each thread has its own."""
-    if not hasattr(_own, "compressor"):
-        _own.compressor = zstandard.ZstdCompressor(level=_COMPRESSION_LEVEL)
-    return bytes(_own.compressor.compress(body))
-
-
 def steps_for(chunk: Chunk, transforms: Sequence[Apply]) -> Sequence[Apply]:
     """Returns the steps that records of a chunk go through, or the pipeline's own notices."""
     return notice_steps(transforms) if chunk.framing == "notice" else transforms
@@ -148,7 +139,7 @@ def events_of(origin: Origin, duplicates: Collection[int] = ()) -> Iterator[Even
 
 
 def transform_group(
-    events: Sequence[Event], transforms: Sequence[Apply], conditions: Mapping[str, Condition] | None = None
+    events: Sequence[Event], transforms: Sequence[Apply], conditions: Mapping[str, Condition] = _NONE
 ) -> Transformed:
     """Transforms and encodes some events, one transform after the other.
 
@@ -159,7 +150,7 @@ def transform_group(
     for step in transforms:
         events = _passed(events, step, made)
     for event in events if conditions else ():
-        event.unwanted = tuple(name for name, wants in (conditions or {}).items() if not wants(event.body))
+        event.unwanted = tuple(name for name, wants in conditions.items() if not wants(event.body))
     made.events = _passed(events, _encode, made)
     return made
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from ualpipe.pipeline import metrics as m
-from ualpipe.pipeline._worker_messages import Setup
 from ualpipe.pipeline.batches import BatchRef
 from ualpipe.pipeline.certificate_watch import CertificateWatch
 from ualpipe.pipeline.clock import Clock, SystemClock
@@ -23,7 +22,6 @@ from ualpipe.pipeline.journal import Journal, JournalFull
 from ualpipe.pipeline.prepared import PreparedBatches
 from ualpipe.pipeline.processing import InProcess, Processor
 from ualpipe.pipeline.stages import Env, Transform
-from ualpipe.pipeline.workers import Workers
 
 EXIT_FINE = 0
 EXIT_INCOMPLETE = 1  # something is dead-lettered, a gap opened, or a bounded run left something undone
@@ -140,6 +138,10 @@ class Runner:
         here = InProcess([transform.apply for transform in transforms], conditions)
         if self.config.workers == 1:
             return here
+        # Loads what starts processes, which `check` and `status` have no time for.
+        from ualpipe.pipeline._worker_messages import Setup  # noqa: PLC0415
+        from ualpipe.pipeline.workers import Workers  # noqa: PLC0415
+
         level = logging.getLogger("ualpipe").getEffectiveLevel()
         setup = Setup(self.config.transforms, {name: spec.common.when for name, spec in wanted.items()}, level)
         return Workers(here, setup, self.config.workers, self._context.drift, self._clock)

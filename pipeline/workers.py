@@ -45,11 +45,11 @@ class Workers:
             clock: Tells how long they have been idle.
         """
         self._here = here
-        self._setup = packed_message(setup)
+        self._setup = setup
         self._most = most
         self._drift = drift
         self._clock = clock
-        self._idle: list[_Worker] = []
+        self._idle: list[_Process] = []
         self._count = 0
         self._is_starting = False
         self._is_closed = False
@@ -100,20 +100,22 @@ class Workers:
             ContentUndecodable: The chunk holds no records, or not only records.
             RuntimeError: The worker failed as none should, or several ended over this chunk.
         """
-        for attempt in range(ATTEMPTS):
-            worker = self._take(must_start=attempt > 0)
-            if worker is None and attempt == 0:
-                return None
-            if worker is None:
-                break  # what has ended a worker must not end this process
+        ended = 0
+        while ended < ATTEMPTS and (worker := self._take(must_start=ended > 0)) is not None:
             try:
                 answer = worker.ask(job, origin.chunk.body)
             except (EOFError, OSError):
                 self._lose(worker)
-                continue
-            self._give_back(worker)
-            return self._checked(answer, origin)
-        raise RuntimeError(f"{attempt + 1} worker processes ended while they worked on a chunk of {origin.item}")
+                ended += 1
+            except BaseException:
+                self._lose(worker)  # half an answer may wait in the connection, or one that can't be read
+                raise
+            else:
+                self._give_back(worker)
+                return self._checked(answer, origin)
+        if ended:  # what has ended a worker must not end this process
+            raise RuntimeError(f"worker processes that ended while they worked on a chunk of {origin.item}: {ended}")
+        return None
 
     def _checked(self, answer: Answer, origin: Origin) -> Answer:
         for line in answer.lines:
@@ -125,7 +127,7 @@ class Workers:
             raise RuntimeError(f"in a worker process:\n{answer.failure}")
         return answer
 
-    def _take(self, *, must_start: bool) -> _Worker | None:
+    def _take(self, *, must_start: bool) -> _Process | None:
         """Returns a worker that has nothing to do, waiting for one; None where there is none yet, or no longer."""
         with self._changed:
             self._used_at = self._clock.monotonic()
@@ -136,13 +138,13 @@ class Workers:
             self._changed.wait_for(lambda: self._idle or (self._count == 0 and not self._is_starting))
             return self._idle.pop() if self._idle else None
 
-    def _give_back(self, worker: _Worker) -> None:
+    def _give_back(self, worker: _Process) -> None:
         with self._changed:
             self._idle.append(worker)
             self._used_at = self._clock.monotonic()
             self._changed.notify()
 
-    def _lose(self, worker: _Worker) -> None:
+    def _lose(self, worker: _Process) -> None:
         """Notes that a worker has ended by itself; its job is done by another one."""
         code = worker.end()
         _log.warning("a worker process ended by itself (%s); its work is done again", code)
@@ -160,8 +162,8 @@ class Workers:
     def _start(self) -> None:
         worker = None
         try:
-            worker = _Worker(self._setup)
-        except (OSError, EOFError, RuntimeError) as exc:
+            worker = _Process(packed_message(self._setup))
+        except Exception as exc:  # noqa: BLE001 - a plugin's options may be such that they can't be sent, too
             _log.warning("no worker process could be started; one process goes on alone: %s", exc)
         with self._changed:
             self._is_starting = False
@@ -173,7 +175,7 @@ class Workers:
             self._changed.notify_all()
 
 
-class _Worker:
+class _Process:
     """One process and the connection to it."""
 
     def __init__(self, setup: bytes) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from fakes import FakeClock
 from servers.certificates import Certificates, write_certificates
 from servers.elasticsearch import ExternalElasticsearch, LocalElasticsearch, find_elasticsearch, find_secure_elasticsearch
 from servers.installed import NotInstalled
@@ -29,6 +30,7 @@ from servers.missing import missing
 from servers.process import ServerFailed
 from servers.rsyslog import Rsyslog, find_rsyslog
 from servers.run_folder import make_run_folder
+from ualpipe.pipeline.journal import Journal
 
 _MARKERS = {"kafka": "kafka", "elasticsearch": "elasticsearch", "secure_elasticsearch": "elasticsearch", "rsyslog": "rsyslog"}
 
@@ -77,6 +79,20 @@ def secure_elasticsearch(run_folder: Path, certificates: Certificates) -> Iterat
 def rsyslog(run_folder: Path, certificates: Certificates) -> Iterator[Rsyslog]:
     """A syslog receiver. At the start of each test it has received nothing."""
     yield from _served(lambda: find_rsyslog(_below(run_folder, "rsyslog"), certificates))
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock that stands still until it is told to go on."""
+    return FakeClock()
+
+
+@pytest.fixture
+def journal(tmp_path: Path, clock: FakeClock) -> Iterator[Journal]:
+    """An empty journal."""
+    made = Journal(tmp_path, clock)
+    yield made
+    made.close()
 
 
 @pytest.fixture

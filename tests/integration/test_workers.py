@@ -34,11 +34,6 @@ Made = Callable[[], Workers]
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def drift() -> Drift:
     return Drift()
 
@@ -129,7 +124,7 @@ def test_the_work_of_a_worker_that_ends_is_done_by_another(
 
 
 def test_a_chunk_that_ends_each_worker_does_not_end_this_process(workers: Workers) -> None:
-    with pytest.raises(RuntimeError, match=f"{ATTEMPTS} worker processes ended"):
+    with pytest.raises(RuntimeError, match=f"worker processes that ended .*: {ATTEMPTS}"):
         workers.process(origin("end"), transform=True)
     assert workers.process(origin("keep"), transform=True).digests, "the others are done as before"
 
@@ -160,6 +155,25 @@ def test_workers_that_cannot_start_leave_the_work_to_this_process(
         assert made._take(must_start=False) is None
     assert pids(made.process(origin("keep"), transform=True).transformed) == {os.getpid()}
     made.close()
+
+
+def test_options_that_cannot_be_sent_leave_the_work_to_this_process(
+    here: InProcess, drift: Drift, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = Workers(here, Setup([StageSpec("odd", "odd", ByOperation, lambda: None)], {}, logging.INFO), MOST, drift, clock)
+    made._start()
+    assert "no worker process could be started; one process goes on alone" in caplog.text
+    assert pids(made.process(origin("keep"), transform=True).transformed) == {os.getpid()}
+    made.close()
+
+
+def test_an_answer_that_cannot_be_read_costs_its_worker_and_no_other(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr("ualpipe.pipeline.workers.unpacked_message", lambda _text: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            workers.process(origin("keep"), transform=True)
+    assert workers._count == 0, "nobody waits for it"
+    assert workers.process(origin("keep"), transform=True).digests
 
 
 def children(pid: int) -> list[int]:

@@ -5,17 +5,12 @@ import stat
 
 import pytest
 
-from fakes import FakeClock, body, enter, records, store
+from fakes import body, enter, records, store
 from ualpipe.pipeline._journal_file import FILE_NAME
 from ualpipe.pipeline.backup import back_up
 from ualpipe.pipeline.batches import Settlement
 from ualpipe.pipeline.errors import ConfigError, JournalError
 from ualpipe.pipeline.journal import Journal
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
 
 
 def dump(path) -> list[str]:

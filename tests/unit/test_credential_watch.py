@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from app_certificates import write_certificate
-from fakes import NOW, FakeClock
+from fakes import NOW
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.certificate_watch import CertificateWatch
 from ualpipe.pipeline.credential_changes import CredentialChanges
@@ -18,11 +18,6 @@ HOUR_S, DAY_S = 3600, 86400
 
 def credential(certificate: Certificate) -> Credential:
     return Credential(client_id="app", client_secret=None, certificate=certificate)
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
 
 
 @pytest.fixture

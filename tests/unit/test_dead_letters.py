@@ -5,16 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from fakes import NOW, TENANT, FakeClock, body, enter, record, records, store
+from fakes import NOW, TENANT, body, enter, record, records, store
 from ualpipe.pipeline.batches import Settlement
 from ualpipe.pipeline.dead_letters import DeadLetter
 from ualpipe.pipeline.journal import Journal
 from ualpipe.pipeline.stages import WorkItem
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
 
 
 @pytest.fixture

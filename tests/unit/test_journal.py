@@ -11,17 +11,12 @@ import sys
 
 import pytest
 
-from fakes import FakeClock, body, chunks_of, enter, records, snapshot, store
+from fakes import body, chunks_of, enter, records, snapshot, store
 from ualpipe.pipeline import journal as journal_module
 from ualpipe.pipeline._journal_file import FILE_NAME, JournalFile
 from ualpipe.pipeline.batches import Settlement
 from ualpipe.pipeline.errors import JournalError
 from ualpipe.pipeline.journal import Journal, JournalFull
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
 
 
 def state(folder, clock) -> tuple:

@@ -4,7 +4,7 @@ import sqlite3
 
 import pytest
 
-from fakes import FakeClock, body, records, snapshot, store
+from fakes import body, records, snapshot, store
 from ualpipe.pipeline import _journal_schema
 from ualpipe.pipeline._journal_file import FILE_NAME, JournalFile
 from ualpipe.pipeline.drift import FIELD, Thing
@@ -17,11 +17,6 @@ ADDED = {
     3: [f"DROP TABLE seen_{name}" for name in ("segment", "filter", "sorted", "chunk")],
 }
 """By version: what undoes what the next version added."""
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
 
 
 @pytest.fixture(params=sorted(_journal_schema.MIGRATIONS))

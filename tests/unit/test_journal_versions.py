@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from fakes import FakeClock, records, store
+from fakes import records, store
 from ualpipe.pipeline import _journal_schema
 from ualpipe.pipeline._journal_file import FILE_NAME, JournalFile
 from ualpipe.pipeline.errors import JournalError
@@ -14,11 +14,6 @@ from ualpipe.pipeline.journal import Journal
 
 OLDEST = min(_journal_schema.MIGRATIONS)
 NEWEST = _journal_schema.VERSION
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
 
 
 @pytest.fixture

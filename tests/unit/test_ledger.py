@@ -14,18 +14,6 @@ from ualpipe.pipeline.stages import WorkItem
 
 
 @pytest.fixture
-def clock():
-    return FakeClock()
-
-
-@pytest.fixture
-def journal(tmp_path, clock):
-    made = Journal(tmp_path, clock)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def ledger(journal) -> Ledger:
     return journal.ledger
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from fakes import NOW, FakeClock, enter
+from fakes import NOW, enter
 from ualpipe.pipeline.config import DeadLetterOptions
 from ualpipe.pipeline.dead_letters import DeadLetter, Holdings
 from ualpipe.pipeline.journal import Journal, JournalFull
@@ -20,11 +20,6 @@ def options(**values) -> DeadLetterOptions:
 
 def held(count: int = 3, size: int = 100, age_days: float = 1.0) -> Holdings:
     return Holdings(count, size, NOW - timedelta(days=age_days) if count else None)
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
 
 
 @pytest.fixture

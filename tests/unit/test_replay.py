@@ -23,23 +23,10 @@ from ualpipe.pipeline._journal_file import JournalFile
 from ualpipe.pipeline.batches import Settlement
 from ualpipe.pipeline.dead_letters import DeadLetter
 from ualpipe.pipeline.errors import MappingFailed, SinkRejected
-from ualpipe.pipeline.journal import Journal
 from ualpipe.pipeline.replay import Choice, Selection, choose, send_again, sources_of, waiting_besides
 from ualpipe.pipeline.status import read_status
 
 DAY_S = 86400.0
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
-
-
-@pytest.fixture
-def journal(tmp_path, clock):
-    made = Journal(tmp_path, clock)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -21,18 +21,6 @@ NOW_TEXT = "2026-11-20T12:00:00.000Z"
 
 
 @pytest.fixture
-def clock():
-    return FakeClock()
-
-
-@pytest.fixture
-def journal(tmp_path, clock):
-    made = Journal(tmp_path, clock)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def status(tmp_path, journal):
     """Reads the status through a connection of its own, as the command does."""
 
