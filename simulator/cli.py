@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 import threading
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--count", type=int, metavar="N", help=f"serve N generated records of the last hours (default {DEFAULT_COUNT})"
     )
     parser.add_argument("--rate", type=float, metavar="N", help="N new generated records a second keep arriving")
+    parser.add_argument("--tenants", type=int, default=1, metavar="N", help="serve N tenants that share --count and --rate")
     parser.add_argument("--incidents", action="store_true", help="plant incidents among them, and say which")
     parser.add_argument("--seed", type=int, default=365, metavar="S", help="the same seed generates the same records")
     parser.add_argument("--records-per-blob", type=int, default=300, metavar="N", help="most records of a content blob")
@@ -60,65 +62,95 @@ def run(args: argparse.Namespace) -> int:
         ConfigError: An option, the records or the fault script can't be used.
     """
     from ualpipe.simulator.service import SimulatedService  # noqa: PLC0415
-    from ualpipe.simulator.tenant import SimulatedTenant  # noqa: PLC0415
 
+    _check(args)
     with _stop_signals() as stop, _folder(args.folder) as folder, _defects_as_config_errors():
         secret_file = _secret_file(folder)
-        tenant = SimulatedTenant(
-            tenant_id=_default_tenant_id(),
-            name="contoso.com",
-            client_id=CLIENT_ID,
-            client_secret=secret_file.read_text(encoding="utf-8"),
-            page_size=args.page_size,
-        )
+        tenants = _tenants(args, secret_file.read_text(encoding="utf-8"))
         with SimulatedService(folder, port=args.port, host=args.host) as service:
-            incidents = _incidents(args, tenant) if args.incidents else []
-            _fill(service, tenant, args, incidents)
-            _announce(service, tenant, secret_file, args.host, incidents)
-            _serve(tenant, args, stop)
+            incidents = _incidents(args, tenants[0]) if args.incidents else []
+            _fill(service, tenants, args, incidents)
+            _announce(service, tenants, secret_file, args.host, incidents)
+            _serve(tenants, args, stop)
     return 0
 
 
-def config_snippet(service: SimulatedService, tenant: SimulatedTenant, secret_file: Path) -> dict[str, Any]:
-    """Returns the parts of a pipeline file that make it collect from this tenant."""
-    source = {
-        "type": "management_activity",
-        "tenant_id": tenant.tenant_id,
-        "credential": "simulated-app",
-        "cloud": {"authority": service.url, "api": service.url},
-        "ca_file": str(service.ca_file.resolve()),
-        "poll_interval": "5s",
+def config_snippet(service: SimulatedService, tenants: Sequence[SimulatedTenant], secret_file: Path) -> dict[str, Any]:
+    """Returns the parts of a pipeline file that make it collect from these tenants."""
+    sources = {
+        _source_name(at): {
+            "type": "management_activity",
+            "tenant_id": tenant.tenant_id,
+            "credential": "simulated-app",
+            "cloud": {"authority": service.url, "api": service.url},
+            "ca_file": str(service.ca_file.resolve()),
+            "poll_interval": "5s",
+        }
+        for at, tenant in enumerate(tenants)
     }
-    credential = {"client_id": tenant.client_id, "client_secret": f"${{file:{secret_file.resolve()}}}"}
-    return {"credentials": {"simulated-app": credential}, "sources": {"simulated": source}}
+    credential = {"client_id": CLIENT_ID, "client_secret": f"${{file:{secret_file.resolve()}}}"}
+    return {"credentials": {"simulated-app": credential}, "sources": sources}
 
 
-def _fill(service: SimulatedService, tenant: SimulatedTenant, args: argparse.Namespace, incidents: Sequence[Incident]) -> None:
+def _source_name(at: int) -> str:
+    return f"simulated{at + 1}" if at else "simulated"
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.tenants < 1:
+        raise ConfigError("tenant: --tenants takes 1 or more")
+    if args.tenants > 1 and args.records:
+        raise ConfigError("tenant: --records are those of one tenant; leave out --tenants, or generate records (--count, --rate)")
+
+
+def _tenants(args: argparse.Namespace, secret: str) -> list[SimulatedTenant]:
+    from ualpipe.simulator._organisation import DEFAULT_DOMAIN, DEFAULT_TENANT_ID  # noqa: PLC0415
+    from ualpipe.simulator.tenant import SimulatedTenant  # noqa: PLC0415
+
+    first = uuid.UUID(DEFAULT_TENANT_ID).int
+    return [
+        SimulatedTenant(
+            tenant_id=str(uuid.UUID(int=first + at)),
+            name=f"branch{at + 1}.{DEFAULT_DOMAIN}" if at else DEFAULT_DOMAIN,
+            client_id=CLIENT_ID,
+            client_secret=secret,
+            page_size=args.page_size,
+        )
+        for at in range(args.tenants)
+    ]
+
+
+def _fill(
+    service: SimulatedService, tenants: Sequence[SimulatedTenant], args: argparse.Namespace, incidents: Sequence[Incident]
+) -> None:
     from ualpipe.simulator.faults import load_rules  # noqa: PLC0415
 
-    tenant.add_records(_initial_records(args, tenant), records_per_blob=args.records_per_blob, spread=_SPREAD)
+    for at, tenant in enumerate(tenants):
+        tenant.add_records(_initial_records(args, tenant, at), records_per_blob=args.records_per_blob, spread=_SPREAD)
+        service.add_tenant(tenant)
     for incident in incidents:
-        tenant.add_records(incident.records, spread=timedelta(0))
-    service.add_tenant(tenant)
+        tenants[0].add_records(incident.records, spread=timedelta(0))
     service.play(load_rules(args.faults) if args.faults else [])
 
 
-def _initial_records(args: argparse.Namespace, tenant: SimulatedTenant) -> Iterator[Mapping[str, Any] | bytes]:
+def _initial_records(args: argparse.Namespace, tenant: SimulatedTenant, at: int) -> Iterator[Mapping[str, Any] | bytes]:
     if args.records:
         return _read_records(args.records)
     count = args.count
     if count is None:
         count = 0 if args.rate else DEFAULT_COUNT
-    return _generated(args, tenant, count, max(count, 1) / _SPREAD.total_seconds(), _SPREAD)
+    own = count // args.tenants + (at < count % args.tenants)
+    return _generated(args, tenant, at, own, max(own, 1) / _SPREAD.total_seconds(), _SPREAD)
 
 
 def _generated(
-    args: argparse.Namespace, tenant: SimulatedTenant, count: int | None, rate: float, ago: timedelta
+    args: argparse.Namespace, tenant: SimulatedTenant, at: int, count: int | None, rate: float, ago: timedelta
 ) -> Iterator[dict[str, Any]]:
+    """Yields generated records of the tenant at a position; each tenant has its own."""
     from ualpipe.simulator.generator import generate  # noqa: PLC0415
 
     start = tenant.clock.now() - ago
-    return generate(count, seed=args.seed, start=start, rate=rate, tenant_id=tenant.tenant_id, domain=tenant.name)
+    return generate(count, seed=args.seed + at, start=start, rate=rate, tenant_id=tenant.tenant_id, domain=tenant.name)
 
 
 def _incidents(args: argparse.Namespace, tenant: SimulatedTenant) -> list[Incident]:
@@ -140,29 +172,36 @@ def _read_records(path: Path) -> Iterator[bytes]:
 
 
 def _announce(
-    service: SimulatedService, tenant: SimulatedTenant, secret_file: Path, host: str, incidents: Sequence[Incident]
+    service: SimulatedService, tenants: Sequence[SimulatedTenant], secret_file: Path, host: str, incidents: Sequence[Incident]
 ) -> None:
     import yaml  # noqa: PLC0415
 
     if host not in ("127.0.0.1", "localhost", "::1"):
         print(f"warning: listening at {host}: everyone who reaches it can try to log in", file=sys.stderr)
-    blobs = len(tenant.blobs())
-    print(f"# Simulated tenant at {service.url} with {blobs} content blobs. Paste this into a pipeline file; stop with Ctrl-C.")
+    blobs = sum(len(tenant.blobs()) for tenant in tenants)
+    what = "Simulated tenant" if len(tenants) == 1 else f"{len(tenants)} simulated tenants"
+    print(f"# {what} at {service.url} with {blobs} content blobs. Paste this into a pipeline file; stop with Ctrl-C.")
     for incident in incidents:
         print(f"# planted: {incident.name}. {incident.description}")
-    print(yaml.safe_dump(config_snippet(service, tenant, secret_file), sort_keys=False, width=200), flush=True)
+    print(yaml.safe_dump(config_snippet(service, tenants, secret_file), sort_keys=False, width=200), flush=True)
 
 
-def _serve(tenant: SimulatedTenant, args: argparse.Namespace, stop: threading.Event, arrival_s: float = ARRIVAL_S) -> None:
+def _serve(
+    tenants: Sequence[SimulatedTenant], args: argparse.Namespace, stop: threading.Event, arrival_s: float = ARRIVAL_S
+) -> None:
     """Lets new records arrive until the end."""
     if not args.rate:
         stop.wait()
         return
-    records = _generated(args, tenant, None, args.rate, timedelta(0))
-    began, arrived = tenant.clock.monotonic(), 0
+    rate = args.rate / len(tenants)
+    streams = [_generated(args, tenant, at, None, rate, timedelta(0)) for at, tenant in enumerate(tenants)]
+    clock = tenants[0].clock
+    began, arrived = clock.monotonic(), 0
     while not stop.wait(arrival_s):
-        due = int((tenant.clock.monotonic() - began) * args.rate) - arrived
-        tenant.add_records(itertools.islice(records, due), records_per_blob=args.records_per_blob, spread=timedelta(0))
+        due = int((clock.monotonic() - began) * rate) - arrived
+        for tenant, records in zip(tenants, streams, strict=True):
+            piece = itertools.islice(records, due)
+            tenant.add_records(piece, records_per_blob=args.records_per_blob, spread=timedelta(0))
         arrived += due
 
 
@@ -204,9 +243,3 @@ def _secret_file(folder: Path) -> Path:
     if not path.exists():
         write_private(path, secrets.token_urlsafe(24).encode())
     return path
-
-
-def _default_tenant_id() -> str:
-    from ualpipe.simulator._organisation import DEFAULT_TENANT_ID  # noqa: PLC0415
-
-    return DEFAULT_TENANT_ID

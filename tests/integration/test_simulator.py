@@ -542,20 +542,23 @@ def test_the_command_prints_a_config_that_works_and_ends_with_its_signal(tmp_pat
 
 
 def test_with_a_rate_new_blobs_keep_arriving() -> None:
-    tenant = SimulatedTenant(TENANT, "contoso.com", APP)
+    tenants = [SimulatedTenant(TENANT, "contoso.com", APP), SimulatedTenant(OTHER, "branch2.contoso.com", APP)]
     stop = threading.Event()
-    args = _arguments("--rate", "1000")
-    serving = threading.Thread(target=cli._serve, args=(tenant, args, stop, 0.05))
+    args = _arguments("--rate", "2000")
+    serving = threading.Thread(target=cli._serve, args=(tenants, args, stop, 0.05))
     serving.start()
     deadline = time.monotonic() + 10
-    while len(tenant.blobs()) < 10 and time.monotonic() < deadline:
+    while min(len(tenant.blobs()) for tenant in tenants) < 10 and time.monotonic() < deadline:
         time.sleep(0.01)
     stop.set()
     serving.join(5)
-    ids = [record["Id"] for blob in tenant.blobs() if isinstance(blob.body, bytes) for record in orjson.loads(blob.body)]
-    assert len(tenant.blobs()) >= 10
-    assert len(set(ids)) == len(ids)
-    assert len({blob.created for blob in tenant.blobs()}) > 1
+    bodies = [(tenant, blob.body) for tenant in tenants for blob in tenant.blobs() if isinstance(blob.body, bytes)]
+    records = [(tenant, record) for tenant, body in bodies for record in orjson.loads(body)]
+    assert len({record["Id"] for _tenant, record in records}) == len(records)
+    assert all(record["OrganizationId"] == tenant.tenant_id for tenant, record in records)
+    for tenant in tenants:
+        assert len(tenant.blobs()) >= 10
+        assert len({blob.created for blob in tenant.blobs()}) > 1
 
 
 def _arguments(*argv: str) -> Any:

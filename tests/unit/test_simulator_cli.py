@@ -4,12 +4,18 @@ import argparse
 import ssl
 from pathlib import Path
 
+import orjson
 import pytest
 from cryptography import x509
 
 from ualpipe.pipeline.errors import ConfigError
 from ualpipe.simulator import cli
 from ualpipe.simulator._ca import write_certificates
+from ualpipe.simulator.service import SimulatedService
+
+
+def bytes_of(body: bytes | Path) -> bytes:
+    return body if isinstance(body, bytes) else body.read_bytes()
 
 
 def parse(*argv: str) -> argparse.Namespace:
@@ -39,6 +45,24 @@ def test_what_can_not_be_used_is_a_config_error(argv: list[str], tmp_path: Path)
     argv = [str(tmp_path / "rubbish") if word == "rubbish" else word for word in argv]
     with pytest.raises(ConfigError, match=r"trottled|missing|not"):
         cli.run(parse(*argv, "--folder", str(tmp_path)))
+
+
+@pytest.mark.parametrize("argv", [["--tenants", "0"], ["--tenants", "2", "--records", "x"]])
+def test_tenants_that_can_not_be_served_are_a_config_error(argv: list[str]) -> None:
+    with pytest.raises(ConfigError, match="--tenants"):
+        cli.run(parse(*argv))
+
+
+def test_tenants_share_the_count_and_have_records_of_their_own(tmp_path: Path) -> None:
+    args = parse("--tenants", "3", "--count", "100")
+    tenants = cli._tenants(args, "secret")
+    with SimulatedService(tmp_path) as service:
+        cli._fill(service, tenants, args, [])
+        sources = cli.config_snippet(service, tenants, tmp_path / "secret")["sources"]
+    records = [[r for blob in tenant.blobs() for r in orjson.loads(bytes_of(blob.body))] for tenant in tenants]
+    assert [len(own) for own in records] == [34, 33, 33]
+    assert len({record["Id"] for own in records for record in own}) == 100
+    assert [source["tenant_id"] for source in sources.values()] == [own[0]["OrganizationId"] for own in records]
 
 
 def test_the_secret_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
