@@ -46,8 +46,8 @@ audit: $(VENV)/.ready  ## looks the locked dependencies up in the public vulnera
 sbom: $(VENV)/.ready  ## writes the software bill of materials, CycloneDX JSON, to build/sbom.cdx.json
 	@$(BIN)/python .ci/sbom.py requirements/run.txt build/sbom.cdx.json
 
-bench: $(VENV)/.ready  ## measures speed and memory
-	@$(BIN)/python -m bench
+bench: servers  ## measures speed, memory and size (PARTS="hot-path file" chooses; all takes half an hour)
+	@$(BIN)/python -m bench $(PARTS)
 
 lock:  ## renews the lock files (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --extra fast --extra geoip pyproject.toml requirements/dev.in -o requirements/dev.txt

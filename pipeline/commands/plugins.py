@@ -12,6 +12,7 @@ from ualpipe.pipeline.errors import ConfigError
 _FAST_LIBRARIES = {
     "confluent_kafka": "kafka sink: producing costs a tenth of the CPU",
     "isal": "gzip: a fifth of the CPU",
+    "numpy": "record Ids seen before: looked up in half the time",
 }
 
 

@@ -402,7 +402,7 @@ def test_plugins_for_programs(run):
         row for row in found["plugins"] if row["name"] == "file"
     ).items()
     assert all(row["summary"] for row in found["plugins"])
-    assert set(found["fast"]) == {"confluent_kafka", "isal"}
+    assert set(found["fast"]) == {"confluent_kafka", "isal", "numpy"}
 
 
 def test_plugins_for_people_are_a_line_each(run):

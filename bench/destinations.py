@@ -1,0 +1,87 @@
+"""Into each destination, real servers: what our own processes take for it."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from bench import pipeline_run
+from bench.pipeline_run import Figures
+
+TESTS = Path(__file__).parents[1] / "tests"
+
+Sink = dict[str, Any]
+
+
+def measure(tenant_options: Sequence[object], floor_us: float, runs: int) -> dict[str, Figures]:
+    """Prints and returns the figures of each sink, and of all four kinds together."""
+    print(f"\ninto each destination, workers: 1, median of {runs}\n{pipeline_run.HEAD}")
+    with _servers() as (kafka, elasticsearch, rsyslog):
+        makers = _makers(kafka, elasticsearch, rsyslog)
+        rows = {name: (name,) for name in makers}
+        rows["all four"] = ("file", "kafka, confluent", "elasticsearch", "syslog, tcp")
+
+        def sections(names: Sequence[str]) -> dict[str, Any]:
+            rsyslog.forget()
+            return {"sinks": {f"sink{at}": makers[name]() for at, name in enumerate(names)}}
+
+        return {
+            row: pipeline_run.measure(row, tenant_options, lambda names=names: sections(names), floor_us, runs)
+            for row, names in rows.items()
+        }
+
+
+def _makers(kafka: Any, elasticsearch: Any, rsyslog: Any) -> dict[str, Callable[[], Sink]]:
+    """Returns what makes each sink's options: with a topic or index that nothing stands in yet."""
+    numbers = itertools.count(1)
+
+    def bus(driver: str) -> Sink:
+        topic = f"bench-{next(numbers)}"
+        kafka.create_topic(topic, retention_bytes=str(1 << 28), segment_bytes=str(1 << 26))
+        return {"type": "kafka", "bootstrap_servers": [kafka.bootstrap_servers], "topic": topic, "driver": driver}
+
+    siem = {"type": "syslog", "host": "localhost"}
+    return {
+        "file": lambda: {"type": "file", "path": "out/audit.ndjson"},
+        "file, gzip": lambda: {"type": "file", "path": "out/audit.ndjson", "gzip": True},
+        "kafka, confluent": lambda: bus("confluent"),
+        "kafka, kafka-python": lambda: bus("kafka-python"),
+        "elasticsearch": lambda: {
+            "type": "elasticsearch",
+            "urls": [elasticsearch.url],
+            "data_stream": f"logs-o365.audit-bench{next(numbers)}",
+        },
+        "syslog, tcp": lambda: {**siem, "transport": "tcp", "port": rsyslog.tcp_port},
+        "syslog, tls": lambda: {
+            **siem,
+            "transport": "tls",
+            "port": rsyslog.tls_port,
+            "tls": {"ca_file": str(rsyslog.ca_file)},
+        },
+    }
+
+
+@contextmanager
+def _servers() -> Iterator[tuple[Any, Any, Any]]:
+    """Starts the real servers of the tests, which `make servers` installs."""
+    sys.path.append(str(TESTS))
+    from servers.certificates import write_certificates  # noqa: PLC0415
+    from servers.elasticsearch import find_elasticsearch  # noqa: PLC0415
+    from servers.kafka import find_kafka  # noqa: PLC0415
+    from servers.rsyslog import find_rsyslog  # noqa: PLC0415
+    from servers.run_folder import make_run_folder  # noqa: PLC0415
+
+    folders = [make_run_folder() for _folder in range(4)]
+    certificates = write_certificates(folders[0])
+    with ExitStack() as stack:
+        kafka = find_kafka(folders[1], certificates)
+        stack.callback(kafka.stop)
+        elasticsearch = find_elasticsearch(folders[2])
+        stack.callback(elasticsearch.stop)
+        rsyslog = find_rsyslog(folders[3], certificates)
+        stack.callback(rsyslog.stop)
+        yield kafka, elasticsearch, rsyslog
