@@ -1,8 +1,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+AT_LENGTH := UALPIPE_REQUIRE_SERVERS=1 UALPIPE_CHAOS=long
 
-.PHONY: help demo servers test unit chaos fuzz check format audit sbom bench lock clean
+.PHONY: help demo servers test unit chaos soak fuzz check format audit sbom bench lock clean
 
 help:  ## lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -26,8 +27,12 @@ servers: $(VENV)/.ready  ## installs what the real servers of the tests need
 test: servers  ## installs the real servers, then runs all tests
 	@UALPIPE_REQUIRE_SERVERS=1 $(BIN)/pytest -q
 
-chaos: servers  ## kills, breaks and fills everything at length (UALPIPE_CHAOS_KILLS and others say how long); prints the figures
-	@UALPIPE_REQUIRE_SERVERS=1 UALPIPE_CHAOS=long UALPIPE_CHAOS_KILLS=$${UALPIPE_CHAOS_KILLS:-2000} $(BIN)/pytest -q -rA -m chaos tests
+chaos: servers  ## kills, breaks and fills everything at length, then soaks; prints the figures (CONTRIBUTING.md says how long)
+	@$(AT_LENGTH) UALPIPE_CHAOS_KILLS=$${UALPIPE_CHAOS_KILLS:-2000} $(BIN)/pytest -q -rA -m chaos --ignore tests/chaos/test_soak.py tests
+	@$(MAKE) soak
+
+soak: servers  ## half an hour of a steady stream through all four sinks; prints how memory, open files and lag went
+	@$(AT_LENGTH) UALPIPE_TEST_LONG_RUN=1 $(BIN)/pytest -q -rA tests/chaos/test_soak.py
 
 check: $(VENV)/.ready  ## checks format, lint and types; writes the bill of materials and audits it (where the lists are reached)
 	@$(BIN)/ruff format --check .

@@ -35,13 +35,19 @@ def measure(floor_us: float, runs: int) -> dict[str, dict[int, Figures]]:
         ),
     }
     print(f"\ngrowth, into files, workers: 1, records of {size:,} bytes, median of {runs}\n{pipeline_run.HEAD}")
+    start = pipeline_run.measure("one record: start and end", ["--count", 1], dict, floor_us, runs)
     return {
-        what: {
-            amount: pipeline_run.measure(f"{amount:,} {what}", options, lambda sinks=sinks: _files(sinks), floor_us, runs)
-            for amount, options, sinks in rows
-        }
+        what: {amount: _row(f"{amount:,} {what}", options, sinks, start, floor_us, runs) for amount, options, sinks in rows}
         for what, rows in plan.items()
     }
+
+
+def _row(name: str, options: Sequence[object], sinks: int, start: Figures, floor_us: float, runs: int) -> Figures:
+    """Adds what a record takes without start and end, which cost the same however many there are."""
+    figures = pipeline_run.measure(name, options, lambda: _files(sinks), floor_us, runs)
+    figures["net_us"] = round((figures["cpu_s"] - start["cpu_s"]) / figures["records"] * 1e6, 1)
+    print(f"{'':34s} without start and end: {figures['net_us']} µs a record", flush=True)
+    return figures
 
 
 def _files(count: int) -> dict[str, Any]:

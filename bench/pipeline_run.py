@@ -67,11 +67,13 @@ def _run(sources: Sections, sections: Sections) -> Figures:
         records = min(sink["delivered"] for sink in status(config)["sinks"])
         if process.returncode or not records:
             raise SystemExit(f"the pipeline ended with {process.returncode} after {records} records: {sections}")
+        cpu_s = usage.ru_utime + usage.ru_stime
         journal = sum(file.stat().st_size for file in (Path(name) / "state").iterdir())
     return {
         "records": records,
         "records_per_s": round(records / wall_s),
-        "cpu_s_per_100k": round((usage.ru_utime + usage.ru_stime) / records * 1e5, 2),
+        "cpu_s": round(cpu_s, 2),
+        "cpu_s_per_100k": round(cpu_s / records * 1e5, 2),
         "peak_rss_mb": round(usage.ru_maxrss / 1024),
         "written_mb": round(usage.ru_oublock * 512 / (1 << 20)),
         "journal_mb": round(journal / (1 << 20)),

@@ -21,7 +21,7 @@ def draw(growth: Mapping[str, Mapping[int, Figures]], path: Path = PICTURE) -> N
     figure, panels = plt.subplots(1, len(growth), figsize=(3.2 * len(growth), 3), sharey=True, layout="constrained")
     for panel, (what, rows) in zip(panels, growth.items(), strict=True):
         amounts = list(rows)
-        panel.plot(amounts, [row["cpu_s_per_100k"] * 10 for row in rows.values()], "o-", label="µs of CPU a record")
+        panel.plot(amounts, [row["net_us"] for row in rows.values()], "o-", label="µs of CPU a record")
         panel.plot(amounts, [row["peak_rss_mb"] for row in rows.values()], "s--", label="MB of memory")
         panel.set_xlabel(what)
         if amounts[-1] > 10 * amounts[0]:

@@ -149,6 +149,7 @@ class DeadLetters:
                 return True  # somebody else has just sent it
             if stored.letter.batch is not None:
                 self._insert_batch(db, stored)
+                db.execute("UPDATE dead_letter SET body = ? WHERE id = ?", (compress(b""), stored.id))  # they stand in the batch
             else:
                 db.execute(f"UPDATE item SET state = 'listed', attempts = 0, next_attempt = 0 WHERE {_ITEM}", _item_of(stored))
         return True

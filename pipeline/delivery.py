@@ -5,15 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.batches import Batches, BatchRef, Settlement
 from ualpipe.pipeline.config import StageSpec
 from ualpipe.pipeline.conservation import Violation, disorder
 from ualpipe.pipeline.context import RunContext
-from ualpipe.pipeline.dead_letters import DeadLetter
 from ualpipe.pipeline.errors import (
     EngineFailed,
     PipelineError,
@@ -29,48 +27,11 @@ from ualpipe.pipeline.events import Event
 from ualpipe.pipeline.journal import JournalFull
 from ualpipe.pipeline.prepared import PreparedBatches
 from ualpipe.pipeline.retry import DENIED, ONCE, SINK
-from ualpipe.pipeline.stages import Batch, Sink, SinkLimits
+from ualpipe.pipeline.shares import Piece, Share, cut, events_of, leave, take_group
+from ualpipe.pipeline.stages import Batch, Sink
 
-GROUP_BYTES = 4 * 1024 * 1024
-"""Bodies of batches that are written together; decoded and mapped they take about ten times as much memory."""
 LOOK_AGAIN_S = 5.0
 """How often an idle delivery looks for batches that another process entered (dead letters sent again)."""
-
-
-@dataclass(slots=True)
-class Share:
-    """What one stored batch means for this sink.
-
-    Attributes:
-        events: Events that go to the sink.
-        expected: Records that must be accounted for at the end.
-    """
-
-    ref: BatchRef
-    events: list[Event]
-    settlement: Settlement
-    expected: int
-    letters: list[DeadLetter] = field(default_factory=list)
-
-    def dead(self, sink: str, event: Event, error: SinkError, attempts: int) -> None:
-        """Sets one event aside for this sink."""
-        self.settlement.dead += 1
-        letter = DeadLetter("sink", type(error).__name__, str(error), event.raw, self.ref.id, event.index, sink, "", attempts)
-        self.letters.append(letter)
-
-    @property
-    def accounted(self) -> int:
-        """How many records are accounted for: delivered, filtered, dead, or left to do."""
-        s = self.settlement
-        return s.delivered + s.filtered + s.dead + len(s.pending)
-
-    def is_conserved(self) -> bool:
-        """Tells whether in = delivered + filtered + dead + pending."""
-        s = self.settlement
-        return self.expected == self.accounted and min(s.delivered, s.filtered, s.dead) >= 0
-
-
-Piece = list[tuple[Share, Event]]
 
 
 class Delivery:
@@ -97,6 +58,7 @@ class Delivery:
         self._metrics = context.metrics
         self._stop = context.stop
         self._once = context.once
+        self._is_choosy = spec.when is not None
         self._log = logging.getLogger(f"ualpipe.sink.{spec.name}")
         self._backlog: deque[BatchRef] = deque()
         self._queued: set[int] = set()
@@ -167,8 +129,7 @@ class Delivery:
 
     def _deliver(self, refs: list[BatchRef]) -> None:
         shares = self._shares(refs)
-        todo = [(share, event) for share in shares for event in share.events]
-        for piece in cut(todo, self._sink.limits):
+        for piece in cut(shares, self._sink.limits):
             if self._stop.is_set() or self.gave_up:
                 leave(piece)
             else:
@@ -205,50 +166,44 @@ class Delivery:
             events = [event for event in events if event.index in left]
             letters = [letter for letter in letters if letter.position in left]
             expected, filtered = len(left), len(left) - len(events) - len(letters)
-        wanted = [event for event in events if self.name not in event.unwanted]
+        wanted = [event for event in events if self.name not in event.unwanted] if self._is_choosy else events
         filtered += len(events) - len(wanted)
         share = Share(ref, wanted, Settlement(ref.id, filtered=filtered, dead=len(letters)), expected, list(letters))
-        self._set_oversized_aside(share)
+        if (limit := self._sink.limits.max_event_bytes) is not None:
+            share.set_oversized_aside(self.name, limit)
         return share
-
-    def _set_oversized_aside(self, share: Share) -> None:
-        limit = self._sink.limits.max_event_bytes
-        if limit is None:
-            return
-        for event in (event for event in share.events if len(event.encoded) > limit):
-            reason = f"the event has {len(event.encoded)} bytes, the sink takes at most {limit}"
-            share.dead(self.name, event, SinkRejected(reason), 0)
-        share.events = [event for event in share.events if len(event.encoded) <= limit]
 
     def _write(self, piece: Piece) -> None:
         """Writes until every event is delivered, dead, or left for later by a stop."""
         failures = attempts = 0
         while piece:
             attempts += 1
-            before = len(piece)
-            piece, errors = self._sort(piece, self._attempt([event for _share, event in piece]), attempts)
+            events = events_of(piece)
+            count = len(events)
+            piece, causes = self._sort(piece, self._attempt(events), attempts)
             if not piece:
                 self._recovered()
                 return
-            failures = failures + 1 if len(piece) == before else 1
-            self._metrics.add(m.EVENTS_RETRIED, len(piece), sink=self.name)
-            if not self._pause(max(errors, key=_severity), failures):
+            failures = failures + 1 if len(causes) == count else 1
+            self._metrics.add(m.EVENTS_RETRIED, len(causes), sink=self.name)
+            if not self._pause(max(causes, key=_severity), failures):
                 leave(piece)
                 return
 
     def _attempt(self, events: list[Event]) -> Mapping[int, SinkError]:
         """Writes once; an error of the whole write counts for each event."""
+        places = range(len(events))  # the list may be another when the sink is done with it
         try:
             with unexpected_as(SinkUnavailable, self._log, "writing"):
                 if not self._is_open:
                     self._sink.open()
                     self._is_open = True
                 errors = self._sink.write(Batch(events))
-                if not isinstance(errors, Mapping) or any(index not in range(len(events)) for index in errors):
+                if not isinstance(errors, Mapping) or any(index not in places for index in errors):
                     raise TypeError("write has to return a mapping of the events' indexes to errors")
         except SinkError as exc:
             self._is_open = False
-            errors = dict.fromkeys(range(len(events)), exc)
+            errors = dict.fromkeys(places, exc)
         self._metrics.add(m.WRITES, sink=self.name, outcome="partial" if errors else "ok")
         return errors
 
@@ -256,15 +211,20 @@ class Delivery:
         """Counts what is delivered, sets aside what is refused for good; returns what is left to try again, and why."""
         again: Piece = []
         causes: list[SinkError] = []
-        for index, (share, event) in enumerate(piece):
-            error = errors.get(index) if errors else None
-            if error is None:
-                share.settlement.delivered += 1
-            elif isinstance(error, SinkRejected):
-                share.dead(self.name, event, error, attempts)
-            else:
-                again.append((share, event))
-                causes.append(error)
+        start = 0
+        for share, events in piece:
+            failed = {at: error for at in range(len(events)) if (error := errors.get(start + at))} if errors else {}
+            share.settlement.delivered += len(events) - len(failed)
+            left = []
+            for at, error in failed.items():
+                if isinstance(error, SinkRejected):
+                    share.dead(self.name, events[at], error, attempts)
+                else:
+                    left.append(events[at])
+                    causes.append(error)
+            if left:
+                again.append((share, left))
+            start += len(events)
         return again, causes
 
     def _pause(self, error: SinkError, failures: int) -> bool:
@@ -323,38 +283,7 @@ class Delivery:
         self._metrics.add(m.EVENTS_DELIVERED, sum(share.settlement.delivered for share in shares), **label)
         self._metrics.add(m.EVENTS_FILTERED, sum(share.settlement.filtered for share in shares), **label)
         self._metrics.add(m.EVENTS_DEAD, sum(share.settlement.dead for share in shares), **label)
-        self._metrics.add(m.BYTES_DELIVERED, sum(len(e.encoded) for share in shares for e in share.events), **label)
-
-
-def take_group(backlog: deque[BatchRef], limits: SinkLimits) -> list[BatchRef]:
-    """Takes batches off the front as long as they fit one write; at least one."""
-    group: list[BatchRef] = []
-    events = size = 0
-    most = min(limits.max_bytes, GROUP_BYTES)
-    while backlog and (not group or (events + backlog[0].records <= limits.max_events and size + backlog[0].bytes <= most)):
-        ref = backlog.popleft()
-        group.append(ref)
-        events, size = events + ref.records, size + ref.bytes
-    return group
-
-
-def cut(todo: Piece, limits: SinkLimits) -> Iterator[Piece]:
-    """Cuts events into pieces that one write of the sink takes; an event larger than ``max_bytes`` goes alone."""
-    start = size = 0
-    for index, (_share, event) in enumerate(todo):
-        weight = len(event.encoded)
-        if index > start and (index - start >= limits.max_events or size + weight > limits.max_bytes):
-            yield todo[start:index]
-            start, size = index, 0
-        size += weight
-    if start < len(todo):
-        yield todo[start:]
-
-
-def leave(piece: Piece) -> None:
-    """Leaves events for the next start."""
-    for share, event in piece:
-        share.settlement.pending.append(event.index)
+        self._metrics.add(m.BYTES_DELIVERED, sum(share.bytes for share in shares), **label)
 
 
 def _severity(error: SinkError) -> tuple[bool, float]:

@@ -42,7 +42,7 @@ def prepare(batch: StoredBatch, processor: Processor) -> PreparedBatch:
     """Returns what the transforms make of the records of a batch, duplicates left out; most often they have run already."""
     made = batch.transformed or processor.transform(batch.origin, batch.duplicates)
     records = batch.ref.records - len(batch.duplicates)
-    events = [event for event in made.events if event.index not in batch.duplicates]
+    events = [event for event in made.events if event.index not in batch.duplicates] if batch.duplicates else made.events
     letters = [_letter(batch.ref, refusal) for refusal in made.refusals if refusal.event.index not in batch.duplicates]
     taken = made.taken - (len(batch.duplicates) if batch.transformed else 0)
     return PreparedBatch(batch.ref, events, taken - len(events) - len(letters), letters, records)

@@ -39,6 +39,7 @@ from ualpipe.simulator.generator import generate
 LONGEST_RUN_S = 90.0
 LONGEST_WORK_S = 3.0
 """After so long a run gets its signal although it has not used the processor for as long as it should: it has nothing to do."""
+LONGEST_WORK_OF_WORKERS_S = 10.0
 _LOOK_S = 0.003
 
 _COMMITTING = (
@@ -80,10 +81,12 @@ def carry_out(order: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         order: ``arguments`` of the command and its ``log`` file; the ``point`` it is to die at; or a
-            ``signal`` that it gets ``after_s`` it has used ``after_cpu_s`` of the processor.
+            ``signal`` that it gets ``after_s`` it has used ``after_cpu_s`` of the processor: itself, or its workers if
+            ``by_workers``, of which one is killed first if ``kill_worker``.
 
     Returns:
-        ``code`` (negative: the signal it died of), ``reached`` (the point was), ``seconds``.
+        ``code`` (negative: the signal it died of), ``reached`` (the point was), ``seconds``, ``workers`` that it had when it got
+        its signal.
     """
     reached, report = os.pipe()
     started = time.monotonic()
@@ -92,30 +95,45 @@ def carry_out(order: dict[str, Any]) -> dict[str, Any]:
         os.close(reached)
         _run(order, report)
     os.close(report)
-    _await_end(pid, order.get("after_cpu_s"), order.get("after_s", 0.0), order.get("signal", signal.SIGKILL))
+    workers = _await_end(pid, order)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     with os.fdopen(reached, "rb") as answer:
-        return {"code": code, "reached": bool(answer.read()), "seconds": time.monotonic() - started}
+        return {"code": code, "reached": bool(answer.read()), "seconds": time.monotonic() - started, "workers": workers}
 
 
-def _await_end(pid: int, after_cpu_s: float | None, after_s: float, number: int) -> None:
-    """Awaits the end of a run.
+def _await_end(pid: int, order: dict[str, Any]) -> int:
+    """Awaits the end of a run; returns how many workers it had when it got its signal.
 
     Where it is to get a signal, it gets it when it has worked for so long, which does not depend on what else the machine does,
     and some time after that, when it may be waiting as well.
     """
-    process = os.pidfd_open(pid)
+    process, workers = os.pidfd_open(pid), []
     try:
-        if after_cpu_s is not None:
-            latest = time.monotonic() + LONGEST_WORK_S
-            while _cpu_s(pid) < after_cpu_s and time.monotonic() < latest and not _has_ended(process, _LOOK_S):
+        if (after_cpu_s := order.get("after_cpu_s")) is not None:
+            by_workers = order.get("by_workers", False)
+            latest = time.monotonic() + (LONGEST_WORK_OF_WORKERS_S if by_workers else LONGEST_WORK_S)
+            used_s = _workers_cpu_s if by_workers else _cpu_s
+            while used_s(pid) < after_cpu_s and time.monotonic() < latest and not _has_ended(process, _LOOK_S):
                 pass
-            if not _has_ended(process, after_s):
-                signal.pidfd_send_signal(process, number)
+            workers = _children(pid)
+            if order.get("kill_worker") and workers:
+                os.kill(workers[0], signal.SIGKILL)
+            if not _has_ended(process, order["after_s"]):
+                signal.pidfd_send_signal(process, order["signal"])
         if not _has_ended(process, LONGEST_RUN_S):
             signal.pidfd_send_signal(process, signal.SIGABRT)
     finally:
         os.close(process)
+    return len(workers)
+
+
+def _children(pid: int) -> list[int]:
+    """Returns the processes that a process has started and that have not been waited for."""
+    return [int(child) for task in Path(f"/proc/{pid}/task").glob("*/children") for child in task.read_text().split()]
+
+
+def _workers_cpu_s(pid: int) -> float:
+    return sum(map(_cpu_s, _children(pid)))
 
 
 def _has_ended(process: int, within_s: float) -> bool:

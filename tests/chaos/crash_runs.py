@@ -24,11 +24,13 @@ class Ended:
     Attributes:
         code: Its exit code; negative: the signal that it died of.
         reached: It came to the point it was to die at.
+        workers: Worker processes that it had when it got its signal.
     """
 
     code: int
     reached: bool
     seconds: float
+    workers: int
 
     @property
     def was_killed(self) -> bool:
@@ -65,6 +67,17 @@ class Runs:
             wait_s: How long the signal waits behind that.
         """
         return self._order(RUN, after_cpu_s=cpu_s, after_s=wait_s, signal=number)
+
+    def killed_with_workers(self, cpu_s: float, wait_s: float, *, worker_first: bool) -> Ended:
+        """Runs the pipeline and kills it; returns when it has ended.
+
+        Args:
+            cpu_s: Processor time that its workers get before.
+            wait_s: How long the kill waits behind that.
+            worker_first: Kills one of its workers at the beginning of that wait.
+        """
+        how = {"after_cpu_s": cpu_s, "after_s": wait_s, "signal": signal.SIGKILL}
+        return self._order(RUN, by_workers=True, kill_worker=worker_first, **how)
 
     def tail(self) -> str:
         """Returns the end of the log of the last runs."""

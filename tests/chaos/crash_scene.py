@@ -50,19 +50,19 @@ class Scene:
 
 
 @contextmanager
-def served_scene(folder: Path, blobs: int, **source: Any) -> Iterator[Scene]:
+def served_scene(folder: Path, blobs: int, records_per_blob: int = RECORDS_PER_BLOB, **source: Any) -> Iterator[Scene]:
     """Serves small blobs, and among them: one in several chunks with records that a sink refuses, two whose records stand in
     others, one that is no JSON, and one that is cut off."""
-    records = generated(blobs * RECORDS_PER_BLOB)
+    records = generated(blobs * records_per_blob)
     source = {"requests_per_minute": 100_000, **source}
-    with served(folder, records, records_per_blob=RECORDS_PER_BLOB, **source) as tenant:
+    with served(folder, records, records_per_blob=records_per_blob, **source) as tenant:
         large = [_oversized(record) for record in records[:OVERSIZED]]
         begun = [_oversized(record) for record in records[:OVERSIZED]]
         cut = orjson.dumps(begun)[:-1] + b',{"Id": "half a rec]'
         # Fetched last, between the newest and those that expire first: each attempt makes the pause before the next longer.
         middle = datetime.now(UTC) - timedelta(hours=3)
-        for first in (0, blobs * RECORDS_PER_BLOB // 2):
-            tenant.tenant.add_blob(STREAM, records[first : first + RECORDS_PER_BLOB])
+        for first in (0, blobs * records_per_blob // 2):
+            tenant.tenant.add_blob(STREAM, records[first : first + records_per_blob])
         no_json = tenant.tenant.add_blob(STREAM, b'{"error": "no array"}', created=middle)
         cut_off = tenant.tenant.add_blob(STREAM, cut, created=middle)
         tenant.tenant.add_blob(STREAM, large)

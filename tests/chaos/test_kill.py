@@ -6,7 +6,7 @@ import itertools
 import os
 import random
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,11 @@ pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
 KILLS = int(os.environ.get("UALPIPE_CHAOS_KILLS", "200"))
 STOPS = max(20, KILLS // 10)
+KILLS_WITH_WORKERS = max(10, KILLS // 20)
 SEED = 20
 BLOBS = 400
+LARGE_BLOB = 100  # records: workers take a second to start, and are to have something to do then
+LONGEST_WORK_S = 2.0  # of the workers before a kill, a good half of it their start
 LITTLE = 30  # blobs and undelivered records: a run of its own would do nothing but wait for the blobs that can't be read
 FIRST_REACH_S = 0.3
 """Longest processor time of a run before it is ended, at first; then such that every third or so comes to do something."""
@@ -38,14 +41,17 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
 
 @pytest.fixture
-def new_trial(
-    scene: Scene, tmp_path: Path, warm_process: Any, kafka: Any, elasticsearch: Any, rsyslog: Any
-) -> Callable[[str], Trial]:
-    def make(name: str) -> Trial:
+def make_trial(tmp_path: Path, warm_process: Any, kafka: Any, elasticsearch: Any, rsyslog: Any) -> Callable[..., Trial]:
+    def make(name: str, scene: Scene, *sections: Mapping[str, Any]) -> Trial:
         destinations = Destinations(tmp_path / name / "out", name, kafka, elasticsearch, rsyslog)
-        return Trial(tmp_path / name, scene, warm_process, destinations)
+        return Trial(tmp_path / name, scene, warm_process, destinations, *sections)
 
     return make
+
+
+@pytest.fixture
+def new_trial(make_trial: Callable[..., Trial], scene: Scene) -> Callable[[str], Trial]:
+    return lambda name: make_trial(name, scene)
 
 
 def test_kill_9_at_random_moments_loses_nothing_and_doubles_nothing_in_elasticsearch(new_trial, capsys):
@@ -62,6 +68,40 @@ def test_stops_at_random_moments_lose_nothing_and_double_nothing_anywhere(new_tr
         print(tallies.table(f"{STOPS:,} stops at random moments"))
     assert all(tally.ends == STOPS for tally in tallies.values())
     assert not any(tally.lost or tally.doubled or tally.torn for tally in tallies.values())
+
+
+def test_kill_9_with_workers_at_work_loses_nothing_and_doubles_nothing_in_elasticsearch(make_trial, tmp_path, capsys):
+    rng = random.Random(SEED)
+    tallies, workers = Tallies(), 0
+    with served_scene(tmp_path / "large", BLOBS, LARGE_BLOB, concurrency=4) as scene:
+        for at in itertools.count(1):
+            trial = make_trial(f"workers-{at}", scene, {"workers": 2})
+            workers += kill_with_workers(trial, rng, KILLS_WITH_WORKERS - tallies["search"].ends)
+            trial.finish()
+            assert not (wrong := trial.account(tallies)), "\n".join(wrong)
+            if tallies["search"].ends == KILLS_WITH_WORKERS:
+                break
+    with capsys.disabled():
+        print(
+            tallies.table(
+                f"{KILLS_WITH_WORKERS:,} kills with {workers:,} workers at work, of which one dies first each other time"
+            )
+        )
+    assert workers >= KILLS_WITH_WORKERS
+    assert not any(tally.lost for tally in tallies.values())
+    assert not tallies["search"].doubled
+
+
+def kill_with_workers(trial: Trial, rng: random.Random, most: int) -> int:
+    """Kills runs of one trial until little is left to do; returns how many workers they had."""
+    workers = 0
+    while trial.ends < most and not 0 <= trial.left <= LITTLE:
+        reach_s, wait_s = rng.uniform(0.1, LONGEST_WORK_S), rng.uniform(0, LONGEST_WAIT_S)
+        ended = trial.runs.killed_with_workers(reach_s, wait_s, worker_first=bool(trial.ends % 2))
+        assert ended.was_killed, f"{ended}\n{trial.runs.tail()}"
+        trial.ends += 1
+        workers += ended.workers
+    return workers
 
 
 def ended_early(new_trial: Callable[[str], Trial], name: str, ends: int, number: signal.Signals) -> Tallies:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,7 +15,11 @@ from servers.run_folder import PLAIN_USER, give_away, lend
 ADMIN = ("ualpipe-admin", "s3cret-admin")
 WRITER = ("ualpipe-writer", "s3cret-writer")
 
+LONG_RUN_VARIABLE = "UALPIPE_TEST_LONG_RUN"
+"""Set where a server is to be fast for a long time rather than to start soon."""
+
 _HEAP = ("-Xms384m", "-Xmx384m")
+_LARGE_HEAP = ("-Xms1g", "-Xmx1g")
 _FAST_START = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")  # without these a busy machine may take a minute to start it
 _WRITER_ROLE = """\
 ualpipe_writer:
@@ -33,7 +38,7 @@ def node9(folder: Path, http_port: int, transport_port: int) -> ServerProcess:
     settings = _settings(home, http_port, transport_port) | {"path.home": home, "transport.type": "netty4", "http.type": "netty4"}
     give_away(home)
     command = [
-        *(str(java), *_HEAP, *_FAST_START, "--enable-native-access=ALL-UNNAMED"),
+        *(str(java), *_java_options(), "--enable-native-access=ALL-UNNAMED"),
         "-Dorg.elasticsearch.nativeaccess.enableVectorLibrary=false",
         *("-cp", f"{parts / 'classes'}:{parts / 'libs'}/*", "TestNode"),
         *(f"{key}={value}" for key, value in settings.items()),
@@ -58,6 +63,10 @@ def node8(folder: Path, http_port: int, transport_port: int, certificates: Certi
         path.mkdir(exist_ok=True)
         give_away(path)
     return ServerProcess("elasticsearch8", [str(program / "elasticsearch")], folder, environment=environment, user=PLAIN_USER)
+
+
+def _java_options() -> tuple[str, ...]:
+    return (*_LARGE_HEAP, "-XX:+UseSerialGC") if os.environ.get(LONG_RUN_VARIABLE) else (*_HEAP, *_FAST_START)
 
 
 def _settings(folder: Path, http_port: int, transport_port: int) -> dict[str, object]:
@@ -93,7 +102,7 @@ def _security(config: Path, certificates: Certificates | None) -> dict[str, obje
 def _environment8(folder: Path) -> dict[str, str]:
     return {
         "ES_JAVA_HOME": str(installed.java_home(ELASTICSEARCH8_JAVA)),
-        "ES_JAVA_OPTS": " ".join((*_HEAP, "-XX:-UseG1GC", *_FAST_START)),
+        "ES_JAVA_OPTS": " ".join(("-XX:-UseG1GC", *_java_options())),
         "ES_PATH_CONF": str(folder / "config"),
         "ES_TMPDIR": str(folder / "tmp"),
     }

@@ -1,5 +1,6 @@
 """Dead letters: kept with bytes and reason, found again, and sent on their way exactly once."""
 
+import random
 from dataclasses import replace
 from datetime import timedelta
 
@@ -123,6 +124,15 @@ def test_the_same_letter_can_not_be_sent_twice(journal):
     assert journal.dead_letters.requeue(found)
     journal.dead_letters.requeue(found)
     assert len(journal.batches.unsettled("siem")) == 1
+
+
+def test_the_bytes_of_a_letter_that_is_sent_again_are_kept_once(journal):
+    """Else letters that were sent again long ago would take room for ever."""
+    (ref,) = store(journal, "item", records(0, 3)).batches
+    settle_with(journal, event_letter(ref.id, 1, body=b'{"Id": "%s"}' % random.Random(1).randbytes(2500).hex().encode()))
+    journal.dead_letters.requeue(next(journal.dead_letters.find()))
+    ((kept,),) = journal._file.rows("SELECT length(body) FROM dead_letter")
+    assert kept < 50
 
 
 def test_a_letter_that_fails_again_is_a_letter_again(journal):

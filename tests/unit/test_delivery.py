@@ -1,6 +1,6 @@
 """A delivery: what one sink gets, what it is spared, and what stands in the journal afterwards. No thread, no real waiting."""
 
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass, field
 
 import pytest
@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from fakes import FakeClock, MemorySink, NoOptions, TagTransform, enter, record, records, store
 from ualpipe.pipeline import metrics as m
-from ualpipe.pipeline.batches import BatchRef, Settlement
+from ualpipe.pipeline.batches import Settlement
 from ualpipe.pipeline.conditions import compile_conditions
 from ualpipe.pipeline.config import StageSpec
 from ualpipe.pipeline.context import RunContext
-from ualpipe.pipeline.delivery import GROUP_BYTES, Delivery, Share, cut, take_group
+from ualpipe.pipeline.delivery import Delivery
 from ualpipe.pipeline.errors import (
     ConfigError,
     MappingFailed,
@@ -23,7 +23,7 @@ from ualpipe.pipeline.errors import (
     SinkUnavailable,
     Stopped,
 )
-from ualpipe.pipeline.events import Event, Origin
+from ualpipe.pipeline.events import Event
 from ualpipe.pipeline.journal import Journal
 from ualpipe.pipeline.prepared import PreparedBatches
 from ualpipe.pipeline.processing import InProcess
@@ -49,10 +49,10 @@ class Bench:
 
     def deliver(self, sink, *, name="sink", once=False, when=None) -> Delivery:
         self.context = RunContext(once, self.clock)
-        conditions = {name: compile_conditions(when)} if when else {}
-        processor = InProcess([one.apply for one in self.transforms], conditions)
+        condition = compile_conditions(when) if when else None
+        processor = InProcess([one.apply for one in self.transforms], {name: condition} if condition else {})
         prepared = PreparedBatches(self.journal.batches, processor, [name])
-        spec = StageSpec(name, "memory", MemorySink, NoOptions())
+        spec = StageSpec(name, "memory", MemorySink, NoOptions(), when=condition)
         delivery = Delivery(spec, sink, self.journal.batches, prepared, self.context)
         delivery.finish()
         delivery.run()
@@ -554,41 +554,6 @@ def scripted(bench, step, *, stops):
         return {index: error for index, error in (step or {}).items() if index < len(batch.events)}
 
     return write
-
-
-# --- pure parts ------------------------------------------------------------------------------------------------------
-
-
-@given(st.lists(st.integers(0, 60), max_size=30), st.integers(1, 8), st.integers(1, 100))
-def test_pieces_keep_order_and_limits(sizes, max_events, max_bytes):
-    origin = Origin("s", "", "s", "i", Chunk(b"[]", "array"))
-    todo = [(None, Event({}, at, origin, encoded=b"x" * size)) for at, size in enumerate(sizes)]
-    found = list(cut(todo, SinkLimits(max_events=max_events, max_bytes=max_bytes)))
-    assert [entry for piece in found for entry in piece] == todo
-    for piece in found:
-        weight = sum(len(event.encoded) for _share, event in piece)
-        assert 1 <= len(piece) <= max_events
-        assert weight <= max_bytes or len([event for _share, event in piece if event.encoded]) == 1
-
-
-@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 2 * GROUP_BYTES)), max_size=12), st.integers(1, 100))
-def test_groups_take_everything_in_order_and_fit_one_write(shapes, max_events):
-    refs = [BatchRef(at, count, size) for at, (count, size) in enumerate(shapes)]
-    backlog, taken = deque(refs), []
-    while backlog:
-        group = take_group(backlog, SinkLimits(max_events=max_events))
-        assert len(group) == 1 or (sum(r.records for r in group) <= max_events and sum(r.bytes for r in group) <= GROUP_BYTES)
-        taken += group
-    assert taken == refs
-
-
-def test_a_share_is_conserved_only_when_each_record_is_accounted_for():
-    event = Event({"Id": "a"}, 1, Origin("s", "", "s", "i", Chunk(b'[{"Id": "x"}, {"Id": "a"}]', "array")))
-    share = Share(BatchRef(1, 4, 10), [event], Settlement(1, delivered=1, filtered=1), 4)
-    assert not share.is_conserved()
-    share.dead("sink", event, SinkRejected("bad"), 2)
-    share.settlement.pending.append(3)
-    assert share.is_conserved()
 
 
 # --- fakes of this module --------------------------------------------------------------------------------------------
