@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import logging
 import threading
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.batches import Batches, BatchRef, Settlement
@@ -30,6 +33,8 @@ from ualpipe.pipeline.retry import DENIED, ONCE, SINK
 from ualpipe.pipeline.shares import Piece, Share, cut, events_of, leave, take_group
 from ualpipe.pipeline.stages import Batch, Sink
 
+READ_AHEAD = 64
+"""Batches at most that are read back for the write to come."""
 LOOK_AGAIN_S = 5.0
 """How often an idle delivery looks for batches that another process entered (dead letters sent again)."""
 
@@ -65,6 +70,7 @@ class Delivery:
         self._is_open = False
         self._is_finishing = False
         self._changed = threading.Condition()
+        self._ahead = ThreadPoolExecutor(1, thread_name_prefix=f"{spec.name}-ahead")
 
     # --- called by the runner and the collectors -----------------------------------------------------------------
 
@@ -96,6 +102,7 @@ class Delivery:
             self.trouble, self.fatal = str(exc), exc
             self._stop.set()
         finally:
+            self._ahead.shutdown(cancel_futures=True)
             self._prepared.set_stuck(self.name, stuck=True)
             close_quietly(self._sink, self._log)
 
@@ -129,6 +136,7 @@ class Delivery:
 
     def _deliver(self, refs: list[BatchRef]) -> None:
         shares = self._shares(refs)
+        self._read_ahead()
         for piece in cut(shares, self._sink.limits):
             if self._stop.is_set() or self.gave_up:
                 leave(piece)
@@ -136,6 +144,23 @@ class Delivery:
                 self._write(piece)
         self._settle(shares)
         self._prepared.done(self.name, refs)
+
+    def _read_ahead(self) -> None:
+        """Makes ready what comes next while the sink writes, where it has to be read back: a sink that is behind catches up."""
+        with self._changed:
+            upcoming = take_group(deque(itertools.islice(self._backlog, READ_AHEAD)), self._sink.limits)
+        missing = [ref for ref in upcoming if not self._prepared.holds(ref)]
+        if missing:
+            self._ahead.submit(self._make_ready, missing)
+
+    def _make_ready(self, refs: Iterable[BatchRef]) -> None:
+        for ref in refs:
+            if self._stop.is_set():
+                return
+            with contextlib.suppress(Exception):  # met again, reported and tried again when its turn comes
+                self._prepared.take(ref)
+            if ref.id not in self._queued:  # its turn came meanwhile, and may be over
+                self._prepared.done(self.name, [ref])
 
     def _shares(self, refs: list[BatchRef]) -> list[Share]:
         """Returns what the batches mean for this sink; a transform that fails as none should is tried again, never skipped."""

@@ -14,7 +14,7 @@ from ualpipe.pipeline.events import Event, Refusal
 from ualpipe.pipeline.processing import Processor
 
 MEMORY_BYTES = 4 * 1024 * 1024
-"""Bodies that are kept in memory for sinks to come, as received and as encoded documents."""
+"""Bodies that are kept in memory for sinks to come, as received and as encoded documents; as much again of what is read back."""
 ROOM_WAIT_S = 1.0
 
 Apply = Callable[[Event], Event | None]
@@ -71,6 +71,7 @@ class Room:
 class _Entry:
     bytes: int
     awaited_by: set[str]
+    is_read_back: bool = False
     stored: StoredBatch | None = None
     prepared: PreparedBatch | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -96,7 +97,8 @@ class PreparedBatches:
         self._stuck: set[str] = set()
         self._idle: set[str] = set()
         self._entries: OrderedDict[int, _Entry] = OrderedDict()
-        self._bytes = 0
+        self._bytes = 0  # of what comes from the collector, and room that is reserved for it
+        self._read_back_bytes = 0  # a sink that is behind must not take that room, and slow down fetching
         self._changed = threading.Condition()
 
     @contextmanager
@@ -131,13 +133,18 @@ class PreparedBatches:
         with self._changed:
             entry = self._entries.get(ref.id)
             if entry is None:
-                entry = self._entries[ref.id] = _Entry(ref.bytes, set(self._sinks))
-                self._bytes += ref.bytes
+                entry = self._entries[ref.id] = _Entry(ref.bytes, set(self._sinks), is_read_back=True)
+                self._read_back_bytes += ref.bytes
         with entry.lock:
             if entry.prepared is None:
                 entry.prepared = prepare(entry.stored or self._batches.read(ref), self.processor)
                 entry.stored = None
             return entry.prepared
+
+    def holds(self, ref: BatchRef) -> bool:
+        """Whether a batch is in memory, or somebody is reading it back."""
+        with self._changed:
+            return ref.id in self._entries
 
     def done(self, sink: str, refs: Sequence[BatchRef]) -> None:
         """Tells that a sink needs these batches no longer."""
@@ -148,7 +155,7 @@ class PreparedBatches:
                     entry.awaited_by.discard(sink)
                     if not entry.awaited_by - self._stuck:
                         self._drop(ref.id)
-            self._make_room(0)
+            self._let_go_of_read_back()
             self._changed.notify_all()
 
     def set_stuck(self, sink: str, *, stuck: bool) -> None:
@@ -170,11 +177,25 @@ class PreparedBatches:
 
     def _make_room(self, size: int) -> None:
         """Drops the oldest batches that some sink has finished: the others are behind and read them back."""
-        begun = [number for number, entry in self._entries.items() if len(entry.awaited_by) < len(self._sinks)]
-        for number in begun:
+        for number in self._begun(is_read_back=False):
             if self._has_room(size):
                 return
             self._drop(number)
+
+    def _let_go_of_read_back(self) -> None:
+        """Drops the oldest of what was read back and some sink has finished: the others were there before, or come much later."""
+        for number in self._begun(is_read_back=True):
+            if self._read_back_bytes <= MEMORY_BYTES:
+                return
+            self._drop(number)
+
+    def _begun(self, *, is_read_back: bool) -> list[int]:
+        """Returns what some sink has finished and others have not, oldest first."""
+        return [
+            number
+            for number, entry in self._entries.items()
+            if entry.is_read_back is is_read_back and len(entry.awaited_by) < len(self._sinks)
+        ]
 
     def _has_room(self, size: int) -> bool:
         return not self._bytes or self._bytes + size <= MEMORY_BYTES
@@ -183,4 +204,8 @@ class PreparedBatches:
         return self._stuck >= self._sinks
 
     def _drop(self, number: int) -> None:
-        self._bytes -= self._entries.pop(number).bytes
+        entry = self._entries.pop(number)
+        if entry.is_read_back:
+            self._read_back_bytes -= entry.bytes
+        else:
+            self._bytes -= entry.bytes

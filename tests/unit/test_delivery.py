@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fakes import FakeClock, MemorySink, NoOptions, TagTransform, enter, record, records, store
+from fakes import FakeClock, MemorySink, NoOptions, TagTransform, enter, record, records, store, until
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.batches import Settlement
 from ualpipe.pipeline.conditions import compile_conditions
@@ -128,6 +128,24 @@ def test_writes_keep_to_the_bytes_the_sink_takes(bench):
     assert sink.delivered == ids(1, 11)
     assert [size for size in seen if size > 800] == [max(seen)]
     assert sink.writes[seen.index(max(seen))] == 1
+
+
+def test_a_sink_that_is_behind_has_the_next_batches_read_back_while_it_writes(bench):
+    refs = [store(bench.journal, str(at), records(10 * at, 2)).batches[0] for at in range(4)]
+    prepared = PreparedBatches(bench.journal.batches, InProcess(), ["sink"])
+
+    def write_slowly(batch):
+        following = refs[(int(batch.events[0].id[-2:]) + 10) // 10 :][:1]
+        until(lambda: all(prepared.holds(ref) for ref in following))
+        return {}
+
+    sink = MemorySink([write_slowly] * 4, SinkLimits(max_events=2))
+    spec = StageSpec("sink", "memory", MemorySink, NoOptions())
+    delivery = Delivery(spec, sink, bench.journal.batches, prepared, RunContext(once=True, clock=bench.clock))
+    delivery.finish()
+    delivery.run()
+    assert bench.settled() == (8, 0, 0, 0)
+    assert prepared._entries == {}
 
 
 def test_a_batch_of_duplicates_alone_is_settled_without_a_write(bench):

@@ -131,7 +131,7 @@ def test_sinks_in_step_share_one_mapping(journal):
         for sink in "abc":
             shared.done(sink, [ref])
     assert transform.applied == 12
-    assert (shared._entries, shared._bytes) == ({}, 0)
+    assert (shared._entries, shared._bytes, shared._read_back_bytes) == ({}, 0, 0)
 
 
 def test_a_batch_kept_in_hand_is_not_read_back(journal):
@@ -248,11 +248,26 @@ def test_memory_stays_within_its_bound_and_what_does_not_fit_is_read_back(journa
     for ref in batches:
         assert len(shared.take(ref).events) == 3
         shared.done("quick", [ref])
-        assert shared._bytes <= 3000 + ref.bytes
+        assert shared._bytes + shared._read_back_bytes <= 3000 + 3000 + ref.bytes
     for at, ref in enumerate(batches):
         assert numbers(shared.take(ref)) == ids(10 * at, 3)
         shared.done("slow", [ref])
-        assert shared._bytes == sum(entry.bytes for entry in shared._entries.values()) <= 3000
+        assert shared._bytes == held(shared, is_read_back=False) <= 3000
+        assert shared._read_back_bytes == held(shared, is_read_back=True) <= 3000
+
+
+def held(shared: PreparedBatches, *, is_read_back: bool) -> int:
+    return sum(entry.bytes for entry in shared._entries.values() if entry.is_read_back is is_read_back)
+
+
+def test_what_a_sink_that_is_behind_reads_back_takes_no_room_from_what_is_fetched(journal, monkeypatch):
+    monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 1000)
+    monkeypatch.setattr(prepared_module, "ROOM_WAIT_S", 60.0)
+    shared = PreparedBatches(journal.batches, InProcess(), ["quick", "behind"])
+    for at in range(3):
+        shared.take(store(journal, str(at), records(10 * at, 3)).batches[0])
+    with shared.room(900) as room:
+        assert room.is_there
 
 
 def test_one_batch_larger_than_the_memory_is_still_prepared(journal, monkeypatch):
@@ -355,4 +370,5 @@ def test_many_threads_at_once_lose_no_batch_and_no_byte_of_the_bound(journal, mo
         thread.join(5)
     expected = [one for at in range(12) for one in ids(10 * at, 3)]
     assert found == dict.fromkeys("abc", expected)
-    assert shared._bytes == sum(entry.bytes for entry in shared._entries.values())
+    assert shared._bytes == held(shared, is_read_back=False)
+    assert shared._read_back_bytes == held(shared, is_read_back=True)
