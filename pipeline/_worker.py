@@ -19,7 +19,7 @@ from ualpipe.pipeline.config import StageSpec
 from ualpipe.pipeline.drift import Drift
 from ualpipe.pipeline.errors import ContentUndecodable
 from ualpipe.pipeline.log import context_of
-from ualpipe.pipeline.metrics import Metrics
+from ualpipe.pipeline.metrics import NotedMetrics
 from ualpipe.pipeline.processing import InProcess
 from ualpipe.pipeline.stages import Env
 
@@ -57,6 +57,7 @@ class Worker:
             ConfigError: A table or database is missing or wrong.
         """
         self._drift = Drift()
+        self._metrics = NotedMetrics()
         self._lines = _Lines()
         logging.basicConfig(handlers=[self._lines], level=setup.level, force=True)
         transforms = [spec.cls(spec.options, self._env(spec)) for spec in setup.transforms]
@@ -79,12 +80,12 @@ class Worker:
             found = {"undecodable": str(exc)}
         except Exception:  # noqa: BLE001 - reported by the pipeline, which tries it again
             found = {"failure": traceback.format_exc()}
-        return Answer(**found, drift=self._drift.take(), lines=self._lines.take())
+        return Answer(**found, drift=self._drift.take(), metrics=self._metrics.take(), lines=self._lines.take())
 
     def _env(self, spec: StageSpec) -> Env:
         clock = SystemClock()
         budget = TokenBucket(None, clock, threading.Event())
-        return Env(spec.name, clock, logging.getLogger(f"ualpipe.{spec.name}"), Metrics(), budget, drift=self._drift)
+        return Env(spec.name, clock, logging.getLogger(f"ualpipe.{spec.name}"), self._metrics, budget, drift=self._drift)
 
 
 class _Lines(logging.Handler):

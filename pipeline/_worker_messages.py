@@ -11,6 +11,7 @@ from typing import Any
 from ualpipe.pipeline.config import StageSpec
 from ualpipe.pipeline.drift import Counts
 from ualpipe.pipeline.events import Origin, Transformed
+from ualpipe.pipeline.metrics import Noted
 from ualpipe.pipeline.processing import Processed
 from ualpipe.pipeline.records import Chunk, Framing
 
@@ -84,6 +85,7 @@ class Answer:
         undecodable: Why the chunk holds no records; empty when it does.
         failure: What went wrong as nothing should, with its trace; empty when nothing did.
         drift: What the transforms noted.
+        metrics: What they counted.
         lines: What they logged.
     """
 
@@ -92,6 +94,7 @@ class Answer:
     undecodable: str = ""
     failure: str = ""
     drift: Counts = field(default_factory=dict)
+    metrics: list[Noted] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 RECORDS_RECEIVED = "source.records.received"  # records in fetched work items, duplicates included
 RECORDS_DUPLICATE = "source.records.duplicate"  # records whose Id was seen before
@@ -34,6 +35,16 @@ GAPS = "source.gaps"  # periods that could not be fetched
 Labels = tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """One call of ``add`` or ``set``, to be repeated elsewhere."""
+
+    is_gauge: bool
+    name: str
+    value: float
+    labels: Mapping[str, str]
+
+
 class Metrics:
     """Thread-safe numbers by name and labels. Called once a batch or request, never once a record."""
 
@@ -52,6 +63,11 @@ class Metrics:
         with self._lock:
             self._values[(name, tuple(sorted(labels.items())))] = value
 
+    def repeat(self, calls: Iterable[Noted]) -> None:
+        """Does what was noted in another process."""
+        for call in calls:
+            (self.set if call.is_gauge else self.add)(call.name, call.value, **call.labels)
+
     def get(self, name: str, **labels: str) -> float:
         """Returns the sum of a name over all label sets that include the given labels; 0 when there is none."""
         wanted = set(labels.items())
@@ -62,3 +78,22 @@ class Metrics:
         with self._lock:
             rows = sorted(self._values.items())
         return iter([(name, dict(labels), value) for (name, labels), value in rows])
+
+
+class NotedMetrics(Metrics):
+    """Notes calls for another process, which has the numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._calls: list[Noted] = []
+
+    def add(self, name: str, amount: float = 1, **labels: str) -> None:
+        self._calls.append(Noted(is_gauge=False, name=name, value=amount, labels=labels))
+
+    def set(self, name: str, value: float, **labels: str) -> None:
+        self._calls.append(Noted(is_gauge=True, name=name, value=value, labels=labels))
+
+    def take(self) -> list[Noted]:
+        """Returns the calls since the last time."""
+        calls, self._calls = self._calls, []
+        return calls

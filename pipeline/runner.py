@@ -144,7 +144,7 @@ class Runner:
 
         level = logging.getLogger("ualpipe").getEffectiveLevel()
         setup = Setup(self.config.transforms, {name: spec.common.when for name, spec in wanted.items()}, level)
-        return Workers(here, setup, self.config.workers, self._context.drift, self._clock)
+        return Workers(here, setup, self.config.workers, self._context)
 
     def _delivery(self, spec: StageSpec, journal: Journal, prepared: PreparedBatches) -> Delivery:
         sink = spec.cls(spec.options, self.env(spec))

@@ -15,8 +15,7 @@ from collections.abc import Collection
 from multiprocessing import Pipe
 
 from ualpipe.pipeline._worker_messages import Answer, Job, Setup, job_of, packed_message, unpacked_message
-from ualpipe.pipeline.clock import Clock
-from ualpipe.pipeline.drift import Drift
+from ualpipe.pipeline.context import RunContext
 from ualpipe.pipeline.errors import ContentUndecodable
 from ualpipe.pipeline.events import Origin, Transformed
 from ualpipe.pipeline.processing import InProcess, Processed
@@ -34,26 +33,26 @@ _log = logging.getLogger("ualpipe.workers")
 class Workers:
     """Gives chunks to worker processes; does them here while none is ready. Thread-safe."""
 
-    def __init__(self, here: InProcess, setup: Setup, most: int, drift: Drift, clock: Clock) -> None:
+    def __init__(self, here: InProcess, setup: Setup, most: int, context: RunContext) -> None:
         """Starts nothing yet.
 
         Args:
             here: Does it in this process.
             setup: What a worker needs to know.
             most: Processes at a time.
-            drift: Gets what their transforms note.
-            clock: Tells how long they have been idle.
+            context: Gets what their transforms note and count; its clock tells how long they have been idle.
         """
         self._here = here
         self._setup = setup
         self._most = most
-        self._drift = drift
-        self._clock = clock
+        self._drift = context.drift
+        self._metrics = context.metrics
+        self._clock = context.clock
         self._idle: list[_Process] = []
         self._count = 0
         self._is_starting = False
         self._is_closed = False
-        self._used_at = clock.monotonic()
+        self._used_at = context.clock.monotonic()
         self._changed = threading.Condition()
 
     def process(self, origin: Origin, *, transform: bool) -> Processed:
@@ -121,6 +120,7 @@ class Workers:
         for line in answer.lines:
             line.log()
         self._drift.add(answer.drift)
+        self._metrics.repeat(answer.metrics)
         if answer.undecodable:
             raise ContentUndecodable(answer.undecodable, origin.chunk.body)
         if answer.failure:

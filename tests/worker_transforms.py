@@ -36,6 +36,8 @@ class ByOperation:
                 raise ZeroDivisionError("as none should")
             case "note":
                 self._env.drift.note(Thing(FIELD, "6", "New"), event.origin.source)
+                self._env.metrics.add("odd.seen", operation="note")
+                self._env.metrics.set("odd.last", event.index)
                 self._env.log.warning("seen %s", "something", extra={"item": event.origin.item})
             case "end once" if not (marker := Path(record["Marker"])).exists():
                 marker.touch()

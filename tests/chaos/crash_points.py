@@ -73,6 +73,7 @@ def _around(name: str, function: str, passage: int = 1) -> list[Point]:
 _SEGMENTS = "ualpipe.pipeline._seen_segments:Segments"
 _FILE, _APPEND = "ualpipe.sinks.file:FileSink", "ualpipe.sinks._append_file"
 _KAFKA, _PRODUCER = "ualpipe.sinks.kafka:KafkaSink", "ualpipe.sinks._kafka_confluent:ConfluentProducer.send"
+_AWAIT = "ualpipe.sinks._kafka_python:PythonProducer._await"
 _SEARCH, _ANSWER = "ualpipe.sinks.elasticsearch:ElasticsearchSink", "urllib3.connection:HTTPConnection.getresponse"
 _SYSLOG, _STREAM = "ualpipe.sinks.syslog:SyslogSink", "ualpipe.sinks._syslog_stream:Stream"
 
@@ -111,6 +112,11 @@ KAFKA = [
     Point("kafka: queued", _PRODUCER, calling="flush"),
     Point("kafka: sent, not acknowledged", _PRODUCER, calling="flush", act=wait_for_the_other_side),
 ]
+KAFKA_PYTHON = [
+    Point("kafka-python: handed over", _AWAIT),
+    Point("kafka-python: sent, not acknowledged", _AWAIT, act=wait_for_the_other_side),
+    Point("kafka-python: acknowledged", _AWAIT, "after"),
+]
 SEARCH = [
     Point("elasticsearch: open", f"{_SEARCH}.open", "after"),
     *_around("elasticsearch: write", f"{_SEARCH}.write"),
@@ -126,7 +132,7 @@ SYSLOG = [
 ]
 
 _JOURNAL = (LISTING, CHUNKS, LETTERS, BURIAL, SETTLING, DRIFT, GAPS, SEEN, PRUNING, REQUEUE)
-POINTS = {point.name: point for group in (*_JOURNAL, FILE, KAFKA, SEARCH, SYSLOG) for point in group}
+POINTS = {point.name: point for group in (*_JOURNAL, FILE, KAFKA, KAFKA_PYTHON, SEARCH, SYSLOG) for point in group}
 
 ELSEWHERE = {
     "batches:Intake.__exit__": "undoes `_stage` of an item that failed: opening the journal does the same",

@@ -90,6 +90,7 @@ class Destinations:
     kafka: Any
     elasticsearch: Any
     rsyslog: Any
+    kafka_driver: str = "auto"
 
     def prepared(self) -> Destinations:
         """Makes the topic, and forgets what the receiver got before."""
@@ -100,11 +101,12 @@ class Destinations:
     @property
     def sinks(self) -> dict[str, Any]:
         """The config section."""
+        bus = {"bootstrap_servers": [self.kafka.bootstrap_servers], "topic": self.name, "driver": self.kafka_driver}
         syslog = {"host": "127.0.0.1", "port": self.rsyslog.tcp_port, "transport": "tcp", "max_message_bytes": SYSLOG_LIMIT}
         return {
             "sinks": {
                 "local": {"type": "file", "path": str(self.folder / "audit.ndjson"), "rotate_size": "256KiB"},
-                "bus": {"type": "kafka", "bootstrap_servers": [self.kafka.bootstrap_servers], "topic": self.name},
+                "bus": {"type": "kafka", **bus},
                 "search": {"type": "elasticsearch", "urls": [self.elasticsearch.url], "data_stream": self._data_stream},
                 "siem": {"type": "syslog", **syslog},
             }

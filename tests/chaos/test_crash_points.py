@@ -10,7 +10,7 @@ import ast
 import os
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -83,11 +83,12 @@ class Row:
     command: Sequence[str] = RUN_ONCE
     sections: Mapping[str, Any] = field(default_factory=dict)
     notices: int = 0
+    kafka_driver: str = "auto"
 
     def apart(self) -> list[Row]:
         """Returns a row for each step."""
         names = [(step[-1].name.lower().replace(": ", "-").replace(", ", "-").replace(" ", "-"), step) for step in self.steps]
-        return [Row(name, [step], self.prepare, self.command, self.sections, self.notices) for name, step in names]
+        return [replace(self, name=name, steps=[step]) for name, step in names]
 
 
 def each(*groups: Sequence[Point]) -> list[tuple[Point, ...]]:
@@ -113,6 +114,7 @@ ROWS = [
     Row("pruning", behind(_SETTLED, at.PRUNING), sections={"journal": {"keep": "0s"}}),
     Row("requeue", each(at.REQUEUE), all_done, SEND_AGAIN),
     Row("kafka-and-file", [*each(at.KAFKA, _FILE), (_TORN, _TORN_FOUND)]),
+    Row("kafka-python", each(at.KAFKA_PYTHON), kafka_driver="kafka-python"),
     Row("syslog-and-elasticsearch", each(at.SYSLOG, at.SEARCH)),
 ]
 
@@ -145,7 +147,7 @@ def test_a_kill_at_a_named_point_loses_nothing_and_doubles_nothing_in_elasticsea
     elasticsearch: Any,
     rsyslog: Any,
 ) -> None:
-    destinations = Destinations(tmp_path / "out", f"points-{row.name}", kafka, elasticsearch, rsyslog)
+    destinations = Destinations(tmp_path / "out", f"points-{row.name}", kafka, elasticsearch, rsyslog, row.kafka_driver)
     trial = Trial(tmp_path / "trial", scene, warm_process, destinations, row.sections)
     row.prepare(trial)
     for point in (point for step in row.steps for point in step):

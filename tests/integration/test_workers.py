@@ -19,7 +19,8 @@ from runs import generated, ids_in, served, start, write_config
 from ualpipe.pipeline._worker_messages import Setup
 from ualpipe.pipeline.conditions import compile_conditions
 from ualpipe.pipeline.config import StageSpec
-from ualpipe.pipeline.drift import FIELD, Drift, Thing
+from ualpipe.pipeline.context import RunContext
+from ualpipe.pipeline.drift import FIELD, Thing
 from ualpipe.pipeline.errors import ContentUndecodable
 from ualpipe.pipeline.events import Event, Origin, Transformed
 from ualpipe.pipeline.processing import InProcess
@@ -34,8 +35,8 @@ Made = Callable[[], Workers]
 
 
 @pytest.fixture
-def drift() -> Drift:
-    return Drift()
+def context(clock: FakeClock) -> RunContext:
+    return RunContext(once=False, clock=clock)
 
 
 @pytest.fixture
@@ -45,11 +46,11 @@ def here() -> InProcess:
 
 
 @pytest.fixture
-def workers(here: InProcess, drift: Drift, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workers]:
+def workers(here: InProcess, context: RunContext, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workers]:
     """One worker that is ready, and room for another."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
     setup = Setup([StageSpec("odd", "odd", ByOperation, NoOptions())], WANTED, logging.INFO)
-    made = Workers(here, setup, MOST, drift, clock)
+    made = Workers(here, setup, MOST, context)
     made._start()
     assert made._count == 1, "the worker did not start"
     yield made
@@ -90,12 +91,16 @@ def test_a_worker_makes_what_this_process_makes(workers: Workers, here: InProces
     assert workers.process(chunk, transform=False).transformed is None
 
 
-def test_what_a_worker_notes_and_logs_arrives_here(workers: Workers, drift: Drift, caplog: pytest.LogCaptureFixture) -> None:
-    workers.process(origin("note", "note"), transform=True)
-    assert drift.take() == {(Thing(FIELD, "6", "New"), "source"): 2}
+def test_what_a_worker_notes_counts_and_logs_arrives_here(
+    workers: Workers, context: RunContext, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _chunk in range(2):
+        workers.process(origin("note", "note"), transform=True)
+    assert context.drift.take() == {(Thing(FIELD, "6", "New"), "source"): 4}
+    assert (context.metrics.get("odd.seen", operation="note"), context.metrics.get("odd.last")) == (4, 1)
     assert [(line.name, line.getMessage(), line.item) for line in caplog.records] == [
         ("ualpipe.odd", "seen something", "item")
-    ] * 2
+    ] * 4
 
 
 def test_a_chunk_without_records_is_undecodable_in_a_worker_too(workers: Workers) -> None:
@@ -145,10 +150,10 @@ def test_workers_without_work_end_after_a_while_and_come_back(workers: Workers, 
 
 
 def test_workers_that_cannot_start_leave_the_work_to_this_process(
-    here: InProcess, drift: Drift, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    here: InProcess, context: RunContext, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("ualpipe.pipeline.workers._COMMAND", ("/nonexistent/python",))
-    made = Workers(here, Setup([], {}, logging.INFO), MOST, drift, clock)
+    made = Workers(here, Setup([], {}, logging.INFO), MOST, context)
     made._start()
     assert "no worker process could be started; one process goes on alone" in caplog.text
     with here.lock:
@@ -158,9 +163,9 @@ def test_workers_that_cannot_start_leave_the_work_to_this_process(
 
 
 def test_options_that_cannot_be_sent_leave_the_work_to_this_process(
-    here: InProcess, drift: Drift, clock: FakeClock, caplog: pytest.LogCaptureFixture
+    here: InProcess, context: RunContext, caplog: pytest.LogCaptureFixture
 ) -> None:
-    made = Workers(here, Setup([StageSpec("odd", "odd", ByOperation, lambda: None)], {}, logging.INFO), MOST, drift, clock)
+    made = Workers(here, Setup([StageSpec("odd", "odd", ByOperation, lambda: None)], {}, logging.INFO), MOST, context)
     made._start()
     assert "no worker process could be started; one process goes on alone" in caplog.text
     assert pids(made.process(origin("keep"), transform=True).transformed) == {os.getpid()}
