@@ -11,7 +11,7 @@ from ualpipe.pipeline.batches import BatchRef
 from ualpipe.pipeline.clock import format_instant
 from ualpipe.pipeline.context import RunContext
 from ualpipe.pipeline.journal import Journal
-from ualpipe.pipeline.stages import Gap, Instant, Listed, Source, WorkItem
+from ualpipe.pipeline.stages import Gap, Listed, Source, WorkItem
 
 ENTER_AT_ONCE = 500
 
@@ -57,9 +57,10 @@ class Lister:
         """
         items: list[WorkItem] = []
         gaps: list[Gap] = []
+        begin = self._journal.ledger.begin(self._name, stream)
         try:
             for found in self._source.discover(stream, self._journal.ledger.listed_until(self._name, stream)):
-                if isinstance(found, WorkItem):
+                if isinstance(found, WorkItem) and not (begin and found.created and found.created < begin):
                     items.append(found)
                 if not isinstance(found, WorkItem) or len(items) >= ENTER_AT_ONCE:
                     self._enter(stream, items)
@@ -67,7 +68,7 @@ class Lister:
                     gaps.append(found)
                     self._note_gap(stream, found)
                 elif isinstance(found, Listed):
-                    self._conclude(stream, gaps, found.until)
+                    self._conclude(stream, gaps, found)
             self._conclude(stream, gaps, None)
         finally:
             self._enter(stream, items)
@@ -78,10 +79,10 @@ class Lister:
             context = {"stream": stream, "from": format_instant(gap.start), "to": format_instant(gap.end)}
             self._log.error("a gap that can't be fetched any more: %s", gap.reason, extra=context)
 
-    def _conclude(self, stream: str, gaps: list[Gap], until: Instant | None) -> None:
+    def _conclude(self, stream: str, gaps: list[Gap], listed: Listed | None) -> None:
         """Notes how far a stream was listed, tells the sinks of the gaps that the listing found, and empties their list."""
-        if gaps or until is not None:
-            notices = self._journal.gaps.conclude(self._name, self._source.tenant, stream, gaps, until)
+        if gaps or listed is not None:
+            notices = self._journal.gaps.conclude(self._name, self._source.tenant, stream, gaps, listed)
             self._metrics.add(m.GAPS, len(notices), source=self._name, stream=stream)
             self._notify(notices)
         gaps.clear()

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from ualpipe.pipeline._journal_file import JournalFile
 from ualpipe.pipeline.batches import BatchRef
 from ualpipe.pipeline.compression import compress
+from ualpipe.pipeline.ledger import begin_key
 from ualpipe.pipeline.notices import gap_notice, notice_body
-from ualpipe.pipeline.stages import Gap, Instant
+from ualpipe.pipeline.stages import Gap, Listed
 
 
 class Gaps:
@@ -28,7 +29,7 @@ class Gaps:
         with self._file.transaction() as db:
             return self._note(db, source, stream, gap)
 
-    def conclude(self, source: str, tenant: str, stream: str, gaps: Sequence[Gap], until: Instant | None) -> list[BatchRef]:
+    def conclude(self, source: str, tenant: str, stream: str, gaps: Sequence[Gap], listed: Listed | None) -> list[BatchRef]:
         """Notes the end of a listing, and the gaps that it found for good, each with a notice to all sinks.
 
         All in one transaction: after a crash before it the listing finds the gaps again, after it they are on their way.
@@ -38,7 +39,7 @@ class Gaps:
             tenant: Its tenant.
             stream: The stream that was listed.
             gaps: What it found; those that were concluded before are left as they are.
-            until: How far it was listed completely; None where the source does not say.
+            listed: What was listed completely; None where the source does not say.
 
         Returns:
             The batches of the notices.
@@ -47,9 +48,11 @@ class Gaps:
             for gap in gaps:
                 self._note(db, source, stream, gap)
             stored = [self._store(db, source, tenant, stream, gap) for gap in gaps]
-            if until is not None:
+            if listed is not None:
                 self._forget_unconfirmed(db, source, stream, gaps)
-                db.execute("INSERT OR REPLACE INTO stream VALUES (?, ?, ?)", (source, stream, until.timestamp()))
+                db.execute("INSERT OR REPLACE INTO stream VALUES (?, ?, ?)", (source, stream, listed.until.timestamp()))
+            if listed is not None and listed.begin is not None:
+                db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (begin_key(source, stream), str(listed.begin.timestamp())))
         return [ref for ref in stored if ref is not None]
 
     def _note(self, db: sqlite3.Connection, source: str, stream: str, gap: Gap) -> bool:

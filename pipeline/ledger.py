@@ -138,10 +138,20 @@ class Ledger:
                 (next_attempt, blanked(error), item.id),
             )
 
+    def begin(self, source: str, stream: str) -> Instant | None:
+        """Returns where the first listing of a stream began; None where it had no bound, or there was none yet."""
+        rows = self._file.rows("SELECT CAST(value AS REAL) FROM meta WHERE key = ?", (begin_key(source, stream),))
+        return instant(rows[0][0]) if rows else None
+
     def listed_until(self, source: str, stream: str) -> Instant | None:
         """Returns how far a stream was listed completely; None when never."""
         rows = self._file.rows("SELECT listed_until FROM stream WHERE source = ? AND stream = ?", (source, stream))
         return instant(rows[0][0]) if rows else None
+
+
+def begin_key(source: str, stream: str) -> str:
+    """Returns the key in ``meta`` of where the first listing of a stream began (epoch seconds)."""
+    return f"begin {source} {stream}"
 
 
 def _ledger_item(row: Sequence[Any]) -> LedgerItem:

@@ -40,9 +40,16 @@ class WorkItem:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """Said by ``discover``: nothing that became available before ``until`` is still unlisted (late arrivals apart)."""
+    """Said by ``discover``: nothing that became available before ``until`` is still unlisted (late arrivals apart).
+
+    Attributes:
+        until: End of what was listed.
+        begin: Where a first listing began: what became available earlier was not asked for, and is left alone for ever, whenever
+            it is listed. None where there is no such bound.
+    """
 
     until: Instant
+    begin: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True)

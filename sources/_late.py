@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from ualpipe.pipeline.clock import Clock
 from ualpipe.sources._windows import Window, earliest
 
@@ -20,22 +18,17 @@ class LateContent:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._looked_at: dict[str, float] = {}
-        self._floor: dict[str, datetime] = {}
 
-    def due(self, content_type: str, listed: Window, *, is_first: bool) -> Window | None:
+    def due(self, content_type: str, listed: Window) -> Window | None:
         """Returns the period before what was listed just now, where it is time to look there; notes that it is being done.
 
         Args:
             content_type: What was listed.
             listed: The period.
-            is_first: It is the first listing ever: what is older was not asked for, and is left out from then on.
         """
         now = self._clock.monotonic()
-        if is_first:
-            self._floor.setdefault(content_type, listed.start)
         if now - self._looked_at.setdefault(content_type, now) < EVERY_S:
             return None
         self._looked_at[content_type] = now
         begin = earliest(self._clock.now()).replace(microsecond=0)
-        begin = max(begin, self._floor.get(content_type, begin))
         return Window(begin, listed.start) if begin < listed.start else None

@@ -50,7 +50,11 @@ class ManagementActivityConfig:
         minItems=1,
         uniqueItems=True,
     )
-    start: Duration = option("How far back the first run reaches; at most 7d, which is what the service keeps.", default="24h")
+    start: Duration = option(
+        "How far back the first run reaches; at most 7d, which is what the service keeps. What is older is left alone; "
+        "`ualpipe reconcile` fetches it.",
+        default="24h",
+    )
     lookback: Duration = option(
         "How far back each listing reaches again: content turns up late, under an earlier time. At most 7d. A pipeline that "
         "keeps running looks once an hour for what turned up even later.",
@@ -161,8 +165,8 @@ class ManagementActivitySource:
             )
         whole = reach(now, since, start=timedelta(seconds=self._config.start), lookback=timedelta(seconds=self._config.lookback))
         yield from _items(connection, stream, whole)
-        yield Listed(now)
-        if late := self._late.due(stream, whole, is_first=since is None):
+        yield Listed(now, whole.start if since is None else None)
+        if late := self._late.due(stream, whole):
             yield from _items(connection, stream, late)
 
     def fetch(self, item: WorkItem) -> Iterator[Chunk]:

@@ -29,6 +29,7 @@ from ualpipe.pipeline._seen_segments import MERGE_WIDTH
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.journal import Journal
 from ualpipe.pipeline.seen import RECENT_LIMIT
+from ualpipe.pipeline.stages import Listed
 from ualpipe.simulator.content import CONTENT_TYPES
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
@@ -46,7 +47,7 @@ def back_after_nine_days(trial: Trial) -> None:
     """Makes the journal of a pipeline that ran nine days ago for the last time: two of them can't be fetched any more."""
     journal = Journal(trial.state_dir, SystemClock())
     for stream in CONTENT_TYPES:
-        journal.gaps.conclude(SOURCE, TENANT_ID, stream, [], SystemClock().now() - timedelta(days=9))
+        journal.gaps.conclude(SOURCE, TENANT_ID, stream, [], Listed(SystemClock().now() - timedelta(days=9)))
     journal.close()
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from fakes import NOW, TENANT, FakeClock
 from ualpipe.pipeline.journal import Journal
-from ualpipe.pipeline.stages import Gap
+from ualpipe.pipeline.stages import Gap, Listed
 
 START = NOW - timedelta(days=9)
 GAP = Gap(START, NOW - timedelta(days=7), "older than 7 days")
@@ -30,7 +30,7 @@ def row(gap: Gap, stream: str = "s") -> tuple:
 
 
 def conclude(journal, *gaps: Gap, until=NOW, stream: str = "s"):
-    return journal.gaps.conclude("source", TENANT, stream, gaps, until)
+    return journal.gaps.conclude("source", TENANT, stream, gaps, until and Listed(until))
 
 
 def notices(journal) -> list[dict]:

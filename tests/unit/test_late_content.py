@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from fakes import NOW, FakeClock
+from fakes import FakeClock
 from ualpipe.sources._late import EVERY_S, LateContent
 from ualpipe.sources._windows import Window, earliest
 
@@ -31,31 +31,25 @@ def listed(clock: FakeClock, back: timedelta = DAY) -> Window:
 def test_it_is_looked_for_once_an_hour_and_not_at_once(late: LateContent, clock: FakeClock) -> None:
     looks = []
     for _minute in range(181):
-        looks.append(late.due(STREAM, listed(clock), is_first=False) is not None)
+        looks.append(late.due(STREAM, listed(clock)) is not None)
         clock.advance(60)
     assert [at for at, is_due in enumerate(looks) if is_due] == [60, 120, 180]
 
 
 def test_the_look_goes_back_as_far_as_the_service_lists_and_touches_what_was_listed(late: LateContent, clock: FakeClock) -> None:
-    late.due(STREAM, listed(clock), is_first=False)
+    late.due(STREAM, listed(clock))
     clock.advance(EVERY_S)
-    assert late.due(STREAM, listed(clock), is_first=False) == Window(earliest(clock.now()), listed(clock).start)
+    assert late.due(STREAM, listed(clock)) == Window(earliest(clock.now()), listed(clock).start)
 
 
 def test_content_types_take_turns_of_their_own(late: LateContent, clock: FakeClock) -> None:
-    late.due(STREAM, listed(clock), is_first=False)
+    late.due(STREAM, listed(clock))
     clock.advance(EVERY_S)
-    assert late.due("DLP.All", listed(clock), is_first=False) is None
-    assert late.due(STREAM, listed(clock), is_first=False) is not None
+    assert late.due("DLP.All", listed(clock)) is None
+    assert late.due(STREAM, listed(clock)) is not None
 
 
 def test_nothing_is_looked_for_where_all_was_listed(late: LateContent, clock: FakeClock) -> None:
-    late.due(STREAM, listed(clock), is_first=False)
+    late.due(STREAM, listed(clock))
     clock.advance(EVERY_S)
-    assert late.due(STREAM, Window(earliest(clock.now()), clock.now()), is_first=False) is None
-
-
-def test_what_is_older_than_the_reach_of_the_first_run_is_not_looked_for(late: LateContent, clock: FakeClock) -> None:
-    late.due(STREAM, listed(clock), is_first=True)
-    clock.advance(EVERY_S)
-    assert late.due(STREAM, listed(clock, DAY), is_first=False) == Window(NOW - DAY, clock.now() - DAY)
+    assert late.due(STREAM, Window(earliest(clock.now()), clock.now())) is None

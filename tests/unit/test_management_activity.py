@@ -40,6 +40,7 @@ from ualpipe.sources.management_activity import ManagementActivityConfig, Manage
 from ualpipe.testing import check_options
 
 DAY = timedelta(days=1)
+SECOND = timedelta(seconds=1)  # windows end with the current second
 
 
 def source_of(credential: Credential | None = None, **options: Any) -> ManagementActivitySource:
@@ -131,12 +132,12 @@ class TestDiscover:
             datetime(2026, 11, 20, 8, tzinfo=UTC),
             datetime(2026, 11, 27, 8, tzinfo=UTC),
         )
-        assert listed == Listed(NOW)
+        assert listed == Listed(NOW, NOW - DAY + SECOND)
 
     def test_first_run_lists_the_configured_reach_in_plain_utc_and_names_the_publisher(self) -> None:
         http = ScriptedHttp()
         http.on(CONTENT, Reply())
-        assert list(source_on(http, start="3h").discover(EXCHANGE, None)) == [Listed(NOW)]
+        assert list(source_on(http, start="3h").discover(EXCHANGE, None)) == [Listed(NOW, NOW - timedelta(hours=3) + SECOND)]
         window = "startTime=2026-11-20T09:00:01&endTime=2026-11-20T12:00:01"
         assert http.urls(CONTENT) == [f"{FEED}{CONTENT}?contentType={EXCHANGE}&{window}&PublisherIdentifier={TENANT}"]
 
@@ -207,7 +208,7 @@ class TestDiscover:
         http.on(CONTENT, page, api_error("AF20031"), Reply([entry(1), entry(2)]))
         found = list(source_on(http).discover(EXCHANGE, None))
         assert keys(found) == [f"blob${number}$audit_exchange" for number in (1, 1, 2)]
-        assert found[-1] == Listed(NOW)
+        assert found[-1] == Listed(NOW, NOW - DAY + SECOND)
 
     def test_a_place_that_is_lost_again_and_again_is_trouble(self) -> None:
         http = ScriptedHttp()

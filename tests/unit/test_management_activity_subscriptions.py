@@ -22,7 +22,6 @@ from ualpipe.pipeline.errors import (
     SourceDenied,
     SourceUnavailable,
 )
-from ualpipe.pipeline.stages import Listed
 
 
 class TestSubscriptions:
@@ -53,7 +52,7 @@ class TestSubscriptions:
         http.on(CONTENT, Reply())
         source = source_on(http, clock)
         for _poll in range(3):
-            assert list(source.discover(EXCHANGE, None))[-1] == Listed(clock.now())
+            assert list(source.discover(EXCHANGE, None))[-1].until == clock.now()
             clock.advance(1000)
         assert http.urls(START) == [f"{FEED}{START}?contentType={EXCHANGE}&PublisherIdentifier={TENANT}"]
         assert next(request for request in http.sent if START in str(request.url)).headers["Content-Length"] == "0"
@@ -108,7 +107,7 @@ class TestSubscriptions:
         clock.advance(900)
         http.on(START, Reply({}))
         http.on(CONTENT, Reply())
-        assert list(source.discover(EXCHANGE, None)) == [Listed(clock.now())]
+        assert [one.until for one in source.discover(EXCHANGE, None)] == [clock.now()]
 
     def test_a_start_that_got_no_answer_is_repeated_at_the_next_attempt(self) -> None:
         http = ScriptedHttp()
@@ -118,7 +117,7 @@ class TestSubscriptions:
         source = source_on(http)
         with pytest.raises(SourceUnavailable, match="reset"):
             list(source.discover(EXCHANGE, None))
-        assert list(source.discover(EXCHANGE, None)) == [Listed(NOW)]
+        assert [one.until for one in source.discover(EXCHANGE, None)] == [NOW]
 
     def test_a_type_without_permission_does_not_hinder_the_others(self) -> None:
         http = ScriptedHttp()
@@ -128,4 +127,4 @@ class TestSubscriptions:
         source = source_on(http, content_types=[EXCHANGE, "DLP.All"])
         with pytest.raises(SourceDenied, match=r"listing DLP\.All .*AF10001.*ActivityFeed\.ReadDlp"):
             list(source.discover("DLP.All", None))
-        assert list(source.discover(EXCHANGE, None)) == [Listed(NOW)]
+        assert [one.until for one in source.discover(EXCHANGE, None)] == [NOW]

@@ -11,7 +11,7 @@ from ualpipe.pipeline.dead_letters import DeadLetter
 from ualpipe.pipeline.errors import SchemaMismatch
 from ualpipe.pipeline.journal import Journal
 from ualpipe.pipeline.retry_forecast import Forecaster
-from ualpipe.pipeline.stages import Gap, WorkItem
+from ualpipe.pipeline.stages import Gap, Listed, WorkItem
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_a_work_item_is_fetched_again_while_the_service_and_the_config_have_it(j
 
 def test_a_notice_that_a_sink_refused_is_no_record_for_the_transforms(journal, config):
     gap = Gap(NOW - timedelta(days=9), NOW - timedelta(days=7), "older than 7 days")
-    (ref,) = journal.gaps.conclude("source", TENANT, "stream", [gap], NOW)
+    (ref,) = journal.gaps.conclude("source", TENANT, "stream", [gap], Listed(NOW))
     raw = journal.batches.read(ref).origin.chunk.raw(0)
     letter = DeadLetter("sink", "SinkRejected", "mapping conflict", raw, ref.id, 0, "siem")
     journal.batches.settle("siem", [Settlement(ref.id, dead=1)], [letter])

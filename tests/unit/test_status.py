@@ -14,7 +14,7 @@ from ualpipe.pipeline.dead_letters import DeadLetter
 from ualpipe.pipeline.drift import FIELD, RECORD_TYPE, Thing
 from ualpipe.pipeline.journal import Journal
 from ualpipe.pipeline.options import Secret
-from ualpipe.pipeline.stages import Gap, WorkItem
+from ualpipe.pipeline.stages import Gap, Listed, WorkItem
 from ualpipe.pipeline.status import CertificateStatus, DriftStatus, SinkStatus, StreamStatus, read_status
 
 NOW_TEXT = "2026-11-20T12:00:00.000Z"
@@ -47,7 +47,7 @@ def test_a_new_journal_is_empty_and_complete(status):
 
 
 def test_a_stream_that_was_listed_and_had_nothing_is_there(journal, status):
-    journal.gaps.conclude("source", TENANT, "quiet", [], NOW)
+    journal.gaps.conclude("source", TENANT, "quiet", [], Listed(NOW))
     assert status().streams == [StreamStatus("source", "quiet", NOW_TEXT, 0, 0, 0, 0, 0, 0, None)]
 
 
@@ -66,8 +66,8 @@ def test_items_are_counted_by_what_became_of_them(journal, status):
 
 def test_streams_are_in_the_order_of_their_names(journal, status):
     store(journal, "a", records(1, 1))
-    journal.gaps.conclude("another", TENANT, "z", [], NOW)
-    journal.gaps.conclude("another", TENANT, "b", [], NOW)
+    journal.gaps.conclude("another", TENANT, "z", [], Listed(NOW))
+    journal.gaps.conclude("another", TENANT, "b", [], Listed(NOW))
     assert [(stream.source, stream.stream) for stream in status().streams] == [
         ("another", "b"),
         ("another", "z"),
