@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
+from collections.abc import Callable
 
 # malloc.h of glibc
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -2, -3, -8
@@ -24,16 +25,29 @@ def tune() -> None:
     _keep_freed_memory()
 
 
+def trim() -> None:
+    """Gives the system back what has been free for now.
+
+    Else what the busiest moment needed would be kept for ever: with many sinks, after some hours, more than any one moment needs.
+    """
+    if (malloc_trim := _of_glibc("malloc_trim")) is not None:
+        malloc_trim(0)
+
+
 def _keep_freed_memory() -> None:
     """Makes glibc keep freed memory at hand, in one heap for all threads; does nothing with other C libraries.
 
     A pipeline frees and takes the same few megabytes for each batch. By default glibc returns them to the system each time, which
     fills them with zeros page by page, and gives each thread a heap of its own that keeps what another one freed.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is None:
+    if (mallopt := _of_glibc("mallopt")) is None:
         return
     mallopt(_M_ARENA_MAX, 1)
     mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
     mallopt(_M_TOP_PAD, _PAD_BYTES)
     mallopt(_M_MMAP_THRESHOLD, _OWN_MAPPING_BYTES)
+
+
+def _of_glibc(name: str) -> Callable[..., int] | None:
+    """Returns a function of the C library; None where it is another one."""
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from ualpipe.pipeline import memory
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.batches import BatchRef
 from ualpipe.pipeline.certificate_watch import CertificateWatch
@@ -28,6 +29,7 @@ EXIT_INCOMPLETE = 1  # something is dead-lettered, a gap opened, or a bounded ru
 EXIT_USAGE = 2
 EXIT_REFUSED = 3
 CARE_INTERVAL_S = 10.0
+TRIM_INTERVAL_S = 60.0
 PRUNE_INTERVAL_S = 3600.0
 
 _log = logging.getLogger("ualpipe.runner")
@@ -162,9 +164,13 @@ class Runner:
 
     def _watch(self, journal: Journal, collectors: list[threading.Thread]) -> None:
         """Cares for the journal until the run ends, then ends the collectors."""
-        prune_at = self._clock.monotonic()
+        prune_at = trim_at = self._clock.monotonic()
         while any(thread.is_alive() for thread in collectors) and not self._stop.is_set():
-            is_due = self._clock.monotonic() >= prune_at
+            now = self._clock.monotonic()
+            if now >= trim_at:
+                trim_at += TRIM_INTERVAL_S
+                memory.trim()
+            is_due = now >= prune_at
             prune_at += PRUNE_INTERVAL_S if is_due else 0
             self._care(journal, is_prune_due=is_due)
             self._wait(collectors, CARE_INTERVAL_S)

@@ -13,7 +13,7 @@ from ualpipe.pipeline.errors import SinkError, SinkRejected
 from ualpipe.pipeline.events import Event
 from ualpipe.pipeline.stages import SinkLimits
 
-GROUP_BYTES = 4 * 1024 * 1024
+GROUP_BYTES = 2 * 1024 * 1024
 """Bodies of batches that are written together; decoded and mapped they take about ten times as much memory."""
 
 _encoded = attrgetter("encoded")

@@ -21,6 +21,21 @@ print(faults() - before)
 """
 
 
+TRIMMED = """
+from pathlib import Path
+from ualpipe.pipeline import memory
+memory.tune()
+def rss():
+    return next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
+many = [bytes(3000) for _ in range(20_000)]
+last = bytes(3000)  # behind them: the end of the heap is not free
+del many
+before = rss()
+memory.trim()
+print(before - rss())
+"""
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="a setting of glibc")
 def test_freed_memory_is_taken_again_without_the_system():
     found = {
@@ -28,3 +43,9 @@ def test_freed_memory_is_taken_again_without_the_system():
         for how in ("tuned", "plain")
     }
     assert found["tuned"] < 2000 < found["plain"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a function of glibc")
+def test_trimming_gives_free_memory_back():
+    found = subprocess.run([sys.executable, "-c", TRIMMED], capture_output=True, check=True, text=True)
+    assert int(found.stdout) > 40_000, "kB of 60,000"
