@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ from servers.elasticsearch_nodes import ADMIN, WRITER
 from servers.install import has_java_for_elasticsearch9
 from servers.missing import missing
 from servers.ports import HOST, free_ports
-from servers.process import ServerProcess
+from servers.process import ServerFailed, ServerProcess
 
 ADDRESS_VARIABLE = "UALPIPE_TEST_ELASTICSEARCH_URL"
 VERSION_VARIABLE = "UALPIPE_TEST_ELASTICSEARCH"
@@ -24,6 +25,7 @@ VERSION_VARIABLE = "UALPIPE_TEST_ELASTICSEARCH"
 _START_S = 120
 _REQUEST_S = 30
 _PAGE = 1000
+_ATTEMPTS = 10
 
 
 class Elasticsearch:
@@ -62,19 +64,30 @@ class Elasticsearch:
         """
         return self._session.request(method, self.url + path, json=body, timeout=_REQUEST_S).json()
 
-    def search(self, index: str) -> list[dict[str, Any]]:
+    def search(self, index: str, *, with_source: bool = True) -> list[dict[str, Any]]:
         """Returns all hits (``_id``, ``_index``, ``_source``) of an index or data stream; none while it does not exist."""
         self.request("POST", f"/{index}/_refresh")
-        page = self.request("POST", f"/{index}/_search?scroll=1m&ignore_unavailable=true", {"size": _PAGE, "sort": ["_doc"]})
+        query = {"size": _PAGE, "sort": ["_doc"], "_source": with_source}
+        page = self._page(f"/{index}/_search?scroll=1m&ignore_unavailable=true", query)
         found: list[dict[str, Any]] = []
         while hits := page["hits"]["hits"]:
             found += hits
-            page = self.request("POST", "/_search/scroll", {"scroll": "1m", "scroll_id": page["_scroll_id"]})
+            page = self._page("/_search/scroll", {"scroll": "1m", "scroll_id": page["_scroll_id"]})
+        self.request("DELETE", "/_search/scroll", {"scroll_id": page["_scroll_id"]})
         return found
+
+    def _page(self, path: str, query: Any) -> Any:
+        """Asks for a page; a small server that is busy may refuse a few times."""
+        for _attempt in range(_ATTEMPTS):
+            page = self.request("POST", path, query)
+            if "hits" in page:
+                return page
+            time.sleep(1)
+        raise ServerFailed(f"no answer to a search, {_ATTEMPTS} times: {page}")
 
     def search_ids(self, index: str) -> list[str]:
         """Returns the ``_id`` of all documents of an index or data stream."""
-        return [hit["_id"] for hit in self.search(index)]
+        return [hit["_id"] for hit in self.search(index, with_source=False)]
 
     def is_serving(self) -> bool:
         try:
