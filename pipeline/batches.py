@@ -172,6 +172,7 @@ class Batches:
             ).fetchall()
             db.executemany("DELETE FROM settlement WHERE batch = ?", rows)
             db.executemany("DELETE FROM batch WHERE id = ?", rows)
+            self._dead_letters.let_go_of_sent(db, rows)
             if rows:
                 db.execute(
                     "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE"

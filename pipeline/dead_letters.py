@@ -149,7 +149,6 @@ class DeadLetters:
                 return True  # somebody else has just sent it
             if stored.letter.batch is not None:
                 self._insert_batch(db, stored)
-                db.execute("UPDATE dead_letter SET body = ? WHERE id = ?", (compress(b""), stored.id))  # they stand in the batch
             else:
                 db.execute(f"UPDATE item SET state = 'listed', attempts = 0, next_attempt = 0 WHERE {_ITEM}", _item_of(stored))
         return True
@@ -166,6 +165,16 @@ class DeadLetters:
         """Returns the event of a dead letter as a chunk of its own."""
         (state,) = self._file.rows(f"SELECT state FROM item WHERE {_ITEM}", _item_of(stored))[0]
         return Chunk(b"[" + stored.letter.body + b"]", "notice") if state == "notice" else chunk_of(stored.letter)
+
+    def let_go_of_sent(self, db: sqlite3.Connection, batches: Iterable[tuple[int]]) -> None:
+        """Lets go of the bytes of letters that were sent again, within the transaction that removes the batches they came in.
+
+        Until then a replay knows by them which batch holds one record of these once more.
+        """
+        nothing = compress(b"")
+        db.executemany(
+            "UPDATE dead_letter SET body = ? WHERE batch = ? AND state = 'retried'", [(nothing, batch) for (batch,) in batches]
+        )
 
     def discard(self, stored: StoredLetter) -> None:
         """Lets go of a dead letter's bytes; that it was there, and why, stays in the journal."""
