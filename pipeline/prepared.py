@@ -13,7 +13,7 @@ from ualpipe.pipeline.dead_letters import DeadLetter
 from ualpipe.pipeline.events import Event, Refusal
 from ualpipe.pipeline.processing import Processor
 
-MEMORY_BYTES = 4 * 1024 * 1024
+MEMORY_BYTES = 2 * 1024 * 1024
 """Bodies that are kept in memory for sinks to come, as received and as encoded documents; as much again of what is read back."""
 ROOM_WAIT_S = 1.0
 
