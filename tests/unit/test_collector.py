@@ -628,7 +628,7 @@ def test_a_throttled_listing_holds_back_fetching_too(bench):
 
     def on_fetch(_item):
         times.append(bench.clock.monotonic())
-        until(lambda: not source.listing_errors["t"], "the throttled listing")
+        until(lambda: bench.context.metrics.get(m.THROTTLED_S) > 0, "the throttled listing")
 
     source.on_fetch = on_fetch
     with bench.collecting(source, concurrency=2):
