@@ -51,7 +51,7 @@ audit: $(VENV)/.ready  ## looks the locked dependencies up in the public vulnera
 sbom: $(VENV)/.ready  ## writes the software bill of materials, CycloneDX JSON, to build/sbom.cdx.json
 	@$(BIN)/python .ci/sbom.py requirements/run.txt build/sbom.cdx.json
 
-bench: servers  ## measures speed, memory and size (PARTS="hot-path file" chooses; all takes half an hour)
+bench: servers  ## measures speed, memory and size (PARTS="hot-path file" chooses)
 	@$(BIN)/python -m bench $(PARTS)
 
 lock:  ## renews the lock files (needs uv)

@@ -164,7 +164,8 @@ class Runner:
 
     def _watch(self, journal: Journal, collectors: list[threading.Thread]) -> None:
         """Cares for the journal until the run ends, then ends the collectors."""
-        prune_at = trim_at = self._clock.monotonic()
+        prune_at = self._clock.monotonic()
+        trim_at = prune_at + TRIM_INTERVAL_S
         while any(thread.is_alive() for thread in collectors) and not self._stop.is_set():
             now = self._clock.monotonic()
             if now >= trim_at:

@@ -2,20 +2,11 @@
 
 import json
 
-import pytest
-
-from fakes import TENANT, FakeClock, record, records, store
+from fakes import TENANT, record, records, store
 from ualpipe.pipeline.cli import main
 from ualpipe.pipeline.duplicates import LISTED_AGAIN, OTHER_BLOB, Duplicates, read_duplicates
 from ualpipe.pipeline.journal import Journal
 from ualpipe.pipeline.status import read_status
-
-
-@pytest.fixture
-def journal(tmp_path):
-    made = Journal(tmp_path, FakeClock())
-    yield made
-    made.close()
 
 
 def counted(journal: Journal) -> dict[str, int]:

@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import orjson
-import pytest
 
 from fakes import NOW, TENANT, FakeClock
 from ualpipe.pipeline.journal import Journal
@@ -12,13 +11,6 @@ from ualpipe.pipeline.stages import Gap, Listed
 START = NOW - timedelta(days=9)
 GAP = Gap(START, NOW - timedelta(days=7), "older than 7 days")
 GROWN = Gap(START, NOW - timedelta(days=6), "older than 7 days")
-
-
-@pytest.fixture
-def journal(tmp_path):
-    made = Journal(tmp_path, FakeClock())
-    yield made
-    made.close()
 
 
 def noted(journal) -> list[tuple]:

@@ -6,12 +6,11 @@ from collections import Counter
 import orjson
 import pytest
 
-from fakes import FakeClock, TagTransform, body, enter, hurry, record, records, store, until
+from fakes import TagTransform, body, enter, hurry, record, records, store, until
 from ualpipe.pipeline import prepared as prepared_module
 from ualpipe.pipeline.batches import StoredBatch
 from ualpipe.pipeline.errors import SchemaMismatch
 from ualpipe.pipeline.events import Event, Origin
-from ualpipe.pipeline.journal import Journal
 from ualpipe.pipeline.prepared import PreparedBatch, PreparedBatches, prepare
 from ualpipe.pipeline.processing import InProcess, events_of, run_transforms
 from ualpipe.pipeline.records import Chunk
@@ -20,13 +19,6 @@ from ualpipe.pipeline.records import Chunk
 @pytest.fixture(autouse=True)
 def _hurried(monkeypatch):
     hurry(monkeypatch)
-
-
-@pytest.fixture
-def journal(tmp_path):
-    made = Journal(tmp_path, FakeClock())
-    yield made
-    made.close()
 
 
 def numbers(batch: PreparedBatch) -> list[str]:
