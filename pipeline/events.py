@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -46,6 +46,24 @@ class Violation:
     message: str
 
 
+class Headline(NamedTuple):
+    """The few facts that a sink needs of every event beside its bytes: None where neither document nor record tell.
+
+    Attributes:
+        time: ``@timestamp``, or the record's ``CreationTime``.
+        action: ``event.action``, or the record's ``Operation``.
+        code: ``event.code``, or the record's ``RecordType``.
+        kind: ``event.kind``.
+        outcome: ``event.outcome``.
+    """
+
+    time: Any
+    action: Any
+    code: Any
+    kind: Any
+    outcome: Any
+
+
 class Event:
     """One audit record on its way.
 
@@ -68,6 +86,7 @@ class Event:
     __slots__ = (
         "_document",
         "_has_document",
+        "_headline",
         "_record",
         "defect",
         "encoded",
@@ -105,14 +124,15 @@ class Event:
         self._record: dict[str, Any] | None = record
         self._document = document
         self._has_document = document is not None
+        self._headline: Headline | None = None
 
     def __getstate__(self) -> tuple[Any, ...]:
         """Returns what goes along when an encoded event is sent to another process: all but its origin, which is known there."""
         own = (self.index, self.id, self.tenant, self.record_type, self.defect, self.violations)
-        return (*own, self.unwanted, self.encoded, self._has_document)
+        return (*own, self.unwanted, self.encoded, self._has_document, self._headline)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        *own, self.unwanted, self.encoded, self._has_document = state
+        *own, self.unwanted, self.encoded, self._has_document, self._headline = state
         self.index, self.id, self.tenant, self.record_type, self.defect, self.violations = own
         self._record = self._document = None
 
@@ -146,6 +166,11 @@ class Event:
         """What conditions look at: the document, or the record where no transform made one."""
         return self.document if self._has_document and self.document is not None else self.record
 
+    @property
+    def headline(self) -> Headline:
+        """What it says in short; of an encoded event without decoding it anew."""
+        return self._headline or _headline_of(self.document, self.record)
+
     def encode(self) -> None:
         """Sets ``encoded`` from the body, and sheds record and document.
 
@@ -153,7 +178,18 @@ class Event:
             TypeError: The body holds what JSON can't.
         """
         self.encoded = orjson.dumps(self.body)
+        self._headline = _headline_of(self._document, self.record)
         self._record = self._document = None
+
+
+def _headline_of(document: dict[str, Any] | None, record: dict[str, Any]) -> Headline:
+    if document is None:
+        return Headline(record.get("CreationTime"), record.get("Operation"), record.get("RecordType"), None, None)
+    facts = document.get("event")
+    if type(facts) is not dict:
+        facts = {}
+    action, code = facts.get("action") or record.get("Operation"), facts.get("code") or record.get("RecordType")
+    return Headline(document.get("@timestamp"), action, code, facts.get("kind"), facts.get("outcome"))
 
 
 @dataclass(frozen=True, slots=True)

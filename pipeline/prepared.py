@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from ualpipe.pipeline._spill import Spill
 from ualpipe.pipeline.batches import Batches, BatchRef, StoredBatch
+from ualpipe.pipeline.compression import compress, decompress
 from ualpipe.pipeline.dead_letters import DeadLetter
 from ualpipe.pipeline.events import Event, Refusal
 from ualpipe.pipeline.processing import Processor
@@ -54,6 +58,19 @@ def _letter(ref: BatchRef, refusal: Refusal) -> DeadLetter:
     return DeadLetter("transform", type(error).__name__, str(error), event.raw, ref.id, event.index, None, pointer)
 
 
+def _packed(batch: PreparedBatch) -> bytes:
+    """Returns all of a batch but the records as received: those stand in the journal."""
+    return compress(pickle.dumps((batch.events, batch.filtered, batch.letters, batch.records), pickle.HIGHEST_PROTOCOL))
+
+
+def _unpacked(packed: bytes, stored: StoredBatch) -> PreparedBatch:
+    """Returns the batch that ``_packed`` packed in this process."""
+    batch = PreparedBatch(stored.ref, *pickle.loads(decompress(packed)))  # noqa: S301 - see above
+    for event in batch.events:
+        event.origin = stored.origin
+    return batch
+
+
 @dataclass(frozen=True, slots=True)
 class Room:
     """Room in memory for a batch that is about to be decoded.
@@ -78,18 +95,20 @@ class _Entry:
 
 
 class PreparedBatches:
-    """Keeps batches in memory between the collector that decoded and transformed them and the sinks, within a bound.
+    """Keeps batches between the collector that decoded and transformed them and the sinks: in memory, within a bound.
 
-    What does not fit is not lost: it is read back from the journal when a sink gets to it.
+    What does not fit and some sink had already waits on disk, as it was made, for those that are behind. What does not fit there
+    is not lost either: it is read back from the journal and made again when a sink gets to it.
     """
 
-    def __init__(self, batches: Batches, processor: Processor, sinks: Collection[str]) -> None:
+    def __init__(self, batches: Batches, processor: Processor, sinks: Collection[str], folder: Path | None = None) -> None:
         """Starts empty.
 
         Args:
             batches: Where a batch that is not in memory is read from.
             processor: Runs the transforms.
             sinks: Names of all sinks.
+            folder: Where batches wait on disk, in a file without a name; None for the system's folder for temporary files.
         """
         self.processor = processor
         self._batches = batches
@@ -97,6 +116,7 @@ class PreparedBatches:
         self._stuck: set[str] = set()
         self._idle: set[str] = set()
         self._entries: OrderedDict[int, _Entry] = OrderedDict()
+        self._spill = Spill(folder)
         self._bytes = 0  # of what comes from the collector, and room that is reserved for it
         self._read_back_bytes = 0  # a sink that is behind must not take that room, and slow down fetching
         self._changed = threading.Condition()
@@ -109,7 +129,9 @@ class PreparedBatches:
         is no room, the batch is not kept.
         """
         with self._changed:
-            self._make_room(size)
+            dropped = self._make_room(size)
+        self._spill_out(dropped)
+        with self._changed:
             self._changed.wait_for(lambda: self._has_room(size) or self._all_stuck(), ROOM_WAIT_S)
             reserved = size if self._has_room(size) else 0
             self._bytes += reserved
@@ -137,7 +159,7 @@ class PreparedBatches:
                 self._read_back_bytes += ref.bytes
         with entry.lock:
             if entry.prepared is None:
-                entry.prepared = prepare(entry.stored or self._batches.read(ref), self.processor)
+                entry.prepared = prepare(entry.stored, self.processor) if entry.stored is not None else self._read_back(ref)
                 entry.stored = None
             return entry.prepared
 
@@ -155,8 +177,9 @@ class PreparedBatches:
                     entry.awaited_by.discard(sink)
                     if not entry.awaited_by - self._stuck:
                         self._drop(ref.id)
-            self._let_go_of_read_back()
+            dropped = self._let_go_of_read_back()
             self._changed.notify_all()
+        self._spill_out(dropped)
 
     def set_stuck(self, sink: str, *, stuck: bool) -> None:
         """Tells whether a sink waits for its destination; nothing is kept in memory for it meanwhile."""
@@ -175,19 +198,39 @@ class PreparedBatches:
         with self._changed:
             (self._idle.add if idle else self._idle.discard)(sink)
 
-    def _make_room(self, size: int) -> None:
-        """Drops the oldest batches that some sink has finished: the others are behind and read them back."""
+    def close(self) -> None:
+        """Lets go of what waits on disk. Safe twice."""
+        self._spill.close()
+
+    def _read_back(self, ref: BatchRef) -> PreparedBatch:
+        """Returns a batch that is not in memory: as it was made before, or made again."""
+        packed, stored = self._spill.get(ref.id), self._batches.read(ref)
+        return prepare(stored, self.processor) if packed is None else _unpacked(packed, stored)
+
+    def _make_room(self, size: int) -> list[_Entry]:
+        """Drops the oldest batches that some sink has finished: the others are behind and read them back. Returns them."""
+        dropped = []
         for number in self._begun(is_read_back=False):
             if self._has_room(size):
-                return
-            self._drop(number)
+                break
+            dropped.append(self._drop(number))
+        return dropped
 
-    def _let_go_of_read_back(self) -> None:
+    def _let_go_of_read_back(self) -> list[_Entry]:
         """Drops the oldest of what was read back and some sink has finished: the others were there before, or come much later."""
+        dropped = []
         for number in self._begun(is_read_back=True):
             if self._read_back_bytes <= MEMORY_BYTES:
-                return
-            self._drop(number)
+                break
+            dropped.append(self._drop(number))
+        return dropped
+
+    def _spill_out(self, dropped: Iterable[_Entry]) -> None:
+        """Puts batches that were dropped on disk for the sinks that are to come to them."""
+        for entry in dropped:
+            made = entry.prepared
+            if made is not None and made.ref.id not in self._spill and entry.awaited_by - self._stuck:
+                self._spill.put(made.ref.id, _packed(made))
 
     def _begun(self, *, is_read_back: bool) -> list[int]:
         """Returns what some sink has finished and others have not, oldest first."""
@@ -203,9 +246,10 @@ class PreparedBatches:
     def _all_stuck(self) -> bool:
         return self._stuck >= self._sinks
 
-    def _drop(self, number: int) -> None:
+    def _drop(self, number: int) -> _Entry:
         entry = self._entries.pop(number)
         if entry.is_read_back:
             self._read_back_bytes -= entry.bytes
         else:
             self._bytes -= entry.bytes
+        return entry

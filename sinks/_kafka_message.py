@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from ualpipe.pipeline.events import Event
+from ualpipe.sinks._reading import instant_of
 
 Headers = list[tuple[str, str | bytes | None]]
 """Names and bytes; the wider type is that of the client libraries."""
@@ -48,11 +48,6 @@ def _headers(tenant: str, stream: str, record_type: str) -> Headers:
 
 
 def _time_ms(event: Event) -> int:
-    """Returns the record's ``CreationTime``, which is UTC though it does not say so; 0 where it is missing or no time."""
-    try:
-        time = datetime.fromisoformat(event.record.get("CreationTime", ""))
-    except (ValueError, TypeError):
-        return 0
-    if time.tzinfo is None:
-        time = time.replace(tzinfo=UTC)
-    return max(0, int(time.timestamp() * 1000))
+    """Returns when the act took place; 0 where the event does not tell, and before 1970."""
+    instant = instant_of(event)
+    return 0 if instant is None else max(0, int(instant.timestamp() * 1000))

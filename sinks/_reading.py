@@ -30,8 +30,7 @@ def original_line(event: Event) -> bytes:
 
 def instant_of(event: Event) -> datetime | None:
     """Returns when the act took place: the document's ``@timestamp`` or the record's ``CreationTime``, where they tell."""
-    document = event.document
-    return parse_instant(event.record.get("CreationTime") if document is None else document.get("@timestamp"))
+    return parse_instant(event.headline.time)
 
 
 def parse_instant(value: Any) -> datetime | None:

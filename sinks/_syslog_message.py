@@ -9,14 +9,13 @@ from importlib.metadata import version
 from typing import Any
 
 from ualpipe.pipeline.errors import SinkDenied
-from ualpipe.pipeline.events import Event
+from ualpipe.pipeline.events import Event, Headline
 from ualpipe.sinks import _syslog_frames as frames
 from ualpipe.sinks._cef import cef
 from ualpipe.sinks._leef import leef
-from ualpipe.sinks._reading import instant_of, original_line
+from ualpipe.sinks._reading import original_line, parse_instant
 from ualpipe.sinks._syslog_options import SeverityOptions, SyslogSinkConfig
 
-NEVER_SEEN: dict[str, Any] = {}
 _RESENT = frames.parameter("resent", "1").encode()
 
 
@@ -49,15 +48,13 @@ class Composer:
             SinkDenied: CEF or LEEF is wanted and there is no document to make it of.
         """
         text = self._text(event)
-        facts = (event.document or NEVER_SEEN).get("event") or NEVER_SEEN
-        priority = self._priorities[_rule(facts)]
-        instant = instant_of(event)
+        headline = event.headline
+        priority = self._priorities[_rule(headline)]
+        instant = parse_instant(headline.time)
         if self._config.format == "rfc3164":
             return frames.rfc3164(priority, instant or now, self._hostname, self._tag).encode() + text
-        msgid = facts.get("action") or event.record.get("Operation")
-        head = frames.rfc5424(
-            priority, instant, self._hostname, self._config.app_name, str(msgid or ""), self._data(event, facts)
-        )
+        msgid, data = str(headline.action or ""), self._data(event, headline)
+        head = frames.rfc5424(priority, instant, self._hostname, self._config.app_name, msgid, data)
         return head.encode("utf-8", "replace") + self._before + text
 
     def resent(self, message: bytes) -> bytes:
@@ -65,11 +62,11 @@ class Composer:
         sd_id = self._config.structured_data
         return message if sd_id is None or self._config.format != "rfc5424" else frames.with_parameter(message, sd_id, _RESENT)
 
-    def _data(self, event: Event, facts: dict[str, Any]) -> str:
+    def _data(self, event: Event, headline: Headline) -> str:
         if (sd_id := self._config.structured_data) is None:
             return "-"
-        kind = facts.get("code") or event.record.get("RecordType", "")
-        return frames.structured_data(sd_id, frames.parameter("id", event.id), _tenant_and_type(event.tenant, str(kind)))
+        kind = "" if headline.code is None else str(headline.code)
+        return frames.structured_data(sd_id, frames.parameter("id", event.id), _tenant_and_type(event.tenant, kind))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -82,12 +79,11 @@ def _severities(options: SeverityOptions) -> dict[str, int]:
     return {rule: frames.SEVERITIES[getattr(options, rule)] for rule in rules}
 
 
-def _rule(facts: dict[str, Any]) -> str:
+def _rule(headline: Headline) -> str:
     """Returns which rule of ``SeverityOptions`` an event falls under."""
-    kind = facts.get("kind")
-    if kind in ("alert", "pipeline_error"):
-        return str(kind)
-    return "failure" if facts.get("outcome") == "failure" else "other"
+    if headline.kind in ("alert", "pipeline_error"):
+        return str(headline.kind)
+    return "failure" if headline.outcome == "failure" else "other"
 
 
 def _formatted(make: Callable[[dict[str, Any], str], bytes]) -> Callable[[Event], bytes]:

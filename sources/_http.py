@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ssl
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import requests
 import urllib3
-from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.adapters import DEFAULT_CA_BUNDLE_PATH, BaseAdapter, HTTPAdapter
 from requests.cookies import RequestsCookieJar
 
 from ualpipe.pipeline.errors import SourceOverloaded, SourceUnavailable
@@ -24,18 +25,41 @@ _TIMEOUTS = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
 
 
 class _TlsAdapter(HTTPAdapter):
-    """Connects with TLS 1.2 or newer; proxies too."""
+    """Connects with one TLS context; to proxies too."""
+
+    def __init__(self, context: ssl.SSLContext, **kwargs: Any) -> None:
+        self._context = context
+        super().__init__(**kwargs)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, ssl_context=_tls_context(), **kwargs)
+        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        return super().proxy_manager_for(*args, ssl_context=_tls_context(), **kwargs)
+        return super().proxy_manager_for(*args, ssl_context=self._context, **kwargs)
+
+    def cert_verify(self, conn: Any, *_how: Any, **_more: Any) -> None:
+        """Demands a certificate. The context knows the CAs: by default they would be read again for each connection."""
+        conn.cert_reqs = "CERT_REQUIRED"
 
 
-def _tls_context() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # certificate and host name are checked; requests adds the trusted CAs
+def _context_for(ca_file: Path | None) -> ssl.SSLContext:
+    """Returns the TLS context of all sessions that trust the CAs of a file as it stands now.
+
+    Raises:
+        SourceUnavailable: The file can't be read, or holds no certificates.
+    """
+    path = ca_file or Path(DEFAULT_CA_BUNDLE_PATH)
+    try:
+        return _context(path, path.stat().st_mtime_ns)
+    except OSError as exc:
+        raise SourceUnavailable(f"can't read the CAs to trust from {path}: {exc.strerror or exc}") from exc
+
+
+@functools.lru_cache(maxsize=16)
+def _context(ca_file: Path, _modified_ns: int) -> ssl.SSLContext:  # half a megabyte, which a hundred tenants can share
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # certificate and host name are checked
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_verify_locations(ca_file)
     return context
 
 
@@ -62,14 +86,16 @@ def make_session(
         read_timeout_s: Longest silence of the other side.
         pool_size: Connections kept open.
         adapter: In place of the network, for tests.
+
+    Raises:
+        SourceUnavailable: The CA file can't be read.
     """
     session = Session(read_timeout_s)
     # REQUESTS_CA_BUNDLE and the proxy variables would go before the config; ~/.netrc would replace the token.
     session.trust_env = False
-    session.verify = str(ca_file) if ca_file else True
     session.proxies = {"https": proxy} if proxy else {}
     session.cookies = RequestsCookieJar(DefaultCookiePolicy(allowed_domains=[]))
-    session.mount("https://", adapter or _TlsAdapter(pool_connections=4, pool_maxsize=pool_size))
+    session.mount("https://", adapter or _TlsAdapter(_context_for(ca_file), pool_connections=4, pool_maxsize=pool_size))
     session.adapters.pop("http://", None)  # nothing goes out in clear
     return session
 

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import pickle
 
 import pytest
 from hypothesis import given, settings
@@ -99,6 +100,28 @@ def test_a_filled_document_that_is_empty_is_still_the_document():
     one.document = {}
     one.encode()
     assert (one.encoded, one.document, one.body) == (b"{}", {}, {})
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        (None, ("2026-11-20T08:00:00", "FileAccessed", 6, None, None)),
+        ({}, (None, "FileAccessed", 6, None, None)),
+        ({"@timestamp": "t", "event": "a text of a transform of the user's"}, ("t", "FileAccessed", 6, None, None)),
+        (
+            {"@timestamp": "t", "event": {"action": "a", "code": "c", "kind": "alert", "outcome": "failure"}},
+            ("t", "a", "c", "alert", "failure"),
+        ),
+    ],
+)
+def test_the_headline_is_the_document_s_or_else_the_record_s_and_needs_no_decoding_later(document, expected):
+    one = event()
+    one.document = document
+    assert one.headline == expected
+    one.encode()
+    sent = pickle.loads(pickle.dumps(one))  # as to the engine by a worker; it comes without its origin
+    sent.encoded = one.encoded = b"not looked at"
+    assert one.headline == sent.headline == expected
 
 
 def test_events_of_one_chunk_know_their_places():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import ssl
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import urllib3
 from requests.adapters import BaseAdapter, HTTPAdapter
 
 from scripted_http import Reply
+from ualpipe.pipeline.errors import SourceUnavailable
+from ualpipe.simulator._ca import write_certificates
 from ualpipe.sources._http import CONNECT_TIMEOUT_S, make_session, unreachable
 
 
@@ -33,11 +36,10 @@ def session(adapter: BaseAdapter | None = None, ca_file: Path | None = None, pro
     return make_session(ca_file=ca_file, proxy=proxy, read_timeout_s=60, pool_size=3, adapter=adapter)
 
 
-def test_each_request_has_a_timeout_and_the_configured_ca_and_proxy(tmp_path: Path) -> None:
+def test_each_request_has_a_timeout_and_the_configured_proxy() -> None:
     noting = Noting()
-    session(noting, tmp_path / "ca.pem", "http://proxy.example:3128").get("https://manage.office.com/")
+    session(noting, proxy="http://proxy.example:3128").get("https://manage.office.com/")
     assert noting.options["timeout"] == (CONNECT_TIMEOUT_S, 60)
-    assert noting.options["verify"] == str(tmp_path / "ca.pem")
     assert dict(noting.options["proxies"]) == {"https": "http://proxy.example:3128"}
 
 
@@ -71,6 +73,35 @@ def test_old_tls_is_not_spoken_to_the_service_nor_to_a_proxy() -> None:
         assert context.minimum_version == ssl.TLSVersion.TLSv1_2
         assert context.verify_mode == ssl.CERT_REQUIRED
         assert context.check_hostname
+
+
+def context_of(made: requests.Session) -> ssl.SSLContext:
+    adapter = made.get_adapter("https://manage.office.com/")
+    assert isinstance(adapter, HTTPAdapter)
+    context = adapter.poolmanager.connection_pool_kw["ssl_context"]
+    assert isinstance(context, ssl.SSLContext)
+    return context
+
+
+def test_only_the_configured_ca_is_trusted_by_one_context_for_all_tenants_until_its_file_changes(tmp_path: Path) -> None:
+    one, other = (write_certificates(tmp_path / name).ca_file for name in ("one", "other"))
+    first = context_of(session(ca_file=one))
+    assert len(first.get_ca_certs()) == 1
+    assert context_of(session(ca_file=one)) is first
+    assert len(context_of(session()).get_ca_certs()) > 1
+    one.write_bytes(other.read_bytes())
+    os.utime(one, (1, 1))
+    assert context_of(session(ca_file=one)).get_ca_certs() == context_of(session(ca_file=other)).get_ca_certs()
+    assert context_of(session(ca_file=one)).get_ca_certs() != first.get_ca_certs()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no certificate"])
+def test_a_ca_file_that_can_t_be_read_is_named(tmp_path: Path, content: bytes | None) -> None:
+    ca_file = tmp_path / "ca.pem"
+    if content is not None:
+        ca_file.write_bytes(content)
+    with pytest.raises(SourceUnavailable, match=r"can.t read the CAs to trust from .*ca\.pem: ."):
+        session(ca_file=ca_file)
 
 
 def test_connections_are_pooled() -> None:

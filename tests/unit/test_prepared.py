@@ -246,6 +246,27 @@ def test_memory_stays_within_its_bound_and_what_does_not_fit_is_read_back(journa
         shared.done("slow", [ref])
         assert shared._bytes == held(shared, is_read_back=False) <= 3000
         assert shared._read_back_bytes == held(shared, is_read_back=True) <= 3000
+    shared.close()
+
+
+def test_sinks_that_are_behind_get_what_was_made_already(journal, monkeypatch):
+    monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 3000)
+    tag = TagTransform()
+    refused = failing_on({record(31)["Id"]: SchemaMismatch("no text", "/UserId")})
+    shared = PreparedBatches(journal.batches, InProcess([refused, tag.apply]), ["quick", "slow", "slower"])
+    refs = [store(journal, str(at), [*records(10 * at, 3), record(10 * at + 5, drop=True)]).batches[0] for at in range(9)]
+    quick, slow, slower = ([_delivered(shared, sink, ref) for ref in refs] for sink in ("quick", "slow", "slower"))
+    assert quick == slow == slower
+    assert [(len(batch), letters, filtered) for batch, letters, filtered in quick[2:4]] == [(3, [], 1), (2, [[31]], 1)]
+    assert tag.applied == 9 * 4 - 1
+    shared.close()
+
+
+def _delivered(shared: PreparedBatches, sink: str, ref) -> tuple[list, list, int]:
+    batch = shared.take(ref)
+    shared.done(sink, [ref])
+    letters = [[int(orjson.loads(letter.body)["Id"][-2:])] for letter in batch.letters]
+    return [(event.id, event.encoded, event.raw, event.record) for event in batch.events], letters, batch.filtered
 
 
 def held(shared: PreparedBatches, *, is_read_back: bool) -> int:
@@ -260,6 +281,7 @@ def test_what_a_sink_that_is_behind_reads_back_takes_no_room_from_what_is_fetche
         shared.take(store(journal, str(at), records(10 * at, 3)).batches[0])
     with shared.room(900) as room:
         assert room.is_there
+    shared.close()
 
 
 def test_one_batch_larger_than_the_memory_is_still_prepared(journal, monkeypatch):
@@ -364,3 +386,4 @@ def test_many_threads_at_once_lose_no_batch_and_no_byte_of_the_bound(journal, mo
     assert found == dict.fromkeys("abc", expected)
     assert shared._bytes == held(shared, is_read_back=False)
     assert shared._read_back_bytes == held(shared, is_read_back=True)
+    shared.close()

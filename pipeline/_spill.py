@@ -1,0 +1,84 @@
+"""A bounded place on disk for what does not fit in memory and can be made again: the newest overwrites the oldest."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import IO
+
+CAPACITY_BYTES = 128 * 1024 * 1024
+
+_log = logging.getLogger("ualpipe.spill")
+
+
+class Spill:
+    """A ring of bytes in a file without a name, which goes with the process, however that ends. Thread-safe."""
+
+    def __init__(self, folder: Path | None, capacity: int = CAPACITY_BYTES) -> None:
+        """Makes no file yet.
+
+        Args:
+            folder: Where the file is made; None for the system's folder for temporary files.
+            capacity: Its greatest size in bytes.
+        """
+        self._folder = folder
+        self._capacity = capacity
+        self._file: IO[bytes] | None = None
+        self._head = 0
+        self._places: OrderedDict[int, tuple[int, int]] = OrderedDict()  # offset and size, oldest first
+        self._lock = threading.Lock()
+
+    def __contains__(self, key: int) -> bool:
+        return key in self._places
+
+    def put(self, key: int, content: bytes) -> None:
+        """Keeps bytes for a while, if there is a disk to keep them on."""
+        with self._lock:
+            if len(content) > self._capacity:
+                return
+            if self._head + len(content) > self._capacity:
+                self._forget(self._head, self._capacity)
+                self._head = 0
+            place = self._head, len(content)
+            self._forget(self._head, self._head + len(content))
+            try:
+                whole = os.pwrite(self._descriptor(), content, self._head) == len(content)
+            except OSError as exc:  # a full disk stops the journal, and is reported there
+                _log.debug("not kept on disk: %s", exc)
+            else:
+                if whole:
+                    self._head += len(content)
+                    self._places[key] = place
+
+    def get(self, key: int) -> bytes | None:
+        """Returns the bytes that were kept under a key; None where they were not, or no longer are."""
+        with self._lock:
+            if (place := self._places.get(key)) is None:
+                return None
+            offset, size = place
+            return os.pread(self._descriptor(), size, offset)
+
+    def close(self) -> None:
+        """Lets go of everything. Safe twice."""
+        with self._lock:
+            self._places.clear()
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+
+    def _descriptor(self) -> int:
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115 - see close
+        return self._file.fileno()
+
+    def _forget(self, start: int, end: int) -> None:
+        """Forgets what stands between two offsets, at or behind the head: nothing older is left."""
+        while self._places:
+            key, (offset, size) = next(iter(self._places.items()))
+            if offset >= end or offset + size <= start:
+                return
+            del self._places[key]
