@@ -16,7 +16,7 @@ from typing import Any
 
 from bench import corpus, destinations, footprint, growth, hot_path, pipeline_run, plot, seen_ids
 
-from ualpipe.pipeline import memory
+from ualpipe.pipeline import interpreter
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -98,7 +98,7 @@ def main() -> int:
         "--out", type=Path, metavar="FILE", help="where the figures go as JSON (default: a new file in bench/results)"
     )
     args = parser.parse_args()
-    memory.tune()  # as `ualpipe run` does: what is measured is its floor
+    interpreter.tune()  # as `ualpipe run` does: what is measured is its floor
     with ExitStack() as stack:
         bench = Bench(args, stack)
         measured = {name: PARTS[name](bench) for name in args.parts or PARTS}

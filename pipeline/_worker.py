@@ -10,7 +10,7 @@ import traceback
 from multiprocessing.connection import Connection
 from typing import Any
 
-from ualpipe.pipeline import memory
+from ualpipe.pipeline import interpreter
 from ualpipe.pipeline._worker_messages import Answer, Job, Line, Setup, packed_message, unpacked_message
 from ualpipe.pipeline.budget import TokenBucket
 from ualpipe.pipeline.clock import SystemClock
@@ -65,7 +65,7 @@ class Worker:
             transform.open()
         conditions = {name: compile_conditions(wanted) for name, wanted in setup.conditions.items()}
         self._processor = InProcess([transform.apply for transform in transforms], conditions)
-        memory.tune()
+        interpreter.tune()
 
     def answer(self, job: Job, body: bytes) -> Answer:
         """Works on a chunk; what goes wrong stands in the answer."""

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from ualpipe.pipeline import memory
+from ualpipe.pipeline import interpreter
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.batches import BatchRef
 from ualpipe.pipeline.certificate_watch import CertificateWatch
@@ -171,7 +171,7 @@ class Runner:
             now = self._clock.monotonic()
             if now >= trim_at:
                 trim_at += TRIM_INTERVAL_S
-                memory.trim()
+                interpreter.trim()
             is_due = now >= prune_at
             prune_at += PRUNE_INTERVAL_S if is_due else 0
             self._care(journal, is_prune_due=is_due)

@@ -9,7 +9,7 @@ import threading
 from contextlib import AbstractContextManager, nullcontext
 from types import FrameType
 
-from ualpipe.pipeline import log, memory
+from ualpipe.pipeline import interpreter, log
 from ualpipe.pipeline.config import PipelineConfig, load_config
 from ualpipe.pipeline.runner import Runner
 
@@ -24,7 +24,7 @@ def run_pipeline(config: PipelineConfig, args: argparse.Namespace, *, once: bool
     log.set_up(args.log_level, config.secrets)
     runner = Runner(config, once=once)
     _stop_on_signals(runner)
-    memory.tune()
+    interpreter.tune()
     with _progress(runner, is_wanted=not args.no_progress and sys.stderr.isatty(), level=args.log_level):
         return runner.run()
 

@@ -1,4 +1,4 @@
-"""Memory: the allocator keeps what is freed: a process that frees and takes the same memory is given no new pages for it."""
+"""The interpreter: the allocator keeps what is freed: a process that frees and takes the same memory is given no new pages for it."""
 
 import subprocess
 import sys
@@ -7,9 +7,9 @@ import pytest
 
 SCRIPT = """
 import resource, sys
-from ualpipe.pipeline import memory
+from ualpipe.pipeline import interpreter
 if sys.argv[1] == "tuned":
-    memory.tune()
+    interpreter.tune()
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _warm in range(3):
@@ -23,15 +23,15 @@ print(faults() - before)
 
 TRIMMED = """
 from pathlib import Path
-from ualpipe.pipeline import memory
-memory.tune()
+from ualpipe.pipeline import interpreter
+interpreter.tune()
 def rss():
     return next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
 many = [bytes(3000) for _ in range(20_000)]
 last = bytes(3000)  # behind them: the end of the heap is not free
 del many
 before = rss()
-memory.trim()
+interpreter.trim()
 print(before - rss())
 """
 
