@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import IO
 
 CAPACITY_BYTES = 128 * 1024 * 1024
+MIN_FREE_BYTES = 1 << 30
+"""Disk space that is left to others, the journal first of all."""
 
 _log = logging.getLogger("ualpipe.spill")
 
@@ -43,16 +45,10 @@ class Spill:
             if self._head + len(content) > self._capacity:
                 self._forget(self._head, self._capacity)
                 self._head = 0
-            place = self._head, len(content)
             self._forget(self._head, self._head + len(content))
-            try:
-                whole = os.pwrite(self._descriptor(), content, self._head) == len(content)
-            except OSError as exc:  # a full disk stops the journal, and is reported there
-                _log.debug("not kept on disk: %s", exc)
-            else:
-                if whole:
-                    self._head += len(content)
-                    self._places[key] = place
+            if self._is_written(content):
+                self._places[key] = self._head, len(content)
+                self._head += len(content)
 
     def get(self, key: int) -> bytes | None:
         """Returns the bytes that were kept under a key; None where they were not, or no longer are."""
@@ -69,6 +65,17 @@ class Spill:
             if self._file is not None:
                 self._file.close()
                 self._file = None
+
+    def _is_written(self, content: bytes) -> bool:
+        """Writes at the head; returns False where there is no room, or not enough to take it from others."""
+        try:
+            disk = os.fstatvfs(self._descriptor())
+            if disk.f_bavail * disk.f_frsize < MIN_FREE_BYTES:
+                return False
+            return os.pwrite(self._descriptor(), content, self._head) == len(content)
+        except OSError as exc:
+            _log.debug("not kept on disk: %s", exc)
+            return False
 
     def _descriptor(self) -> int:
         if self._file is None:

@@ -1,4 +1,4 @@
-"""The interpreter: the allocator keeps what is freed: a process that frees and takes the same memory is given no new pages for it."""
+"""The allocator keeps what is freed: a process that frees and takes the same memory is given no new pages for it."""
 
 import subprocess
 import sys

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ualpipe.pipeline import _spill
 from ualpipe.pipeline._spill import CAPACITY_BYTES, Spill
 
 
@@ -70,6 +71,14 @@ def test_nothing_is_kept_where_no_file_can_be_made_and_nothing_fails(make_spill,
     spill.put(1, b"x")
     assert 1 not in spill
     assert spill.get(1) is None
+
+
+def test_space_that_the_journal_may_need_is_left_to_it(make_spill, monkeypatch):
+    spill = make_spill()
+    spill.put(1, b"first")
+    monkeypatch.setattr(_spill, "MIN_FREE_BYTES", 1 << 60)
+    spill.put(2, b"second")
+    assert (spill.get(1), spill.get(2)) == (b"first", None)
 
 
 def test_nothing_is_kept_on_a_full_disk_and_what_is_there_still_comes_back(make_spill, monkeypatch):
