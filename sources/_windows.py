@@ -5,6 +5,7 @@ The service compares windows with the time a blob became available: start inclus
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +14,7 @@ MARGIN = timedelta(minutes=5)  # a request that waited in line must not age past
 LONGEST_WINDOW = timedelta(hours=24)  # a wider one may be answered in part, with status 200
 RESOLUTION = timedelta(seconds=1)  # of the times in a query
 SHORTEST_REACH = timedelta(minutes=1)  # so that no setting or clock makes an empty window
+LATE_EVERY = timedelta(hours=1)
 CLOCK_TOLERANCE = timedelta(minutes=5)  # how far our clock may be off; a listing further in the future: it was set back
 
 
@@ -59,6 +61,29 @@ def lost(now: datetime, since: datetime | None) -> Window | None:
     if since is None or since >= earliest(now):
         return None
     return Window(since, earliest(now))
+
+
+def late(now: datetime, since: datetime | None, listed: Window, stream: str) -> Window | None:
+    """Returns the period before what is listed now, down to the oldest that the service has; None but once an hour.
+
+    After incidents of the service content has turned up days late. To look for it costs a few requests. When, follows from the
+    times alone, so that a pipeline that is started every few minutes and keeps nothing in memory looks once an hour, too.
+
+    Args:
+        now: UTC.
+        since: End of the last complete listing; None on the first run, which does not look.
+        listed: What is listed anyway.
+        stream: Tenant and content type: each has a moment of its own in the hour.
+    """
+    begin = earliest(now).replace(microsecond=0)
+    if since is None or begin >= listed.start or _turn(since, stream) == _turn(now, stream):
+        return None
+    return Window(begin, listed.start)
+
+
+def _turn(instant: datetime, stream: str) -> int:
+    every_s = int(LATE_EVERY.total_seconds())
+    return int(instant.timestamp() + zlib.crc32(stream.encode()) % every_s) // every_s
 
 
 def split_newest_first(whole: Window, longest: timedelta = LONGEST_WINDOW) -> list[Window]:

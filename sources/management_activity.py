@@ -16,8 +16,7 @@ from ualpipe.pipeline.records import Chunk, chunks_of_array
 from ualpipe.pipeline.stages import Env, Finding, Gap, Instant, Listed, WorkItem
 from ualpipe.sources._clouds import CloudName, CustomCloud
 from ualpipe.sources._errors import NotSubscribed, PageExpired, split_advice
-from ualpipe.sources._late import LateContent
-from ualpipe.sources._windows import RETENTION, Window, lost, reach, split_newest_first
+from ualpipe.sources._windows import RETENTION, Window, late, lost, reach, split_newest_first
 
 if TYPE_CHECKING:
     from requests.adapters import BaseAdapter
@@ -56,8 +55,8 @@ class ManagementActivityConfig:
         default="24h",
     )
     lookback: Duration = option(
-        "How far back each listing reaches again: content turns up late, under an earlier time. At most 7d. A pipeline that "
-        "keeps running looks once an hour for what turned up even later.",
+        "How far back each listing reaches again: content turns up late, under an earlier time. At most 7d. Once an "
+        "hour all that the service still has is listed, for what turned up even later.",
         default="24h",
     )
     poll_interval: Duration = option("Pause between two listings of a content type.", default="60s")
@@ -105,7 +104,6 @@ class ManagementActivitySource:
         self._env = env
         self._adapter = adapter
         self._credential = _checked(config, env)
-        self._late = LateContent(env.clock)
         self._connection: Connection | None = None
         self._lock = threading.Lock()
 
@@ -166,8 +164,8 @@ class ManagementActivitySource:
         whole = reach(now, since, start=timedelta(seconds=self._config.start), lookback=timedelta(seconds=self._config.lookback))
         yield from _items(connection, stream, whole)
         yield Listed(now, whole.start if since is None else None)
-        if late := self._late.due(stream, whole):
-            yield from _items(connection, stream, late)
+        if before := late(now, since, whole, f"{self.tenant} {stream}"):
+            yield from _items(connection, stream, before)
 
     def fetch(self, item: WorkItem) -> Iterator[Chunk]:
         """Streams one content blob.

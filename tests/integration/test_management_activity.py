@@ -361,6 +361,24 @@ def test_a_late_blob_is_found_by_the_next_listing(
     assert [item.key for item in source.discover(EXCHANGE, listed.until) if isinstance(item, WorkItem)] == [late.content_id]
 
 
+def test_a_blob_that_is_days_late_is_found_within_an_hour_by_sources_that_live_for_one_listing(
+    make: MakeSource, tenant: SimulatedTenant, clock: FakeClock
+) -> None:
+    since = clock.now()
+    late = tenant.add_blob(EXCHANGE, [record(1)], created=since - timedelta(days=3), listed_at=since + timedelta(minutes=5))
+    found: list[str] = []
+    for _run in range(7):  # as by cron, each ten minutes
+        clock.advance(600)
+        once = make(lookback="1h")
+        once.open()
+        for each in once.discover(EXCHANGE, since):
+            if isinstance(each, WorkItem):
+                found.append(each.key)
+            elif isinstance(each, Listed):
+                since = each.until
+    assert found == [late.content_id]
+
+
 def test_a_blob_of_this_very_moment_is_listed(
     source: ManagementActivitySource, tenant: SimulatedTenant, clock: FakeClock
 ) -> None:

@@ -141,14 +141,15 @@ class TestDiscover:
         window = "startTime=2026-11-20T09:00:01&endTime=2026-11-20T12:00:01"
         assert http.urls(CONTENT) == [f"{FEED}{CONTENT}?contentType={EXCHANGE}&{window}&PublisherIdentifier={TENANT}"]
 
-    def test_days_are_listed_newest_first_and_said_to_be_listed_only_at_the_end(self) -> None:
+    def test_days_are_listed_newest_first_and_said_to_be_listed_only_at_the_end_before_a_look_for_late_content(self) -> None:
         http = ScriptedHttp()
         http.on(CONTENT, Reply([entry(3)]), Reply([entry(2)]), Reply([entry(1)]), Reply())
         found = list(source_on(http).discover(EXCHANGE, NOW - 2 * DAY))
-        assert keys(found) == [f"blob${number}$audit_exchange" for number in (3, 2, 1)]
-        assert found[-1] == Listed(NOW)
+        assert keys(found[:3]) == [f"blob${number}$audit_exchange" for number in (3, 2, 1)]
+        assert found[3:] == [Listed(NOW)]
         starts = [url.partition("startTime=")[2][:19] for url in http.urls(CONTENT)]
-        assert starts == ["2026-11-19T12:00:01", "2026-11-18T12:00:01", "2026-11-17T12:00:01", "2026-11-17T12:00:00"]
+        assert starts[:4] == ["2026-11-19T12:00:01", "2026-11-18T12:00:01", "2026-11-17T12:00:01", "2026-11-17T12:00:00"]
+        assert starts[4:] == ["2026-11-16T12:00:00", "2026-11-15T12:00:00", "2026-11-14T12:00:00", "2026-11-13T12:05:00"]
 
     def test_an_old_day_that_fails_keeps_the_newer_items_and_claims_nothing(self) -> None:
         http = ScriptedHttp()

@@ -15,6 +15,7 @@ from ualpipe.sources._windows import (
     Window,
     earliest,
     format_time,
+    late,
     lost,
     reach,
     split_newest_first,
@@ -121,3 +122,36 @@ def test_times_are_written_without_zone_and_fraction() -> None:
 
 def test_times_of_other_zones_are_written_in_utc() -> None:
     assert format_time(NOW.astimezone(timezone(timedelta(hours=2)))) == "2026-11-20T12:00:00"
+
+
+def looks(stream: str, times: list[datetime], reached: timedelta = DAY) -> list[bool]:
+    """Returns which of these listings, each one after the other, look for late content."""
+    pairs = zip([None, *times], times, strict=False)
+    return [late(now, since, Window(now - reached, now), stream) is not None for since, now in pairs]
+
+
+@given(stream=st.text(), every=st.integers(1, 3599), begin=instants)
+def test_late_content_is_looked_for_once_an_hour_however_often_is_listed(stream: str, every: int, begin: datetime) -> None:
+    times = [begin + timedelta(seconds=at) for at in range(0, 6 * 3600, every)]
+    found = [at for at, is_looked in zip(times, looks(stream, times), strict=True) if is_looked]
+    assert 4 <= len(found) <= 6
+    assert all(after - before < HOUR + timedelta(seconds=every) for before, after in itertools.pairwise(found))
+
+
+def test_a_pipeline_that_is_started_twice_a_day_looks_for_late_content_each_time_but_the_first() -> None:
+    assert looks("a", [NOW + 12 * at * HOUR for at in range(4)]) == [False, True, True, True]
+
+
+def test_the_look_for_late_content_goes_back_as_far_as_the_service_lists_and_touches_what_is_listed() -> None:
+    listed = Window(NOW - DAY, NOW)
+    assert late(NOW, NOW - 2 * HOUR, listed, "a") == Window(earliest(NOW), listed.start)
+
+
+def test_where_all_is_listed_anyway_there_is_no_look_for_late_content() -> None:
+    assert looks("a", [NOW + at * HOUR for at in range(4)], reached=7 * DAY) == [False] * 4
+
+
+def test_streams_look_for_late_content_at_moments_of_their_own() -> None:
+    minutes = [NOW + timedelta(minutes=at) for at in range(61)]
+    moments = {looks(f"tenant {at}", minutes).index(True) for at in range(200)}
+    assert len(moments) > 40
