@@ -125,7 +125,8 @@ class JournalFile:
 
     def content_bytes(self) -> int:
         """Returns what the content takes on disk; free pages inside the file do not count."""
-        pages, free, page_bytes = (self.rows(f"PRAGMA {name}")[0][0] for name in ("page_count", "freelist_count", "page_size"))
+        with self.lock:  # taken once: threads of many tenants want it
+            pages, free, page_bytes = (self.rows(f"PRAGMA {it}")[0][0] for it in ("page_count", "freelist_count", "page_size"))
         return int((pages - free) * page_bytes)
 
 

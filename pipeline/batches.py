@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -128,15 +129,18 @@ class Batches:
         origin = Origin(source, tenant, stream, key, Chunk(body, framing), format_epoch(stored_at))
         return StoredBatch(ref, origin, frozenset(_unpack(duplicates)))
 
-    def left_to_do(self, sink: str, ref: BatchRef) -> frozenset[int] | None:
-        """Returns the positions of a batch that a clean stop left to do, none when it is settled; None for one not begun."""
+    def left_to_do(self, sink: str, refs: Iterable[BatchRef]) -> dict[BatchRef, frozenset[int] | None]:
+        """Returns the positions of batches that a clean stop left to do, none for one that is settled; None for one not begun."""
+        wanted = {ref.id: ref for ref in refs}
         rows = self._file.rows(
-            "SELECT s.batch, s.pending FROM batch b LEFT JOIN settlement s ON s.sink = ? AND s.batch = b.id WHERE b.id = ?",
-            (sink, ref.id),
+            "SELECT b.id, s.batch IS NOT NULL, s.pending FROM json_each(?) wanted JOIN batch b ON b.id = wanted.value"
+            " LEFT JOIN settlement s ON s.sink = ? AND s.batch = b.id",
+            (json.dumps(list(wanted)), sink),
         )
-        if not rows:
-            return frozenset()  # settled by all sinks, and removed since
-        return None if rows[0][0] is None else frozenset(_unpack(rows[0][1] or b""))
+        settled = dict.fromkeys(
+            wanted.values(), frozenset[int]()
+        )  # what is not found was settled by all sinks, and removed since
+        return settled | {wanted[at]: frozenset(_unpack(pending or b"")) if is_begun else None for at, is_begun, pending in rows}
 
     def settle(self, sink: str, settlements: Sequence[Settlement], letters: Sequence[DeadLetter] = ()) -> None:
         """Notes what became of batches at a sink, with the dead letters of it, in one transaction."""

@@ -168,7 +168,8 @@ class Delivery:
         while True:
             try:
                 with unexpected_as(SinkUnavailable, self._log, "a transform"):
-                    shares = [share for ref in refs if (share := self._share(ref)) is not None]
+                    left = self._batches.left_to_do(self.name, refs)
+                    shares = [self._share(ref, left[ref]) for ref in refs if left[ref] is None or left[ref]]
             except SinkUnavailable as exc:
                 failures += 1
                 if not self._pause(exc, failures):
@@ -178,11 +179,8 @@ class Delivery:
                     self._recovered()
                 return shares
 
-    def _share(self, ref: BatchRef) -> Share | None:
-        """Returns what a batch means for this sink; None when it is settled already."""
-        left = self._batches.left_to_do(self.name, ref)
-        if left is not None and not left:
-            return None
+    def _share(self, ref: BatchRef, left: frozenset[int] | None) -> Share:
+        """Returns what a batch means for this sink; ``left`` are the positions to do where it was begun."""
         prepared = self._prepared.take(ref)
         if found := disorder(prepared):
             self._violated(found)

@@ -85,10 +85,10 @@ class Journal:
             raise JournalFull(reason)
         if self._max_bytes is not None and self.size_bytes() >= self._max_bytes:
             self.prune(self._sinks, 0.0)
-        if self._max_bytes is not None and (size := self.size_bytes()) >= self._max_bytes:
-            raise JournalFull(
-                f"the journal holds {size} bytes, its limit is {self._max_bytes} (journal.max_size): a sink is behind"
-            )
+            if (size := self.size_bytes()) >= self._max_bytes:
+                raise JournalFull(
+                    f"the journal holds {size} bytes, its limit is {self._max_bytes} (journal.max_size): a sink is behind"
+                )
         stats = os.statvfs(self._file.dir)
         free, total = stats.f_bavail * stats.f_frsize, stats.f_blocks * stats.f_frsize
         if free < min(MIN_FREE_BYTES, total // 8):

@@ -32,7 +32,7 @@ VIOLATIONS = "conservation.violations"  # nodes where other counts came out than
 JOURNAL_BYTES = "journal.bytes"  # size of the journal on disk
 GAPS = "source.gaps"  # periods that could not be fetched
 
-Labels = tuple[tuple[str, str], ...]
+Labels = frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +49,20 @@ class Metrics:
     """Thread-safe numbers by name and labels. Called once a batch or request, never once a record."""
 
     def __init__(self) -> None:
-        self._values: dict[tuple[str, Labels], float] = {}
+        self._values: dict[str, dict[Labels, float]] = {}
         self._lock = threading.Lock()
 
     def add(self, name: str, amount: float = 1, **labels: str) -> None:
         """Raises a counter."""
-        key = (name, tuple(sorted(labels.items())))
+        key = frozenset(labels.items())
         with self._lock:
-            self._values[key] = self._values.get(key, 0) + amount
+            values = self._values.setdefault(name, {})
+            values[key] = values.get(key, 0) + amount
 
     def set(self, name: str, value: float, **labels: str) -> None:
         """Sets a gauge."""
         with self._lock:
-            self._values[(name, tuple(sorted(labels.items())))] = value
+            self._values.setdefault(name, {})[frozenset(labels.items())] = value
 
     def repeat(self, calls: Iterable[Noted]) -> None:
         """Does what was noted in another process."""
@@ -70,14 +71,14 @@ class Metrics:
 
     def get(self, name: str, **labels: str) -> float:
         """Returns the sum of a name over all label sets that include the given labels; 0 when there is none."""
-        wanted = set(labels.items())
+        wanted = frozenset(labels.items())
         with self._lock:
-            return sum(value for (key, found), value in self._values.items() if key == name and wanted <= set(found))
+            return sum(value for found, value in self._values.get(name, {}).items() if wanted <= found)
 
     def __iter__(self) -> Iterator[tuple[str, Mapping[str, str], float]]:
         with self._lock:
-            rows = sorted(self._values.items())
-        return iter([(name, dict(labels), value) for (name, labels), value in rows])
+            rows = sorted((name, sorted(of), value) for name, values in self._values.items() for of, value in values.items())
+        return iter([(name, dict(labels), value) for name, labels, value in rows])
 
 
 class NotedMetrics(Metrics):

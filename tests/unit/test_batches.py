@@ -200,17 +200,16 @@ def test_a_batch_is_unsettled_for_each_sink_until_that_sink_settles_it(journal):
     journal.batches.settle("a", [Settlement(refs[1].id, delivered=2)])
     assert journal.batches.unsettled("a") == [refs[0], refs[2]]
     assert journal.batches.unsettled("b") == refs
-    assert journal.batches.left_to_do("a", refs[1]) == frozenset()
-    assert journal.batches.left_to_do("a", refs[0]) is None
+    assert journal.batches.left_to_do("a", refs[:2]) == {refs[0]: None, refs[1]: frozenset()}
 
 
 def test_what_is_left_to_do_stays_until_it_is_done_and_the_numbers_add_up(journal):
     (ref,) = store(journal, "item", records(1, 5)).batches
     journal.batches.settle("a", [Settlement(ref.id, delivered=2, filtered=1, pending=[3, 4])])
-    assert journal.batches.left_to_do("a", ref) == {3, 4}
+    assert journal.batches.left_to_do("a", [ref])[ref] == {3, 4}
     assert journal.batches.unsettled("a") == [ref]
     journal.batches.settle("a", [Settlement(ref.id, delivered=1, dead=1)])
-    assert journal.batches.left_to_do("a", ref) == frozenset()
+    assert journal.batches.left_to_do("a", [ref])[ref] == frozenset()
     assert journal.batches.unsettled("a") == []
     assert rows(journal, "SELECT delivered, filtered, dead, pending FROM settlement") == [(3, 1, 1, None)]
 
@@ -240,7 +239,7 @@ def test_pruning_removes_what_is_old_and_settled_everywhere_and_nothing_else(jou
     journal.batches.settle("b", [Settlement(fresh.id, delivered=2)])
     assert journal.prune(["a", "b"], 7 * DAY_S) == 1
     assert journal.batches.unsettled("b") == old[1:]
-    assert journal.batches.left_to_do("b", old[1]) == {1}
+    assert journal.batches.left_to_do("b", [old[1]])[old[1]] == {1}
     assert journal.batches.unsettled("new") == [*old[1:], fresh]
     assert journal.batches.unsettled("a") == []
 

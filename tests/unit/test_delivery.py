@@ -118,6 +118,18 @@ def test_small_batches_travel_together_and_large_ones_are_cut(bench):
     assert max(small.writes) == 3
 
 
+def test_what_travels_together_is_asked_for_together(bench, monkeypatch):
+    """Each question waits for the threads of all tenants: one for each of many small batches is answered too late."""
+    for at in range(40):
+        store(bench.journal, f"item {at}", records(at, 1))
+    asked: list[int] = []
+    left_to_do = bench.journal.batches.left_to_do
+    monkeypatch.setattr(bench.journal.batches, "left_to_do", lambda sink, refs: asked.append(len(refs)) or left_to_do(sink, refs))
+    bench.deliver(MemorySink(limits=SinkLimits(max_events=20)))
+    assert asked == [20, 20]
+    assert bench.settled() == (40, 0, 0, 0)
+
+
 def test_writes_keep_to_the_bytes_the_sink_takes(bench):
     store(bench.journal, "a", [*records(1, 5), record(6, Parameters="x" * 5000), *records(7, 5)])
     seen: list[int] = []

@@ -301,7 +301,7 @@ class JournalAndModel(RuleBasedStateMachine):
             refs = self.journal.batches.unsettled(sink)
             assert [ref.id for ref in refs] == [batch.id for batch in self.unsettled(sink)]
             for ref in refs:
-                batch, left = self.batches[ref.id], self.journal.batches.left_to_do(sink, ref)
+                batch, left = self.batches[ref.id], self.journal.batches.left_to_do(sink, [ref])[ref]
                 assert (set(left) if left is not None else set(range(ref.records)) - batch.duplicates) == batch.left(sink)
                 stored = self.journal.batches.read(ref)
                 assert stored.origin.chunk.records == [record(number) for number in batch.records]
