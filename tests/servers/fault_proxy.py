@@ -15,6 +15,7 @@ from servers.ports import HOST, free_ports
 
 MAX_CONNECTIONS = 64
 _READ_BYTES = 16 * 1024
+_RECEIVE_BYTES = 128 * 1024  # what a proxy that reads nothing takes all the same; left to itself, the system takes up to 32 MB
 _LOOK_S = 0.02  # how often a standing relay looks whether it was told otherwise
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: a close that sends RST
 
@@ -285,6 +286,7 @@ class _End(Exception):
 
 def _listening(port: int) -> socket.socket:
     listener = socket.create_server((HOST, port))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)  # what it accepts has the same
     listener.settimeout(_LOOK_S)
     return listener
 
