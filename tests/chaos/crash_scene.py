@@ -19,8 +19,8 @@ from runs import Tenant, generated, ids_in, record_ids, served
 SINKS = ["local", "bus", "search", "siem"]
 RECORDS_PER_BLOB = 10
 OVERSIZED = 64
-OVERSIZED_BYTES = 20_000  # more than the syslog sink takes here; all of them together are more than one chunk
-SYSLOG_LIMIT = "16KiB"
+OVERSIZED_BYTES = 40_000  # more than the syslog sink takes here; all of them together are more than one chunk
+SYSLOG_LIMIT = "32KiB"
 SOURCE = "contoso"
 STREAM = "Audit.General"
 
