@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +51,12 @@ class Bench:
         floor = self.floor_us
         print(f"\nthe main job into a file, median of {self.args.runs}\n{pipeline_run.HEAD}")
         options = ("--records", self.corpus)
-        return {
-            f"workers: {count}": pipeline_run.measure(
-                f"workers: {count}", options, lambda count=count: {"workers": count}, floor, self.args.runs
-            )
-            for count in sorted({1, self.args.workers})
+        sections: dict[str, dict[str, Any]] = {
+            "without transforms": {"workers": 1, "transforms": []},
+            **{f"workers: {count}": {"workers": count} for count in sorted({1, self.args.workers})},
         }
+        runs = self.args.runs
+        return {name: pipeline_run.measure(name, options, partial(dict, own), floor, runs) for name, own in sections.items()}
 
     def destinations(self) -> dict[str, Any]:
         return destinations.measure(("--records", self.corpus), self.floor_us, self.args.runs)
