@@ -19,7 +19,7 @@ from ualpipe.pipeline.errors import (
     unexpected_as,
 )
 from ualpipe.pipeline.retry import ONCE
-from ualpipe.pipeline.stages import Instant, Source, WorkItem
+from ualpipe.pipeline.stages import Instant, Listed, Source, WorkItem
 
 _log = logging.getLogger("ualpipe.reconcile")
 
@@ -96,6 +96,8 @@ class _Relisting:
                 # Gaps are not of interest: a source takes our instant for that of its last listing.
                 if isinstance(found, WorkItem):
                     relisted.items[found.key] = found
+                elif isinstance(found, Listed):
+                    break  # what may follow was not asked for
 
         self._try(relisted, discover)
         return relisted
