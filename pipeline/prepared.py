@@ -226,7 +226,7 @@ class PreparedBatches:
         return dropped
 
     def _spill_out(self, dropped: Iterable[_Entry]) -> None:
-        """Puts batches that were dropped on disk for the sinks that are to come to them."""
+        """Puts batches that were dropped on disk for the sinks that are to come to them; their numbers are never used again."""
         for entry in dropped:
             made = entry.prepared
             if made is not None and made.ref.id not in self._spill and entry.awaited_by - self._stuck:

@@ -244,6 +244,16 @@ def test_pruning_removes_what_is_old_and_settled_everywhere_and_nothing_else(jou
     assert journal.batches.unsettled("a") == []
 
 
+def test_the_number_of_a_batch_is_never_used_again(journal, clock):
+    """What was made of a batch may still wait on disk under its number when the batch is gone."""
+    (last,) = store(journal, "last", records(1, 2)).batches
+    journal.batches.settle("a", [Settlement(last.id, delivered=2)])
+    clock.advance(8 * DAY_S)
+    assert journal.prune(["a"], 7 * DAY_S) == 1
+    (following,) = store(journal, "following", records(3, 2)).batches
+    assert following.id > last.id
+
+
 def test_pruning_keeps_the_ledger_and_the_ids_so_that_nothing_comes_again(journal, clock):
     (ref,) = store(journal, "item", records(1, 2)).batches
     journal.batches.settle("a", [Settlement(ref.id, delivered=2)])
