@@ -125,9 +125,8 @@ class JournalFile:
 
     def content_bytes(self) -> int:
         """Returns what the content takes on disk; free pages inside the file do not count."""
-        with self.lock:  # taken once: threads of many tenants want it
-            pages, free, page_bytes = (self.rows(f"PRAGMA {it}")[0][0] for it in ("page_count", "freelist_count", "page_size"))
-        return int((pages - free) * page_bytes)
+        tables = "pragma_page_count, pragma_freelist_count, pragma_page_size"
+        return int(self.rows(f"SELECT (page_count - freelist_count) * page_size FROM {tables}")[0][0])
 
 
 def explain(path: Path, exc: sqlite3.Error) -> JournalError:

@@ -20,11 +20,11 @@ _log = logging.getLogger("ualpipe.spill")
 class Spill:
     """A ring of bytes in a file without a name, which goes with the process, however that ends. Thread-safe."""
 
-    def __init__(self, folder: Path | None, capacity: int = CAPACITY_BYTES) -> None:
+    def __init__(self, folder: Path, capacity: int = CAPACITY_BYTES) -> None:
         """Makes no file yet.
 
         Args:
-            folder: Where the file is made; None for the system's folder for temporary files.
+            folder: Where the file is made.
             capacity: Its greatest size in bytes.
         """
         self._folder = folder

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 
 from ualpipe.pipeline._journal_file import JournalFile, damaged
@@ -93,6 +94,11 @@ class Batches:
             db.execute("DELETE FROM batch WHERE ready = 0")  # chunks of items that were being fetched when the process ended
         self._seen = SeenIds(file.db)
 
+    @property
+    def folder(self) -> Path:
+        """The state directory, which nobody else may read."""
+        return self._file.dir
+
     def receive(self, item: LedgerItem, processor: Processor | None = None) -> Intake:
         """Starts to take in the records of a work item; used as a context manager.
 
@@ -137,10 +143,8 @@ class Batches:
             " LEFT JOIN settlement s ON s.sink = ? AND s.batch = b.id",
             (json.dumps(list(wanted)), sink),
         )
-        settled = dict.fromkeys(
-            wanted.values(), frozenset[int]()
-        )  # what is not found was settled by all sinks, and removed since
-        return settled | {wanted[at]: frozenset(_unpack(pending or b"")) if is_begun else None for at, is_begun, pending in rows}
+        removed = dict.fromkeys(wanted.values(), frozenset[int]())  # since, as every sink had settled them
+        return removed | {wanted[at]: frozenset(_unpack(pending or b"")) if is_begun else None for at, is_begun, pending in rows}
 
     def settle(self, sink: str, settlements: Sequence[Settlement], letters: Sequence[DeadLetter] = ()) -> None:
         """Notes what became of batches at a sink, with the dead letters of it, in one transaction."""

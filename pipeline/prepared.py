@@ -8,7 +8,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from ualpipe.pipeline._spill import Spill
 from ualpipe.pipeline.batches import Batches, BatchRef, StoredBatch
@@ -101,14 +100,13 @@ class PreparedBatches:
     is not lost either: it is read back from the journal and made again when a sink gets to it.
     """
 
-    def __init__(self, batches: Batches, processor: Processor, sinks: Collection[str], folder: Path | None = None) -> None:
+    def __init__(self, batches: Batches, processor: Processor, sinks: Collection[str]) -> None:
         """Starts empty.
 
         Args:
-            batches: Where a batch that is not in memory is read from.
+            batches: Where a batch that is not in memory is read from; in their folder batches wait on disk.
             processor: Runs the transforms.
             sinks: Names of all sinks.
-            folder: Where batches wait on disk, in a file without a name; None for the system's folder for temporary files.
         """
         self.processor = processor
         self._batches = batches
@@ -116,7 +114,7 @@ class PreparedBatches:
         self._stuck: set[str] = set()
         self._idle: set[str] = set()
         self._entries: OrderedDict[int, _Entry] = OrderedDict()
-        self._spill = Spill(folder)
+        self._spill = Spill(batches.folder)
         self._bytes = 0  # of what comes from the collector, and room that is reserved for it
         self._read_back_bytes = 0  # a sink that is behind must not take that room, and slow down fetching
         self._changed = threading.Condition()
