@@ -35,6 +35,7 @@ LOOK_EVERY_S = 20.0 if IS_LONG else 1.0  # a look takes half a second of a proce
 DRAIN_S = 120.0
 GROWTH = 1.10  # of the last third over the first
 SHORT_GROWTH = 2.0  # within seconds buffers fill and code is loaded: only a leak in each record would show
+MORE_FILES = 3 if IS_LONG else 20  # within seconds connections are still being opened: only one left open for each blob would show
 BLOBS_KEPT_S = 180.0
 
 
@@ -169,5 +170,5 @@ def test_a_steady_stream_through_all_sinks_stays_flat(
         print(f"  arrived: {arrived}; peak RSS {max(one.rss_mb for one in looks):.0f} MB")
     assert arrived == dict.fromkeys(arrived, len(feed.ids))
     assert seen["rss_mb"][1] <= seen["rss_mb"][0] * (GROWTH if IS_LONG else SHORT_GROWTH)
-    assert seen["files"][1] <= seen["files"][0] + 3
+    assert seen["files"][1] <= seen["files"][0] + MORE_FILES
     assert seen["behind"][1] <= seen["behind"][0] * GROWTH + 10 * RATE
