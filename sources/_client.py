@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any
 
 import orjson
-import requests
+import urllib3
 
 from ualpipe.pipeline.errors import ContentUndecodable, SourceUnavailable
 from ualpipe.pipeline.stages import Budget, Instant
@@ -88,7 +89,7 @@ class ApiClient:
         for answer in self._pages(uri, what, is_blob=True):
             yield self._pieces(answer, what)
 
-    def _pages(self, url: str, what: str, *, is_blob: bool = False) -> Iterator[requests.Response]:
+    def _pages(self, url: str, what: str, *, is_blob: bool = False) -> Iterator[urllib3.BaseHTTPResponse]:
         seen: set[str] = set()
         following: str | None = url
         while following is not None:
@@ -100,7 +101,7 @@ class ApiClient:
                 following = next((answer.headers[name] for name in _NEXT_PAGE if answer.headers.get(name)), None)
 
     @contextlib.contextmanager
-    def _answer(self, method: str, url: str, what: str, *, is_blob: bool = False) -> Iterator[requests.Response]:
+    def _answer(self, method: str, url: str, what: str, *, is_blob: bool = False) -> Iterator[urllib3.BaseHTTPResponse]:
         """Sends a request; with a new token once more where the first was refused.
 
         Raises:
@@ -113,26 +114,30 @@ class ApiClient:
         url = with_publisher(url, self.publisher_id)
         token = self.tokens.get()
         answer = self._send(method, url, token, what)
-        if answer.status_code == requests.codes.unauthorized:
+        if answer.status == HTTPStatus.UNAUTHORIZED:
             answer.close()
             answer = self._send(method, url, self.tokens.renew(token), what)
         with contextlib.closing(answer):
             self._note_skew(answer)
-            if answer.status_code != requests.codes.ok:
+            if answer.status != HTTPStatus.OK:
                 raise error_of(self._summary(answer), what, now=self.now(), is_blob=is_blob)
             self.on_answer()
             yield answer
 
-    def _send(self, method: str, url: str, token: str, what: str) -> requests.Response:
+    def _send(self, method: str, url: str, token: str, what: str) -> urllib3.BaseHTTPResponse:
         self.budget.take()
-        headers = {"Authorization": f"Bearer {token}", "Accept": "application/json", "Accept-Encoding": "gzip"}
-        body = b"" if method == "POST" else None  # sent with Content-Length: 0, which the service insists on
+        headers = {
+            "Authorization": f"Bearer {token}",
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip",
+            "User-Agent": "ualpipe",
+        }
         try:
-            return self.session.request(method, url, headers=headers, data=body, stream=True, allow_redirects=False)
+            return self.session.ask(method, url, headers)
         except TRANSPORT_ERRORS as exc:
             raise unreachable(exc, what) from exc
 
-    def _read_array(self, answer: requests.Response, what: str) -> list[Any]:
+    def _read_array(self, answer: urllib3.BaseHTTPResponse, what: str) -> list[Any]:
         pieces = decoded(_parts(answer, what), _encoding(answer), what)
         try:
             body = b"".join(bounded(pieces, MAX_LISTING_BYTES, what))
@@ -140,18 +145,18 @@ class ApiClient:
         except (ContentUndecodable, orjson.JSONDecodeError) as exc:
             raise SourceUnavailable(f"{what}: the answer is no list of this service: {exc}") from exc
         if not isinstance(value, list):
-            raise error_of(Answer(answer.status_code, answer.headers, body), what, now=self.now())
+            raise error_of(Answer(answer.status, answer.headers, body), what, now=self.now())
         return value
 
-    def _pieces(self, answer: requests.Response, what: str) -> Iterator[bytes]:
+    def _pieces(self, answer: urllib3.BaseHTTPResponse, what: str) -> Iterator[bytes]:
         pieces = whole_array(_parts(answer, what), _encoding(answer), max_bytes=self.max_blob_bytes, what=what)
         head = next(pieces)
         if head.lstrip()[:1] == b"{" and read_error(head)[0]:
-            raise error_of(Answer(answer.status_code, answer.headers, head), what, now=self.now(), is_blob=True)
+            raise error_of(Answer(answer.status, answer.headers, head), what, now=self.now(), is_blob=True)
         yield head
         yield from pieces
 
-    def _summary(self, answer: requests.Response) -> Answer:
+    def _summary(self, answer: urllib3.BaseHTTPResponse) -> Answer:
         """Reads the beginning of a refusal; what can't be read of it does not matter."""
         body = b""
         with contextlib.suppress(SourceUnavailable):
@@ -159,20 +164,20 @@ class ApiClient:
                 body += piece
                 if len(body) >= _ERROR_BYTES:
                     break
-        return Answer(answer.status_code, answer.headers, body[:_ERROR_BYTES])
+        return Answer(answer.status, answer.headers, body[:_ERROR_BYTES])
 
-    def _note_skew(self, answer: requests.Response) -> None:
+    def _note_skew(self, answer: urllib3.BaseHTTPResponse) -> None:
         with contextlib.suppress(KeyError, ValueError, TypeError):
             self.skew = parsedate_to_datetime(answer.headers["Date"]) - self.now()
 
 
-def _encoding(answer: requests.Response) -> str:
+def _encoding(answer: urllib3.BaseHTTPResponse) -> str:
     return str(answer.headers.get("Content-Encoding", ""))
 
 
-def _parts(answer: requests.Response, what: str) -> Iterator[bytes]:
+def _parts(answer: urllib3.BaseHTTPResponse, what: str) -> Iterator[bytes]:
     """Yields a body as it comes from the wire; urllib3 compares it with Content-Length."""
     try:
-        yield from answer.raw.stream(PIECE_BYTES, decode_content=False)
+        yield from answer.stream(PIECE_BYTES, decode_content=False)
     except TRANSPORT_ERRORS as exc:
         raise unreachable(exc, f"{what}: the body was cut off") from exc

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from requests.adapters import BaseAdapter
-
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.certificates import EXPIRES_SOON, days_left, read_certificate
 from ualpipe.pipeline.credentials import Credential
 from ualpipe.pipeline.stages import Env, Finding
 from ualpipe.sources._client import ApiClient
 from ualpipe.sources._clouds import cloud_of
-from ualpipe.sources._http import Session, make_session
+from ualpipe.sources._http import Adapter, Session, make_session
 from ualpipe.sources._subscriptions import Subscriptions, enabled_types
 from ualpipe.sources._tokens import Tokens
 from ualpipe.sources._windows import CLOCK_TOLERANCE
@@ -58,7 +56,7 @@ class Connection:
             yield clock_finding(self.client.skew)
 
 
-def connect(config: ManagementActivityConfig, credential: Credential, env: Env, adapter: BaseAdapter | None) -> Connection:
+def connect(config: ManagementActivityConfig, credential: Credential, env: Env, adapter: Adapter | None) -> Connection:
     """Makes a connection; sends nothing yet."""
     cloud = cloud_of(config.cloud)
     tenant = config.tenant_id.lower()

@@ -6,6 +6,7 @@ import re
 from urllib.parse import parse_qsl, urlsplit
 
 _HTTPS_PORT = 443
+_PUBLISHER = "publisheridentifier"
 # Stricter than any URL parser: no user part, backslash or blank, so that no two parsers can differ on the host.
 _PLAIN_HTTPS = re.compile(r"https://([a-z0-9.-]+)(?::(\d{1,5}))?(?:[/?][^\s\\]*)?", re.IGNORECASE)
 
@@ -32,7 +33,7 @@ def shown_host(url: str) -> str:
 
 def with_publisher(url: str, publisher_id: str) -> str:
     """Appends ``PublisherIdentifier`` where it is missing; leaves the rest as it is, ``$`` of a content id included."""
-    names = {name.lower() for name, _value in parse_qsl(urlsplit(url).query, keep_blank_values=True)}
-    if "publisheridentifier" in names:
+    query = url.partition("?")[2]
+    if _PUBLISHER in url.lower() and _PUBLISHER in {name.lower() for name, _value in parse_qsl(query, keep_blank_values=True)}:
         return url
-    return f"{url}{'&' if urlsplit(url).query else '?'}PublisherIdentifier={publisher_id}"
+    return f"{url}{'&' if query else '?'}PublisherIdentifier={publisher_id}"

@@ -19,9 +19,8 @@ from ualpipe.sources._errors import NotSubscribed, PageExpired, split_advice
 from ualpipe.sources._windows import RETENTION, Window, late, lost, reach, split_newest_first
 
 if TYPE_CHECKING:
-    from requests.adapters import BaseAdapter
-
     from ualpipe.sources._connection import Connection
+    from ualpipe.sources._http import Adapter
 
 ContentType = Literal["Audit.AzureActiveDirectory", "Audit.Exchange", "Audit.SharePoint", "Audit.General", "DLP.All"]
 
@@ -88,7 +87,7 @@ class ManagementActivitySource:
 
     Config: ClassVar[type] = ManagementActivityConfig
 
-    def __init__(self, config: ManagementActivityConfig, env: Env, *, adapter: BaseAdapter | None = None) -> None:
+    def __init__(self, config: ManagementActivityConfig, env: Env, *, adapter: Adapter | None = None) -> None:
         """Takes in the config.
 
         Args:

@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3
-from requests.adapters import BaseAdapter
 
 from fakes import TENANT, FakeClock, NoBudget, env
 from ualpipe.pipeline.credentials import Credential
 from ualpipe.pipeline.options import Secret, build
 from ualpipe.pipeline.stages import WorkItem
+from ualpipe.sources._http import Adapter
 from ualpipe.sources.management_activity import ManagementActivityConfig, ManagementActivitySource, work_item
 
 CLIENT = "11111111-1111-1111-1111-111111111111"
@@ -39,10 +39,12 @@ class Reply:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def response(self, request: requests.PreparedRequest) -> requests.Response:
+    def raw(self) -> urllib3.HTTPResponse:
         body = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
-        raw = urllib3.HTTPResponse(io.BytesIO(body), dict(self.headers), self.status, preload_content=False)
-        return requests.adapters.HTTPAdapter().build_response(request, raw)
+        return urllib3.HTTPResponse(io.BytesIO(body), dict(self.headers), self.status, preload_content=False)
+
+    def response(self, request: requests.PreparedRequest) -> requests.Response:
+        return requests.adapters.HTTPAdapter().build_response(request, self.raw())
 
 
 def api_error(code: str, message: str = "no", status: int = 400, **headers: str) -> Reply:
@@ -54,7 +56,7 @@ def login_error(code: int, error: str = "invalid_client", status: int = 401, **h
     return Reply({"error": error, "error_description": text, "error_codes": [code]}, status, headers)
 
 
-class ScriptedHttp(BaseAdapter):
+class ScriptedHttp(Adapter):
     """Answers by the path: the replies given for it in order, the last one from then on. Logins go well unless told otherwise.
 
     Attributes:
@@ -80,12 +82,21 @@ class ScriptedHttp(BaseAdapter):
         return [str(request.url) for request in self.sent if path in str(request.url)]
 
     def send(self, request: requests.PreparedRequest, **_options: Any) -> requests.Response:  # type: ignore[override]
+        return self._take(request).response(request)
+
+    def pool(self, proxy: str | None) -> ScriptedHttp:
+        return self
+
+    def urlopen(self, method: str, url: str, **options: Any) -> urllib3.BaseHTTPResponse:
+        return self._take(requests.Request(method, url, options["headers"]).prepare()).raw()
+
+    def _take(self, request: requests.PreparedRequest) -> Reply:
         with self._lock:
             self.sent.append(request)
             reply = self._reply(str(request.url))
         if isinstance(reply, Exception):
             raise reply
-        return reply.response(request)
+        return reply
 
     def close(self) -> None:
         """Has nothing to close."""

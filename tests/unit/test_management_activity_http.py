@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 import requests
 import urllib3
-from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.adapters import HTTPAdapter
 
 from scripted_http import Reply
 from ualpipe.pipeline.errors import SourceUnavailable
 from ualpipe.simulator._ca import write_certificates
-from ualpipe.sources._http import CONNECT_TIMEOUT_S, make_session, unreachable
+from ualpipe.sources._http import CONNECT_TIMEOUT_S, Adapter, Connections, Session, make_session, unreachable
 
 
-class Noting(BaseAdapter):
+class Noting(Adapter):
     """Notes what a session asks of the network, and answers."""
 
     def __init__(self) -> None:
@@ -28,11 +28,19 @@ class Noting(BaseAdapter):
         self.options, self.cookie = options, request.headers.get("Cookie")
         return Reply(headers={"Set-Cookie": "a=b"}).response(request)
 
+    def pool(self, proxy: str | None) -> Connections:
+        self.options["pool"] = proxy
+        return self
+
+    def urlopen(self, method: str, url: str, **options: Any) -> urllib3.BaseHTTPResponse:
+        self.options |= options
+        return Reply().raw()
+
     def close(self) -> None:
         """Has nothing to close."""
 
 
-def session(adapter: BaseAdapter | None = None, ca_file: Path | None = None, proxy: str | None = None) -> requests.Session:
+def session(adapter: Adapter | None = None, ca_file: Path | None = None, proxy: str | None = None) -> Session:
     return make_session(ca_file=ca_file, proxy=proxy, read_timeout_s=60, pool_size=3, adapter=adapter)
 
 
@@ -41,6 +49,26 @@ def test_each_request_has_a_timeout_and_the_configured_proxy() -> None:
     session(noting, proxy="http://proxy.example:3128").get("https://manage.office.com/")
     assert noting.options["timeout"] == (CONNECT_TIMEOUT_S, 60)
     assert dict(noting.options["proxies"]) == {"https": "http://proxy.example:3128"}
+
+
+def test_what_is_asked_without_ceremony_has_a_timeout_and_the_configured_proxy_and_follows_nothing() -> None:
+    noting = Noting()
+    session(noting, proxy="http://proxy.example:3128").ask("GET", "https://manage.office.com/", {"Accept": "text/plain"})
+    timeout = noting.options["timeout"]
+    assert (timeout.connect_timeout, timeout.read_timeout) == (CONNECT_TIMEOUT_S, 60)
+    assert noting.options["pool"] == "http://proxy.example:3128"
+    assert noting.options["headers"] == {"Accept": "text/plain"}
+    assert not noting.options["redirect"]
+    assert not noting.options["retries"]
+
+
+def test_the_proxy_is_given_the_log_in_of_its_url() -> None:
+    adapter = session(proxy="http://user:pass%20word@proxy.example:3128").get_adapter("https://manage.office.com/")
+    assert isinstance(adapter, Adapter)
+    found = adapter.pool("http://user:pass%20word@proxy.example:3128")
+    assert isinstance(found, urllib3.ProxyManager)
+    (expected,) = urllib3.make_headers(proxy_basic_auth="user:pass word").values()
+    assert found.proxy_headers["Proxy-Authorization"] == expected
 
 
 def test_certificates_are_verified_without_a_ca_file_and_the_environment_has_no_say(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,8 +95,10 @@ def test_nothing_goes_out_in_clear() -> None:
 
 def test_old_tls_is_not_spoken_to_the_service_nor_to_a_proxy() -> None:
     adapter = session().get_adapter("https://manage.office.com/")
-    assert isinstance(adapter, HTTPAdapter)
-    for manager in (adapter.poolmanager, adapter.proxy_manager_for("https://proxy.example")):
+    assert isinstance(adapter, Adapter)
+    for proxy in (None, "https://proxy.example"):
+        manager = adapter.pool(proxy)
+        assert isinstance(manager, urllib3.PoolManager)
         context = manager.connection_pool_kw["ssl_context"]
         assert context.minimum_version == ssl.TLSVersion.TLSv1_2
         assert context.verify_mode == ssl.CERT_REQUIRED
