@@ -248,7 +248,19 @@ def test_a_journal_at_its_size_limit_says_so_and_names_the_option(tmp_path, cloc
     journal.check_room()
     for at in range(100):
         store(journal, str(at), [{**one, "x": os.urandom(200).hex()} for one in records(10 * at, 10)])
+    clock.advance(journal_module.MEASURE_S)
     with pytest.raises(JournalFull, match=r"journal\.max_size.*a sink is behind"):
+        journal.check_room()
+    journal.close()
+
+
+def test_near_its_limit_a_journal_is_measured_each_time(tmp_path, clock):
+    size = journal_size(tmp_path / "empty", clock)
+    journal = Journal(tmp_path, clock, max_bytes=int(size / 0.95))
+    journal.check_room()
+    for at in range(20):
+        store(journal, str(at), [{**one, "x": os.urandom(200).hex()} for one in records(10 * at, 10)])
+    with pytest.raises(JournalFull):
         journal.check_room()
     journal.close()
 
