@@ -20,25 +20,33 @@ _log = logging.getLogger("ualpipe.spill")
 class Spill:
     """A ring of bytes in a file without a name, which goes with the process, however that ends. Thread-safe."""
 
-    def __init__(self, folder: Path, capacity: int = CAPACITY_BYTES) -> None:
+    def __init__(self, folder: Path, capacity: int | None = None) -> None:
         """Makes no file yet.
 
         Args:
             folder: Where the file is made.
-            capacity: Its greatest size in bytes.
+            capacity: Its greatest size in bytes; ``CAPACITY_BYTES`` by default.
         """
         self._folder = folder
-        self._capacity = capacity
+        self._capacity = CAPACITY_BYTES if capacity is None else capacity
         self._file: IO[bytes] | None = None
         self._head = 0
         self._places: OrderedDict[int, tuple[int, int]] = OrderedDict()  # offset and size, oldest first
+        self._unread: dict[int, int] = {}  # sizes of what nobody has had yet
+        self._was_refused = False
         self._lock = threading.Lock()
 
     def __contains__(self, key: int) -> bool:
         return key in self._places
 
-    def put(self, key: int, content: bytes) -> None:
-        """Keeps bytes for a while, if there is a disk to keep them on."""
+    def put(self, key: int, content: bytes, *, is_read: bool = True) -> None:
+        """Keeps bytes for a while, if there is a disk to keep them on.
+
+        Args:
+            key: Asked for by.
+            content: The bytes.
+            is_read: Somebody had them already.
+        """
         with self._lock:
             if len(content) > self._capacity:
                 return
@@ -46,13 +54,28 @@ class Spill:
                 self._forget(self._head, self._capacity)
                 self._head = 0
             self._forget(self._head, self._head + len(content))
-            if self._is_written(content):
+            self._was_refused = not self._is_written(content)
+            if not self._was_refused:
                 self._places[key] = self._head, len(content)
+                if not is_read:
+                    self._unread[key] = len(content)
                 self._head += len(content)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether half of it is taken by what nobody has had yet, which more would soon overwrite; or the disk had no room."""
+        with self._lock:
+            return self._was_refused or 2 * sum(self._unread.values()) >= self._capacity
+
+    def had(self, key: int) -> None:
+        """Tells that somebody has what stands under a key: it may still be asked for, but matters less."""
+        with self._lock:
+            self._unread.pop(key, None)
 
     def get(self, key: int) -> bytes | None:
         """Returns the bytes that were kept under a key; None where they were not, or no longer are."""
         with self._lock:
+            self._unread.pop(key, None)
             if (place := self._places.get(key)) is None:
                 return None
             offset, size = place
@@ -62,6 +85,7 @@ class Spill:
         """Lets go of everything. Safe twice."""
         with self._lock:
             self._places.clear()
+            self._unread.clear()
             if self._file is not None:
                 self._file.close()
                 self._file = None
@@ -89,3 +113,4 @@ class Spill:
             if offset >= end or offset + size <= start:
                 return
             del self._places[key]
+            self._unread.pop(key, None)

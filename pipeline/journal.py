@@ -27,7 +27,7 @@ __all__ = ["FILE_NAME", "Journal", "JournalFull"]
 MIN_FREE_BYTES = 32 * 1024 * 1024
 """Room left on the disk for settling what is stored; below it nothing more is fetched."""
 MEASURE_S = 1.0
-"""For so long a size holds that is a tenth below the limit at least. To measure takes a tenth of a millisecond: a small blob's share."""
+"""For so long a size holds that is well below the limit: to measure takes as long as three records."""
 _NEAR = 0.9
 SEEN_S = 30 * 86400.0
 """How long Ids are remembered: longer than the service keeps content, so that nothing it lists again is taken for new."""

@@ -72,10 +72,10 @@ def _unpacked(packed: bytes, stored: StoredBatch) -> PreparedBatch:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Room in memory for a batch that is about to be decoded.
+    """Room for a batch that is about to be decoded.
 
     Attributes:
-        is_there: Whether there is room for what the transforms make of it.
+        is_there: Whether there is room for what the transforms make of it, in memory or on disk.
         keep: Takes the batch, where there is room.
     """
 
@@ -116,37 +116,61 @@ class PreparedBatches:
         self._entries: OrderedDict[int, _Entry] = OrderedDict()
         self._spill = Spill(batches.folder)
         self._bytes = 0  # of what comes from the collector, and room that is reserved for it
+        self._under_way = 0  # of what is being made for the disk
         self._read_back_bytes = 0  # a sink that is behind must not take that room, and slow down fetching
-        self._changed = threading.Condition()
+        lock = threading.RLock()
+        self._changed = threading.Condition(lock)
+        self._made_for_disk = threading.Condition(lock)
 
     @contextmanager
     def room(self, size: int) -> Iterator[Room]:
         """Reserves room for a batch that is about to be decoded.
 
-        Waits a little while sinks are moving: that slows fetching to their pace, and spares reading everything twice. Where there
-        is no room, the batch is not kept.
+        Waits a little while sinks are moving: that slows fetching to their pace. Where memory has no room then, the batch goes to
+        disk as the transforms made it, which spares decoding it twice. Where the disk has none either, or all sinks wait for
+        their destinations, it is not kept.
         """
         with self._changed:
             dropped = self._make_room(size)
         self._spill_out(dropped)
         with self._changed:
             self._changed.wait_for(lambda: self._has_room(size) or self._all_stuck(), ROOM_WAIT_S)
-            reserved = size if self._has_room(size) else 0
-            self._bytes += reserved
-
-        def keep(stored: StoredBatch) -> None:
-            nonlocal reserved
-            if reserved:
-                with self._changed:
-                    if stored.ref.id not in self._entries:  # else a sink found it in the journal already
-                        self._entries[stored.ref.id] = _Entry(size, set(self._sinks), stored=stored)
-                        reserved = 0
-
+            is_in_memory = self._has_room(size)
+            goes_to_disk = not (is_in_memory or self._all_stuck() or self._spill.is_full)
+            if is_in_memory:
+                self._bytes += size
+                self._changed.notify()  # one at a time is woken: a hundred tenants may wait here, by some threads each
+            elif goes_to_disk:
+                self._made_for_disk.wait_for(lambda: not self._under_way or self._under_way + size <= MEMORY_BYTES)
+                self._under_way += size
+        kept: list[StoredBatch] = []
         try:
-            yield Room(reserved > 0, keep)
+            yield Room(is_in_memory or goes_to_disk, kept.append)
+        finally:
+            if is_in_memory:
+                self._keep(kept, size)
+            elif goes_to_disk:
+                self._keep_on_disk(kept, size)
+
+    def _keep(self, kept: Iterable[StoredBatch], size: int) -> None:
+        """Keeps a batch in the room that is reserved for it; gives the room back where there is none."""
+        with self._changed:
+            for stored in kept:
+                if stored.ref.id not in self._entries:  # else a sink found it in the journal already
+                    self._entries[stored.ref.id] = _Entry(size, set(self._sinks), stored=stored)
+                    return
+            self._bytes -= size
+            self._changed.notify()
+
+    def _keep_on_disk(self, kept: Iterable[StoredBatch], size: int) -> None:
+        try:
+            for stored in kept:
+                if stored.transformed is not None:
+                    self._spill.put(stored.ref.id, _packed(prepare(stored, self.processor)), is_read=False)
         finally:
             with self._changed:
-                self._bytes -= reserved
+                self._under_way -= size
+                self._made_for_disk.notify()
 
     def take(self, ref: BatchRef) -> PreparedBatch:
         """Returns a batch ready for sinks; the first to ask does the work, others wait for it."""
@@ -170,13 +194,14 @@ class PreparedBatches:
         """Tells that a sink needs these batches no longer."""
         with self._changed:
             for ref in refs:
+                self._spill.had(ref.id)
                 entry = self._entries.get(ref.id)
                 if entry is not None:
                     entry.awaited_by.discard(sink)
                     if not entry.awaited_by - self._stuck:
                         self._drop(ref.id)
             dropped = self._let_go_of_read_back()
-            self._changed.notify_all()
+            self._changed.notify(len(refs))
         self._spill_out(dropped)
 
     def set_stuck(self, sink: str, *, stuck: bool) -> None:

@@ -7,8 +7,9 @@ import orjson
 import pytest
 
 from fakes import TagTransform, body, enter, hurry, record, records, store, until
+from ualpipe.pipeline import _spill
 from ualpipe.pipeline import prepared as prepared_module
-from ualpipe.pipeline.batches import StoredBatch
+from ualpipe.pipeline.batches import BatchRef, StoredBatch
 from ualpipe.pipeline.errors import SchemaMismatch
 from ualpipe.pipeline.events import Event, Origin
 from ualpipe.pipeline.prepared import PreparedBatch, PreparedBatches, prepare
@@ -215,12 +216,55 @@ def test_a_transform_that_fails_while_records_come_in_leaves_its_work_to_the_del
     assert numbers(shared.take(received.batches[0])) == ids(1, 3)
 
 
-def test_without_room_nothing_is_transformed_ahead(journal, monkeypatch):
+def test_what_has_no_room_in_memory_waits_on_disk_as_it_was_made(journal, monkeypatch):
+    monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 100)
+    tag = TagTransform()
+    shared = PreparedBatches(journal.batches, InProcess([tag.apply]), ["a"])
+    with shared.room(90) as first:
+        assert first.is_there
+        ref = received_in_room(journal, shared, [*records(1, 3), record(2), record(9, drop=True)])
+    assert not shared._entries
+    made = tag.applied
+    batch = shared.take(ref)
+    assert tag.applied == made
+    assert (numbers(batch), batch.filtered, batch.records) == (ids(1, 3), 1, 4)
+    assert [orjson.loads(event.raw) for event in batch.events] == records(1, 3)
+    shared.close()
+
+
+def received_in_room(journal, shared: PreparedBatches, found) -> BatchRef:
+    with shared.room(900) as room, journal.batches.receive(enter(journal, str(found)), shared.processor) as intake:
+        assert room.is_there
+        intake.add(Chunk(body(found), "array"))
+        received = intake.commit(transform=room.is_there)
+        room.keep(received.in_hand)
+    return received.batches[0]
+
+
+def test_without_room_in_memory_and_on_disk_nothing_is_transformed_ahead(journal, monkeypatch):
+    monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 100)
+    monkeypatch.setattr(_spill, "CAPACITY_BYTES", 2000)
+    shared = PreparedBatches(journal.batches, InProcess(), ["a"])
+    with shared.room(90):
+        refs = []
+        while not shared._spill.is_full:
+            refs.append(received_in_room(journal, shared, records(10 * len(refs), 3)))
+        with shared.room(90) as room:
+            assert not room.is_there
+        for ref in refs:
+            shared.take(ref)
+        with shared.room(90) as room:
+            assert room.is_there
+    shared.close()
+
+
+def test_while_all_sinks_wait_for_their_destinations_nothing_is_transformed_ahead(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 100)
     shared = PreparedBatches(journal.batches, InProcess(), ["a"])
-    with shared.room(90) as first, shared.room(90) as second:
-        assert first.is_there
-        assert not second.is_there
+    with shared.room(90):
+        shared.set_stuck("a", stuck=True)
+        with shared.room(90) as room:
+            assert not room.is_there
 
 
 # --- bounded ---------------------------------------------------------------------------------------------------------

@@ -40,6 +40,40 @@ def test_what_is_larger_than_the_whole_is_not_kept_and_takes_no_place(make_spill
     assert (spill.get(1), spill.get(2)) == (b"small", None)
 
 
+def test_it_is_full_when_half_of_it_is_taken_by_what_nobody_has_had(make_spill):
+    spill = make_spill(capacity=100)
+    spill.put(1, b"a" * 90)
+    assert not spill.is_full
+    spill.put(2, b"b" * 30, is_read=False)
+    assert not spill.is_full
+    spill.put(3, b"c" * 20, is_read=False)
+    assert spill.is_full
+    spill.get(2)
+    assert not spill.is_full
+    spill.put(4, b"d" * 30, is_read=False)
+    assert spill.is_full
+    spill.had(4)
+    assert not spill.is_full
+
+
+def test_what_was_overwritten_takes_no_room(make_spill):
+    spill = make_spill(capacity=100)
+    spill.put(1, b"a" * 60, is_read=False)
+    assert spill.is_full
+    spill.put(2, b"b" * 60)
+    assert not spill.is_full
+
+
+def test_a_disk_that_had_no_room_counts_as_full(make_spill, monkeypatch):
+    spill = make_spill(capacity=100)
+    monkeypatch.setattr(_spill, "MIN_FREE_BYTES", 1 << 60)
+    spill.put(1, b"a")
+    assert spill.is_full
+    monkeypatch.setattr(_spill, "MIN_FREE_BYTES", 0)
+    spill.put(1, b"a")
+    assert not spill.is_full
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_after_any_sizes_each_key_gives_its_own_bytes_or_none_and_the_newest_fit(make_spill, seed):
     rng = random.Random(seed)
