@@ -61,6 +61,7 @@ class Segments:
         self._runs = SeenRuns(db)
         self._segments: dict[int, Segment] = {}
         self._job: _Job | None = None
+        self._is_at_rest = False
 
     def load(self) -> None:
         """Reads from the journal what there is. Filters in memory stay: they may hold too many digests, never too few."""
@@ -71,6 +72,7 @@ class Segments:
             kept = known.filter if known is not None and known.filter.size == size else self._load_filter(number, size)
             self._segments[number] = Segment(number, kept, ids, runs)
         self._job = self._load_job()
+        self._is_at_rest = False
 
     def find(self, digests: Sequence[bytes]) -> set[bytes]:
         """Returns those of some digests that stand in a run."""
@@ -88,6 +90,7 @@ class Segments:
             digests: Sorted.
             newest: When the last of them came, epoch seconds.
         """
+        self._is_at_rest = False
         segment = self._open_segment()
         self._runs.write(self._note_run(segment, _WRITTEN), digests)
         segment.filter.add(digests)
@@ -102,6 +105,7 @@ class Segments:
         Returns:
             Whether there were any.
         """
+        self._is_at_rest = False
         dropped = self._db.execute("SELECT id FROM seen_segment WHERE newest < ?", (instant,)).fetchall()
         for (number,) in dropped:
             self._db.execute("UPDATE seen_sorted SET into_run = ?, segment = 0 WHERE segment = ?", (_NOWHERE, number))
@@ -111,9 +115,10 @@ class Segments:
 
     def work(self, steps: int) -> None:
         """Works some steps of the merge under way, or of the next one."""
-        for _step in range(steps):
+        for _step in range(0 if self._is_at_rest else steps):
             self._job = self._job or self._next_job()
             if self._job is None:
+                self._is_at_rest = True  # until there is another run, or one less
                 return
             self._step(self._job)
 

@@ -290,7 +290,8 @@ class Intake:
         with self._file.transaction() as db:
             parts = [*self._staged, *([self._insert(read, ready=True)] if read is not None else [])]
             duplicates = [self._separate(part) for part in parts]
-            db.execute("UPDATE batch SET ready = 1 WHERE item = ? AND ready = 0", (self._item.id,))
+            if self._staged:
+                db.execute("UPDATE batch SET ready = 1 WHERE item = ? AND ready = 0", (self._item.id,))
             refs = [part.ref for part in parts]
             totals = sum(ref.records for ref in refs), sum(map(len, duplicates)), sum(ref.bytes for ref in refs)
             db.execute(
