@@ -623,11 +623,19 @@ def test_a_throttled_item_holds_back_the_whole_tenant_and_counts_against_no_item
 
 
 def test_a_throttled_listing_holds_back_fetching_too(bench):
-    source, times = many("st", 20), []
+    source, times, is_fetching = many("st", 20), [], threading.Event()
+    list_all = source.discover
+
+    def discover(stream, since):
+        assert stream != "t" or is_fetching.wait(5)
+        return list_all(stream, since)
+
+    source.discover = discover
     source.listing_errors["t"] = [SourceThrottled("429", retry_after_s=60.0)]
 
     def on_fetch(_item):
         times.append(bench.clock.monotonic())
+        is_fetching.set()
         until(lambda: bench.context.metrics.get(m.THROTTLED_S) > 0, "the throttled listing")
 
     source.on_fetch = on_fetch
