@@ -13,6 +13,7 @@ from typing import IO
 CAPACITY_BYTES = 128 * 1024 * 1024
 MIN_FREE_BYTES = 1 << 30
 """Disk space that is left to others, the journal first of all."""
+_FULL = 0.5  # of what nobody has had yet
 
 _log = logging.getLogger("ualpipe.spill")
 
@@ -64,8 +65,13 @@ class Spill:
     @property
     def is_full(self) -> bool:
         """Whether half of it is taken by what nobody has had yet, which more would soon overwrite; or the disk had no room."""
+        return self._was_refused or self.unread_share >= _FULL
+
+    @property
+    def unread_share(self) -> float:
+        """How much of it is taken by what nobody has had yet: 0 to 1."""
         with self._lock:
-            return self._was_refused or 2 * sum(self._unread.values()) >= self._capacity
+            return sum(self._unread.values()) / self._capacity
 
     def had(self, key: int) -> None:
         """Tells that somebody has what stands under a key: it may still be asked for, but matters less."""

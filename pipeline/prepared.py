@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,12 @@ from ualpipe.pipeline.processing import Processor
 MEMORY_BYTES = 2 * 1024 * 1024
 """Bodies that are kept in memory for sinks to come, as received and as encoded documents; as much again of what is read back."""
 ROOM_WAIT_S = 1.0
+BEHIND = 1 / 16
+"""Share of the room on disk: with less to do there sinks only want the interpreter, which they get while fetching waits."""
+TURNS = 3
+"""Batches at most that are stored and kept beside those that are being decoded: a hundred tenants have a thousand threads."""
+IN_STEP_S = 0.25
+"""Sinks that are behind by less are in step: a batch stays in memory for them."""
 
 Apply = Callable[[Event], Event | None]
 
@@ -88,6 +95,7 @@ class _Entry:
     bytes: int
     awaited_by: set[str]
     is_read_back: bool = False
+    begun_at: float = 0.0
     stored: StoredBatch | None = None
     prepared: PreparedBatch | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -100,13 +108,14 @@ class PreparedBatches:
     is not lost either: it is read back from the journal and made again when a sink gets to it.
     """
 
-    def __init__(self, batches: Batches, processor: Processor, sinks: Collection[str]) -> None:
+    def __init__(self, batches: Batches, processor: Processor, sinks: Collection[str], workers: int = 1) -> None:
         """Starts empty.
 
         Args:
             batches: Where a batch that is not in memory is read from; in their folder batches wait on disk.
             processor: Runs the transforms.
             sinks: Names of all sinks.
+            workers: Batches that the processor works on at a time.
         """
         self.processor = processor
         self._batches = batches
@@ -116,41 +125,33 @@ class PreparedBatches:
         self._entries: OrderedDict[int, _Entry] = OrderedDict()
         self._spill = Spill(batches.folder)
         self._bytes = 0  # of what comes from the collector, and room that is reserved for it
-        self._under_way = 0  # of what is being made for the disk
         self._read_back_bytes = 0  # a sink that is behind must not take that room, and slow down fetching
-        lock = threading.RLock()
-        self._changed = threading.Condition(lock)
-        self._made_for_disk = threading.Condition(lock)
+        self._changed = threading.Condition()
+        self._turns = threading.Semaphore(TURNS + workers)
 
     @contextmanager
     def room(self, size: int) -> Iterator[Room]:
         """Reserves room for a batch that is about to be decoded.
 
-        Waits a little while sinks are moving: that slows fetching to their pace. Where memory has no room then, the batch goes to
-        disk as the transforms made it, which spares decoding it twice. Where the disk has none either, or all sinks wait for
-        their destinations, it is not kept.
+        Waits a little while sinks are in step with fetching. Where memory has no room then, the batch goes to disk as the
+        transforms made it, which spares decoding it twice. Where the disk has none either, or all sinks wait for their
+        destinations, it is not kept.
         """
-        with self._changed:
-            dropped = self._make_room(size)
-        self._spill_out(dropped)
-        with self._changed:
-            self._changed.wait_for(lambda: self._has_room(size) or self._all_stuck(), ROOM_WAIT_S)
-            is_in_memory = self._has_room(size)
-            goes_to_disk = not (is_in_memory or self._all_stuck() or self._spill.is_full)
-            if is_in_memory:
-                self._bytes += size
-                self._changed.notify()  # one at a time is woken: a hundred tenants may wait here, by some threads each
-            elif goes_to_disk:
-                self._made_for_disk.wait_for(lambda: not self._under_way or self._under_way + size <= MEMORY_BYTES)
-                self._under_way += size
-        kept: list[StoredBatch] = []
-        try:
-            yield Room(is_in_memory or goes_to_disk, kept.append)
-        finally:
-            if is_in_memory:
-                self._keep(kept, size)
-            elif goes_to_disk:
-                self._keep_on_disk(kept, size)
+        with self._turns:
+            self._spill_out(self._wait_in_step(size))
+            with self._changed:
+                self._changed.wait_for(lambda: self._has_room(size) or self._are_behind(), ROOM_WAIT_S)
+                is_in_memory = self._has_room(size)
+                goes_to_disk = not (is_in_memory or self._all_stuck() or self._spill.is_full)
+                self._bytes += size if is_in_memory else 0
+            kept: list[StoredBatch] = []
+            try:
+                yield Room(is_in_memory or goes_to_disk, kept.append)
+            finally:
+                if is_in_memory:
+                    self._keep(kept, size)
+                elif goes_to_disk:
+                    self._keep_on_disk(kept)
 
     def _keep(self, kept: Iterable[StoredBatch], size: int) -> None:
         """Keeps a batch in the room that is reserved for it; gives the room back where there is none."""
@@ -160,17 +161,11 @@ class PreparedBatches:
                     self._entries[stored.ref.id] = _Entry(size, set(self._sinks), stored=stored)
                     return
             self._bytes -= size
-            self._changed.notify()
 
-    def _keep_on_disk(self, kept: Iterable[StoredBatch], size: int) -> None:
-        try:
-            for stored in kept:
-                if stored.transformed is not None:
-                    self._spill.put(stored.ref.id, _packed(prepare(stored, self.processor)), is_read=False)
-        finally:
-            with self._changed:
-                self._under_way -= size
-                self._made_for_disk.notify()
+    def _keep_on_disk(self, kept: Iterable[StoredBatch]) -> None:
+        for stored in kept:
+            if stored.transformed is not None:
+                self._spill.put(stored.ref.id, _packed(prepare(stored, self.processor)), is_read=False)
 
     def take(self, ref: BatchRef) -> PreparedBatch:
         """Returns a batch ready for sinks; the first to ask does the work, others wait for it."""
@@ -197,11 +192,12 @@ class PreparedBatches:
                 self._spill.had(ref.id)
                 entry = self._entries.get(ref.id)
                 if entry is not None:
+                    entry.begun_at = entry.begun_at or time.monotonic()
                     entry.awaited_by.discard(sink)
                     if not entry.awaited_by - self._stuck:
                         self._drop(ref.id)
             dropped = self._let_go_of_read_back()
-            self._changed.notify(len(refs))
+            self._changed.notify_all()
         self._spill_out(dropped)
 
     def set_stuck(self, sink: str, *, stuck: bool) -> None:
@@ -230,11 +226,20 @@ class PreparedBatches:
         packed, stored = self._spill.get(ref.id), self._batches.read(ref)
         return prepare(stored, self.processor) if packed is None else _unpacked(packed, stored)
 
+    def _wait_in_step(self, size: int) -> list[_Entry]:
+        """Drops what sinks are behind with, and waits a moment for what they may be about to finish. Returns what it dropped."""
+        with self._changed:
+            dropped = self._make_room(size)
+            if not self._has_room(size) and self._begun(is_read_back=False):
+                self._changed.wait_for(lambda: self._has_room(size) or self._all_stuck(), IN_STEP_S)
+                dropped += self._make_room(size)
+            return dropped
+
     def _make_room(self, size: int) -> list[_Entry]:
-        """Drops the oldest batches that some sink has finished: the others are behind and read them back. Returns them."""
+        """Drops the oldest batches that some sink has finished a while ago: the others are behind and read them back."""
         dropped = []
         for number in self._begun(is_read_back=False):
-            if self._has_room(size):
+            if self._has_room(size) or time.monotonic() - self._entries[number].begun_at < IN_STEP_S:
                 break
             dropped.append(self._drop(number))
         return dropped
@@ -268,6 +273,10 @@ class PreparedBatches:
 
     def _all_stuck(self) -> bool:
         return self._stuck >= self._sinks
+
+    def _are_behind(self) -> bool:
+        """Whether sinks have much more to do than memory holds, so that to wait for them would only hold up fetching."""
+        return self._all_stuck() or self._spill.unread_share >= BEHIND
 
     def _drop(self, number: int) -> _Entry:
         entry = self._entries.pop(number)

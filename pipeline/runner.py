@@ -103,7 +103,7 @@ class Runner:
         self._context.drift.remember(journal.drift.known())
         transforms = open_transforms(self.config, self.env)
         self._processor = self._make_processor(transforms)
-        prepared = PreparedBatches(journal.batches, self._processor, list(self.config.sinks))
+        prepared = PreparedBatches(journal.batches, self._processor, list(self.config.sinks), self.config.workers)
         self.deliveries = [self._delivery(spec, journal, prepared) for spec in self.config.sinks.values()]
         self.collectors = [self._collector(spec, journal, prepared) for spec in self.config.sources.values()]
         collectors, deliveries = _threads(self.collectors), _threads(self.deliveries)

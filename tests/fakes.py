@@ -100,6 +100,7 @@ def hurry(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(collector, "PROBE_S", 0.002)
     patch.setattr(delivery, "LOOK_AGAIN_S", 0.01)
     patch.setattr(prepared, "ROOM_WAIT_S", 0.01)
+    patch.setattr(prepared, "IN_STEP_S", 0.002)
 
 
 class NoBudget:

@@ -1,6 +1,7 @@
 """Batches made ready: mapped once for all sinks, bounded in memory, and the same whether kept or read back."""
 
 import threading
+import time
 from collections import Counter
 
 import orjson
@@ -256,6 +257,64 @@ def test_without_room_in_memory_and_on_disk_nothing_is_transformed_ahead(journal
         with shared.room(90) as room:
             assert room.is_there
     shared.close()
+
+
+def test_sinks_in_step_take_a_batch_from_memory_one_soon_after_the_other(journal, monkeypatch):
+    monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 1000)
+    monkeypatch.setattr(prepared_module, "IN_STEP_S", 5.0)
+    shared = PreparedBatches(journal.batches, InProcess(), ["first", "second"])
+    ref = received_in_room(journal, shared, records(1, 3))
+    shared.take(ref)
+    shared.done("first", [ref])
+
+    def follow() -> None:
+        shared.take(ref)
+        shared.done("second", [ref])
+
+    second = threading.Timer(0.05, follow)
+    second.start()
+    with shared.room(900) as room:
+        assert room.is_there
+        assert not shared._entries
+    second.join()
+    assert shared._spill.get(ref.id) is None
+
+
+def test_sinks_far_behind_do_not_hold_up_fetching(journal, monkeypatch):
+    monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 100)
+    monkeypatch.setattr(_spill, "CAPACITY_BYTES", 5000)
+    shared = PreparedBatches(journal.batches, InProcess(), ["a"])
+    with shared.room(90):
+        while shared._spill.unread_share < prepared_module.BEHIND:
+            received_in_room(journal, shared, records(1, 3))
+        monkeypatch.setattr(prepared_module, "ROOM_WAIT_S", 60.0)
+        began = time.monotonic()
+        received_in_room(journal, shared, records(2, 3))
+        assert time.monotonic() - began < 30
+    shared.close()
+
+
+def test_however_many_tenants_fetch_few_batches_are_on_their_way_at_a_time(journal, monkeypatch):
+    monkeypatch.setattr(prepared_module, "TURNS", 2)
+    shared = PreparedBatches(journal.batches, InProcess(), ["a"], workers=3)
+    inside, most, lock = 0, 0, threading.Lock()
+
+    def work() -> None:
+        nonlocal inside, most
+        with shared.room(1):
+            with lock:
+                inside += 1
+                most = max(most, inside)
+            time.sleep(0.02)
+            with lock:
+                inside -= 1
+
+    threads = [threading.Thread(target=work) for _thread in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 5
 
 
 def test_while_all_sinks_wait_for_their_destinations_nothing_is_transformed_ahead(journal, monkeypatch):
