@@ -69,11 +69,11 @@ class Fetcher:
             SourceError: It failed; nothing of it was stored.
             Stopped: The pipeline stops.
         """
+        self._look_at_stop()
         with self._journal.batches.receive(item, self._prepared.processor) as intake:
             try:
                 for chunk in self._source.fetch(item.work):
-                    if self._context.stop.is_set():
-                        raise Stopped("the pipeline stops")
+                    self._look_at_stop()
                     intake.add(chunk)
                 self._commit(item, intake)
             except ContentUndecodable as exc:
@@ -81,6 +81,10 @@ class Fetcher:
                 if intake.is_empty or self._undecodable[item.id] < UNDECODABLE_ATTEMPTS:
                     raise
                 self._commit(item, intake, exc)
+
+    def _look_at_stop(self) -> None:
+        if self._context.stop.is_set():
+            raise Stopped("the pipeline stops")
 
     def give_back(self, item: LedgerItem, error: SourceError) -> None:
         """Decides what becomes of an item whose failure is its own: a dead letter, or another attempt later."""

@@ -65,6 +65,7 @@ class Collector:
         self._prepared = prepared
         self._clock = context.clock
         self._metrics = context.metrics
+        self._gate = context.gate
         self._stop = context.stop
         self._once = context.once
         self._log = logging.getLogger(f"ualpipe.source.{spec.name}")
@@ -303,7 +304,7 @@ class Collector:
         begun_in = self._pace.round
         try:
             self._wait_for_room()
-            with unexpected_as(SourceUnavailable, self._log, "fetching"):
+            with self._gate.passed(), unexpected_as(SourceUnavailable, self._log, "fetching"):
                 self._fetcher.receive(item)
         except SourceError as exc:
             self._metrics.add(m.ITEMS_FAILED, source=self.name, stream=stream.name)
