@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import orjson
@@ -16,36 +17,45 @@ RECORDS = (10_000, 100_000, 1_000_000)
 TENANTS = (1, 10, 100)
 SINKS = (1, 2, 3, 4)
 BLOB_BYTES = (10_000, 100_000, 1_000_000, 10_000_000, 200_000_000)
-FIRST = 1000  # records: with them the mapping's functions are made
+FIRST = 1000  # records: with them the mapping's functions are made, and tenants logged in to
 BASE = 100_000  # records, where something else grows
+OF_A_TENANT = 5_000  # records at least: each opens connections, and a start is not what grows here
 SHARE = 3  # so many records for one of the content type that has most
 
-_Row = tuple[int, list[object], int]
+_Row = tuple[int, list[object], int, int]
 
 
 def measure(floor_us: float, runs: int) -> dict[str, dict[int, Figures]]:
     """Prints and returns figures by what grows and how large it is."""
     size = _bytes_of_a_record()
     plan: dict[str, Iterator[_Row]] = {
-        "records": ((count, ["--count", count], 1) for count in RECORDS),
-        "tenants": ((count, ["--count", BASE, "--tenants", count], 1) for count in TENANTS),
-        "file sinks": ((count, ["--count", BASE], count) for count in SINKS),
+        "records": ((count, ["--count", count], 1, 1) for count in RECORDS),
+        "tenants": ((count, ["--count", max(BASE, OF_A_TENANT * count)], count, 1) for count in TENANTS),
+        "file sinks": ((count, ["--count", BASE], 1, count) for count in SINKS),
         "bytes a blob": (
-            (wanted, ["--count", max(BASE, SHARE * wanted // size), "--records-per-blob", wanted // size], 1)
+            (wanted, ["--count", max(BASE, SHARE * wanted // size), "--records-per-blob", wanted // size], 1, 1)
             for wanted in BLOB_BYTES
         ),
     }
     print(f"\ngrowth, into files, workers: 1, records of {size:,} bytes, median of {runs}\n{pipeline_run.HEAD}")
-    start = pipeline_run.measure("start, end and first records", ["--count", FIRST], dict, floor_us, runs)
+    starts = {
+        count: pipeline_run.measure(
+            f"start and end, {count} tenants", ["--count", FIRST, "--tenants", count], partial(_files, 1), floor_us, runs
+        )
+        for count in TENANTS
+    }
     return {
-        what: {amount: _row(f"{amount:,} {what}", options, sinks, start, floor_us, runs) for amount, options, sinks in rows}
+        what: {
+            amount: _row(f"{amount:,} {what}", [*options, "--tenants", tenants], sinks, starts[tenants], floor_us, runs)
+            for amount, options, tenants, sinks in rows
+        }
         for what, rows in plan.items()
     }
 
 
 def _row(name: str, options: Sequence[object], sinks: int, start: Figures, floor_us: float, runs: int) -> Figures:
     """Adds what a record takes behind start, end and the first ones, which cost the same however many there are."""
-    figures = pipeline_run.measure(name, options, lambda: _files(sinks), floor_us, runs)
+    figures = pipeline_run.measure(name, options, partial(_files, sinks), floor_us, runs)
     figures["net_us"] = round((figures["cpu_s"] - start["cpu_s"]) / (figures["records"] - start["records"]) * 1e6, 1)
     print(f"{'':34s} behind the first {FIRST:,}: {figures['net_us']} µs a record", flush=True)
     return figures
