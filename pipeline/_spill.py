@@ -6,6 +6,7 @@ import logging
 import os
 import tempfile
 import threading
+import time
 from collections import OrderedDict
 from pathlib import Path
 from typing import IO
@@ -13,6 +14,8 @@ from typing import IO
 CAPACITY_BYTES = 128 * 1024 * 1024
 MIN_FREE_BYTES = 1 << 30
 """Disk space that is left to others, the journal first of all."""
+LOOK_AGAIN_S = 30.0
+"""After so long a disk that had no room is tried again."""
 _FULL = 0.5  # of what nobody has had yet
 
 _log = logging.getLogger("ualpipe.spill")
@@ -34,7 +37,7 @@ class Spill:
         self._head = 0
         self._places: OrderedDict[int, tuple[int, int]] = OrderedDict()  # offset and size, oldest first
         self._unread: dict[int, int] = {}  # sizes of what nobody has had yet
-        self._was_refused = False
+        self._refused_until = 0.0
         self._lock = threading.Lock()
 
     def __contains__(self, key: int) -> bool:
@@ -49,14 +52,15 @@ class Spill:
             is_read: Somebody had them already.
         """
         with self._lock:
-            if len(content) > self._capacity:
+            if key in self._places or len(content) > self._capacity:
                 return
             if self._head + len(content) > self._capacity:
                 self._forget(self._head, self._capacity)
                 self._head = 0
             self._forget(self._head, self._head + len(content))
-            self._was_refused = not self._is_written(content)
-            if not self._was_refused:
+            if not self._is_written(content):
+                self._refused_until = time.monotonic() + LOOK_AGAIN_S
+            else:
                 self._places[key] = self._head, len(content)
                 if not is_read:
                     self._unread[key] = len(content)
@@ -64,8 +68,13 @@ class Spill:
 
     @property
     def is_full(self) -> bool:
-        """Whether half of it is taken by what nobody has had yet, which more would soon overwrite; or the disk had no room."""
-        return self._was_refused or self.unread_share >= _FULL
+        """Whether half of it is taken by what nobody has had yet, which more would soon overwrite; or the disk has no room."""
+        return self.is_refused or self.unread_share >= _FULL
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the disk had no room a short while ago."""
+        return time.monotonic() < self._refused_until
 
     @property
     def unread_share(self) -> float:

@@ -35,6 +35,7 @@ class TokenBucket:
         self._tokens = self._burst
         self._filled_at = clock.monotonic()
         self._paused_until = 0.0
+        self._ahead = threading.local()
 
     def take(self) -> None:
         """Waits until one request may be sent.
@@ -44,11 +45,21 @@ class TokenBucket:
         """
         if self._stop.is_set():
             raise Stopped("the pipeline stops")
-        delay_s = max(self._reserve(), self.pause_left_s)
+        is_paid, self._ahead.is_paid = getattr(self._ahead, "is_paid", False), False
+        delay_s = max(0.0 if is_paid else self._reserve(), self.pause_left_s)
         while delay_s > 0:
             if self._clock.wait(self._stop, delay_s):
                 raise Stopped("the pipeline stops")
             delay_s = self.pause_left_s  # one that began meanwhile
+
+    def take_ahead(self) -> None:
+        """Waits for the request that this thread sends next: it then passes ``take`` at once, and nothing else is held meanwhile.
+
+        Raises:
+            Stopped: The pipeline stops.
+        """
+        self.take()
+        self._ahead.is_paid = True
 
     def pause(self, seconds: float) -> None:
         """Holds all requests back for so long: it is the tenant that the service throttles, not the item that was asked for."""

@@ -304,6 +304,7 @@ class Collector:
         begun_in = self._pace.round
         try:
             self._wait_for_room()
+            self._budget.take_ahead()  # whoever waits for its tenant's budget takes no place from others
             with self._gate.passed(), unexpected_as(SourceUnavailable, self._log, "fetching"):
                 self._fetcher.receive(item)
         except SourceError as exc:

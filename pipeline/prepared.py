@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ualpipe.pipeline._spill import Spill
@@ -20,12 +20,16 @@ from ualpipe.pipeline.processing import Processor
 MEMORY_BYTES = 2 * 1024 * 1024
 """Bodies that are kept in memory for sinks to come, as received and as encoded documents; as much again of what is read back."""
 ROOM_WAIT_S = 1.0
+SHORT_WAIT_S = 0.1
+"""Where the disk has no room, nobody can tell how far sinks are behind."""
 BEHIND = 1 / 16
 """Share of the room on disk: with less to do there sinks only want the interpreter, which they get while fetching waits."""
 TURNS = 3
 """Batches at most that are stored and kept beside those that are being decoded: a hundred tenants have a thousand threads."""
 IN_STEP_S = 0.25
 """Sinks that are behind by less are in step: a batch stays in memory for them."""
+OUT_OF_STEP_S = 1.0
+"""When one was behind by more, for so long nothing waits for it."""
 
 Apply = Callable[[Event], Event | None]
 
@@ -127,9 +131,10 @@ class PreparedBatches:
         self._bytes = 0  # of what comes from the collector, and room that is reserved for it
         self._read_back_bytes = 0  # a sink that is behind must not take that room, and slow down fetching
         self._changed = threading.Condition()
+        self._in_step_from = 0.0
         self._turns = threading.Semaphore(TURNS + workers)
 
-    @contextmanager
+    @contextlib.contextmanager
     def room(self, size: int) -> Iterator[Room]:
         """Reserves room for a batch that is about to be decoded.
 
@@ -140,7 +145,8 @@ class PreparedBatches:
         with self._turns:
             self._spill_out(self._wait_in_step(size))
             with self._changed:
-                self._changed.wait_for(lambda: self._has_room(size) or self._are_behind(), ROOM_WAIT_S)
+                wait_s = SHORT_WAIT_S if self._spill.is_refused else ROOM_WAIT_S
+                self._changed.wait_for(lambda: self._has_room(size) or self._are_behind(), wait_s)
                 is_in_memory = self._has_room(size)
                 goes_to_disk = not (is_in_memory or self._all_stuck() or self._spill.is_full)
                 self._bytes += size if is_in_memory else 0
@@ -163,9 +169,11 @@ class PreparedBatches:
             self._bytes -= size
 
     def _keep_on_disk(self, kept: Iterable[StoredBatch]) -> None:
+        """Keeps what the transforms made of a batch; where that fails the batch, which counts already, is made again."""
         for stored in kept:
             if stored.transformed is not None:
-                self._spill.put(stored.ref.id, _packed(prepare(stored, self.processor)), is_read=False)
+                with contextlib.suppress(Exception):
+                    self._spill.put(stored.ref.id, _packed(prepare(stored, self.processor)), is_read=False)
 
     def take(self, ref: BatchRef) -> PreparedBatch:
         """Returns a batch ready for sinks; the first to ask does the work, others wait for it."""
@@ -229,17 +237,20 @@ class PreparedBatches:
     def _wait_in_step(self, size: int) -> list[_Entry]:
         """Drops what sinks are behind with, and waits a moment for what they may be about to finish. Returns what it dropped."""
         with self._changed:
-            dropped = self._make_room(size)
+            patience_s = IN_STEP_S if time.monotonic() >= self._in_step_from else 0.0
+            dropped = self._make_room(size, patience_s)
             if not self._has_room(size) and self._begun(is_read_back=False):
                 self._changed.wait_for(lambda: self._has_room(size) or self._all_stuck(), IN_STEP_S)
-                dropped += self._make_room(size)
+                if late := self._make_room(size, IN_STEP_S):
+                    self._in_step_from = time.monotonic() + OUT_OF_STEP_S
+                    dropped += late
             return dropped
 
-    def _make_room(self, size: int) -> list[_Entry]:
-        """Drops the oldest batches that some sink has finished a while ago: the others are behind and read them back."""
+    def _make_room(self, size: int, patience_s: float) -> list[_Entry]:
+        """Drops the oldest batches that some sink has finished so long ago: the others are behind and read them back."""
         dropped = []
         for number in self._begun(is_read_back=False):
-            if self._has_room(size) or time.monotonic() - self._entries[number].begun_at < IN_STEP_S:
+            if self._has_room(size) or time.monotonic() - self._entries[number].begun_at < patience_s:
                 break
             dropped.append(self._drop(number))
         return dropped

@@ -23,6 +23,12 @@ TRANSPORT_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSE
 """What a request, or reading its body, raises when the network or the other side fails."""
 
 _TIMEOUTS = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
+_NOT_REACHED = urllib3.exceptions.NewConnectionError  # a timeout to urllib3, which to us is a sign of strain
+
+_BAD_PROXY = (
+    "`proxy` can't be read: give http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, with special characters of the password"
+    " percent-encoded (/ is %2F, # is %23, @ is %40)"
+)
 
 
 class Connections(Protocol):
@@ -125,10 +131,13 @@ def make_session(
         adapter: In place of the network, for tests.
 
     Raises:
-        SourceUnavailable: The CA file can't be read.
+        SourceUnavailable: The CA file, or the proxy's URL, can't be read.
     """
     used = adapter or _TlsAdapter(_context_for(ca_file), pool_connections=4, pool_maxsize=pool_size)
-    session = Session(read_timeout_s, used.pool(proxy))
+    try:
+        session = Session(read_timeout_s, used.pool(proxy))
+    except urllib3.exceptions.LocationValueError:
+        raise SourceUnavailable(_BAD_PROXY) from None  # it says what it could not read, and that may be a password
     # REQUESTS_CA_BUNDLE and the proxy variables would go before the config; ~/.netrc would replace the token.
     session.trust_env = False
     session.proxies = {"https": proxy} if proxy else {}
@@ -140,7 +149,8 @@ def make_session(
 
 def unreachable(exc: BaseException, what: str) -> SourceUnavailable:
     """Returns the error for trouble with the network, with its innermost cause: the outer ones say no more."""
-    error = SourceOverloaded if isinstance(exc, _TIMEOUTS) else SourceUnavailable
+    is_strain = isinstance(exc, _TIMEOUTS) and not isinstance(exc, _NOT_REACHED)
+    error = SourceOverloaded if is_strain else SourceUnavailable
     inner = exc
     while following := inner.__cause__ or inner.__context__:
         inner = following

@@ -48,6 +48,33 @@ def test_less_than_one_request_a_minute_still_lets_the_first_pass():
     assert clock.waits == pytest.approx([60.0])
 
 
+def test_what_is_taken_ahead_lets_the_next_request_of_the_thread_pass_once():
+    clock = FakeClock()
+    budget = bucket(60, clock)
+    for _request in range(5):
+        budget.take_ahead()
+        waits = len(clock.waits)
+        budget.take()
+        assert len(clock.waits) == waits
+    assert clock.waits == pytest.approx([1.0] * 3)
+    budget.take_ahead()
+    budget.take_ahead()
+    assert len(clock.waits) == 4, "ahead is one request, however often it is said"
+    other = threading.Thread(target=budget.take)
+    other.start()
+    other.join(5)
+    assert len(clock.waits) == 5
+
+
+def test_what_is_taken_ahead_does_not_pass_a_pause():
+    clock = FakeClock()
+    budget = bucket(60, clock)
+    budget.take_ahead()
+    budget.pause(30.0)
+    budget.take()
+    assert clock.waits == pytest.approx([30.0])
+
+
 def test_without_a_limit_nobody_waits():
     clock = FakeClock()
     budget = bucket(None, clock)

@@ -622,6 +622,13 @@ def test_a_throttled_item_holds_back_the_whole_tenant_and_counts_against_no_item
     assert not collector.gave_up
 
 
+def test_who_waits_for_its_budget_takes_no_place_at_the_gate(bench, monkeypatch):
+    places: list[int] = []
+    monkeypatch.setattr(TokenBucket, "take_ahead", lambda _self: places.append(len(bench.context.gate._entered)))
+    bench.collect(many("s", 4), concurrency=1)
+    assert places == [0] * 4
+
+
 def test_a_throttled_listing_holds_back_fetching_too(bench):
     source, times, is_fetching = many("st", 20), [], threading.Event()
     list_all = source.discover

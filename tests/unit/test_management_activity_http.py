@@ -148,3 +148,18 @@ def test_trouble_is_told_by_its_innermost_cause() -> None:
 
 def test_trouble_without_a_text_is_told_by_its_name() -> None:
     assert str(unreachable(TimeoutError(), "fetching x")) == "fetching x: TimeoutError"
+
+
+@pytest.mark.parametrize("proxy", ["http://user:pa/planted@proxy.example:3128", "http://proxy.example:99999"])
+def test_a_proxy_that_can_t_be_read_is_refused_without_its_password(proxy: str) -> None:
+    with pytest.raises(SourceUnavailable, match="percent-encoded") as caught:
+        session(proxy=proxy)
+    assert "planted" not in str(caught.value)
+    assert "user" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["localhost:1", "nowhere.invalid"])
+def test_a_server_that_is_not_there_is_no_sign_of_strain(host: str) -> None:
+    with session() as made, pytest.raises(urllib3.exceptions.HTTPError) as caught:
+        made.ask("GET", f"https://{host}/", {})
+    assert type(unreachable(caught.value, "listing")) is SourceUnavailable

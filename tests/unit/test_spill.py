@@ -64,14 +64,21 @@ def test_what_was_overwritten_takes_no_room(make_spill):
     assert not spill.is_full
 
 
-def test_a_disk_that_had_no_room_counts_as_full(make_spill, monkeypatch):
+def test_a_disk_that_had_no_room_counts_as_full_for_a_while(make_spill, monkeypatch):
     spill = make_spill(capacity=100)
     monkeypatch.setattr(_spill, "MIN_FREE_BYTES", 1 << 60)
     spill.put(1, b"a")
     assert spill.is_full
-    monkeypatch.setattr(_spill, "MIN_FREE_BYTES", 0)
+    monkeypatch.setattr(_spill, "LOOK_AGAIN_S", 0.0)
     spill.put(1, b"a")
     assert not spill.is_full
+
+
+def test_what_stands_there_already_stays_as_it_is(make_spill):
+    spill = make_spill(capacity=100)
+    for key, content in ((1, b"a" * 40), (2, b"b" * 40), (1, b"c" * 15), (3, b"d" * 40)):
+        spill.put(key, content)
+    assert (spill.get(1), spill.get(2), spill.get(3)) == (None, b"b" * 40, b"d" * 40)
 
 
 @pytest.mark.parametrize("seed", range(20))
