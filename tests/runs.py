@@ -95,10 +95,17 @@ def run_once(config: Path, *arguments: str) -> tuple[int, str]:
     return process.returncode, log.decode()
 
 
-def ids_in(folder: Path) -> list[str]:
-    """Returns ``event.id`` of each line of the NDJSON files in a folder; a torn line fails."""
-    files = sorted(folder.glob("*.ndjson"))
-    return [orjson.loads(line)["event"]["id"] for file in files for line in file.read_bytes().splitlines()]
+def ids_in(folder: Path, *, is_being_written: bool = False) -> list[str]:
+    """Returns ``event.id`` of each line of the NDJSON files in a folder; a torn line fails.
+
+    Args:
+        folder: Of the files.
+        is_being_written: A line without an end is left out: it is under way.
+    """
+    bodies = [file.read_bytes() for file in sorted(folder.glob("*.ndjson"))]
+    if is_being_written:
+        bodies = [body[: body.rfind(b"\n") + 1] for body in bodies]
+    return [orjson.loads(line)["event"]["id"] for body in bodies for line in body.splitlines()]
 
 
 def record_ids(document_ids: Iterable[str]) -> list[str]:

@@ -51,7 +51,7 @@ class Scene:
             self.served += [one["Id"] for one in found]
 
     def delivered(self) -> list[str]:
-        return sorted(ids_in(self.folder / "out"))
+        return sorted(ids_in(self.folder / "out", is_being_written=True))
 
     def wait_until_all_is_delivered(self) -> None:
         until(lambda: self.delivered() == sorted(self.served), "everything", timeout_s=TIMEOUT_S)

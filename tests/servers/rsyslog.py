@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import string
 import subprocess
 import time
@@ -48,7 +49,10 @@ class Rsyslog:
         return self._process.is_running
 
     def start(self) -> None:
-        """Starts the daemon; returns when it listens at all ports."""
+        """Starts the daemon; returns when it listens at all ports. Drops the half message that a killed one may have left."""
+        if self._capture.exists() and not self.is_running:
+            whole, newline, _half = self._content().rpartition(b"\n")
+            os.truncate(self._capture, len(whole) + len(newline))
         checked = subprocess.run([self._program, "-N1", "-f", self._config], capture_output=True, text=True, check=False)
         if checked.returncode or "error" in checked.stderr:
             raise ServerFailed(f"rsyslog refuses its configuration:\n{checked.stderr}")
