@@ -35,9 +35,7 @@ LOOK_EVERY_S = 20.0 if IS_LONG else 1.0  # a look takes half a second of a proce
 DRAIN_S = 120.0
 GROWTH = 1.10  # of the last third over the first
 SHORT_GROWTH = 2.0  # within seconds buffers fill and code is loaded: only a leak in each record would show
-MORE_FILES = (
-    3 if IS_LONG else 20
-)  # within seconds connections are still being opened: only one left open for each blob would show
+MORE_FILES = 3 if IS_LONG else 8  # within seconds connections that fetch are still opened, eight at most; blobs come faster
 BLOBS_KEPT_S = 180.0
 
 
