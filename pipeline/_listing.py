@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline._turns import LIVE_S
-from ualpipe.pipeline.batches import BatchRef
 from ualpipe.pipeline.clock import format_instant
 from ualpipe.pipeline.context import RunContext
 from ualpipe.pipeline.journal import Journal
 from ualpipe.pipeline.stages import Gap, Listed, Source, WorkItem
+from ualpipe.pipeline.stored import BatchRef
 
 ENTER_AT_ONCE = 500
 

@@ -72,6 +72,13 @@ class TokenBucket:
         left_s = self._paused_until - self._clock.monotonic()
         return left_s if left_s >= SHORTEST_WAIT_S else 0.0
 
+    @property
+    def is_free(self) -> bool:
+        """Whether a request might be sent at once."""
+        with self._lock:
+            tokens = 1.0 if self._rate is None else self._tokens + (self._clock.monotonic() - self._filled_at) * self._rate
+        return tokens >= 1.0 and not self.pause_left_s and not self._stop.is_set()
+
     def limit(self, per_minute: float | None) -> None:
         """Lowers the rate to that of a further source of the tenant; the strictest counts."""
         with self._lock:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline._fetching import Fetcher
+from ualpipe.pipeline._haul import MOST_ITEMS, Haul
 from ualpipe.pipeline._listing import Lister
 from ualpipe.pipeline._pace import Pace
 from ualpipe.pipeline._turns import LIVE_S, Turns
 from ualpipe.pipeline.backlog import Backlog, Trend
-from ualpipe.pipeline.batches import BatchRef
 from ualpipe.pipeline.config import SourceOptions, StageSpec
 from ualpipe.pipeline.context import RunContext
 from ualpipe.pipeline.errors import (
@@ -33,6 +34,7 @@ from ualpipe.pipeline.ledger import LedgerItem
 from ualpipe.pipeline.prepared import PreparedBatches
 from ualpipe.pipeline.retry import DENIED, FETCH, LISTING, ONCE, THROTTLED, THROTTLED_ONCE, RetryPolicy
 from ualpipe.pipeline.stages import Source
+from ualpipe.pipeline.stored import BatchRef
 from ualpipe.pipeline.streams import Standstill, StreamState
 
 ROOM_PROBE_S = 5.0
@@ -63,6 +65,7 @@ class Collector:
         self._source = source
         self._journal = journal
         self._prepared = prepared
+        self._notify = notify
         self._clock = context.clock
         self._metrics = context.metrics
         self._gate = context.gate
@@ -70,14 +73,15 @@ class Collector:
         self._once = context.once
         self._log = logging.getLogger(f"ualpipe.source.{spec.name}")
         self._lister = Lister(spec.name, source, journal, context, self._log, notify, self.wake)
-        self._fetcher = Fetcher(spec.name, source, journal, prepared, notify, context, self._log)
+        self._fetcher = Fetcher(spec.name, source, journal, context, self._log)
         self._budget = context.budgets.of(spec)
         self._pace = Pace(self._options.concurrency)
         self._turns = Turns()
         self._trend = Trend()
         self._measure_at = 0.0
         self._throttle = Standstill()
-        self._in_flight: dict[int, Future[None]] = {}
+        self._in_flight: set[int] = set()
+        self._hauls = 0
         self._room_from = 0.0
         self._is_open = False
         self._changed = threading.Condition(threading.RLock())
@@ -165,10 +169,14 @@ class Collector:
                 self._pool.submit(self._guarded, self._list, stream)
 
     def _start_fetches(self, now: float) -> None:
-        room = self._pace.limit - len(self._in_flight)
+        room = self._pace.limit - self._hauls
         if room > 0 and now >= self._room_from:
-            for item in self._next_items(room, self._open_streams(now)):
-                self._in_flight[item.id] = self._pool.submit(self._guarded, self._fetch, item)
+            items_due = self._next_items(room * MOST_ITEMS, self._open_streams(now))
+            hauls = min(room, len(items_due))  # each gets one item while there are few, several when there are many
+            for items in (items_due[at::hauls] for at in range(hauls)):
+                self._hauls += 1
+                self._in_flight.update(item.id for item in items)
+                self._pool.submit(self._guarded, self._fetch, items)
 
     def _next_items(self, room: int, streams: list[str]) -> list[LedgerItem]:
         """Returns what is fetched now: live content, and back-fill in turn with it."""
@@ -207,7 +215,7 @@ class Collector:
         times += [start - now for start in (self._room_from, *(stream.fetching.until for stream in self.streams)) if start > now]
         if pause_s := self._budget.pause_left_s:
             return min(PROBE_S, pause_s)
-        if len(self._in_flight) < self._pace.limit and now >= self._room_from:
+        if self._hauls < self._pace.limit and now >= self._room_from:
             following = self._journal.ledger.next_attempt(self.name, self._busy(), self._open_streams(now))
             times += [] if following is None else [following - self._clock.now().timestamp()]
         return min(PROBE_S, max(0.01, min(times, default=PROBE_S)))
@@ -219,7 +227,7 @@ class Collector:
         return self._journal.ledger.next_attempt(self.name, self._fetcher.left, streams) is None
 
     def _guarded(
-        self, work: Callable[[StreamState], None] | Callable[[LedgerItem], None], subject: StreamState | LedgerItem
+        self, work: Callable[[StreamState], None] | Callable[[list[LedgerItem]], None], subject: StreamState | list[LedgerItem]
     ) -> None:
         """Runs a task of the pool; whatever happens in it is noted and the scheduler looks again."""
         try:
@@ -236,7 +244,8 @@ class Collector:
                 if isinstance(subject, StreamState):
                     subject.is_listing = False
                 else:
-                    self._in_flight.pop(subject.id, None)
+                    self._hauls -= 1
+                    self._in_flight.difference_update(item.id for item in subject)
                 self._changed.notify_all()
 
     def _fail(self, exc: PipelineError) -> None:
@@ -267,7 +276,7 @@ class Collector:
             self._log.info("there is room again; fetching goes on")
             self.trouble = ""
 
-    def _no_room(self, exc: JournalFull, subject: StreamState | LedgerItem) -> None:
+    def _no_room(self, exc: JournalFull, subject: StreamState | list[LedgerItem]) -> None:
         """Pauses fetching, or ends it in a bounded run; what is stored goes on being delivered."""
         if not self.trouble:
             self._log.warning("fetching pauses: %s", exc)
@@ -299,26 +308,40 @@ class Collector:
 
     # --- fetching ------------------------------------------------------------------------------------------------
 
-    def _fetch(self, item: LedgerItem) -> None:
-        stream = next(state for state in self.streams if state.name == item.work.stream)
+    def _fetch(self, items: list[LedgerItem]) -> None:
+        """Fetches items as long as nothing holds that up; those that were not begun are due again."""
+        self._wait_for_room()
+        self._budget.take_ahead()  # whoever waits for its tenant's budget takes no place from others
         begun_in = self._pace.round
-        try:
-            self._wait_for_room()
-            self._budget.take_ahead()  # whoever waits for its tenant's budget takes no place from others
-            with self._gate.passed(), unexpected_as(SourceUnavailable, self._log, "fetching"):
-                self._fetcher.receive(item)
-        except SourceError as exc:
-            self._metrics.add(m.ITEMS_FAILED, source=self.name, stream=stream.name)
-            self._ease(exc, begun_in)
-            if isinstance(exc, SourceDenied | SourceThrottled):
-                self._stands_still(stream, stream.fetching, exc, FETCH)
-                stream.gave_up |= self._is_hopeless(stream.fetching)
-            else:
-                self._fetcher.give_back(item, exc)
+        batches, prepared = self._journal.batches, self._prepared
+        with self._gate.passed(), Haul(self._fetcher, batches, prepared, self._notify, self._clock, self._log) as haul:
+            with contextlib.suppress(Stopped):
+                for item in items:
+                    haul.fetch(item)
+                    if haul.is_full or not self._budget.is_free:
+                        break
+            haul.store()
+        for item in haul.stored:
+            self._fetched(self._stream_of(item))
+        for item, error in haul.failed:
+            self._not_fetched(item, self._stream_of(item), error, begun_in)
+
+    def _stream_of(self, item: LedgerItem) -> StreamState:
+        return next(state for state in self.streams if state.name == item.work.stream)
+
+    def _fetched(self, stream: StreamState) -> None:
+        self._works_again(stream, stream.fetching)
+        with self._changed:
+            self._pace.went_well()
+
+    def _not_fetched(self, item: LedgerItem, stream: StreamState, error: SourceError, begun_in: int) -> None:
+        self._metrics.add(m.ITEMS_FAILED, source=self.name, stream=stream.name)
+        self._ease(error, begun_in)
+        if isinstance(error, SourceDenied | SourceThrottled):
+            self._stands_still(stream, stream.fetching, error, FETCH)
+            stream.gave_up |= self._is_hopeless(stream.fetching)
         else:
-            self._works_again(stream, stream.fetching)
-            with self._changed:
-                self._pace.went_well()
+            self._fetcher.give_back(item, error)
 
     def _ease(self, error: SourceError, begun_in: int) -> None:
         """Fetches less at the same time where the service is strained; an error of the item itself says nothing about that."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from ualpipe.pipeline import metrics as m
-from ualpipe.pipeline.batches import Batches, BatchRef, Settlement
+from ualpipe.pipeline.batches import Batches
 from ualpipe.pipeline.config import StageSpec
 from ualpipe.pipeline.conservation import Violation, disorder
 from ualpipe.pipeline.context import RunContext
@@ -32,6 +32,7 @@ from ualpipe.pipeline.prepared import PreparedBatches
 from ualpipe.pipeline.retry import DENIED, ONCE, SINK
 from ualpipe.pipeline.shares import Piece, Share, cut, events_of, leave, take_group
 from ualpipe.pipeline.stages import Batch, Sink
+from ualpipe.pipeline.stored import BatchRef, Settlement
 
 READ_AHEAD = 64
 """Batches at most that are read back for the write to come."""

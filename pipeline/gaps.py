@@ -7,11 +7,11 @@ import sqlite3
 from collections.abc import Sequence
 
 from ualpipe.pipeline._journal_file import JournalFile
-from ualpipe.pipeline.batches import BatchRef
 from ualpipe.pipeline.compression import compress
 from ualpipe.pipeline.ledger import begin_key
 from ualpipe.pipeline.notices import gap_notice, notice_body
 from ualpipe.pipeline.stages import Gap, Listed
+from ualpipe.pipeline.stored import BatchRef
 
 
 class Gaps:

@@ -11,11 +11,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ualpipe.pipeline._spill import Spill
-from ualpipe.pipeline.batches import Batches, BatchRef, StoredBatch
+from ualpipe.pipeline.batches import Batches
 from ualpipe.pipeline.compression import compress, decompress
 from ualpipe.pipeline.dead_letters import DeadLetter
 from ualpipe.pipeline.events import Event, Refusal
 from ualpipe.pipeline.processing import Processor
+from ualpipe.pipeline.stored import BatchRef, StoredBatch
 
 MEMORY_BYTES = 2 * 1024 * 1024
 """Bodies that are kept in memory for sinks to come, as received and as encoded documents; as much again of what is read back."""
@@ -83,11 +84,11 @@ def _unpacked(packed: bytes, stored: StoredBatch) -> PreparedBatch:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Room for a batch that is about to be decoded.
+    """Room for batches that are about to be decoded.
 
     Attributes:
-        is_there: Whether there is room for what the transforms make of it, in memory or on disk.
-        keep: Takes the batch, where there is room.
+        is_there: Whether there is room for what the transforms make of them, in memory or on disk.
+        keep: Takes a batch, where there is room.
     """
 
     is_there: bool
@@ -136,11 +137,11 @@ class PreparedBatches:
 
     @contextlib.contextmanager
     def room(self, size: int) -> Iterator[Room]:
-        """Reserves room for a batch that is about to be decoded.
+        """Reserves room for batches that are about to be decoded.
 
-        Waits a little while sinks are in step with fetching. Where memory has no room then, the batch goes to disk as the
-        transforms made it, which spares decoding it twice. Where the disk has none either, or all sinks wait for their
-        destinations, it is not kept.
+        Waits a little while sinks are in step with fetching. Where memory has no room then, they go to disk as the transforms
+        made them, which spares decoding them twice. Where the disk has none either, or all sinks wait for their destinations,
+        they are not kept.
         """
         with self._turns:
             self._spill_out(self._wait_in_step(size))
@@ -160,16 +161,16 @@ class PreparedBatches:
                     self._keep_on_disk(kept)
 
     def _keep(self, kept: Iterable[StoredBatch], size: int) -> None:
-        """Keeps a batch in the room that is reserved for it; gives the room back where there is none."""
+        """Keeps batches in the room that is reserved for them; gives back what none of them takes."""
         with self._changed:
             for stored in kept:
                 if stored.ref.id not in self._entries:  # else a sink found it in the journal already
-                    self._entries[stored.ref.id] = _Entry(size, set(self._sinks), stored=stored)
-                    return
+                    self._entries[stored.ref.id] = _Entry(stored.ref.bytes, set(self._sinks), stored=stored)
+                    size -= stored.ref.bytes
             self._bytes -= size
 
     def _keep_on_disk(self, kept: Iterable[StoredBatch]) -> None:
-        """Keeps what the transforms made of a batch; where that fails the batch, which counts already, is made again."""
+        """Keeps what the transforms made of batches; where that fails the batch, which counts already, is made again."""
         for stored in kept:
             if stored.transformed is not None:
                 with contextlib.suppress(Exception):

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 
 from ualpipe.pipeline import interpreter
 from ualpipe.pipeline import metrics as m
-from ualpipe.pipeline.batches import BatchRef
 from ualpipe.pipeline.certificate_watch import CertificateWatch
 from ualpipe.pipeline.clock import Clock, SystemClock
 from ualpipe.pipeline.collector import Collector
@@ -23,6 +22,7 @@ from ualpipe.pipeline.journal import Journal, JournalFull
 from ualpipe.pipeline.prepared import PreparedBatches
 from ualpipe.pipeline.processing import InProcess, Processor
 from ualpipe.pipeline.stages import Env, Transform
+from ualpipe.pipeline.stored import BatchRef
 
 EXIT_FINE = 0
 EXIT_INCOMPLETE = 1  # something is dead-lettered, a gap opened, or a bounded run left something undone

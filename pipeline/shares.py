@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
 
-from ualpipe.pipeline.batches import BatchRef, Settlement
 from ualpipe.pipeline.dead_letters import DeadLetter
 from ualpipe.pipeline.errors import SinkError, SinkRejected
 from ualpipe.pipeline.events import Event
 from ualpipe.pipeline.stages import SinkLimits
+from ualpipe.pipeline.stored import BatchRef, Settlement
 
 GROUP_BYTES = 2 * 1024 * 1024
 """Bodies of batches that are written together; decoded and mapped they take about ten times as much memory."""

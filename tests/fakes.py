@@ -16,11 +16,11 @@ from typing import Any, ClassVar
 import pytest
 
 from ualpipe.pipeline import collector, delivery, prepared
-from ualpipe.pipeline.batches import Received
 from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.config import JournalOptions, PipelineConfig, SinkOptions, SourceOptions, StageSpec
 from ualpipe.pipeline.errors import SinkError
 from ualpipe.pipeline.events import Event
+from ualpipe.pipeline.intake import Intake
 from ualpipe.pipeline.journal import Journal
 from ualpipe.pipeline.ledger import LedgerItem
 from ualpipe.pipeline.metrics import Metrics
@@ -28,6 +28,7 @@ from ualpipe.pipeline.options import build
 from ualpipe.pipeline.records import CHUNK_BYTES, Chunk, chunks_of_array
 from ualpipe.pipeline.runner import Runner
 from ualpipe.pipeline.stages import Batch, Env, Finding, Gap, Instant, Listed, SinkLimits, WorkItem
+from ualpipe.pipeline.stored import Received
 
 NOW = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
 TENANT = "22222222-2222-2222-2222-222222222222"
@@ -333,7 +334,13 @@ def store(journal: Journal, key: str, found: Iterable[Any], *, tenant: str = TEN
     with journal.batches.receive(enter(journal, key, tenant=tenant)) as intake:
         for chunk in chunks_of(body(found), chunk_bytes):
             intake.add(chunk)
-        return intake.commit()
+        return commit(journal, intake)
+
+
+def commit(journal: Journal, intake: Intake, *, transform: bool = False) -> Received:
+    """Makes an item that was taken in count."""
+    intake.finish(transform=transform)
+    return journal.batches.commit([intake])[0]
 
 
 def snapshot(folder: Path, into: Path) -> Path:

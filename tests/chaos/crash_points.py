@@ -83,7 +83,7 @@ LISTING = [
     *_step("make what waits due", "ledger:Ledger.make_due"),
     *_step("enter in the ledger", "ledger:Ledger.enter", 2),
 ]
-CHUNKS = [*_step("stage a chunk", "batches:Intake._stage"), *_step("commit an item", "batches:Intake._commit", 3)]
+CHUNKS = [*_step("stage a chunk", "intake:Intake._stage"), *_step("commit an item", "batches:Batches.commit", 3)]
 LETTERS = [
     *_around("insert a dead letter", "ualpipe.pipeline.dead_letters:DeadLetters._insert", 2),
     *_step("postpone an item", "ledger:Ledger.postpone"),
@@ -135,7 +135,7 @@ _JOURNAL = (LISTING, CHUNKS, LETTERS, BURIAL, SETTLING, DRIFT, GAPS, SEEN, PRUNI
 POINTS = {point.name: point for group in (*_JOURNAL, FILE, KAFKA, KAFKA_PYTHON, SEARCH, SYSLOG) for point in group}
 
 ELSEWHERE = {
-    "batches:Intake.__exit__": "undoes `_stage` of an item that failed: opening the journal does the same",
+    "intake:Intake.__exit__": "undoes `_stage` of an item that failed: opening the journal does the same",
     "dead_letters:DeadLetters.discard": "`ualpipe dead-letters discard`; one statement",
 }
 """Other transactions of the journal, and why none of them is a point here."""

@@ -8,9 +8,9 @@ import pytest
 from fakes import body, enter, records, store
 from ualpipe.pipeline._journal_file import FILE_NAME
 from ualpipe.pipeline.backup import back_up
-from ualpipe.pipeline.batches import Settlement
 from ualpipe.pipeline.errors import ConfigError, JournalError
 from ualpipe.pipeline.journal import Journal
+from ualpipe.pipeline.stored import Settlement
 
 
 def dump(path) -> list[str]:

@@ -4,13 +4,14 @@ import contextlib
 
 import pytest
 
-from fakes import TENANT, body, chunks_of, enter, record, records, snapshot, store
-from ualpipe.pipeline.batches import REMOVED_BEFORE, Settlement
+from fakes import TENANT, body, chunks_of, commit, enter, record, records, snapshot, store
+from ualpipe.pipeline.batches import REMOVED_BEFORE
 from ualpipe.pipeline.compression import compress
 from ualpipe.pipeline.dead_letters import DeadLetter
 from ualpipe.pipeline.errors import ContentUndecodable, JournalError
 from ualpipe.pipeline.journal import SEEN_S, Journal
 from ualpipe.pipeline.records import Chunk
+from ualpipe.pipeline.stored import Settlement
 
 DAY_S = 86400.0
 
@@ -46,7 +47,7 @@ def test_stored_records_come_back_byte_for_byte_with_their_origin(journal):
     text = b'[ {"Id": "a",  "n": 1.50},\n{"Id":"b"}]'
     with journal.batches.receive(enter(journal, "item")) as intake:
         intake.add(Chunk(text, "array"))
-        received = intake.commit()
+        received = commit(journal, intake)
     stored = journal.batches.read(received.batches[0])
     origin = stored.origin
     assert origin.chunk.body == text
@@ -80,7 +81,7 @@ def test_nothing_of_an_item_is_visible_before_it_is_whole(journal):
             intake.add(chunk)
             assert journal.batches.unsettled("sink") == []
             assert state_of(journal, "item") == "listed"
-        intake.commit()
+        commit(journal, intake)
     assert read_all(journal) == records(1, 40)
 
 
@@ -114,9 +115,9 @@ def test_two_items_may_be_taken_in_at_the_same_time(journal):
         for left, right in zip(first, second, strict=True):
             one.add(left)
             other.add(right)
-        one.commit()
+        commit(journal, one)
         assert read_all(journal) == records(1, 20)
-        assert other.commit().duplicates == 10
+        assert commit(journal, other).duplicates == 10
     assert sorted(found["Id"] for found in read_all(journal)) == [found["Id"] for found in records(1, 30)]
 
 
@@ -127,7 +128,7 @@ def test_an_item_that_is_given_up_does_not_take_those_of_another_with_it(journal
         with journal.batches.receive(enter(journal, "b")) as other:
             for chunk in chunks(records(50, 20), 1000):
                 other.add(chunk)
-        assert one.commit().records == 20
+        assert commit(journal, one).records == 20
     assert read_all(journal) == records(1, 20)
 
 
@@ -143,11 +144,12 @@ def test_an_undecodable_last_chunk_is_dropped_and_the_rest_can_be_committed(jour
             intake.add(chunk)
         intake.add(Chunk(b"[{nonsense", "array"))
         with pytest.raises(ContentUndecodable) as error:
-            intake.commit()
+            intake.finish()
         assert error.value.body == b"[{nonsense"
         assert state_of(journal, "item") == "listed"
         assert not intake.is_empty
-        intake.commit(DeadLetter("fetch", "ContentUndecodable", "the rest is no JSON", error.value.body))
+        intake.rest = DeadLetter("fetch", "ContentUndecodable", "the rest is no JSON", error.value.body)
+        commit(journal, intake)
     assert read_all(journal) == records(1, 20)
     assert rows(journal, "SELECT state, error FROM item") == [("fetched", "the rest is no JSON")]
     assert [found.letter.body for found in journal.dead_letters.find()] == [b"[{nonsense"]
@@ -157,7 +159,7 @@ def test_an_undecodable_item_leaves_nothing_to_commit(journal):
     with journal.batches.receive(enter(journal, "item")) as intake:
         intake.add(Chunk(b"nonsense", "array"))
         with pytest.raises(ContentUndecodable):
-            intake.commit()
+            intake.finish()
         assert intake.is_empty
 
 

@@ -25,6 +25,7 @@ from fakes import (
 )
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline._fetching import LAST_CHANCE_S, UNDECODABLE_ATTEMPTS
+from ualpipe.pipeline._haul import MOST_ITEMS, Haul
 from ualpipe.pipeline.budget import TokenBucket
 from ualpipe.pipeline.collector import Collector
 from ualpipe.pipeline.config import SourceOptions, StageSpec
@@ -625,8 +626,21 @@ def test_a_throttled_item_holds_back_the_whole_tenant_and_counts_against_no_item
 def test_who_waits_for_its_budget_takes_no_place_at_the_gate(bench, monkeypatch):
     places: list[int] = []
     monkeypatch.setattr(TokenBucket, "take_ahead", lambda _self: places.append(len(bench.context.gate._entered)))
+    monkeypatch.setattr(TokenBucket, "is_free", False)
     bench.collect(many("s", 4), concurrency=1)
     assert places == [0] * 4
+
+
+def test_items_that_wait_are_fetched_in_hauls_and_few_are_shared_out(bench, monkeypatch):
+    hauls: list[int] = []
+    store = Haul.store
+    monkeypatch.setattr(Haul, "store", lambda haul: (store(haul), hauls.append(len(haul.stored)))[0])
+    bench.collect(many("s", 2 * MOST_ITEMS), concurrency=1)
+    assert hauls == [MOST_ITEMS] * 2
+    hauls.clear()
+    bench.collect(many("t", 2), concurrency=2)
+    assert hauls == [1, 1]
+    assert len(bench.stored()) == 2 * MOST_ITEMS
 
 
 def test_a_throttled_listing_holds_back_fetching_too(bench):
@@ -741,7 +755,7 @@ def test_the_backlog_and_when_it_clears_are_known(bench):
     hold = threading.Event()
     source.on_fetch = lambda item: hold.wait(5) if item.key in ("s0", "s1") else None
     with bench.collecting(source, concurrency=2) as collector:
-        until(lambda: len(collector._in_flight) == 2 and collector.backlog.waiting == 40, "the backlog")
+        until(lambda: collector._hauls == 2 and collector.backlog.waiting == 40, "the backlog")
         assert str(collector.backlog) == "40 waiting, nothing was fetched in the last 10m"
         assert bench.context.metrics.get(m.CLEARS_IN_S, source="source") == -1
         hold.set()

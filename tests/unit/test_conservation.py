@@ -12,7 +12,6 @@ import pytest
 from fakes import NOW, FakeClock, MemorySink, MemorySource, NoOptions, Pipeline, TagTransform, body, hurry, record, records, store
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline._journal_file import JournalFile
-from ualpipe.pipeline.batches import BatchRef, Settlement
 from ualpipe.pipeline.config import StageSpec
 from ualpipe.pipeline.conservation import disorder, unbalanced
 from ualpipe.pipeline.context import RunContext
@@ -25,6 +24,7 @@ from ualpipe.pipeline.prepared import PreparedBatch, PreparedBatches, prepare
 from ualpipe.pipeline.processing import InProcess
 from ualpipe.pipeline.records import Chunk
 from ualpipe.pipeline.runner import EXIT_FINE, EXIT_INCOMPLETE
+from ualpipe.pipeline.stored import BatchRef, Settlement
 
 SINCE = NOW.timestamp()
 

@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 
 from fakes import NOW, TENANT, body, enter, record, records, store
-from ualpipe.pipeline.batches import Settlement
 from ualpipe.pipeline.dead_letters import DeadLetter
 from ualpipe.pipeline.journal import Journal
 from ualpipe.pipeline.stages import WorkItem
+from ualpipe.pipeline.stored import Settlement
 
 
 @pytest.fixture

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fakes import FakeClock, MemorySink, NoOptions, TagTransform, enter, record, records, store, until
+from fakes import FakeClock, MemorySink, NoOptions, TagTransform, commit, enter, record, records, store, until
 from ualpipe.pipeline import metrics as m
-from ualpipe.pipeline.batches import Settlement
 from ualpipe.pipeline.conditions import compile_conditions
 from ualpipe.pipeline.config import StageSpec
 from ualpipe.pipeline.context import RunContext
@@ -30,6 +29,7 @@ from ualpipe.pipeline.processing import InProcess
 from ualpipe.pipeline.records import Chunk
 from ualpipe.pipeline.retry import DENIED, ONCE, SINK
 from ualpipe.pipeline.stages import SinkLimits
+from ualpipe.pipeline.stored import Settlement
 
 
 def ids(start: int, count: int) -> list[str]:
@@ -630,4 +630,4 @@ class UnopenableSink(MemorySink):
 def store_bytes(journal, key: str, data: bytes) -> None:
     with journal.batches.receive(enter(journal, key)) as intake:
         intake.add(Chunk(data, "array"))
-        intake.commit()
+        commit(journal, intake)

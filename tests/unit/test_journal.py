@@ -14,9 +14,9 @@ import pytest
 from fakes import body, chunks_of, enter, records, snapshot, store
 from ualpipe.pipeline import journal as journal_module
 from ualpipe.pipeline._journal_file import FILE_NAME, JournalFile
-from ualpipe.pipeline.batches import Settlement
 from ualpipe.pipeline.errors import JournalError
 from ualpipe.pipeline.journal import Journal, JournalFull
+from ualpipe.pipeline.stored import Settlement
 
 
 def state(folder, clock) -> tuple:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from fakes import NOW, TENANT, FakeClock, body, chunks_of, record, snapshot
-from ualpipe.pipeline.batches import Settlement
+from fakes import NOW, TENANT, FakeClock, body, chunks_of, commit, record, snapshot
 from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.dead_letters import DeadLetter
 from ualpipe.pipeline.journal import Journal
@@ -27,6 +27,7 @@ from ualpipe.pipeline.ledger import LedgerItem
 from ualpipe.pipeline.records import CHUNK_BYTES
 from ualpipe.pipeline.replay import Selection, choose, send_again
 from ualpipe.pipeline.stages import WorkItem
+from ualpipe.pipeline.stored import Settlement
 
 SINKS = ("one", "two")
 SMALL_CHUNK = 600  # bytes: two or three records
@@ -128,9 +129,28 @@ class JournalAndModel(RuleBasedStateMachine):
             for chunk in chunks_of(body(map(record, found)), CHUNK_BYTES if is_large else SMALL_CHUNK):
                 intake.add(chunk)
             if end == "commit":
-                received = intake.commit()
+                received = commit(self.journal, intake)
                 assert received.records == len(found)
                 assert received.duplicates == self.store(item.work.key, [ref.id for ref in received.batches], found)
+            elif end == "crash":
+                crashed = self.copy()
+        if end == "crash":
+            self.take_over(crashed)
+
+    @precondition(lambda self: len(self.waiting()) > 1)
+    @rule(which=pick, founds=st.lists(numbers, min_size=2, max_size=4), end=ends)
+    def fetch_several(self, which: int, founds: list[list[int]], end: str) -> None:
+        items = [self.chosen(which + at) for at in range(min(len(founds), len(self.waiting())))]
+        with ExitStack() as undo:
+            intakes = [undo.enter_context(self.journal.batches.receive(item)) for item in items]
+            for intake, found in zip(intakes, founds, strict=False):
+                for chunk in chunks_of(body(map(record, found)), SMALL_CHUNK):
+                    intake.add(chunk)
+                intake.finish()
+            if end == "commit":
+                for item, received, found in zip(items, self.journal.batches.commit(intakes), founds, strict=False):
+                    assert received.records == len(found)
+                    assert received.duplicates == self.store(item.work.key, [ref.id for ref in received.batches], found)
             elif end == "crash":
                 crashed = self.copy()
         if end == "crash":

@@ -6,7 +6,6 @@ import orjson
 import pytest
 
 from fakes import NOW, TENANT, env
-from ualpipe.pipeline.batches import BatchRef, StoredBatch
 from ualpipe.pipeline.errors import NotJson
 from ualpipe.pipeline.events import Origin
 from ualpipe.pipeline.notices import gap_notice, notice_body
@@ -14,6 +13,7 @@ from ualpipe.pipeline.prepared import prepare
 from ualpipe.pipeline.processing import InProcess
 from ualpipe.pipeline.records import Chunk
 from ualpipe.pipeline.stages import Gap
+from ualpipe.pipeline.stored import BatchRef, StoredBatch
 from ualpipe.transforms.ecs import EcsTransform, EcsTransformConfig
 from ualpipe.transforms.validate import ValidateConfig, ValidateTransform
 

@@ -7,15 +7,15 @@ from collections import Counter
 import orjson
 import pytest
 
-from fakes import TagTransform, body, enter, hurry, record, records, store, until
+from fakes import TagTransform, body, commit, enter, hurry, record, records, store, until
 from ualpipe.pipeline import _spill
 from ualpipe.pipeline import prepared as prepared_module
-from ualpipe.pipeline.batches import BatchRef, StoredBatch
 from ualpipe.pipeline.errors import SchemaMismatch
 from ualpipe.pipeline.events import Event, Origin
 from ualpipe.pipeline.prepared import PreparedBatch, PreparedBatches, prepare
 from ualpipe.pipeline.processing import InProcess, events_of, run_transforms
 from ualpipe.pipeline.records import Chunk
+from ualpipe.pipeline.stored import BatchRef, StoredBatch
 
 
 @pytest.fixture(autouse=True)
@@ -195,7 +195,7 @@ def test_transforms_run_as_records_are_decoded_where_there_is_room_and_duplicate
     shared = PreparedBatches(journal.batches, InProcess([count]), ["a"])
     with shared.room(900) as room, journal.batches.receive(enter(journal, "a"), shared.processor) as intake:
         intake.add(Chunk(body([*records(1, 4), record(1), 5]), "array"))
-        received = intake.commit(transform=room.is_there)
+        received = commit(journal, intake, transform=room.is_there)
         room.keep(received.in_hand)
     batch = shared.take(received.batches[0])
     assert numbers(batch) == [record(1)["Id"], record(4)["Id"]]
@@ -208,7 +208,7 @@ def test_a_transform_that_fails_while_records_come_in_leaves_its_work_to_the_del
     shared = PreparedBatches(journal.batches, InProcess([failing_on(errors)]), ["a"])
     with shared.room(900) as room, journal.batches.receive(enter(journal, "a"), shared.processor) as intake:
         intake.add(Chunk(body(records(1, 3)), "array"))
-        received = intake.commit(transform=room.is_there)
+        received = commit(journal, intake, transform=room.is_there)
         room.keep(received.in_hand)
     assert received.records == 3
     with pytest.raises(ZeroDivisionError):
@@ -237,7 +237,7 @@ def received_in_room(journal, shared: PreparedBatches, found) -> BatchRef:
     with shared.room(900) as room, journal.batches.receive(enter(journal, str(found)), shared.processor) as intake:
         assert room.is_there
         intake.add(Chunk(body(found), "array"))
-        received = intake.commit(transform=room.is_there)
+        received = commit(journal, intake, transform=room.is_there)
         room.keep(received.in_hand)
     return received.batches[0]
 
@@ -336,7 +336,7 @@ def test_memory_stays_within_its_bound_and_what_does_not_fit_is_read_back(journa
     for at in range(20):
         with shared.room(900) as room, journal.batches.receive(enter(journal, str(at))) as intake:
             intake.add(Chunk(body(records(10 * at, 3)), "array"))
-            received = intake.commit()
+            received = commit(journal, intake)
             room.keep(received.in_hand)
         batches.append(received.batches[0])
         assert sum(entry.bytes for entry in shared._entries.values()) <= 3000

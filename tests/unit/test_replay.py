@@ -20,11 +20,11 @@ from fakes import (
     until,
 )
 from ualpipe.pipeline._journal_file import JournalFile
-from ualpipe.pipeline.batches import Settlement
 from ualpipe.pipeline.dead_letters import DeadLetter
 from ualpipe.pipeline.errors import MappingFailed, SinkRejected
 from ualpipe.pipeline.replay import Choice, Selection, choose, send_again, sources_of, waiting_besides
 from ualpipe.pipeline.status import read_status
+from ualpipe.pipeline.stored import Settlement
 
 DAY_S = 86400.0
 

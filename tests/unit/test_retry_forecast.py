@@ -6,12 +6,12 @@ from datetime import timedelta
 import pytest
 
 from fakes import NOW, TENANT, FakeClock, MemorySink, MemorySource, Pipeline, TagTransform, body, enter, record, records, store
-from ualpipe.pipeline.batches import Settlement
 from ualpipe.pipeline.dead_letters import DeadLetter
 from ualpipe.pipeline.errors import SchemaMismatch
 from ualpipe.pipeline.journal import Journal
 from ualpipe.pipeline.retry_forecast import Forecaster
 from ualpipe.pipeline.stages import Gap, Listed, WorkItem
+from ualpipe.pipeline.stored import Settlement
 
 
 @pytest.fixture

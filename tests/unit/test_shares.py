@@ -6,12 +6,12 @@ from collections import deque
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ualpipe.pipeline.batches import BatchRef, Settlement
 from ualpipe.pipeline.errors import SinkRejected
 from ualpipe.pipeline.events import Event, Origin
 from ualpipe.pipeline.records import Chunk
 from ualpipe.pipeline.shares import GROUP_BYTES, Share, cut, events_of, take_group
 from ualpipe.pipeline.stages import SinkLimits
+from ualpipe.pipeline.stored import BatchRef, Settlement
 
 
 @given(st.lists(st.lists(st.integers(0, 60), max_size=12), max_size=6), st.integers(1, 8), st.integers(1, 100))

@@ -8,7 +8,6 @@ import pytest
 from app_certificates import write_certificate
 from fakes import NOW, TENANT, FakeClock, body, enter, record, records, store
 from ualpipe.pipeline._journal_file import JournalFile
-from ualpipe.pipeline.batches import Settlement
 from ualpipe.pipeline.credentials import Certificate, Credential
 from ualpipe.pipeline.dead_letters import DeadLetter
 from ualpipe.pipeline.drift import FIELD, RECORD_TYPE, Thing
@@ -16,6 +15,7 @@ from ualpipe.pipeline.journal import Journal
 from ualpipe.pipeline.options import Secret
 from ualpipe.pipeline.stages import Gap, Listed, WorkItem
 from ualpipe.pipeline.status import CertificateStatus, DriftStatus, SinkStatus, StreamStatus, read_status
+from ualpipe.pipeline.stored import Settlement
 
 NOW_TEXT = "2026-11-20T12:00:00.000Z"
 
