@@ -13,6 +13,7 @@ from ualpipe.pipeline._fetching import Fetcher
 from ualpipe.pipeline._haul import MOST_ITEMS, Haul
 from ualpipe.pipeline._listing import Lister
 from ualpipe.pipeline._pace import Pace
+from ualpipe.pipeline._patience import Patience
 from ualpipe.pipeline._turns import LIVE_S, Turns
 from ualpipe.pipeline.backlog import Backlog, Trend
 from ualpipe.pipeline.config import SourceOptions, StageSpec
@@ -32,10 +33,10 @@ from ualpipe.pipeline.errors import (
 from ualpipe.pipeline.journal import Journal, JournalFull
 from ualpipe.pipeline.ledger import LedgerItem
 from ualpipe.pipeline.prepared import PreparedBatches
-from ualpipe.pipeline.retry import DENIED, FETCH, LISTING, ONCE, THROTTLED, THROTTLED_ONCE, RetryPolicy
+from ualpipe.pipeline.retry import FETCH, LISTING, ONCE
 from ualpipe.pipeline.stages import Source
 from ualpipe.pipeline.stored import BatchRef
-from ualpipe.pipeline.streams import Standstill, StreamState
+from ualpipe.pipeline.streams import StreamState
 
 ROOM_PROBE_S = 5.0
 PROBE_S = 5.0
@@ -79,12 +80,13 @@ class Collector:
         self._turns = Turns()
         self._trend = Trend()
         self._measure_at = 0.0
-        self._throttle = Standstill()
         self._in_flight: set[int] = set()
         self._hauls = 0
         self._room_from = 0.0
         self._is_open = False
-        self._changed = threading.Condition(threading.RLock())
+        lock = threading.RLock()
+        self._changed = threading.Condition(lock)
+        self._patience = Patience(spec.name, self._budget, context, self._log, lock)
         self._pool = ThreadPoolExecutor(self._options.concurrency + 2, thread_name_prefix=f"source-{spec.name}")
 
     @property
@@ -100,7 +102,7 @@ class Collector:
     @property
     def throttled(self) -> str:
         """Why the whole tenant pauses; empty when it does not."""
-        return (self._throttle.reason or "throttled") if self._budget.pause_left_s else ""
+        return self._patience.throttled
 
     def wake(self) -> None:
         """Makes the collector look at the stop signal."""
@@ -138,8 +140,8 @@ class Collector:
                 with unexpected_as(SourceUnavailable, self._log, "naming the streams"):
                     self.streams = [StreamState(name) for name in self._source.streams()]
             except SourceError as exc:
-                delay_s = self._stands_still(state, state.listing, exc, LISTING)
-                state.gave_up = state.is_done = self._is_hopeless(state.listing)
+                delay_s = self._patience.failed(state, state.listing, exc, LISTING)
+                state.gave_up = state.is_done = self._patience.is_at_its_end(state.listing)
                 self.trouble = str(exc)
                 self._clock.wait(self._stop, 0 if state.gave_up else delay_s)
             else:
@@ -297,12 +299,12 @@ class Collector:
                 self._is_open = True
                 self._lister.discover(stream.name)
         except SourceError as exc:
-            self._stands_still(stream, stream.listing, exc, LISTING)
-            if self._is_hopeless(stream.listing):
+            self._patience.failed(stream, stream.listing, exc, LISTING)
+            if self._patience.is_at_its_end(stream.listing):
                 stream.is_done = stream.gave_up = True
                 self._log.error("given up for this run: %s", exc, extra={"stream": stream.name})
         else:
-            self._works_again(stream, stream.listing)
+            self._patience.works(stream, stream.listing)
             stream.listing.until = self._clock.monotonic() + self._options.poll_interval
             stream.is_done = True
 
@@ -330,7 +332,7 @@ class Collector:
         return next(state for state in self.streams if state.name == item.work.stream)
 
     def _fetched(self, stream: StreamState) -> None:
-        self._works_again(stream, stream.fetching)
+        self._patience.works(stream, stream.fetching)
         with self._changed:
             self._pace.went_well()
 
@@ -338,8 +340,8 @@ class Collector:
         self._metrics.add(m.ITEMS_FAILED, source=self.name, stream=stream.name)
         self._ease(error, begun_in)
         if isinstance(error, SourceDenied | SourceThrottled):
-            self._stands_still(stream, stream.fetching, error, FETCH)
-            stream.gave_up |= self._is_hopeless(stream.fetching)
+            self._patience.failed(stream, stream.fetching, error, FETCH)
+            stream.gave_up |= self._patience.is_at_its_end(stream.fetching)
         else:
             self._fetcher.give_back(item, error)
 
@@ -348,47 +350,3 @@ class Collector:
         with self._changed:
             if isinstance(error, SourceThrottled | SourceOverloaded) and self._pace.was_strained(begun_in):
                 self._log.info("fetching fewer items at a time", extra={"at_once": self._pace.limit})
-
-    # --- standing still ------------------------------------------------------------------------------------------
-
-    def _stands_still(self, stream: StreamState, still: Standstill, error: SourceError, policy: RetryPolicy) -> float:
-        """Notes that a part of a stream stands still; returns for how long, in seconds."""
-        self._metrics.add(m.REQUESTS, source=self.name, stream=stream.name, outcome=type(error).__name__)
-        with self._changed:
-            now = self._clock.monotonic()
-            if isinstance(error, SourceThrottled):
-                return self._pause(still, error, now)
-            if now < still.until:
-                return still.until - now  # an answer to a request that was under way already
-            policy = ONCE if self._once else DENIED if isinstance(error, SourceDenied) else policy
-            delay_s = still.begin(error, policy, now)
-        self._say(still, error, delay_s, stream=stream.name)
-        return delay_s
-
-    def _pause(self, still: Standstill, error: SourceThrottled, now: float) -> float:
-        """Holds back all requests of the tenant, which is what the service counts; returns for how long, in seconds.
-
-        Refusals of one burst count as one failure, of the tenant and not of the item or stream that met with it.
-        """
-        left_s = self._budget.pause_left_s
-        if not left_s:
-            left_s = self._throttle.begin(error, THROTTLED_ONCE if self._once else THROTTLED, now)
-            self._budget.pause(left_s)
-            self._metrics.add(m.THROTTLED_S, left_s, source=self.name)
-            self._say(self._throttle, error, left_s)
-        still.reason, still.until = str(error), now + left_s
-        return left_s
-
-    def _say(self, still: Standstill, error: SourceError, delay_s: float, **context: str) -> None:
-        level = logging.WARNING if still.is_worth_a_warning else logging.DEBUG
-        self._log.log(level, "%s", error, extra={**context, "failures": still.failures, "retry_in_s": round(delay_s, 1)})
-
-    def _is_hopeless(self, still: Standstill) -> bool:
-        """Tells whether a bounded run has tried enough."""
-        is_enough = ONCE.is_exhausted(still.failures) or THROTTLED_ONCE.is_exhausted(self._throttle.failures)
-        return self._once and (still.is_denied or is_enough)
-
-    def _works_again(self, stream: StreamState, still: Standstill) -> None:
-        self._throttle.end()
-        if still.end():
-            self._log.info("working again", extra={"stream": stream.name})

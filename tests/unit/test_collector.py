@@ -673,7 +673,7 @@ def test_without_a_hint_pauses_grow_and_end_with_the_first_success(bench):
     with bench.collecting(source, concurrency=1) as collector:
         until(lambda: len(bench.stored()) == 3)
         until(lambda: not collector.streams[0].trouble)
-        assert collector._throttle.failures == 0
+        assert collector._patience._throttle.failures == 0
     slept = bench.context.metrics.get(m.THROTTLED_S, source="source")
     assert slept >= sum(THROTTLED.delay_s(number, random_unit=0.0) for number in range(1, 3))
 
