@@ -1,7 +1,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+ALONE := tests/integration tests/chaos tests/test_bench.py
 AT_LENGTH := UALPIPE_REQUIRE_SERVERS=1 UALPIPE_CHAOS=long
+
+unexport PYTHONDONTWRITEBYTECODE  # tests start hundreds of processes; each would compile every module again
 
 .PHONY: help demo servers test unit chaos soak fuzz check format audit sbom bench lock clean
 
@@ -15,8 +18,8 @@ $(VENV)/.ready: requirements/dev.txt pyproject.toml .ci/venv
 demo: $(VENV)/.ready  ## runs the main job on a simulated tenant and shows what arrived
 	@$(BIN)/ualpipe demo
 
-unit: $(VENV)/.ready  ## runs the tests that need no server
-	@$(BIN)/pytest -q tests --ignore tests/integration --ignore tests/chaos
+unit: $(VENV)/.ready  ## runs the tests that need no server, on all processors
+	@$(BIN)/pytest -q --numprocesses auto --dist worksteal tests $(ALONE:%=--ignore %)
 
 fuzz: $(VENV)/.ready  ## looks for records that break the mapping, longer than the tests do (UALPIPE_FUZZ_EXAMPLES)
 	@$(BIN)/pytest -q -m fuzz --hypothesis-profile=fuzz tests/unit
@@ -25,7 +28,7 @@ servers: $(VENV)/.ready  ## installs what the real servers of the tests need
 	@PYTHONPATH=tests $(BIN)/python -m servers install
 
 test: servers  ## installs the real servers, then runs all tests
-	@UALPIPE_REQUIRE_SERVERS=1 $(BIN)/pytest -q
+	@$(MAKE) unit; unit=$$?; UALPIPE_REQUIRE_SERVERS=1 $(BIN)/pytest -q $(ALONE) && exit $$unit
 
 chaos: servers  ## kills, breaks and fills everything at length, then soaks; prints the figures (CONTRIBUTING.md says how long)
 	@$(AT_LENGTH) UALPIPE_CHAOS_KILLS=$${UALPIPE_CHAOS_KILLS:-2000} $(BIN)/pytest -q -rA -m chaos --ignore tests/chaos/test_soak.py tests

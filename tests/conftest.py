@@ -45,6 +45,12 @@ settings.register_profile(
 )
 
 
+if "CI" not in os.environ:  # there Hypothesis has a profile of its own
+    # How long an example takes says something about the machine, and what else it is doing, not about the code.
+    settings.register_profile("patient", deadline=None)
+    settings.load_profile("patient")
+
+
 @pytest.fixture(scope="session")
 def run_folder() -> Path:
     """Folder of the servers for this run."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,7 +42,16 @@ def load_messages(own: Sequence[Path] = ()) -> Messages:
     Raises:
         ConfigError: Something in a file is wrong; every finding is named with file, line and column.
     """
-    return Messages(read_messages([SHIPPED, *own], load_ecs(), load_conversions(), shipped_shapes()))
+    return Messages(_tables(own) if own else _shipped_tables())
+
+
+@cache
+def _shipped_tables() -> list[MessageTable]:
+    return _tables(())
+
+
+def _tables(own: Sequence[Path]) -> list[MessageTable]:
+    return read_messages([SHIPPED, *own], load_ecs(), load_conversions(), shipped_shapes())
 
 
 class Messages:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from fakes import (
     NOW,
+    PATIENCE_S,
     HurriedClock,
     MemorySink,
     MemorySource,
@@ -67,7 +68,7 @@ def _hurried(monkeypatch):
     hurry(monkeypatch)
 
 
-def run(pipeline: Pipeline, *, timeout_s: float = 5.0) -> int:
+def run(pipeline: Pipeline, *, timeout_s: float = PATIENCE_S) -> int:
     """Runs a pipeline until it ends, which it has to."""
     made = pipeline.runner()
     return run_to_end(made.run, made.stop, timeout_s=timeout_s)
