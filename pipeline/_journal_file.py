@@ -20,6 +20,7 @@ from ualpipe.pipeline import _journal_schema
 from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.compression import decompress
 from ualpipe.pipeline.errors import JournalError
+from ualpipe.pipeline.folders import make_folder, sync_folder
 
 FILE_NAME = "journal.db"
 LOCK_NAME = "lock"
@@ -161,7 +162,7 @@ def epoch(moment: datetime | None) -> float | None:
 def _own(state_dir: Path) -> int:
     """Makes the state directory and takes it for this process; the kernel lets go of it when the process ends."""
     try:
-        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(state_dir)
         owner = os.open(state_dir / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as exc:
         raise JournalError(f"can't use the state directory {state_dir}: {exc.strerror}") from exc
@@ -186,13 +187,10 @@ def _open(path: Path, *, is_owner: bool) -> sqlite3.Connection:
         raise JournalError(f"{path.parent}: there is no journal yet; `ualpipe run` makes it")
     try:
         if is_new:
-            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+            _create(path)
         else:
             _check(path, is_owner=is_owner)
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S)
-        if is_new:
-            db.executescript("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")
-            db.executescript(f"BEGIN; {_journal_schema.TABLES} PRAGMA user_version = {_journal_schema.VERSION}; COMMIT;")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA foreign_keys = ON")
         _migrate(db)
@@ -201,6 +199,19 @@ def _open(path: Path, *, is_owner: bool) -> sqlite3.Connection:
     except OSError as exc:
         raise JournalError(f"can't open the journal {path}: {exc.strerror}") from exc
     return db
+
+
+def _create(path: Path) -> None:
+    """Makes an empty journal beside its place and moves it there whole: a crash leaves none, or one that can be opened."""
+    making = path.with_name(f"{path.name}.new")
+    for left in (making, *(making.with_name(f"{making.name}-{part}") for part in ("wal", "shm"))):
+        left.unlink(missing_ok=True)  # of a process that was killed here
+    os.close(os.open(making, os.O_CREAT | os.O_WRONLY, 0o600))
+    with closing(sqlite3.connect(making, isolation_level=None)) as db:
+        db.executescript("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")
+        db.executescript(f"BEGIN; {_journal_schema.TABLES} PRAGMA user_version = {_journal_schema.VERSION}; COMMIT;")
+    making.replace(path)
+    sync_folder(path.parent)
 
 
 def _migrate(db: sqlite3.Connection) -> None:

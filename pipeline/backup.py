@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ualpipe.pipeline._journal_file import BUSY_TIMEOUT_S, FILE_NAME, damaged, explain
 from ualpipe.pipeline.errors import ConfigError, JournalError
+from ualpipe.pipeline.folders import sync_folder
 
 
 def back_up(state_dir: Path, to: Path) -> int:
@@ -36,7 +37,7 @@ def back_up(state_dir: Path, to: Path) -> int:
         _check(journal, partial)
         _refuse_existing(to)  # copying takes a while
         partial.rename(to)
-        _sync_folder(to.parent)
+        sync_folder(to.parent)
     except OSError as exc:
         raise ConfigError(f"can't write the backup {to}: {exc.strerror}") from exc
     finally:
@@ -72,12 +73,3 @@ def _check(journal: Path, partial: Path) -> None:
         raise explain(journal, exc) from exc
     if verdict != "ok":
         raise damaged(journal, verdict)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes the new name last through a power cut."""
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

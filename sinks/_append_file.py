@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from ualpipe.pipeline.folders import sync_folder
+
 _LOOK_BACK_BYTES = 64 * 1024
 
 WholeLength = Callable[[BinaryIO, int, int], int]
@@ -116,27 +118,6 @@ class AppendFile:
         if self._whole < size:
             os.ftruncate(self._fd, self._whole)
             os.fsync(self._fd)
-
-
-def make_folder(folder: Path, mode: int = 0o700) -> None:
-    """Makes a folder and those above it, durably.
-
-    Raises:
-        OSError: It can't be made.
-    """
-    missing = [path for path in (folder, *folder.parents) if not path.is_dir()]
-    for path in reversed(missing):
-        path.mkdir(mode=mode, exist_ok=True)
-        sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Writes a folder's entries to the disk: without it a new file may be gone after a loss of power."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _write_all(fd: int, data: bytes) -> None:

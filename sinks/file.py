@@ -14,10 +14,11 @@ from typing import Literal
 
 from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkUnavailable
 from ualpipe.pipeline.events import Event
+from ualpipe.pipeline.folders import make_folder
 from ualpipe.pipeline.options import Size, option
 from ualpipe.pipeline.stages import Batch, Env, Finding, SinkLimits
 from ualpipe.sinks import _file_names as names
-from ualpipe.sinks._append_file import AppendFile, make_folder, whole_lines_length
+from ualpipe.sinks._append_file import AppendFile, whole_lines_length
 from ualpipe.sinks._gzip_members import member, whole_members_length
 from ualpipe.sinks._outcome import raise_if_all_failed
 from ualpipe.sinks._reading import instant_of, original_line

@@ -77,7 +77,13 @@ _AWAIT = "ualpipe.sinks._kafka_python:PythonProducer._await"
 _SEARCH, _ANSWER = "ualpipe.sinks.elasticsearch:ElasticsearchSink", "urllib3.connection:HTTPConnection.getresponse"
 _SYSLOG, _STREAM = "ualpipe.sinks.syslog:SyslogSink", "ualpipe.sinks._syslog_stream:Stream"
 
+_MAKING = "ualpipe.pipeline._journal_file:_create"
+
 LISTING = [
+    *_around("make the journal", _MAKING),
+    Point("make the journal: nothing in it", _MAKING, calling="connect"),
+    Point("make the journal: no tables in it", _MAKING, calling="executescript", passage=2),
+    Point("make the journal: not in its place", "pathlib:Path.replace", within=_MAKING),
     *_step("open the journal", "batches:Batches.__init__"),
     *_step("note what stands still", "troubles:Troubles.note"),
     *_step("make what waits due", "ledger:Ledger.make_due"),

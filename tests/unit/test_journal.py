@@ -12,6 +12,7 @@ import sys
 import pytest
 
 from fakes import body, chunks_of, enter, records, snapshot, store
+from ualpipe.pipeline import _journal_schema
 from ualpipe.pipeline import journal as journal_module
 from ualpipe.pipeline._journal_file import FILE_NAME, JournalFile
 from ualpipe.pipeline.errors import JournalError
@@ -54,6 +55,21 @@ def test_the_state_directory_and_its_files_are_for_their_owner_alone(tmp_path, c
     assert set(modes.values()) == {0o600}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     journal.close()
+
+
+@pytest.mark.parametrize("made", ["", "PRAGMA journal_mode = WAL;", "CREATE TABLE item(id INTEGER);"])
+def test_a_journal_that_was_not_made_to_the_end_is_made_at_the_next_start(tmp_path, clock, monkeypatch, made):
+    with monkeypatch.context() as patch:
+        patch.setattr(_journal_schema, "TABLES", f"COMMIT; {made} here the process ends")
+        with pytest.raises(JournalError):
+            Journal(tmp_path, clock)
+    for part in ("", "-wal", "-shm"):
+        (tmp_path / f"{FILE_NAME}.new{part}").write_bytes(b"what else it left")
+    journal = Journal(tmp_path, clock)
+    store(journal, "item", records(1, 3))
+    journal.close()
+    assert state(tmp_path, clock)[0] == records(1, 3)
+    assert not list(tmp_path.glob("*.new*"))
 
 
 def test_every_transaction_is_on_the_disk_when_it_ends(tmp_path, clock):
