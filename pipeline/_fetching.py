@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Callable
 
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.context import RunContext
@@ -55,8 +56,13 @@ class Fetcher:
         self._log = log
         self._undecodable: Counter[int] = Counter()
 
-    def read(self, item: LedgerItem, intake: Intake) -> None:
+    def read(self, item: LedgerItem, intake: Intake, when_large: Callable[[], None]) -> None:
         """Reads an item from the source. Where its end can't be decoded, what comes before it counts in the end.
+
+        Args:
+            item: The item.
+            intake: Gets its chunks.
+            when_large: Is called before more of it is read when it has more than one chunk.
 
         Raises:
             SourceError: It failed; nothing of it is to be stored.
@@ -68,6 +74,8 @@ class Fetcher:
                 for chunk in self._source.fetch(item.work):
                     self._look_at_stop()
                     intake.add(chunk)
+                    if intake.is_staged:
+                        when_large()
         except ContentUndecodable as exc:
             self._set_aside(item, intake, exc)
 

@@ -7,7 +7,7 @@ blob with a handful of records is of that kind.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 
@@ -16,6 +16,7 @@ from ualpipe.pipeline.batches import Batches
 from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.errors import SourceError, SourceUnavailable, unexpected_as
 from ualpipe.pipeline.intake import Intake
+from ualpipe.pipeline.journal import JournalFull
 from ualpipe.pipeline.ledger import LedgerItem
 from ualpipe.pipeline.prepared import PreparedBatches
 from ualpipe.pipeline.stored import BatchRef, Received
@@ -24,15 +25,16 @@ MOST_ITEMS = 8
 MOST_BYTES = 256 * 1024
 """Above it the records are what costs."""
 LONGEST_S = 1.0
-"""So long the records of the first item wait for the others."""
+"""Behind an item that has waited for so long no other is fetched before it is stored."""
+
+_Read = tuple[LedgerItem, Intake]
 
 
 class Haul:
     """A haul of one thread; used as a context manager: what is not stored when the block ends is undone.
 
     Attributes:
-        stored: Items that were stored.
-        failed: Items that were not, and why.
+        failed: Items that were read and could not be stored, and why.
     """
 
     def __init__(
@@ -54,7 +56,6 @@ class Haul:
             clock: Tells how long the first item has waited.
             log: Gets what fails as nothing should.
         """
-        self.stored: list[LedgerItem] = []
         self.failed: list[tuple[LedgerItem, SourceError]] = []
         self._fetcher = fetcher
         self._batches = batches
@@ -63,7 +64,8 @@ class Haul:
         self._clock = clock
         self._log = log
         self._full_at = clock.monotonic() + LONGEST_S
-        self._read: list[tuple[LedgerItem, Intake]] = []
+        self._read: list[_Read] = []
+        self._no_room: JournalFull | None = None
         self._undo = ExitStack()
 
     def __enter__(self) -> Haul:
@@ -74,61 +76,69 @@ class Haul:
 
     @property
     def is_full(self) -> bool:
-        """Whether it is time to store what was fetched; so it is after a failure, which may be that of the service."""
-        if self.failed or len(self._read) >= MOST_ITEMS or self._clock.monotonic() >= self._full_at:
+        """Whether it is time to store what was fetched."""
+        if len(self._read) >= MOST_ITEMS or self._clock.monotonic() >= self._full_at:
             return True
-        return self._held_bytes >= MOST_BYTES or any(intake.is_staged for _item, intake in self._read)
-
-    @property
-    def _held_bytes(self) -> int:
-        return sum(intake.held_bytes for _item, intake in self._read)
+        return _held_bytes(self._read) >= MOST_BYTES or any(intake.is_staged for _item, intake in self._read)
 
     def fetch(self, item: LedgerItem) -> None:
-        """Fetches an item; a failure is noted.
+        """Fetches an item. Before a large one is taken in, what was fetched before is stored.
 
         Raises:
-            JournalFull: There is no room for a large one.
+            SourceError: It failed; nothing of it is stored.
+            JournalFull: There is no room for it.
             Stopped: The pipeline stops.
         """
         intake = self._undo.enter_context(self._batches.receive(item, self._prepared.processor))
-        try:
-            self._fetcher.read(item, intake)
-        except SourceError as exc:
-            self.failed.append((item, exc))
-        else:
-            self._read.append((item, intake))
+        self._fetcher.read(item, intake, when_large=self.store)
+        self._read.append((item, intake))
 
     def store(self) -> None:
-        """Stores what was fetched, in one transaction, and hands it on to the sinks; a failure is noted.
+        """Stores what was fetched, if it can be in one transaction, and hands it on to the sinks.
 
         Raises:
-            JournalFull: There is no room; nothing was stored.
+            JournalFull: There is no room for all of it; what has found room is stored.
         """
-        if not self._read:
+        read, self._read = self._read, []
+        if not read:
             return
-        with self._prepared.room(self._held_bytes) as room:
-            finished = [(item, intake) for item, intake in self._read if self._finish(item, intake, transform=room.is_there)]
-            received = self._commit(finished)
-            for found in received:
-                if found.in_hand is not None:
-                    room.keep(found.in_hand)
-        for (item, intake), found in zip(finished, received, strict=False):
-            self._fetcher.count(item, intake.rest, found)
-            self.stored.append(item)
-        self._notify([ref for found in received for ref in found.batches])
+        with self._prepared.room(_held_bytes(read)) as room:
+            stored = self._commit([one for one in read if self._is_finished(one, transform=room.is_there)])
+            for _one, received in stored:
+                if received.in_hand is not None:
+                    room.keep(received.in_hand)
+        for (item, intake), received in stored:
+            self._fetcher.count(item, intake.rest, received)
+        self._notify([ref for _one, received in stored for ref in received.batches])
+        if self._no_room is not None:
+            raise self._no_room
 
-    def _finish(self, item: LedgerItem, intake: Intake, *, transform: bool) -> bool:
+    def _is_finished(self, one: _Read, *, transform: bool) -> bool:
         try:
-            self._fetcher.finish(item, intake, transform=transform)
-        except SourceError as exc:
-            self.failed.append((item, exc))
+            self._fetcher.finish(*one, transform=transform)
+        except (SourceError, JournalFull) as exc:
+            self._note(one, exc)
             return False
         return True
 
-    def _commit(self, finished: list[tuple[LedgerItem, Intake]]) -> list[Received]:
+    def _commit(self, read: Sequence[_Read]) -> list[tuple[_Read, Received]]:
+        """Commits items together or, where that fails, each by itself: only those fail then that have to."""
         try:
             with unexpected_as(SourceUnavailable, self._log, "storing"):
-                return self._batches.commit([intake for _item, intake in finished])
-        except SourceError as exc:
-            self.failed += [(item, exc) for item, _intake in finished]
+                return list(zip(read, self._batches.commit([intake for _item, intake in read]), strict=True))
+        except (SourceError, JournalFull) as exc:
+            if len(read) > 1:
+                return [stored for one in read for stored in self._commit([one])]
+            self._note(read[0], exc)
             return []
+
+    def _note(self, one: _Read, error: SourceError | JournalFull) -> None:
+        error.__traceback__ = None  # its frames hold this haul, and with it what was read
+        if isinstance(error, JournalFull):
+            self._no_room = error
+        else:
+            self.failed.append((one[0], error))
+
+
+def _held_bytes(read: Iterable[_Read]) -> int:
+    return sum(intake.held_bytes for _item, intake in read)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -26,18 +25,17 @@ class Turns:
     def __init__(self) -> None:
         self._contested = 0
 
-    def take(self, live: Iterable[T], back_fill: Iterable[T], room: int) -> list[T]:
-        """Returns what is begun now, in this order.
+    def take(self, live: deque[T], back_fill: deque[T], room: int) -> list[T]:
+        """Takes what is begun now out of what waits; returns it in this order.
 
         Args:
             live: Live items that wait, first the one to go first.
             back_fill: Likewise.
             room: At most so many.
         """
-        new, old = deque(live), deque(back_fill)
         taken: list[T] = []
-        while len(taken) < room and (new or old):
-            taken.append(self._next_of(new, old).popleft())
+        while len(taken) < room and (live or back_fill):
+            taken.append(self._next_of(live, back_fill).popleft())
         return taken
 
     def _next_of(self, new: deque[T], old: deque[T]) -> deque[T]:

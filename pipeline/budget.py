@@ -61,6 +61,13 @@ class TokenBucket:
         self.take()
         self._ahead.is_paid = True
 
+    def take_at_once(self) -> bool:
+        """Takes the request that this thread sends next, where it has to wait for nothing; returns whether it did."""
+        if self._stop.is_set() or self.pause_left_s or not self._reserve_at_once():
+            return False
+        self._ahead.is_paid = True
+        return True
+
     def pause(self, seconds: float) -> None:
         """Holds all requests back for so long: it is the tenant that the service throttles, not the item that was asked for."""
         with self._lock:
@@ -71,13 +78,6 @@ class TokenBucket:
         """How long requests are still held back; 0 when they are not."""
         left_s = self._paused_until - self._clock.monotonic()
         return left_s if left_s >= SHORTEST_WAIT_S else 0.0
-
-    @property
-    def is_free(self) -> bool:
-        """Whether a request might be sent at once."""
-        with self._lock:
-            tokens = 1.0 if self._rate is None else self._tokens + (self._clock.monotonic() - self._filled_at) * self._rate
-        return tokens >= 1.0 and not self.pause_left_s and not self._stop.is_set()
 
     def limit(self, per_minute: float | None) -> None:
         """Lowers the rate to that of a further source of the tenant; the strictest counts."""
@@ -93,10 +93,24 @@ class TokenBucket:
         if self._rate is None:
             return 0.0
         with self._lock:
-            now = self._clock.monotonic()
-            self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._rate) - 1
-            self._filled_at = now
+            self._fill()
+            self._tokens -= 1
             return max(0.0, -self._tokens / self._rate)
+
+    def _reserve_at_once(self) -> bool:
+        """Takes a token where there is one now."""
+        if self._rate is None:
+            return True
+        with self._lock:
+            self._fill()
+            is_there = self._tokens >= 1
+            self._tokens -= is_there
+            return is_there
+
+    def _fill(self) -> None:
+        now = self._clock.monotonic()
+        self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * (self._rate or 0.0))
+        self._filled_at = now
 
 
 class Budgets:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from ualpipe.pipeline import metrics as m
+from ualpipe.pipeline._due import DueItems
 from ualpipe.pipeline._fetching import Fetcher
-from ualpipe.pipeline._haul import MOST_ITEMS, Haul
+from ualpipe.pipeline._haul import Haul
 from ualpipe.pipeline._listing import Lister
 from ualpipe.pipeline._pace import Pace
 from ualpipe.pipeline._patience import Patience
-from ualpipe.pipeline._turns import LIVE_S, Turns
 from ualpipe.pipeline.backlog import Backlog, Trend
 from ualpipe.pipeline.config import SourceOptions, StageSpec
 from ualpipe.pipeline.context import RunContext
@@ -77,7 +76,7 @@ class Collector:
         self._fetcher = Fetcher(spec.name, source, journal, context, self._log)
         self._budget = context.budgets.of(spec)
         self._pace = Pace(self._options.concurrency)
-        self._turns = Turns()
+        self._due = DueItems(spec.name, journal.ledger, context.clock, self._busy)
         self._trend = Trend()
         self._measure_at = 0.0
         self._in_flight: set[int] = set()
@@ -173,19 +172,21 @@ class Collector:
     def _start_fetches(self, now: float) -> None:
         room = self._pace.limit - self._hauls
         if room > 0 and now >= self._room_from:
-            items_due = self._next_items(room * MOST_ITEMS, self._open_streams(now))
-            hauls = min(room, len(items_due))  # each gets one item while there are few, several when there are many
-            for items in (items_due[at::hauls] for at in range(hauls)):
+            for item in self._due.take(room, self._open_streams(now)):
                 self._hauls += 1
-                self._in_flight.update(item.id for item in items)
-                self._pool.submit(self._guarded, self._fetch, items)
+                self._in_flight.add(item.id)
+                self._pool.submit(self._guarded, self._fetch, [item])
 
-    def _next_items(self, room: int, streams: list[str]) -> list[LedgerItem]:
-        """Returns what is fetched now: live content, and back-fill in turn with it."""
-        ledger, busy = self._journal.ledger, self._busy()
-        live_from = self._clock.now().timestamp() - LIVE_S
-        live = ledger.waiting(self.name, room, busy, streams, since=live_from)
-        return self._turns.take(live, ledger.expiring(self.name, room, busy, streams, before=live_from), room)
+    def _another(self) -> LedgerItem | None:
+        """Returns the next item of a haul that nothing holds up, where more wait than there are places for hauls."""
+        with self._changed:
+            now, places = self._clock.monotonic(), max(0, self._pace.limit - self._hauls)
+            streams = self._open_streams(now) if now >= self._room_from else []
+            if not (self._due.are_more_than(places, streams) and self._budget.take_at_once()):
+                return None
+            (item,) = self._due.take(1, streams)
+            self._in_flight.add(item.id)
+            return item
 
     def _measure(self, now: float) -> None:
         """Looks now and then how much waits, and when it will have been fetched."""
@@ -305,38 +306,43 @@ class Collector:
                 self._log.error("given up for this run: %s", exc, extra={"stream": stream.name})
         else:
             self._patience.works(stream, stream.listing)
+            self._due.forget()
             stream.listing.until = self._clock.monotonic() + self._options.poll_interval
             stream.is_done = True
 
     # --- fetching ------------------------------------------------------------------------------------------------
 
     def _fetch(self, items: list[LedgerItem]) -> None:
-        """Fetches items as long as nothing holds that up; those that were not begun are due again."""
+        """Fetches an item, and others behind it where many wait; appends those to ``items``."""
         self._wait_for_room()
         self._budget.take_ahead()  # whoever waits for its tenant's budget takes no place from others
-        begun_in = self._pace.round
         batches, prepared = self._journal.batches, self._prepared
         with self._gate.passed(), Haul(self._fetcher, batches, prepared, self._notify, self._clock, self._log) as haul:
-            with contextlib.suppress(Stopped):
-                for item in items:
-                    haul.fetch(item)
-                    if haul.is_full or not self._budget.is_free:
-                        break
-            haul.store()
-        for item in haul.stored:
-            self._fetched(self._stream_of(item))
+            try:
+                while self._is_fetched(haul, items[-1]) and not haul.is_full and (item := self._another()) is not None:
+                    items.append(item)
+            finally:
+                haul.store()
         for item, error in haul.failed:
-            self._not_fetched(item, self._stream_of(item), error, begun_in)
+            self._not_fetched(item, error, self._pace.round)
+
+    def _is_fetched(self, haul: Haul, item: LedgerItem) -> bool:
+        begun_in = self._pace.round
+        try:
+            haul.fetch(item)
+        except SourceError as exc:
+            self._not_fetched(item, exc, begun_in)
+            return False
+        self._patience.works(self._stream_of(item), self._stream_of(item).fetching)
+        with self._changed:
+            self._pace.went_well()
+        return True
 
     def _stream_of(self, item: LedgerItem) -> StreamState:
         return next(state for state in self.streams if state.name == item.work.stream)
 
-    def _fetched(self, stream: StreamState) -> None:
-        self._patience.works(stream, stream.fetching)
-        with self._changed:
-            self._pace.went_well()
-
-    def _not_fetched(self, item: LedgerItem, stream: StreamState, error: SourceError, begun_in: int) -> None:
+    def _not_fetched(self, item: LedgerItem, error: SourceError, begun_in: int) -> None:
+        stream = self._stream_of(item)
         self._metrics.add(m.ITEMS_FAILED, source=self.name, stream=stream.name)
         self._ease(error, begun_in)
         if isinstance(error, SourceDenied | SourceThrottled):

@@ -266,11 +266,15 @@ class PreparedBatches:
         return dropped
 
     def _spill_out(self, dropped: Iterable[_Entry]) -> None:
-        """Puts batches that were dropped on disk for the sinks that are to come to them; their numbers are never used again."""
+        """Puts batches that were dropped on disk for the sinks that are to come to them; where that fails they are made again.
+
+        Their numbers are never used again.
+        """
         for entry in dropped:
             made = entry.prepared
             if made is not None and made.ref.id not in self._spill and entry.awaited_by - self._stuck:
-                self._spill.put(made.ref.id, _packed(made))
+                with contextlib.suppress(Exception):
+                    self._spill.put(made.ref.id, _packed(made))
 
     def _begun(self, *, is_read_back: bool) -> list[int]:
         """Returns what some sink has finished and others have not, oldest first."""

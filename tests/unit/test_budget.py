@@ -48,32 +48,38 @@ def test_less_than_one_request_a_minute_still_lets_the_first_pass():
     assert clock.waits == pytest.approx([60.0])
 
 
-def test_it_is_free_exactly_when_a_request_would_not_wait():
+def test_at_once_is_taken_exactly_what_would_not_wait():
     clock, stop = FakeClock(), threading.Event()
     budget = bucket(60, clock, stop)
-    for at in range(20):
-        waits, is_free = len(clock.waits), budget.is_free
-        budget.take()
-        assert is_free is (len(clock.waits) == waits)
-        clock.advance(0.7 * (at % 4))
+    assert [budget.take_at_once() for _request in range(4)] == [True, True, False, False]
+    clock.advance(1)
+    assert [budget.take_at_once() for _request in range(2)] == [True, False]
     clock.advance(60)
-    assert budget.is_free
     budget.pause(5)
-    assert not budget.is_free
+    assert not budget.take_at_once()
     clock.advance(5)
-    assert budget.is_free
+    assert budget.take_at_once()
     stop.set()
-    assert not budget.is_free
+    assert not budget.take_at_once()
 
 
-def test_without_a_limit_it_is_free_unless_it_pauses():
+def test_what_is_taken_at_once_lets_the_next_request_of_the_thread_pass_once():
+    clock = FakeClock()
+    budget = bucket(60, clock)
+    assert budget.take_at_once()
+    budget.take()
+    budget.take()
+    assert clock.waits == []
+    budget.take()
+    assert clock.waits == pytest.approx([1.0])
+
+
+def test_without_a_limit_all_is_taken_at_once_unless_it_pauses():
     clock = FakeClock()
     budget = bucket(None, clock)
-    for _request in range(100):
-        budget.take()
-        assert budget.is_free
+    assert all(budget.take_at_once() for _request in range(100))
     budget.pause(5)
-    assert not budget.is_free
+    assert not budget.take_at_once()
 
 
 def test_what_is_taken_ahead_lets_the_next_request_of_the_thread_pass_once():

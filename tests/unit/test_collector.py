@@ -23,6 +23,7 @@ from fakes import (
     run_to_end,
     until,
 )
+from ualpipe.pipeline import _haul
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline._fetching import LAST_CHANCE_S, UNDECODABLE_ATTEMPTS
 from ualpipe.pipeline._haul import MOST_ITEMS, Haul
@@ -109,6 +110,14 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path):
     made = Bench(tmp_path)
+    yield made
+    made.journal.close()
+
+
+@pytest.fixture
+def unhurried(tmp_path):
+    """A bench whose clock goes as ours does, but for long waits."""
+    made = Bench(tmp_path, clock=HurriedClock(speed=1.0))
     yield made
     made.journal.close()
 
@@ -626,21 +635,111 @@ def test_a_throttled_item_holds_back_the_whole_tenant_and_counts_against_no_item
 def test_who_waits_for_its_budget_takes_no_place_at_the_gate(bench, monkeypatch):
     places: list[int] = []
     monkeypatch.setattr(TokenBucket, "take_ahead", lambda _self: places.append(len(bench.context.gate._entered)))
-    monkeypatch.setattr(TokenBucket, "is_free", False)
+    monkeypatch.setattr(TokenBucket, "take_at_once", lambda _self: False)
     bench.collect(many("s", 4), concurrency=1)
     assert places == [0] * 4
 
 
-def test_items_that_wait_are_fetched_in_hauls_and_few_are_shared_out(bench, monkeypatch):
-    hauls: list[int] = []
-    store = Haul.store
-    monkeypatch.setattr(Haul, "store", lambda haul: (store(haul), hauls.append(len(haul.stored)))[0])
+# --- several at a time -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hauls(monkeypatch) -> list[list[str]]:
+    """Keys of what was fetched, by haul in the order of their ends."""
+    found: list[list[str]] = []
+    by_haul: dict[int, list[str]] = {}
+    fetch, close = Haul.fetch, Haul.__exit__
+
+    def noted(haul, item):
+        by_haul.setdefault(id(haul), []).append(item.work.key)
+        fetch(haul, item)
+
+    def ended(haul, *how):
+        found.append(by_haul.pop(id(haul)))
+        close(haul, *how)
+
+    monkeypatch.setattr(Haul, "fetch", noted)
+    monkeypatch.setattr(Haul, "__exit__", ended)
+    monkeypatch.setattr(_haul, "LONGEST_S", 1e9)
+    return found
+
+
+def test_items_that_wait_are_stored_together(bench, hauls):
     bench.collect(many("s", 2 * MOST_ITEMS), concurrency=1)
-    assert hauls == [MOST_ITEMS] * 2
-    hauls.clear()
-    bench.collect(many("t", 2), concurrency=2)
-    assert hauls == [1, 1]
+    assert [len(keys) for keys in hauls] == [MOST_ITEMS] * 2
     assert len(bench.stored()) == 2 * MOST_ITEMS
+
+
+def test_while_few_items_wait_each_is_stored_by_itself(bench, hauls):
+    bench.collect(many("s", 4), concurrency=4)
+    assert [len(keys) for keys in hauls] == [1] * 4
+
+
+@pytest.mark.parametrize("held_up", ["large items", "budget"])
+def test_back_fill_has_its_share_however_few_items_a_haul_has(unhurried, hauls, monkeypatch, held_up):
+    source = many("s", 40)
+    aged(source, {f"s{at}": 10.0 * (at >= 20) for at in range(40)})
+    if held_up == "budget":
+        monkeypatch.setattr(TokenBucket, "take_at_once", lambda _self: False)
+    else:
+        monkeypatch.setattr(_haul, "MOST_BYTES", 1)
+    unhurried.collect(source, concurrency=1)
+    is_old = [int(keys[0][1:]) >= 20 for keys in hauls]
+    first = is_old.index(True)  # until the listing has named the old ones new ones have no rivals
+    assert first < 10
+    assert is_old[first + 1 :][:16] == [False, False, False, True] * 4
+
+
+def test_an_item_that_hangs_holds_up_none_that_was_not_begun(bench):
+    source, hold = many("s", 40), threading.Event()
+    source.on_fetch = lambda item: hold.wait(20) if item.key == "s3" else None
+    with bench.collecting(source, concurrency=2):
+        until(lambda: len(bench.stored()) >= 40 - MOST_ITEMS, "all but the haul that hangs")
+        assert sum(state == "fetched" for state in bench.states().values()) >= 40 - MOST_ITEMS
+        hold.set()
+        until(lambda: len(bench.stored()) == 40, "all")
+
+
+def test_a_tenant_is_left_alone_before_what_was_fetched_is_stored(unhurried, monkeypatch):
+    source, pauses = many("s", 4), []
+    source.fetch_errors["s2"] = [SourceThrottled("429", retry_after_s=0.5)]
+    store = Haul.store
+    monkeypatch.setattr(
+        Haul, "store", lambda haul: (pauses.append(unhurried.context.budgets.of(unhurried.spec).pause_left_s), store(haul))
+    )
+    unhurried.collect(source, concurrency=1)
+    assert 0 < pauses[0] <= 0.5
+    assert len(unhurried.stored()) == 4
+
+
+def test_a_stop_in_the_middle_of_a_haul_keeps_what_is_complete(bench):
+    source = many("s", 4)
+    source.on_fetch = lambda item: bench.context.stop.set() if item.key == "s2" else None
+    bench.collect(source, concurrency=1)
+    assert len(bench.stored()) == 2
+
+
+def test_a_stream_that_is_denied_stays_so_though_a_haul_with_an_item_of_it_is_stored_later(bench):
+    source, is_under_way = many("s", 3), threading.Event()
+
+    def fetch(item):
+        fetching = collector.streams[0].fetching
+        if item.key == "s0":
+            is_under_way.wait(20)
+            raise SourceDenied("consent was revoked")
+        if item.key == "s2":  # behind s1, which was let through
+            is_under_way.set()
+            until(lambda: fetching.is_denied, "the refusal")
+            raise SourceDenied("consent was revoked")
+
+    source.on_fetch = fetch
+    with bench.collecting(source, concurrency=2) as collector:
+        until(lambda: is_under_way.is_set() and not collector._hauls, "the end of the hauls")
+        assert bench.stored()
+        assert collector.streams[0].fetching.is_denied
+        source.on_fetch = lambda _item: None
+        collector.probe()
+        until(lambda: len(bench.stored()) == 3, "all")
 
 
 def test_a_throttled_listing_holds_back_fetching_too(bench):

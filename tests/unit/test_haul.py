@@ -1,6 +1,8 @@
 """A haul: items are stored together, and each stands or falls by itself."""
 
+import gc
 import logging
+import weakref
 
 import pytest
 
@@ -9,6 +11,7 @@ from ualpipe.pipeline._fetching import UNDECODABLE_ATTEMPTS, Fetcher
 from ualpipe.pipeline._haul import LONGEST_S, MOST_BYTES, MOST_ITEMS, Haul
 from ualpipe.pipeline.context import RunContext
 from ualpipe.pipeline.errors import ContentUndecodable, SourceUnavailable, Stopped
+from ualpipe.pipeline.intake import Intake
 from ualpipe.pipeline.journal import Journal, JournalFull
 from ualpipe.pipeline.prepared import PreparedBatches
 from ualpipe.pipeline.processing import InProcess
@@ -39,6 +42,10 @@ class Bench:
                 haul.fetch(item)
             haul.store()
         return haul
+
+    def entered(self) -> list[str]:
+        """Returns the items that were stored."""
+        return [key for key, state in self.states().items() if state == "fetched"]
 
     def stored(self) -> list[str]:
         found = [self.journal.batches.read(ref) for ref in self.journal.batches.unsettled("sink")]
@@ -75,10 +82,6 @@ def ids(*numbers: int) -> list[str]:
 ALL = ids(0, 1, 10, 11, 20, 21)
 
 
-def keys(items) -> list[str]:
-    return [item.work.key for item in items]
-
-
 # --- stored together -------------------------------------------------------------------------------------------------
 
 
@@ -88,7 +91,6 @@ def test_items_are_stored_in_one_transaction_and_each_is_a_batch_of_its_own(benc
     made.journal._file.db.set_trace_callback(statements.append)
     haul = made.bring_in()
     assert [line for line in statements if line.startswith(("BEGIN", "COMMIT"))] == ["BEGIN IMMEDIATE", "COMMIT"]
-    assert keys(haul.stored) == list("abc")
     assert not haul.failed
     assert made.stored() == ALL
     assert [made.journal.batches.read(ref).origin.item for ref in made.told] == list("abc")
@@ -114,23 +116,21 @@ def test_a_record_in_two_items_of_a_haul_is_delivered_once(bench):
 # --- each by itself --------------------------------------------------------------------------------------------------
 
 
-def test_what_came_before_a_failure_is_stored_and_nothing_more_is_fetched(bench):
+def test_what_came_before_a_failure_is_stored(bench):
     made = bench(three(), chunk_bytes=200)
     made.source.fetch_errors["b"] = [SourceUnavailable("no answer")]
     with made.haul() as haul:
         haul.fetch(made.items["a"])
-        haul.fetch(made.items["b"])
-        assert haul.is_full
+        with pytest.raises(SourceUnavailable):
+            haul.fetch(made.items["b"])
         haul.store()
-    assert (keys(haul.stored), [item.work.key for item, _error in haul.failed]) == (["a"], ["b"])
-    assert made.stored() == ids(0, 1)
-    assert (made.states(), made.staged()) == ({"a": "fetched", "b": "listed", "c": "listed"}, 0)
+    assert (made.entered(), made.stored(), made.staged()) == (["a"], ids(0, 1), 0)
 
 
 def test_an_item_that_can_not_be_decoded_holds_up_none_beside_it(bench):
     made = bench({**three(), "b": b"nonsense"})
     haul = made.bring_in()
-    assert keys(haul.stored) == ["a", "c"]
+    assert made.entered() == ["a", "c"]
     assert [(item.work.key, type(error)) for item, error in haul.failed] == [("b", ContentUndecodable)]
     assert made.stored() == ids(0, 1, 20, 21)
 
@@ -141,8 +141,7 @@ def test_good_records_before_a_rest_that_can_not_be_decoded_count_in_the_end(ben
         with made.haul() as haul:
             haul.fetch(made.items["b"])
             haul.store()
-        assert not haul.stored
-        assert made.stored() == []
+        assert made.entered() == []
     made.bring_in()
     assert set(made.stored()) >= {*ids(0, 1), *ids(20, 21), record(10)["Id"]}
     assert [letter.letter.stage for letter in made.journal.dead_letters.find()] == ["fetch"]
@@ -157,36 +156,63 @@ def test_a_stop_in_the_middle_keeps_what_is_complete(bench):
         with pytest.raises(Stopped):
             haul.fetch(made.items["b"])
         haul.store()
-    assert (keys(haul.stored), haul.failed, made.stored(), made.staged()) == (["a"], [], ids(0, 1), 0)
+    assert (made.entered(), haul.failed, made.stored(), made.staged()) == (["a"], [], ids(0, 1), 0)
 
 
-# --- all or none -----------------------------------------------------------------------------------------------------
-
-
-def test_without_room_none_of_them_counts_and_none_of_their_ids_is_remembered(bench):
-    made = bench(three())
-    made.journal._file.db.execute("PRAGMA max_page_count = 1")
-    made.journal._file.db.execute(f"PRAGMA max_page_count = {made.journal._file.rows('PRAGMA page_count')[0][0]}")
-    made.source.items["stream"]["b"] = body(records(1000, 3000))
+def test_where_there_is_no_room_for_one_the_others_are_stored(bench):
+    made = bench({**three(), "b": body(records(1000, 3000))})
+    made.journal._file.db.execute(f"PRAGMA max_page_count = {made.journal._file.rows('PRAGMA page_count')[0][0] + 10}")
     with pytest.raises(JournalFull):
         made.bring_in()
-    assert (made.stored(), made.told, set(made.states().values())) == ([], [], {"listed"})
+    assert (made.entered(), made.stored(), len(made.told)) == (["a", "c"], ids(0, 1, 20, 21), 2)
     made.journal._file.db.execute("PRAGMA max_page_count = 100000")
-    assert keys(made.bring_in().stored) == list("abc")
+    with made.haul() as haul:
+        haul.fetch(made.items["b"])
+        haul.store()
+    assert made.entered() == list("abc")
     assert made.journal._file.rows("SELECT sum(duplicates) FROM item") == [(0,)]
 
 
-def test_a_failure_while_storing_is_one_of_each_item(bench, monkeypatch, caplog):
+def test_an_item_that_can_not_be_stored_holds_up_none_beside_it(bench, monkeypatch, caplog):
     made = bench(three())
+    enter_item = Intake.enter
 
-    def fail(_intakes):
-        raise ZeroDivisionError
+    def fail(intake, db):
+        if intake._item.work.key == "b":
+            raise ZeroDivisionError
+        return enter_item(intake, db)
 
-    monkeypatch.setattr(made.journal.batches, "commit", fail)
+    monkeypatch.setattr(Intake, "enter", fail)
     haul = made.bring_in()
-    assert [(item.work.key, type(error)) for item, error in haul.failed] == [(key, SourceUnavailable) for key in "abc"]
-    assert not haul.stored
+    assert [(item.work.key, type(error)) for item, error in haul.failed] == [("b", SourceUnavailable)]
+    assert (made.entered(), made.stored()) == (["a", "c"], ids(0, 1, 20, 21))
     assert "storing failed unexpectedly" in caplog.text
+
+
+def test_before_a_large_item_is_read_to_its_end_those_before_it_are_stored(bench):
+    made = bench({"a": body(records(1, 1)), "b": body(records(10, 20))}, chunk_bytes=700)
+    large = made.source.fetch
+
+    def slow(work):
+        for at, chunk in enumerate(large(work)):
+            assert work.key == "a" or at < 2 or made.entered() == ["a"]
+            yield chunk
+
+    made.source.fetch = slow
+    made.bring_in()
+    assert made.entered() == ["a", "b"]
+
+
+def test_nothing_of_a_failed_item_is_kept_in_memory(bench):
+    made = bench({**three(), "b": b"nonsense"})
+    haul = made.bring_in()
+    gone = weakref.ref(haul)
+    gc.disable()
+    try:
+        del haul
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 # --- how many --------------------------------------------------------------------------------------------------------
@@ -228,4 +254,4 @@ def test_an_empty_haul_stores_nothing(bench):
     made = bench({})
     with made.haul() as haul:
         haul.store()
-    assert (haul.stored, haul.failed, made.told) == ([], [], [])
+    assert (haul.failed, made.told) == ([], [])

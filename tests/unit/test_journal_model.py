@@ -282,7 +282,7 @@ class JournalAndModel(RuleBasedStateMachine):
             elif not batch.is_settled(sink):
                 batch.done[sink], batch.pending[sink] = Counter(filtered=1), set()
         for letter in [one for one in self.letters if one.state == "dead" and one.batch in meant and one.sink in (None, sink)]:
-            self.take_back(letter, others if letter.batch not in copies else [])
+            self.take_back(letter, others)
 
     def take_back(self, letter: Letter, others: list[str]) -> None:
         """Marks a letter as sent again; what is dead for all sinks stays so for the others."""
