@@ -79,11 +79,14 @@ _SYSLOG, _STREAM = "ualpipe.sinks.syslog:SyslogSink", "ualpipe.sinks._syslog_str
 
 _MAKING = "ualpipe.pipeline._journal_file:_create"
 
-LISTING = [
-    *_around("make the journal", _MAKING),
+MAKING = [  # in this order one run after the other comes to them: behind the last there is a journal
+    Point("make the journal, before", _MAKING),
     Point("make the journal: nothing in it", _MAKING, calling="connect"),
     Point("make the journal: no tables in it", _MAKING, calling="executescript", passage=2),
     Point("make the journal: not in its place", "pathlib:Path.replace", within=_MAKING),
+    Point("make the journal, after", _MAKING, "after"),
+]
+LISTING = [
     *_step("open the journal", "batches:Batches.__init__"),
     *_step("note what stands still", "troubles:Troubles.note"),
     *_step("make what waits due", "ledger:Ledger.make_due"),
@@ -137,7 +140,7 @@ SYSLOG = [
     Point("syslog: acknowledged", f"{_STREAM}._await_acknowledgement", "after"),
 ]
 
-_JOURNAL = (LISTING, CHUNKS, LETTERS, BURIAL, SETTLING, DRIFT, GAPS, SEEN, PRUNING, REQUEUE)
+_JOURNAL = (MAKING, LISTING, CHUNKS, LETTERS, BURIAL, SETTLING, DRIFT, GAPS, SEEN, PRUNING, REQUEUE)
 POINTS = {point.name: point for group in (*_JOURNAL, FILE, KAFKA, KAFKA_PYTHON, SEARCH, SYSLOG) for point in group}
 
 ELSEWHERE = {
