@@ -65,7 +65,7 @@ class Haul:
         self._log = log
         self._full_at = clock.monotonic() + LONGEST_S
         self._read: list[_Read] = []
-        self._no_room: JournalFull | None = None
+        self._no_room = ""
         self._undo = ExitStack()
 
     def __enter__(self) -> Haul:
@@ -110,8 +110,8 @@ class Haul:
         for (item, intake), received in stored:
             self._fetcher.count(item, intake.rest, received)
         self._notify([ref for _one, received in stored for ref in received.batches])
-        if self._no_room is not None:
-            raise self._no_room
+        if self._no_room:
+            raise JournalFull(self._no_room)
 
     def _is_finished(self, one: _Read, *, transform: bool) -> bool:
         try:
@@ -133,11 +133,18 @@ class Haul:
             return []
 
     def _note(self, one: _Read, error: SourceError | JournalFull) -> None:
-        error.__traceback__ = None  # its frames hold this haul, and with it what was read
         if isinstance(error, JournalFull):
-            self._no_room = error
+            self._no_room = str(error)
         else:
+            _forget_frames(error)
             self.failed.append((one[0], error))
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Lets go of the frames that an error came through: they hold the haul that keeps it, and with it what was read."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 def _held_bytes(read: Iterable[_Read]) -> int:

@@ -9,7 +9,7 @@ import sqlite3
 import stat
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -132,8 +132,9 @@ class JournalFile:
 
 def explain(path: Path, exc: sqlite3.Error) -> JournalError:
     """Words an error of SQLite: what happened, and what to do."""
-    code = getattr(exc, "sqlite_errorcode", 0) & 0xFF
-    if code == sqlite3.SQLITE_FULL:
+    extended = getattr(exc, "sqlite_errorcode", 0)
+    code = extended & 0xFF
+    if code == sqlite3.SQLITE_FULL or extended == sqlite3.SQLITE_IOERR_SHMSIZE:
         return JournalFull(f"the disk of {path.parent} is full")
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return damaged(path, str(exc))
@@ -176,8 +177,9 @@ def _own(state_dir: Path) -> int:
         raise JournalInUse(
             f"{state_dir} is in use by another ualpipe run (process {holder}); one pipeline per state_dir"
         ) from exc
-    os.truncate(owner, 0)
-    os.pwrite(owner, f"{os.getpid()}\n".encode(), 0)
+    with suppress(OSError):  # on a full disk others are not told who has it
+        os.truncate(owner, 0)
+        os.pwrite(owner, f"{os.getpid()}\n".encode(), 0)
     return owner
 
 
@@ -191,9 +193,15 @@ def _open(path: Path, *, is_owner: bool) -> sqlite3.Connection:
         else:
             _check(path, is_owner=is_owner)
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S)
-        db.execute("PRAGMA synchronous = FULL")
-        db.execute("PRAGMA foreign_keys = ON")
-        _migrate(db)
+        try:
+            if is_owner:
+                db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA foreign_keys = ON")
+            _migrate(db)
+        except BaseException:
+            db.close()
+            raise
     except sqlite3.Error as exc:
         raise explain(path, exc) from exc
     except OSError as exc:
@@ -202,28 +210,33 @@ def _open(path: Path, *, is_owner: bool) -> sqlite3.Connection:
 
 
 def _create(path: Path) -> None:
-    """Makes an empty journal beside its place and moves it there whole: a crash leaves none, or one that can be opened."""
+    """Makes an empty journal beside its place and moves it there whole: a crash leaves none, or one that can be opened.
+
+    Raises:
+        JournalError: Something of another journal is in its place.
+    """
+    if (left := path.with_name(f"{path.name}-wal")).exists() and left.stat().st_size:
+        raise JournalError(f"{path} is gone, but {left.name} is there and holds a part of it: move that, too, or put it back")
+    left.unlink(missing_ok=True)
     making = path.with_name(f"{path.name}.new")
-    for left in (making, *(making.with_name(f"{making.name}-{part}") for part in ("wal", "shm"))):
-        left.unlink(missing_ok=True)  # of a process that was killed here
+    for part in (making, making.with_name(f"{making.name}-journal")):
+        part.unlink(missing_ok=True)  # of a process that was killed here
     os.close(os.open(making, os.O_CREAT | os.O_WRONLY, 0o600))
+    # With a write-ahead log a part of it might stay in a file that is not moved.
     with closing(sqlite3.connect(making, isolation_level=None)) as db:
-        db.executescript("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         db.executescript(f"BEGIN; {_journal_schema.TABLES} PRAGMA user_version = {_journal_schema.VERSION}; COMMIT;")
     making.replace(path)
     sync_folder(path.parent)
 
 
 def _migrate(db: sqlite3.Connection) -> None:
-    """Brings a journal of an earlier release up to date, one version after the other, each in one transaction."""
+    """Brings a journal of an earlier release up to date, one version after the other, each in one transaction.
+
+    Whoever closes the connection when one fails undoes the half of it.
+    """
     while (version := db.execute("PRAGMA user_version").fetchone()[0]) < _journal_schema.VERSION:
-        try:
-            db.executescript(
-                f"BEGIN IMMEDIATE; {_journal_schema.MIGRATIONS[version]} PRAGMA user_version = {version + 1}; COMMIT;"
-            )
-        except sqlite3.Error:
-            db.close()  # undoes the half of it, and lets go of the file
-            raise
+        db.executescript(f"BEGIN IMMEDIATE; {_journal_schema.MIGRATIONS[version]} PRAGMA user_version = {version + 1}; COMMIT;")
 
 
 def _check(path: Path, *, is_owner: bool) -> None:

@@ -38,7 +38,7 @@ class Lister:
             context: The run.
             log: Gets gaps.
             notify: Is told of batches for the sinks: notices of gaps.
-            found: Called when there are new items to fetch.
+            found: Called when items were entered: there may be new ones to fetch, or better locators.
         """
         self._name = name
         self._source = source
@@ -101,5 +101,6 @@ class Lister:
         fresh = self._journal.ledger.enter(self._name, self._source.tenant, items) if items else 0
         if fresh:
             self._metrics.add(m.ITEMS_LISTED, fresh, source=self._name, stream=stream)
+        if items:
             self._found()
         return fresh

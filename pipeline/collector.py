@@ -104,8 +104,9 @@ class Collector:
         return self._patience.throttled
 
     def wake(self) -> None:
-        """Makes the collector look at the stop signal."""
+        """Makes the collector look at the stop signal, and at what is due."""
         with self._changed:
+            self._due.forget()
             self._changed.notify_all()
 
     def probe(self) -> None:
@@ -180,13 +181,13 @@ class Collector:
     def _another(self) -> LedgerItem | None:
         """Returns the next item of a haul that nothing holds up, where more wait than there are places for hauls."""
         with self._changed:
-            now, places = self._clock.monotonic(), max(0, self._pace.limit - self._hauls)
-            streams = self._open_streams(now) if now >= self._room_from else []
-            if not (self._due.are_more_than(places, streams) and self._budget.take_at_once()):
+            now, places = self._clock.monotonic(), self._pace.limit - self._hauls
+            streams = self._open_streams(now) if places >= 0 and now >= self._room_from else []
+            if not (streams and self._due.are_more_than(places, streams) and self._budget.take_at_once()):
                 return None
-            (item,) = self._due.take(1, streams)
-            self._in_flight.add(item.id)
-            return item
+            items = self._due.take(1, streams)
+            self._in_flight.update(item.id for item in items)
+            return items[0] if items else None
 
     def _measure(self, now: float) -> None:
         """Looks now and then how much waits, and when it will have been fetched."""
@@ -306,7 +307,6 @@ class Collector:
                 self._log.error("given up for this run: %s", exc, extra={"stream": stream.name})
         else:
             self._patience.works(stream, stream.listing)
-            self._due.forget()
             stream.listing.until = self._clock.monotonic() + self._options.poll_interval
             stream.is_done = True
 
@@ -322,9 +322,14 @@ class Collector:
                 while self._is_fetched(haul, items[-1]) and not haul.is_full and (item := self._another()) is not None:
                     items.append(item)
             finally:
-                haul.store()
-        for item, error in haul.failed:
-            self._not_fetched(item, error, self._pace.round)
+                self._store(haul)
+
+    def _store(self, haul: Haul) -> None:
+        try:
+            haul.store()
+        finally:
+            for item, error in haul.failed:
+                self._not_fetched(item, error, self._pace.round)
 
     def _is_fetched(self, haul: Haul, item: LedgerItem) -> bool:
         begun_in = self._pace.round

@@ -125,8 +125,8 @@ class Intake:
         return Received(*totals, refs, _in_hand(self._read, refs, duplicates) if self._read is not None else None)
 
     def entered(self) -> None:
-        """Notes that it was committed: nothing of it is undone any more."""
-        self._staged = []
+        """Notes that it was committed: nothing of it is undone any more, or needed."""
+        self._staged, self._read = [], None
 
     def _take(self, *, transform: bool = False) -> _Read | None:
         """Processes the chunk in memory; None when there is none, or no record in it."""

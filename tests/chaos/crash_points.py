@@ -82,7 +82,7 @@ _MAKING = "ualpipe.pipeline._journal_file:_create"
 MAKING = [  # in this order one run after the other comes to them: behind the last there is a journal
     Point("make the journal, before", _MAKING),
     Point("make the journal: nothing in it", _MAKING, calling="connect"),
-    Point("make the journal: no tables in it", _MAKING, calling="executescript", passage=2),
+    Point("make the journal: no tables in it", _MAKING, calling="executescript"),
     Point("make the journal: not in its place", "pathlib:Path.replace", within=_MAKING),
     Point("make the journal, after", _MAKING, "after"),
 ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -26,6 +28,30 @@ STREAM = "Audit.General"
 PER_BLOB = 50
 WITHIN_S = 60.0
 SIZE = "16m"
+
+
+MAKE_JOURNALS = """
+import gc, pathlib, sys
+from ualpipe.pipeline.clock import SystemClock
+from ualpipe.pipeline.errors import JournalError
+from ualpipe.pipeline.journal import Journal
+
+disk = pathlib.Path(sys.argv[1])
+for free in range(0, 400, 20):  # KiB
+    (disk / "ballast").write_bytes(bytes(1024 * (1000 - free)))
+    folder = disk / f"state-{free}"
+    try:
+        Journal(folder, SystemClock()).close()
+        print("made")
+    except JournalError as exc:
+        print(exc)
+    (disk / "ballast").unlink()
+    gc.collect()
+    Journal(folder, SystemClock()).close()
+    for file in folder.iterdir():
+        file.unlink()
+"""
+"""With little room and then with enough: the second time it has to come about, whatever the first left."""
 
 
 class Feed:
@@ -116,3 +142,13 @@ def test_a_full_disk_under_a_file_sink_holds_up_that_sink_alone_and_tears_no_lin
         run.stop()
     assert found == Counter(feed.ids)
     assert Counter(ids_in(tmp_path / "out")) == Counter(feed.ids)
+
+
+def test_a_journal_that_was_to_be_made_on_a_nearly_full_disk_is_there_once_there_is_room(tmp_path):
+    disk = SmallDisk(tmp_path / "disk", "1m")
+    command = [*disk.before, sys.executable, "-c", MAKE_JOURNALS, str(disk.folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=WITHIN_S)
+    assert done.returncode == 0, done.stderr
+    answers = set(done.stdout.splitlines())
+    assert "made" in answers
+    assert any("is full" in answer for answer in answers), answers

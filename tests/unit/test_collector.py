@@ -41,7 +41,7 @@ from ualpipe.pipeline.errors import (
     SourceThrottled,
     SourceUnavailable,
 )
-from ualpipe.pipeline.journal import Journal
+from ualpipe.pipeline.journal import Journal, JournalFull
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.prepared import PreparedBatches
 from ualpipe.pipeline.processing import InProcess
@@ -710,6 +710,35 @@ def test_a_tenant_is_left_alone_before_what_was_fetched_is_stored(unhurried, mon
     unhurried.collect(source, concurrency=1)
     assert 0 < pauses[0] <= 0.5
     assert len(unhurried.stored()) == 4
+
+
+def test_where_fewer_are_to_be_fetched_at_a_time_no_haul_goes_on_beyond_that(bench):
+    collector = bench.collector(many("s", 8), concurrency=4)
+    collector._name_streams()
+    collector._list(collector.streams[0])
+    collector._hauls = 4
+    assert collector._another()
+    collector._pace.was_strained(0)
+    for hauls, goes_on in ((4, False), (3, False), (2, True)):
+        collector._hauls = hauls
+        assert (collector._another() is not None) is goes_on
+
+
+def test_an_item_that_failed_is_accounted_for_though_there_was_no_room_for_another(bench, monkeypatch):
+    source = many("s", 2)
+    source.items["s"]["s1"] = b"nonsense"
+    store, full = Haul.store, [JournalFull("the disk is full")]
+
+    def no_room_once(haul):
+        store(haul)
+        if haul.failed and full:
+            raise full.pop()
+
+    monkeypatch.setattr(Haul, "store", no_room_once)
+    with bench.collecting(source, concurrency=1):
+        until(lambda: not full, "the full disk")
+        until(bench.letters, "the dead letter")
+    assert [letter.letter.attempts for letter in bench.letters()] == [UNDECODABLE_ATTEMPTS]
 
 
 def test_a_stop_in_the_middle_of_a_haul_keeps_what_is_complete(bench):

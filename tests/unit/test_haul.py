@@ -1,8 +1,10 @@
 """A haul: items are stored together, and each stands or falls by itself."""
 
+import contextlib
 import gc
 import logging
 import weakref
+from functools import partial
 
 import pytest
 
@@ -203,12 +205,23 @@ def test_before_a_large_item_is_read_to_its_end_those_before_it_are_stored(bench
     assert made.entered() == ["a", "b"]
 
 
-def test_nothing_of_a_failed_item_is_kept_in_memory(bench):
-    made = bench({**three(), "b": b"nonsense"})
-    haul = made.bring_in()
-    gone = weakref.ref(haul)
+@pytest.mark.parametrize("error", [partial(ContentUndecodable, "no", b"no"), ZeroDivisionError, partial(JournalFull, "full")])
+@pytest.mark.parametrize("step", ["finish", "enter"])
+def test_nothing_that_failed_is_kept_in_memory(bench, monkeypatch, error, step):
+    made = bench(three())
+
+    def fail(_intake, *_db, **_how):
+        raise error()
+
+    monkeypatch.setattr(Intake, step, fail)
+    monkeypatch.setattr(LOG, "disabled", True)  # pytest keeps what is logged
     gc.disable()
     try:
+        with made.haul() as haul:
+            haul.fetch(made.items["a"])
+            with contextlib.suppress(JournalFull):
+                haul.store()
+        gone = weakref.ref(haul)
         del haul
         assert gone() is None
     finally:

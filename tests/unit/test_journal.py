@@ -63,13 +63,28 @@ def test_a_journal_that_was_not_made_to_the_end_is_made_at_the_next_start(tmp_pa
         patch.setattr(_journal_schema, "TABLES", f"COMMIT; {made} here the process ends")
         with pytest.raises(JournalError):
             Journal(tmp_path, clock)
-    for part in ("", "-wal", "-shm"):
+    for part in ("", "-journal"):
         (tmp_path / f"{FILE_NAME}.new{part}").write_bytes(b"what else it left")
     journal = Journal(tmp_path, clock)
     store(journal, "item", records(1, 3))
     journal.close()
     assert state(tmp_path, clock)[0] == records(1, 3)
     assert not list(tmp_path.glob("*.new*"))
+
+
+def test_what_is_left_of_a_journal_that_was_moved_is_not_taken_for_a_part_of_the_new_one(tmp_path, clock):
+    journal = Journal(tmp_path / "state", clock)
+    store(journal, "item", records(1, 200))
+    crashed = snapshot(tmp_path / "state", tmp_path / "crashed")
+    journal.close()
+    (crashed / FILE_NAME).rename(tmp_path / "aside.db")
+    before = contents(crashed)
+    with pytest.raises(JournalError, match=rf"{FILE_NAME}-wal is there.*move that, too"):
+        Journal(crashed, clock)
+    assert contents(crashed) == before
+    (crashed / f"{FILE_NAME}-wal").unlink()
+    Journal(crashed, clock).close()
+    assert state(crashed, clock) == ([], [], [])
 
 
 def test_every_transaction_is_on_the_disk_when_it_ends(tmp_path, clock):
