@@ -1,7 +1,7 @@
 """A haul: work items that are fetched one after the other and stored together.
 
-What an item costs besides its records, the transaction above all, is then paid once for several. Half of the work on a content
-blob with a handful of records is of that kind.
+What an item costs besides its records, the transaction above all, is then paid once for several. A quarter of the work on a
+content blob with a handful of records, or more, is of that kind.
 """
 
 from __future__ import annotations

@@ -343,6 +343,12 @@ def commit(journal: Journal, intake: Intake, *, transform: bool = False) -> Rece
     return journal.batches.commit([intake])[0]
 
 
+def stored_ids(journal: Journal) -> list[str]:
+    """Returns the Ids of everything stored for a sink and not a duplicate."""
+    found = [journal.batches.read(ref) for ref in journal.batches.unsettled("sink")]
+    return [one["Id"] for batch in found for at, one in enumerate(batch.origin.chunk.records) if at not in batch.duplicates]
+
+
 def snapshot(folder: Path, into: Path) -> Path:
     """Copies a state directory as a crash would leave it: while it is open, as it is on the disk."""
     into.mkdir()

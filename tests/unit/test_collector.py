@@ -21,6 +21,7 @@ from fakes import (
     record,
     records,
     run_to_end,
+    stored_ids,
     until,
 )
 from ualpipe.pipeline import _haul
@@ -97,8 +98,7 @@ class Bench:
 
     def stored(self) -> list[str]:
         """Returns the Ids of everything stored and not a duplicate."""
-        found = [self.journal.batches.read(ref) for ref in self.journal.batches.unsettled("sink")]
-        return [one["Id"] for batch in found for at, one in enumerate(batch.origin.chunk.records) if at not in batch.duplicates]
+        return stored_ids(self.journal)
 
     def states(self) -> dict[str, str]:
         return dict(self.journal._file.rows("SELECT key, state FROM item"))

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from fakes import FakeClock, MemorySource, body, enter, record, records
+from fakes import FakeClock, MemorySource, body, enter, record, records, stored_ids
 from ualpipe.pipeline._fetching import UNDECODABLE_ATTEMPTS, Fetcher
 from ualpipe.pipeline._haul import LONGEST_S, MOST_BYTES, MOST_ITEMS, Haul
 from ualpipe.pipeline.context import RunContext
@@ -50,8 +50,7 @@ class Bench:
         return [key for key, state in self.states().items() if state == "fetched"]
 
     def stored(self) -> list[str]:
-        found = [self.journal.batches.read(ref) for ref in self.journal.batches.unsettled("sink")]
-        return [one["Id"] for batch in found for at, one in enumerate(batch.origin.chunk.records) if at not in batch.duplicates]
+        return stored_ids(self.journal)
 
     def states(self) -> dict[str, str]:
         return dict(self.journal._file.rows("SELECT key, state FROM item"))

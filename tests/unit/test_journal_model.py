@@ -19,7 +19,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from fakes import NOW, TENANT, FakeClock, body, chunks_of, commit, record, snapshot
+from fakes import NOW, TENANT, FakeClock, body, chunks_of, record, snapshot
 from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.dead_letters import DeadLetter
 from ualpipe.pipeline.journal import Journal
@@ -124,29 +124,23 @@ class JournalAndModel(RuleBasedStateMachine):
     @precondition(lambda self: self.waiting())
     @rule(which=pick, found=numbers, is_large=st.booleans(), end=ends)
     def fetch(self, which: int, found: list[int], is_large: bool, end: str) -> None:
-        item = self.chosen(which)
-        with self.journal.batches.receive(item) as intake:
-            for chunk in chunks_of(body(map(record, found)), CHUNK_BYTES if is_large else SMALL_CHUNK):
-                intake.add(chunk)
-            if end == "commit":
-                received = commit(self.journal, intake)
-                assert received.records == len(found)
-                assert received.duplicates == self.store(item.work.key, [ref.id for ref in received.batches], found)
-            elif end == "crash":
-                crashed = self.copy()
-        if end == "crash":
-            self.take_over(crashed)
+        self.take_in([self.chosen(which)], [found], CHUNK_BYTES if is_large else SMALL_CHUNK, end)
 
     @precondition(lambda self: len(self.waiting()) > 1)
     @rule(which=pick, founds=st.lists(numbers, min_size=2, max_size=4), end=ends)
     def fetch_several(self, which: int, founds: list[list[int]], end: str) -> None:
         items = [self.chosen(which + at) for at in range(min(len(founds), len(self.waiting())))]
+        self.take_in(items, founds, SMALL_CHUNK, end)
+
+    def take_in(self, items: list[LedgerItem], founds: list[list[int]], chunk_bytes: int, end: str) -> None:
+        """Takes items in together, to one of the ends."""
         with ExitStack() as undo:
             intakes = [undo.enter_context(self.journal.batches.receive(item)) for item in items]
             for intake, found in zip(intakes, founds, strict=False):
-                for chunk in chunks_of(body(map(record, found)), SMALL_CHUNK):
+                for chunk in chunks_of(body(map(record, found)), chunk_bytes):
                     intake.add(chunk)
-                intake.finish()
+                if end == "commit":
+                    intake.finish()
             if end == "commit":
                 for item, received, found in zip(items, self.journal.batches.commit(intakes), founds, strict=False):
                     assert received.records == len(found)
