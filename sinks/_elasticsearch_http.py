@@ -59,7 +59,7 @@ _MIMETYPES = ("application/json", "application/x-ndjson", "application/vnd.elast
 
 
 class Connection:
-    """Keeps one connection to each node, asks them in turn, and passes over a node for a while after it failed."""
+    """Keeps a few connections to each node, asks them in turn, and passes over a node for a while after it failed."""
 
     def __init__(
         self,
@@ -69,6 +69,7 @@ class Connection:
         ca_file: Path | None = None,
         verify: bool = True,
         timeout_s: float = 30.0,
+        at_once: int = 1,
     ) -> None:
         """Reads the CA file; sends nothing yet.
 
@@ -78,6 +79,7 @@ class Connection:
             ca_file: PEM file of the authorities to trust, instead of the system's and not besides them.
             verify: Whether certificates are verified.
             timeout_s: Longest wait for an answer, in seconds.
+            at_once: Requests of several threads that are sent at the same time.
 
         Raises:
             SinkDenied: The CA file can't be used.
@@ -89,7 +91,7 @@ class Connection:
             headers["authorization"] = authorization
         _require_usable(ca_file)
         self._transport = Transport(
-            [_node(url, HttpHeaders(headers), ca_file, timeout_s, verify=verify) for url in urls],
+            [_node(url, HttpHeaders(headers), ca_file, timeout_s, at_once, verify=verify) for url in urls],
             serializers={mimetype: _Untouched() for mimetype in _MIMETYPES},
             max_retries=0,  # the engine retries
             retry_on_status=(),
@@ -144,9 +146,9 @@ def _require_usable(ca_file: Path | None) -> None:
         raise SinkDenied(f"elasticsearch.ca_file {ca_file}: {exc}") from exc
 
 
-def _node(url: str, headers: HttpHeaders, ca_file: Path | None, timeout_s: float, *, verify: bool) -> NodeConfig:
+def _node(url: str, headers: HttpHeaders, ca_file: Path | None, timeout_s: float, at_once: int, *, verify: bool) -> NodeConfig:
     node = url_to_node_config(url, use_default_ports_for_scheme=True)
-    options: dict[str, Any] = {"headers": headers, "connections_per_node": 1, "request_timeout": timeout_s}
+    options: dict[str, Any] = {"headers": headers, "connections_per_node": at_once, "request_timeout": timeout_s}
     if node.scheme == "https" and not verify:
         options |= {"verify_certs": False, "ssl_show_warn": False}
     elif node.scheme == "https":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,8 @@ from ualpipe.sinks._index_template import installed, must_install, template_name
 from ualpipe.sinks._outcome import raise_if_all_failed
 
 TEMPLATE = "elasticsearch/index-template.json"
+SMALL = 100
+"""Events at least in each of several requests that are sent at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +57,12 @@ class ElasticsearchSinkConfig:
     timeout: Duration = option("Longest wait for the answer to one request.", default="60s")
     pipeline: str | None = option("Ingest pipeline that documents go through.", default=None, minLength=1)
     compress: bool = option("Whether requests are compressed (gzip).", default=False)
+    concurrency: int = option(
+        "Requests that a write is sent in, at once. A node works on each in a thread of its own.",
+        default=2,
+        minimum=1,
+        maximum=32,
+    )
 
 
 class ElasticsearchSink:
@@ -94,7 +104,8 @@ class ElasticsearchSink:
 
     def write(self, batch: Batch) -> Mapping[int, SinkError]:
         """Creates the documents; those that are there already count as delivered."""
-        errors = self._deliver(batch.events)
+        parts = _parts(batch.events, self._config.concurrency)
+        errors = self._deliver_at_once(parts) if len(parts) > 1 else self._deliver(batch.events)
         raise_if_all_failed(errors, len(batch.events))
         return errors
 
@@ -112,6 +123,7 @@ class ElasticsearchSink:
             ca_file=config.ca_file,
             verify=config.verify,
             timeout_s=config.timeout,
+            at_once=config.concurrency,
         )
 
     def _set_up(self, connection: Connection) -> None:
@@ -135,12 +147,17 @@ class ElasticsearchSink:
             f"or install it by other means and say `setup: false`"
         )
 
+    def _deliver_at_once(self, parts: Sequence[Sequence[Event]]) -> dict[int, SinkError]:
+        with ThreadPoolExecutor(len(parts), thread_name_prefix="bulk") as pool:
+            return _joined(parts, pool.map(self._deliver_part, parts))
+
     def _deliver(self, events: Sequence[Event]) -> dict[int, SinkError]:
         body = bulk_body(events)
-        answer = self._send(body)
+        requires_data_stream = self._requires_data_stream  # a request beside this one may find out that it can't
+        answer = self._send(body, requires_data_stream=requires_data_stream)
         if answer.status == 413:
             return self._deliver_in_halves(events, len(body))
-        if answer.status == 400 and self._requires_data_stream and b"require_data_stream" in answer.body:
+        if answer.status == 400 and requires_data_stream and b"require_data_stream" in answer.body:
             self._requires_data_stream = False  # servers before 8.13 and OpenSearch don't know the parameter
             return self._deliver(events)
         if not answer.is_ok:
@@ -152,27 +169,26 @@ class ElasticsearchSink:
         if len(events) == 1:
             return {0: SinkRejected(f"the server takes no request of {size} bytes (HTTP 413), and this is a single document")}
         self.limits = replace(self.limits, max_bytes=min(self.limits.max_bytes, max(1, size // 2)))
-        middle = len(events) // 2
-        errors = self._deliver_part(events[:middle])
-        return errors | {middle + index: error for index, error in self._deliver_part(events[middle:]).items()}
+        halves = _cut(events, 2)
+        return _joined(halves, map(self._deliver_part, halves))
 
     def _deliver_part(self, events: Sequence[Event]) -> dict[int, SinkError]:
         try:
             return self._deliver(events)
         except SinkError as exc:
-            return dict.fromkeys(range(len(events)), exc)  # the other half may be delivered
+            return dict.fromkeys(range(len(events)), exc)  # the other parts may be delivered
 
-    def _send(self, body: bytes) -> Answer:
+    def _send(self, body: bytes, *, requires_data_stream: bool) -> Answer:
         if self._connection is None:
             raise SinkUnavailable("write before open")
         headers = {"content-type": "application/x-ndjson"}
         if self._config.compress:
             body, headers["content-encoding"] = gzipped(body), "gzip"
-        return self._connection.request("POST", self._bulk_target(), body, headers)
+        return self._connection.request("POST", self._bulk_target(requires_data_stream=requires_data_stream), body, headers)
 
-    def _bulk_target(self) -> str:
+    def _bulk_target(self, *, requires_data_stream: bool) -> str:
         query = "filter_path=errors,items.create.status,items.create.error"  # a tenth of the full answer
-        if self._requires_data_stream:
+        if requires_data_stream:
             query += "&require_data_stream=true"  # never a plain index of that name, whose mapping would be guessed
         if self._config.pipeline:
             query += f"&pipeline={quote(self._config.pipeline, safe='')}"
@@ -184,3 +200,24 @@ class ElasticsearchSink:
 
 def _revealed(secret: Secret | None) -> Any:
     return secret.reveal() if secret else None
+
+
+def _parts(events: Sequence[Event], at_once: int) -> list[Sequence[Event]]:
+    """Returns the events in as many parts as are sent at once, none of them small; one where there are few."""
+    return _cut(events, max(1, min(at_once, len(events) // SMALL)))
+
+
+def _cut(events: Sequence[Event], count: int) -> list[Sequence[Event]]:
+    """Returns the events in so many parts of about the same number, in order."""
+    cuts = [len(events) * part // count for part in range(count + 1)]
+    return [events[start:end] for start, end in itertools.pairwise(cuts)]
+
+
+def _joined(parts: Iterable[Sequence[Event]], found: Iterable[Mapping[int, SinkError]]) -> dict[int, SinkError]:
+    """Returns what went wrong in each part, by position in the whole."""
+    errors: dict[int, SinkError] = {}
+    start = 0
+    for part, errors_of_part in zip(parts, found, strict=True):
+        errors |= {start + index: error for index, error in errors_of_part.items()}
+        start += len(part)
+    return errors

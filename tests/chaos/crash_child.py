@@ -129,7 +129,11 @@ def _await_end(pid: int, order: dict[str, Any]) -> int:
 
 def _children(pid: int) -> list[int]:
     """Returns the processes that a process has started and that have not been waited for."""
-    return [int(child) for task in Path(f"/proc/{pid}/task").glob("*/children") for child in task.read_text().split()]
+    found: list[int] = []
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended meanwhile
+            found += map(int, children.read_text().split())
+    return found
 
 
 def _workers_cpu_s(pid: int) -> float:

@@ -19,7 +19,7 @@ LONG_RUN_VARIABLE = "UALPIPE_TEST_LONG_RUN"
 """Set where a server is to be fast for a long time rather than to start soon."""
 
 _HEAP = ("-Xms512m", "-Xmx512m")
-_LARGE_HEAP = ("-Xms1g", "-Xmx1g")
+_LARGE_HEAP = ("-Xms4g", "-Xmx4g")  # a tenth of it takes what comes: with 1 GB small segments are merged all the time
 _FAST_START = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")  # without these a busy machine may take a minute to start it
 _WRITER_ROLE = """\
 ualpipe_writer:

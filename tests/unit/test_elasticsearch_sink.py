@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import ssl
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from elastic_transport import TlsError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakes import NOW, TENANT, env, record
+from fakes import NOW, PATIENCE_S, TENANT, env, record
 from ualpipe.pipeline.errors import ConfigError, SinkDenied, SinkError, SinkRejected, SinkThrottled, SinkUnavailable
 from ualpipe.pipeline.events import Event, Origin
 from ualpipe.pipeline.options import build
@@ -335,6 +336,72 @@ def test_a_failure_of_one_half_leaves_the_other_delivered() -> None:
     sink = opened(Answer(413, {}, b""), fine(2), SinkUnavailable("gone"))
     found = sink.write(Batch(make_events(4)))
     assert {index: str(error) for index, error in found.items()} == {2: "gone", 3: "gone"}
+
+
+# --- at once -----------------------------------------------------------------------------------------------------
+
+
+class Meeting(Script):
+    """Answers when so many requests have come as are to be sent at once; the one with ``refuses`` by an error."""
+
+    def __init__(self, at_once: int, refuses: Event | None = None) -> None:
+        super().__init__()
+        self._all_there = threading.Barrier(at_once, timeout=PATIENCE_S)
+        self._refuses = refuses
+
+    def request(self, method: str, target: str, body: bytes | None = None, headers: Any = None) -> Answer:
+        assert body is not None
+        self.asked.append((method, target, body, headers))
+        self._all_there.wait()
+        if self._refuses is not None and self._refuses.encoded in body:
+            raise SinkUnavailable("gone")
+        return fine(body.count(b"\n") // 2)
+
+
+def meeting(script: Meeting, **options: Any) -> ScriptedSink:
+    sink = ScriptedSink(**options)
+    sink.script = script
+    sink.open()
+    return sink
+
+
+@pytest.mark.parametrize(
+    ("count", "concurrency", "sizes"), [(450, 2, [225, 225]), (450, 8, [112, 112, 113, 113]), (199, 2, [199])]
+)
+def test_a_large_write_is_sent_in_several_requests_at_once(count: int, concurrency: int, sizes: list[int]) -> None:
+    sink = meeting(Meeting(len(sizes)), concurrency=concurrency)
+    events = make_events(count)
+    assert not sink.write(Batch(events))
+    bodies = [body for _method, _target, body, _headers in sink.script.asked if body]
+    assert sorted(body.count(b"\n") // 2 for body in bodies) == sizes
+    assert {line for body in bodies for line in body.splitlines()} == set(bulk_body(events).splitlines())
+
+
+class OldServer(Meeting):
+    """Does not know ``require_data_stream``; says so to one of two requests only when the other one was sent again."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+        self._was_sent_again = threading.Event()
+
+    def request(self, method: str, target: str, body: bytes | None = None, headers: Any = None) -> Answer:
+        assert body is not None
+        if "require_data_stream" not in target:
+            self._was_sent_again.set()
+            return fine(body.count(b"\n") // 2)
+        if self._all_there.wait() == 0:
+            assert self._was_sent_again.wait(PATIENCE_S)
+        return Answer(400, {}, b'{"error": "contains unrecognized parameter: [require_data_stream]"}')
+
+
+def test_a_server_that_does_not_know_a_parameter_may_say_so_to_each_request() -> None:
+    assert not meeting(OldServer()).write(Batch(make_events(200)))
+
+
+def test_a_request_that_fails_leaves_what_was_sent_beside_it_delivered() -> None:
+    events = make_events(201)
+    sink = meeting(Meeting(2, refuses=events[150]))
+    assert {index: str(error) for index, error in sink.write(Batch(events)).items()} == dict.fromkeys(range(100, 201), "gone")
 
 
 # --- as a whole --------------------------------------------------------------------------------------------------
