@@ -129,8 +129,8 @@ KAFKA_PYTHON = [
 SEARCH = [
     Point("elasticsearch: open", f"{_SEARCH}.open", "after"),
     *_around("elasticsearch: write", f"{_SEARCH}.write"),
-    Point("elasticsearch: sent", _ANSWER, within=f"{_SEARCH}.write"),
-    Point("elasticsearch: answered, not read", _ANSWER, within=f"{_SEARCH}.write", act=wait_for_the_other_side),
+    Point("elasticsearch: sent", _ANSWER, within=f"{_SEARCH}._deliver"),
+    Point("elasticsearch: answered, not read", _ANSWER, within=f"{_SEARCH}._deliver", act=wait_for_the_other_side),
     Point("elasticsearch: read, not understood", "ualpipe.sinks._bulk:failures"),
 ]
 SYSLOG = [
