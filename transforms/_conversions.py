@@ -17,7 +17,7 @@ from ualpipe.transforms import _directory, _mail, _policy, _values, _web
 from ualpipe.transforms._address import client_ip, network_type, read_address, read_server
 from ualpipe.transforms._identity import IdentityConversions
 from ualpipe.transforms._outcome import make_outcome, make_status
-from ualpipe.transforms._remembered import Remembered
+from ualpipe.transforms._remembered import OF_PEOPLE, Remembered
 
 Takes = Literal["text", "value", "structure", "record"]
 Parts = Mapping[str, str]
@@ -109,7 +109,7 @@ def _network() -> list[Conversion]:
 
 def _people(words: Mapping[str, Any]) -> list[Conversion]:
     people = IdentityConversions(words["identities"])
-    identity, addressed, person = Remembered(people.identity), Remembered(people.addressed), Remembered(people.person)
+    identity, addressed, person = Remembered(people.identity), Remembered(people.addressed), Remembered(people.person, OF_PEOPLE)
     return [
         Conversion("identity", identity, "User id, name, address and domain, by the form of a user id.", "", _IDENTITY),
         Conversion("addressed", addressed, "Name, address and domain of an e-mail address; nothing else.", "", _ADDRESSED),

@@ -14,7 +14,7 @@ from ualpipe.transforms import _mapping_read
 from ualpipe.transforms._conversions import Conversion
 from ualpipe.transforms._mapping import Condition, Family, Row
 from ualpipe.transforms._mapping_sources import Sources, parents_of, split, variable
-from ualpipe.transforms._remembered import Remembered
+from ualpipe.transforms._remembered import Remembered, together
 
 Document = dict[str, Any]
 Mapper = Callable[[Document], Document]
@@ -157,10 +157,9 @@ class _Writer:
     def _group(self, rows: Sequence[Row]) -> None:
         """Writes rows that convert the same text: what is remembered of it is looked up once for all of them."""
         conversions = list({row.conversion.name: row.conversion for row in rows if row.conversion}.values())
-        functions = [conversion.convert for conversion in conversions]
         results = {conversion.name: f"v{index}" for index, conversion in enumerate(conversions)}
-        together = Remembered(lambda text: tuple(function(text) for function in functions))
-        looked_up = f"{self._name('together', together)}[v]" if len(results) > 1 else self._call(conversions[0])
+        remembered = [conversion.function for conversion in conversions if isinstance(conversion.function, Remembered)]
+        looked_up = f"{self._name('together', together(remembered))}[v]" if len(results) > 1 else self._call(conversions[0])
         texts, others = [f"{', '.join(results.values())} = {looked_up}"], []
         for row in rows:
             result = results[row.conversion.name if row.conversion else ""]
