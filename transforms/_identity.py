@@ -19,7 +19,6 @@ _SID = re.compile(r"^S-1-[0-9-]+$", re.IGNORECASE)
 _OBJECT = re.compile(r"^(?:[A-Za-z]+_)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$", re.IGNORECASE)
 _NUMBER = re.compile(r"^[0-9]+$")
 _PUID = re.compile(r"^[0-9a-f]{16}(?:@live\.com)?$", re.IGNORECASE)
-_ASKED_TOGETHER = 64  # what is made of a user id is remembered elsewhere; here it only does for the next question about it
 _SYSTEM_DOMAINS = frozenset({"nt authority", "sharepoint", "nt service", "microsoft"})
 
 Kind = Literal["address", "guest", "account", "system", "service", "id", "nobody", "name"]
@@ -60,7 +59,7 @@ class IdentityConversions:
     def __init__(self, words: Mapping[str, Sequence[str]]) -> None:
         self._nobody = frozenset(word.lower() for word in words["nobody"])
         self._services = frozenset(word.lower() for word in words["services"])
-        self._known = Remembered(self._classify, _ASKED_TOGETHER)
+        self._known = Remembered(self._classify)
 
     def read(self, text: str) -> Identity:
         """Returns what a user id says."""

@@ -8,7 +8,7 @@ from weakref import WeakValueDictionary
 
 MAX_ENTRIES = 8192
 OF_PEOPLE = 32768
-"""The same for what is asked about user ids: a hundred tenants, or a large one, have so many users. Of one kind that is 20 MB."""
+"""The same for what is asked about user ids: a hundred tenants, or a large one, have so many users."""
 MAX_LENGTH = 256  # characters; longer texts are computed anew each time, so that foreign text can't fill the memory
 
 
