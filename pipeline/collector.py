@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline._due import DueItems
@@ -68,7 +68,7 @@ class Collector:
         self._notify = notify
         self._clock = context.clock
         self._metrics = context.metrics
-        self._gate = context.gate
+        self._crew = context.crew
         self._stop = context.stop
         self._once = context.once
         self._log = logging.getLogger(f"ualpipe.source.{spec.name}")
@@ -86,7 +86,6 @@ class Collector:
         lock = threading.RLock()
         self._changed = threading.Condition(lock)
         self._patience = Patience(spec.name, self._budget, context, self._log, lock)
-        self._pool = ThreadPoolExecutor(self._options.concurrency + 2, thread_name_prefix=f"source-{spec.name}")
 
     @property
     def gave_up(self) -> bool:
@@ -129,7 +128,7 @@ class Collector:
         except PipelineError as exc:
             self._fail(exc)
         finally:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._crew.leave(self)
             close_quietly(self._source, self._log)
 
     def _name_streams(self) -> None:
@@ -153,6 +152,7 @@ class Collector:
 
     def _step(self) -> bool:
         """Starts what is due, then waits for something to happen; returns False when a bounded run is done."""
+        self._crew.look()
         with self._changed:
             now = self._clock.monotonic()
             self._measure(now)
@@ -168,7 +168,7 @@ class Collector:
         for stream in self.streams:
             if stream.listing.until <= now and not stream.is_listing and not (self._once and stream.is_done):
                 stream.is_listing = True
-                self._pool.submit(self._guarded, self._list, stream)
+                self._crew.submit(self, partial(self._guarded, self._list, stream), is_urgent=True)
 
     def _start_fetches(self, now: float) -> None:
         room = self._pace.limit - self._hauls
@@ -176,7 +176,7 @@ class Collector:
             for item in self._due.take(room, self._open_streams(now)):
                 self._hauls += 1
                 self._in_flight.add(item.id)
-                self._pool.submit(self._guarded, self._fetch, [item])
+                self._crew.submit(self, partial(self._guarded, self._fetch, [item]))
 
     def _another(self) -> LedgerItem | None:
         """Returns the next item of a haul that nothing holds up, where more wait than there are places for hauls."""
@@ -275,7 +275,8 @@ class Collector:
                 looks += not self._prepared.is_moving  # a slow sink makes room in the end
                 if not self._once or ONCE.is_exhausted(looks):
                     raise
-                self._clock.wait(self._stop, ONCE.delay_s(max(1, looks)))
+                with self._crew.aside():
+                    self._clock.wait(self._stop, ONCE.delay_s(max(1, looks)))
         if self.trouble:
             self._log.info("there is room again; fetching goes on")
             self.trouble = ""
@@ -315,9 +316,11 @@ class Collector:
     def _fetch(self, items: list[LedgerItem]) -> None:
         """Fetches an item, and others behind it where many wait; appends those to ``items``."""
         self._wait_for_room()
-        self._budget.take_ahead()  # whoever waits for its tenant's budget takes no place from others
+        if not self._budget.take_at_once():
+            with self._crew.aside():
+                self._budget.take_ahead()
         batches, prepared = self._journal.batches, self._prepared
-        with self._gate.passed(), Haul(self._fetcher, batches, prepared, self._notify, self._clock, self._log) as haul:
+        with Haul(self._fetcher, batches, prepared, self._notify, self._clock, self._log) as haul:
             try:
                 while self._is_fetched(haul, items[-1]) and not haul.is_full and (item := self._another()) is not None:
                     items.append(item)
@@ -326,7 +329,8 @@ class Collector:
 
     def _store(self, haul: Haul) -> None:
         try:
-            haul.store()
+            with self._crew.storing():
+                haul.store()
         finally:
             for item, error in haul.failed:
                 self._not_fetched(item, error, self._pace.round)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from ualpipe.pipeline.budget import Budgets
 from ualpipe.pipeline.clock import Clock, SystemClock
+from ualpipe.pipeline.crew import Crew
 from ualpipe.pipeline.drift import Drift
-from ualpipe.pipeline.gate import Gate
 from ualpipe.pipeline.metrics import Metrics
 
 
@@ -21,7 +21,7 @@ class RunContext:
         stop: Set when it is to end.
         drift: What is found in records that nobody described.
         budgets: How fast tenants may be asked.
-        gate: How much is fetched at a time.
+        crew: Threads that list and fetch, for all sources.
     """
 
     once: bool
@@ -29,7 +29,7 @@ class RunContext:
     metrics: Metrics = field(default_factory=Metrics)
     stop: threading.Event = field(default_factory=threading.Event)
     drift: Drift = field(default_factory=Drift)
-    gate: Gate = field(default_factory=Gate)
+    crew: Crew = field(default_factory=Crew)
     budgets: Budgets = field(init=False)
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ from ualpipe.pipeline.config import PipelineConfig, StageSpec
 from ualpipe.pipeline.conservation import unbalanced
 from ualpipe.pipeline.context import RunContext
 from ualpipe.pipeline.credential_changes import CredentialChanges
+from ualpipe.pipeline.crew import STORING, Crew
 from ualpipe.pipeline.delivery import Delivery
 from ualpipe.pipeline.errors import JournalError, PipelineError
 from ualpipe.pipeline.journal import Journal, JournalFull
@@ -50,7 +51,7 @@ class Runner:
         self.once = once
         self.collectors: list[Collector] = []
         self.deliveries: list[Delivery] = []
-        self._context = RunContext(once, clock or SystemClock())
+        self._context = RunContext(once, clock or SystemClock(), crew=Crew(storing=STORING + config.workers))
         self._clock = self._context.clock
         self._stop = self._context.stop
         self.metrics = self._context.metrics

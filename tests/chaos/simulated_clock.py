@@ -1,7 +1,7 @@
 """A clock that moves on when, and only when, all threads of a run wait for it: an hour of waiting costs no time.
 
 The engine's threads wait in three ways: on the clock, on a condition, or as a worker without a task. The clock knows the first by
-itself, makes the second (``condition``), and counts the tasks of the third (``pool``). So it can tell when nobody is at work, and
+itself, makes the second (``condition``), and counts the tasks of the third (``crew``). So it can tell when nobody is at work, and
 then goes to the next instant that somebody waits for.
 """
 
@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fakes import NOW
+from ualpipe.pipeline.crew import Crew, Task
 
 EVENT_LOOK_S = 0.005  # an event can't tell the clock that it was set
 ROUNDING_S = 1e-6  # what is due so soon is due now
@@ -146,9 +146,9 @@ class SimulatedClock:
         """Makes a condition on which threads wait in simulated time."""
         return SimulatedCondition(self, lock)
 
-    def pool(self, workers: int, prefix: str) -> SimulatedPool:
-        """Makes a pool whose tasks count as work."""
-        return SimulatedPool(self, workers, prefix)
+    def crew(self) -> SimulatedCrew:
+        """Makes a crew whose tasks count as work."""
+        return SimulatedCrew(self)
 
 
 class SimulatedCondition(threading.Condition):
@@ -176,18 +176,28 @@ class SimulatedCondition(threading.Condition):
             super().notify(len(self._waiters))  # type: ignore[attr-defined]
 
 
-class SimulatedPool(ThreadPoolExecutor):
-    """A pool that tells the clock of its tasks."""
+class SimulatedCrew(Crew):
+    """A crew that tells the clock of its tasks."""
 
-    def __init__(self, clock: SimulatedClock, workers: int, prefix: str) -> None:
-        super().__init__(workers, thread_name_prefix=prefix)
+    def __init__(self, clock: SimulatedClock) -> None:
+        super().__init__()
         self._clock = clock
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+    def submit(self, owner: object, task: Task, *, is_urgent: bool = False) -> None:
+        def timed() -> None:
+            try:
+                self._clock.work(task)
+            finally:
+                self._clock.end_work()
+
         self._clock.begin_work()
-        future = super().submit(self._clock.work, fn, *args, **kwargs)
-        future.add_done_callback(lambda _done: self._clock.end_work())
-        return future
+        super().submit(owner, timed, is_urgent=is_urgent)
+
+    def leave(self, owner: object) -> list[Task]:
+        dropped = super().leave(owner)
+        for _task in dropped:
+            self._clock.end_work()
+        return dropped
 
 
 class MachineClock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,10 @@ class SimulatedRunner(Runner):
     def __init__(self, config: Path, clock: SimulatedClock, machine: MachineClock) -> None:
         super().__init__(load_config(config), once=False, clock=machine)
         self._simulated = clock
+        self._context = replace(self._context, crew=clock.crew())
 
     def _collector(self, *arguments: Any) -> Collector:
-        part = super()._collector(*arguments)
-        part._pool.shutdown()  # nothing has run in it
-        part._pool = self._simulated.pool(part._pool._max_workers, f"source-{part.name}")
-        return self._timed(part)
+        return self._timed(super()._collector(*arguments))
 
     def _delivery(self, *arguments: Any) -> Delivery:
         return self._timed(super()._delivery(*arguments))

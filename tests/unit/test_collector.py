@@ -634,12 +634,17 @@ def test_a_throttled_item_holds_back_the_whole_tenant_and_counts_against_no_item
     assert not collector.gave_up
 
 
-def test_who_waits_for_its_budget_takes_no_place_at_the_gate(bench, monkeypatch):
-    places: list[int] = []
-    monkeypatch.setattr(TokenBucket, "take_ahead", lambda _self: places.append(len(bench.context.gate._entered)))
+def test_who_waits_for_its_budget_takes_no_place_from_others(bench, monkeypatch):
+    places: list[bool] = []
+
+    def take_ahead(_self: TokenBucket) -> None:
+        crew = bench.context.crew
+        places.append(crew._own.hand in crew._placed)
+
+    monkeypatch.setattr(TokenBucket, "take_ahead", take_ahead)
     monkeypatch.setattr(TokenBucket, "take_at_once", lambda _self: False)
     bench.collect(many("s", 4), concurrency=1)
-    assert places == [0] * 4
+    assert places == [False] * 4
 
 
 # --- several at a time -----------------------------------------------------------------------------------------------
