@@ -24,15 +24,18 @@ IDLE_S = 10.0
 Task = Callable[[], None]
 
 
-class _Hand:
-    """A thread, and what it is to do."""
+class _Hand(threading.Thread):
+    """A thread, and what it is to do: nothing any more when it is woken without a task."""
 
-    __slots__ = ("owner", "task", "wanted")
-
-    def __init__(self) -> None:
+    def __init__(self, work: Callable[[_Hand], None]) -> None:
+        super().__init__(name="fetch", daemon=True)
         self.owner: object = None
-        self.task: Task = _nothing
+        self.task: Task | None = None
         self.wanted = threading.Semaphore(0)
+        self._work = work
+
+    def run(self) -> None:
+        self._work(self)
 
 
 class Crew:
@@ -57,7 +60,8 @@ class Crew:
         self._storing = 0
         self._returning = 0
         self._idle: list[_Hand] = []  # the one that worked last is the last
-        self._own = threading.local()
+        self._hands: set[_Hand] = set()
+        self._is_closed = False
 
     def submit(self, owner: object, task: Task, *, is_urgent: bool = False) -> None:
         """Has a task done as soon as there is a place.
@@ -86,10 +90,22 @@ class Crew:
             self._changed.wait_for(lambda: all(hand.owner is not owner for hand in self._busy))
             return dropped
 
+    def close(self) -> None:
+        """Ends the threads, when all owners have left. Safe twice."""
+        with self._changed:
+            self._is_closed = True
+            for hand in self._idle:
+                hand.wanted.release()
+            self._idle.clear()
+            hands = list(self._hands)
+        for hand in hands:
+            hand.join()
+
     @contextmanager
     def aside(self) -> Iterator[None]:
         """Gives the place of the task that runs in this thread to another, while it waits for something of its own."""
-        hand: _Hand = self._own.hand
+        hand = threading.current_thread()
+        assert isinstance(hand, _Hand)
         with self._changed:
             del self._placed[hand]
             self._begin()
@@ -125,37 +141,44 @@ class Crew:
             hand.wanted.release()
 
     def _new_hand(self) -> _Hand:
-        hand = _Hand()
-        threading.Thread(target=self._work, args=(hand,), name="fetch", daemon=True).start()
+        hand = _Hand(self._work)
+        self._hands.add(hand)
+        hand.start()
         return hand
 
     def _work(self, hand: _Hand) -> None:
-        self._own.hand = hand
-        while self._is_wanted(hand):
-            try:
-                hand.task()
-            finally:
-                self._leave_place(hand)
+        try:
+            while (task := self._next_task(hand)) is not None:
+                self._do(hand, task)
+        finally:
             with self._changed:
+                self._hands.discard(hand)
+
+    def _do(self, hand: _Hand, task: Task) -> None:
+        try:
+            task()
+        finally:
+            with self._changed:
+                hand.owner = hand.task = None
+                self._busy.discard(hand)
+                del self._placed[hand]
+                self._changed.notify_all()
+
+    def _next_task(self, hand: _Hand) -> Task | None:
+        """Waits for a task; returns None when the thread is to end: there was none for a while, or there are no more."""
+        with self._changed:
+            if self._is_closed:
+                return None
+            if hand.task is None:
                 self._idle.append(hand)
                 self._begin()
-
-    def _is_wanted(self, hand: _Hand) -> bool:
-        """Waits for a task; returns False when there was none for a while."""
-        if hand.wanted.acquire(timeout=IDLE_S):
-            return True
-        with self._changed:
-            if hand in self._idle:
-                self._idle.remove(hand)
-                return False
-        return hand.wanted.acquire()  # it was given one at this moment
-
-    def _leave_place(self, hand: _Hand) -> None:
-        with self._changed:
-            hand.owner, hand.task = None, _nothing
-            self._busy.discard(hand)
-            self._placed.pop(hand, None)
-            self._changed.notify_all()
+        if not hand.wanted.acquire(timeout=IDLE_S):
+            with self._changed:
+                if hand in self._idle:
+                    self._idle.remove(hand)
+                    return None
+            hand.wanted.acquire()  # it was given one at this moment
+        return hand.task
 
     def _full_for_s(self) -> float:
         """Returns when a place will be free at the latest, in seconds; 0 or less when there is one."""
@@ -165,7 +188,3 @@ class Crew:
             return 0.0
         newest = list(self._placed.values())[-self._places :]
         return newest[0] + self._stalled_s - time.monotonic()
-
-
-def _nothing() -> None:
-    """Is the task of a thread that has none."""

@@ -116,6 +116,7 @@ class Runner:
             delivery.finish()
         for thread in deliveries:
             self._join(thread)
+        self._context.crew.close()
         prepared.close()
         self._processor.close()
         self._keep_drift(journal)
