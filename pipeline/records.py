@@ -10,6 +10,7 @@ import contextlib
 import json
 import math
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -170,12 +171,10 @@ def _cut(buffer: bytearray, *, is_first: bool) -> tuple[Chunk, int] | None:
     if start is None:
         return None
     for end, behind in _guess_borders(buffer, start):
-        body = b"[" + bytes(buffer[start:end]) + b"]"
-        try:
-            _records_of(_decode(body), body)
-        except ContentUndecodable:
-            continue
-        return Chunk(body, "array"), behind
+        chunk = Chunk(b"[" + bytes(buffer[start:end]) + b"]", "array")
+        with contextlib.suppress(ContentUndecodable):
+            deque(chunk.stream(), maxlen=0)
+            return chunk, behind
     end = _scan_border(buffer, start)
     return (Chunk(b"[" + bytes(buffer[start:end]) + b"]", "array"), end + 1) if end > start else None
 
