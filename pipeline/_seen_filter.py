@@ -12,8 +12,8 @@ from types import ModuleType
 
 BITS_PER_ID = 13
 """Room for one digest; with six bits set for each, 0.45 % of others pass a full filter."""
-VECTORS_BYTES = 4 << 20
-"""From this size of filters on numpy is taken where it is installed: it costs 15 MB and 0.1 s when it is loaded."""
+VECTORS_BYTES = 16 << 20
+"""From this size of filters on numpy is taken where it is installed: behind some millions of Ids its 15 MB are a small part."""
 _PIECE_BYTES = 1 << 20
 _HUGE_PAGE_BYTES = 2 << 20
 
