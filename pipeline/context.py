@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
+from ualpipe.pipeline.affinity import Affinity
 from ualpipe.pipeline.budget import Budgets
 from ualpipe.pipeline.clock import Clock, SystemClock
 from ualpipe.pipeline.crew import Crew
@@ -22,6 +23,7 @@ class RunContext:
         drift: What is found in records that nobody described.
         budgets: How fast tenants may be asked.
         crew: Threads that list and fetch, for all sources.
+        affinity: Keeps the process on one processor; by default it does not.
     """
 
     once: bool
@@ -30,6 +32,7 @@ class RunContext:
     stop: threading.Event = field(default_factory=threading.Event)
     drift: Drift = field(default_factory=Drift)
     crew: Crew = field(default_factory=Crew)
+    affinity: Affinity = field(default_factory=Affinity)
     budgets: Budgets = field(init=False)
 
     def __post_init__(self) -> None:

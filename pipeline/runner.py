@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from ualpipe.pipeline import interpreter
 from ualpipe.pipeline import metrics as m
+from ualpipe.pipeline.affinity import Affinity
 from ualpipe.pipeline.certificate_watch import CertificateWatch
 from ualpipe.pipeline.clock import Clock, SystemClock
 from ualpipe.pipeline.collector import Collector
@@ -39,19 +40,23 @@ _log = logging.getLogger("ualpipe.runner")
 class Runner:
     """One run of one pipeline, in this process."""
 
-    def __init__(self, config: PipelineConfig, *, once: bool, clock: Clock | None = None) -> None:
+    def __init__(
+        self, config: PipelineConfig, *, once: bool, clock: Clock | None = None, affinity: Affinity | None = None
+    ) -> None:
         """Builds the stages; nothing is opened yet.
 
         Args:
             config: A checked config.
             once: End when every listed item is settled, or has failed a bounded number of times.
             clock: The machine's by default.
+            affinity: Keeps the process on one processor while it works alone; by default it may run on all.
         """
         self.config = config
         self.once = once
         self.collectors: list[Collector] = []
         self.deliveries: list[Delivery] = []
-        self._context = RunContext(once, clock or SystemClock(), crew=Crew(storing=STORING + config.workers))
+        crew = Crew(storing=STORING + config.workers)
+        self._context = RunContext(once, clock or SystemClock(), crew=crew, affinity=affinity or Affinity())
         self._clock = self._context.clock
         self._stop = self._context.stop
         self.metrics = self._context.metrics
@@ -94,9 +99,11 @@ class Runner:
             sinks=self._kept_for,
             letter_limits=self.config.journal.dead_letters,
         )
+        self._context.affinity.confine()
         try:
             return self._run(journal)
         finally:
+            self._context.affinity.release()
             journal.close()
 
     def _run(self, journal: Journal) -> int:
@@ -194,6 +201,7 @@ class Runner:
             journal.troubles.note(self._troubles())
         self._keep_drift(journal)
         self._processor.rest()
+        self._context.affinity.look()
         self._certificates.look()
         if self._changes.look():
             _log.info("a secret or certificate was replaced on disk; sources that were refused are tried again")

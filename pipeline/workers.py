@@ -2,7 +2,7 @@
 
 Workers hold nothing that could be lost: no connection, no progress. They get the bytes of a chunk and return what became of it,
 so a job whose worker ends in the middle is given to another one. They are started when one process has more to do than it can,
-and ended when they have had nothing to do for a while.
+and ended when they have had nothing to do for a while. While there are any, this process may run on all processors, as they do.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class Workers:
             here: Does it in this process.
             setup: What a worker needs to know.
             most: Processes at a time.
-            context: Gets what their transforms note and count; its clock tells how long they have been idle.
+            context: Gets what their transforms note and count; its clock tells how long they have been idle, and its affinity
+                keeps this process on one processor while there are none.
         """
         self._here = here
         self._setup = setup
@@ -48,6 +49,7 @@ class Workers:
         self._drift = context.drift
         self._metrics = context.metrics
         self._clock = context.clock
+        self._affinity = context.affinity
         self._idle: list[_Process] = []
         self._count = 0
         self._is_starting = False
@@ -77,9 +79,10 @@ class Workers:
     def rest(self) -> None:
         """Ends the workers when there has been nothing to do for a while."""
         with self._changed:
-            if self._clock.monotonic() - self._used_at < IDLE_S or len(self._idle) < self._count:
+            if self._clock.monotonic() - self._used_at < IDLE_S or len(self._idle) < self._count or self._is_starting:
                 return
             ended, self._idle, self._count = self._idle, [], 0
+            self._affinity.confine()
         for worker in ended:
             worker.end()
 
@@ -157,6 +160,7 @@ class Workers:
         is_busy = self._count > 0 or self._here.lock.locked()
         if (is_busy or must_start) and not self._is_starting and not self._is_closed:
             self._is_starting = True
+            self._affinity.release()  # a process inherits where its parent may run
             threading.Thread(target=self._start, name="start-worker", daemon=True).start()
 
     def _start(self) -> None:

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from types import FrameType
 
 from ualpipe.pipeline import interpreter, log
+from ualpipe.pipeline.affinity import Affinity
 from ualpipe.pipeline.config import PipelineConfig, load_config
 from ualpipe.pipeline.runner import Runner
 
@@ -22,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
 def run_pipeline(config: PipelineConfig, args: argparse.Namespace, *, once: bool) -> int:
     """Runs a pipeline in the foreground; ``args`` say how much is logged and shown. See ``Runner.run`` for the exit code."""
     log.set_up(args.log_level, config.secrets)
-    runner = Runner(config, once=once)
+    runner = Runner(config, once=once, affinity=Affinity.of_process())
     _stop_on_signals(runner)
     interpreter.tune()
     with _progress(runner, is_wanted=not args.no_progress and sys.stderr.isatty(), level=args.log_level):

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from fakes import FakeClock, NoOptions, body, record, until
 from runs import generated, ids_in, served, start, write_config
 from ualpipe.pipeline._worker_messages import Setup
+from ualpipe.pipeline.affinity import Affinity
 from ualpipe.pipeline.conditions import compile_conditions
 from ualpipe.pipeline.config import StageSpec
 from ualpipe.pipeline.context import RunContext
@@ -147,6 +149,27 @@ def test_workers_without_work_end_after_a_while_and_come_back(workers: Workers, 
         assert workers._take(must_start=False) is None
     until(lambda: workers._count == 1, "another worker", timeout_s=30)
     assert os.getpid() not in pids(workers.process(origin("keep"), transform=True).transformed)
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2, reason="Linux, and two processors to choose from"
+)
+def test_with_workers_all_processors_are_used_and_without_them_one(here: InProcess, clock: FakeClock) -> None:
+    affinity, allowed = Affinity.of_process(), os.sched_getaffinity(0)
+    made = Workers(here, Setup([], {}, logging.INFO), MOST, RunContext(once=False, clock=clock, affinity=affinity))
+    affinity.confine()
+    try:
+        with here.lock:
+            made._take(must_start=False)
+        until(lambda: made._count == 1, "a worker", timeout_s=30)
+        assert affinity.home is None
+        assert os.sched_getaffinity(made._idle[0]._process.pid) == allowed
+        clock.advance(IDLE_S + 1)
+        made.rest()
+        assert affinity.home in allowed
+    finally:
+        affinity.release()
+        made.close()
 
 
 def test_workers_that_cannot_start_leave_the_work_to_this_process(
