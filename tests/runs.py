@@ -35,10 +35,10 @@ class Tenant:
     sections: dict[str, Any]
 
 
-def generated(count: int) -> list[dict[str, Any]]:
-    """Returns varied records of the last hours."""
+def generated(count: int, *, seed: int = 1) -> list[dict[str, Any]]:
+    """Returns varied records of the last hours. With the same seed, in the same second, they are the same ones."""
     start = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=6)
-    return list(generate(count, start=start, rate=count / 20_000, tenant_id=TENANT_ID))
+    return list(generate(count, start=start, rate=count / 20_000, tenant_id=TENANT_ID, seed=seed))
 
 
 @contextmanager
