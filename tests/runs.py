@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 import yaml
 
-from ualpipe.simulator.generator import generate
+from ualpipe.simulator.generator import DEFAULT_SEED, generate
 from ualpipe.simulator.service import SimulatedService
 from ualpipe.simulator.tenant import SimulatedTenant
 
@@ -35,7 +35,7 @@ class Tenant:
     sections: dict[str, Any]
 
 
-def generated(count: int, *, seed: int = 1) -> list[dict[str, Any]]:
+def generated(count: int, *, seed: int = DEFAULT_SEED) -> list[dict[str, Any]]:
     """Returns varied records of the last hours. With the same seed, in the same second, they are the same ones."""
     start = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=6)
     return list(generate(count, start=start, rate=count / 20_000, tenant_id=TENANT_ID, seed=seed))
