@@ -14,7 +14,7 @@ from ualpipe.transforms import _mapping_read
 from ualpipe.transforms._conversions import Conversion
 from ualpipe.transforms._mapping import Condition, Family, Row
 from ualpipe.transforms._mapping_sources import Sources, parents_of, split, variable
-from ualpipe.transforms._remembered import Remembered, together
+from ualpipe.transforms._remembered import Remembered, Together
 
 Document = dict[str, Any]
 Mapper = Callable[[Document], Document]
@@ -24,9 +24,14 @@ _AS_IT_IS = ("keyword", "text")  # conversions that leave text alone
 _CLASS_FIELDS = {"event.category": "category", "event.type": "type"}
 
 
-def compile_family(family: Family) -> Mapper:
-    """Returns the function that maps the originals of one kind of record into an ECS document (without ``o365``)."""
-    writer = _Writer(family)
+def compile_family(family: Family, together: Together | None = None) -> Mapper:
+    """Returns the function that maps the originals of one kind of record into an ECS document (without ``o365``).
+
+    Args:
+        family: Its rows.
+        together: What functions of the same mapping share.
+    """
+    writer = _Writer(family, together or Together())
     code = compile(writer.source(), f"<mapping {family.name}>", "exec")
     exec(code, writer.names)  # noqa: S102 - see above: no foreign text becomes code
     mapper: Mapper = writer.names["mapped"]
@@ -35,7 +40,7 @@ def compile_family(family: Family) -> Mapper:
 
 def source_of(family: Family) -> str:
     """Returns the source text of ``compile_family``'s function, for reading."""
-    return _Writer(family).source()
+    return _Writer(family, Together()).source()
 
 
 def _indented(lines: Sequence[str]) -> list[str]:
@@ -47,6 +52,7 @@ class _Writer:
     """Writes the function of one family.
 
     Attributes:
+        together: What it shares with other functions.
         names: What the function refers to.
         lines: Its body so far.
         constants: Fields that have the same value in all records, by the objects that they stand in.
@@ -58,6 +64,7 @@ class _Writer:
     """
 
     family: Family
+    together: Together
     names: dict[str, Any] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
     constants: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -159,7 +166,9 @@ class _Writer:
         conversions = list({row.conversion.name: row.conversion for row in rows if row.conversion}.values())
         results = {conversion.name: f"v{index}" for index, conversion in enumerate(conversions)}
         remembered = [conversion.function for conversion in conversions if isinstance(conversion.function, Remembered)]
-        looked_up = f"{self._name('together', together(remembered))}[v]" if len(results) > 1 else self._call(conversions[0])
+        looked_up = (
+            f"{self._name('together', self.together.of(remembered))}[v]" if len(results) > 1 else self._call(conversions[0])
+        )
         texts, others = [f"{', '.join(results.values())} = {looked_up}"], []
         for row in rows:
             result = results[row.conversion.name if row.conversion else ""]

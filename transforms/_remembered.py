@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
-from weakref import WeakValueDictionary
 
 MAX_ENTRIES = 8192
 OF_PEOPLE = 32768
@@ -22,7 +21,7 @@ class Remembered(dict[Any, Any]):
         make: The function.
     """
 
-    __slots__ = ("__weakref__", "_most", "make")
+    __slots__ = ("_most", "make")
 
     def __init__(self, make: Callable[[Any], Any], most: int = MAX_ENTRIES) -> None:
         super().__init__()
@@ -38,18 +37,18 @@ class Remembered(dict[Any, Any]):
         return made
 
 
-_together: WeakValueDictionary[tuple[int, ...], Remembered] = WeakValueDictionary()
+class Together:
+    """What several functions make of a text, remembered in one place for all who ask for the same ones.
 
-
-def together(several: Sequence[Remembered]) -> Remembered:
-    """Returns what maps a text to all that several make of it, in a tuple: one look-up in place of several.
-
-    Whoever asks for the same ones gets the same: a user is met in records of many kinds.
+    A user is met in records of many kinds: the functions of one mapping share it.
     """
-    functions = [one.make for one in several]
 
-    def make(text: Any) -> tuple[Any, ...]:
-        return tuple(function(text) for function in functions)
+    def __init__(self) -> None:
+        self._made: dict[tuple[Callable[[Any], Any], ...], Remembered] = {}
 
-    key = tuple(map(id, functions))  # none of them goes, and leaves its id to another, before what is remembered by it
-    return _together.setdefault(key, Remembered(make, OF_PEOPLE))
+    def of(self, several: Sequence[Remembered]) -> Remembered:
+        """Returns what maps a text to all that several make of it, in a tuple: one look-up in place of several."""
+        functions = tuple(one.make for one in several)
+        if functions not in self._made:
+            self._made[functions] = Remembered(lambda text: tuple(function(text) for function in functions), OF_PEOPLE)
+        return self._made[functions]

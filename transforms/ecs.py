@@ -17,6 +17,7 @@ from ualpipe.transforms._mapping_file import read_tables, shipped_tables
 from ualpipe.transforms._mapping_layers import MappingTables, assemble
 from ualpipe.transforms._messages import Messages, load_messages
 from ualpipe.transforms._originals import make_originals, shipped_shapes
+from ualpipe.transforms._remembered import Together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,12 +103,13 @@ class _Mappers(dict[str, Mapper]):
         super().__init__()
         self._tables = tables
         self._compiled: dict[int, Mapper] = {}
+        self._together = Together()
 
     def __missing__(self, kind: str) -> Mapper:
         family = self._tables.families.get(kind, self._tables.other)
         mapper = self._compiled.get(id(family))
         if mapper is None:
-            mapper = self._compiled[id(family)] = compile_family(family)
+            mapper = self._compiled[id(family)] = compile_family(family, self._together)
         if not kind or kind in self._tables.families:  # foreign text must not fill the memory
             self[kind] = mapper
         return mapper

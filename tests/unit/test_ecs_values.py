@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ualpipe.transforms import _values
-from ualpipe.transforms._remembered import MAX_ENTRIES, MAX_LENGTH, Remembered, together
+from ualpipe.transforms._remembered import MAX_ENTRIES, MAX_LENGTH, Remembered, Together
 
 
 @pytest.mark.parametrize(
@@ -138,15 +138,9 @@ def test_what_several_make_of_a_text_is_remembered_once_whoever_asks() -> None:
     calls: list[str] = []
     upper = Remembered(lambda text: calls.append(text) or text.upper())  # type: ignore[func-returns-value]
     first, length = Remembered(lambda text: text[0]), Remembered(len)
-    both = together([upper, length])
-    assert both["ab"] == ("AB", 2)
-    assert together([upper, length])["ab"] == ("AB", 2)
+    together = Together()
+    assert together.of([upper, length])["ab"] == ("AB", 2)
+    assert together.of([upper, length])["ab"] == ("AB", 2)
     assert calls == ["ab"]
-    assert together([upper, first])["ab"] == ("AB", "a")
-    assert together([length, upper])["ab"] == (2, "AB")
-
-
-def test_a_number_of_functions_that_are_gone_is_not_taken_for_that_of_others() -> None:
-    for number in range(100):
-        plus, text = (Remembered(lambda text, add=number: len(text) + add), Remembered(str))
-        assert together([plus, text])["ab"] == (2 + number, "ab")
+    assert together.of([upper, first])["ab"] == ("AB", "a")
+    assert together.of([length, upper])["ab"] == (2, "AB")
