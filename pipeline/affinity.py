@@ -20,6 +20,7 @@ CROWDED = 0.2
 _PROC = Path("/proc")
 _LAST_PROCESSOR = 36  # of the fields behind the name in /proc/self/stat (proc(5): field 39)
 _IDLE, _IOWAIT, _GUEST = 3, 4, 8  # columns of /proc/stat; guests are counted as users already
+_SHORTEST_S = 1e-3  # between two looks
 _UNREADABLE = (OSError, ValueError, IndexError)
 
 
@@ -74,8 +75,8 @@ class Affinity:
                 self._settle(quietest)
 
     def _settle(self, cpu: int) -> None:
+        self.home = cpu  # first: where a thread can't be moved, a release undoes what was done to the others
         _keep_threads_on({cpu})
-        self.home = cpu
         self._before = _Look.now()
 
 
@@ -99,7 +100,7 @@ class _Look:
 
     def own_since(self, before: _Look) -> float:
         """Returns how many processors this process kept busy."""
-        return (self.own_s - before.own_s) / max(self.at - before.at, time.get_clock_info("monotonic").resolution)
+        return (self.own_s - before.own_s) / max(self.at - before.at, _SHORTEST_S)
 
     def busy_since(self, before: _Look) -> dict[int, float]:
         """Returns the share of the time for which each processor was busy."""

@@ -136,7 +136,7 @@ ROOT_SCHEMA: dict[str, Any] = {
             "minimum": 1,
             "maximum": MAX_WORKERS,
             "description": "Processes that decode, transform and encode records, when there are more than one process can take; "
-            "by default as many as there are processors. With 1 the pipeline's own process does it all.",
+            "by default as many as there are processors. With 1 the pipeline's own process does it all, on one processor.",
         },
     },
     "required": ["version", "pipeline", "state_dir", "sources", "sinks"],

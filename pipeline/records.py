@@ -173,7 +173,7 @@ def _cut(buffer: bytearray, *, is_first: bool) -> tuple[Chunk, int] | None:
     for end, behind in _guess_borders(buffer, start):
         chunk = Chunk(b"[" + bytes(buffer[start:end]) + b"]", "array")
         with contextlib.suppress(ContentUndecodable):
-            deque(chunk.stream(), maxlen=0)
+            deque(chunk.stream(), maxlen=0)  # one by one: all at once they take ten times their bytes
             return chunk, behind
     end = _scan_border(buffer, start)
     return (Chunk(b"[" + bytes(buffer[start:end]) + b"]", "array"), end + 1) if end > start else None

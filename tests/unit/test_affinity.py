@@ -52,11 +52,7 @@ class Machine:
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
     machine = Machine(tmp_path)
-    clock = SimpleNamespace(
-        monotonic=lambda: machine.now,
-        process_time=lambda: machine.own_s,
-        get_clock_info=lambda _name: SimpleNamespace(resolution=1e-9),
-    )
+    clock = SimpleNamespace(monotonic=lambda: machine.now, process_time=lambda: machine.own_s)
     monkeypatch.setattr(affinity, "_PROC", tmp_path)
     monkeypatch.setattr(affinity, "time", clock)
     monkeypatch.setattr(affinity.os, "sched_setaffinity", machine.set_affinity, raising=False)
@@ -143,6 +139,20 @@ def test_a_system_that_tells_nothing_is_left_alone(machine, missing):
     kept.look()
     kept.release()
     assert all(cpus == {0, 1, 2, 3} for cpus in machine.allowed.values())
+
+
+def test_where_not_all_threads_can_be_kept_a_release_lets_all_go(machine, monkeypatch):
+    def refuse_the_second(thread: int, cpus: set[int]) -> None:
+        if len(cpus) == 1 and machine.allowed:
+            raise PermissionError
+        machine.set_affinity(thread, cpus)
+
+    monkeypatch.setattr(affinity.os, "sched_setaffinity", refuse_the_second, raising=False)
+    kept = Affinity(range(4))
+    kept.confine()
+    assert list(machine.allowed.values()) == [{2}]
+    kept.release()
+    assert machine.allowed == {"11": {0, 1, 2, 3}, "12": {0, 1, 2, 3}}
 
 
 REAL = """
