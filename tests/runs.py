@@ -83,8 +83,8 @@ def write_config(folder: Path, *sections: Mapping[str, Any], transforms: tuple[s
 
 
 def start(config: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    """Starts ``ualpipe run --once`` in a process of its own."""
-    command = [sys.executable, "-m", "ualpipe.pipeline.cli", "run", "--once", *arguments, str(config)]
+    """Starts ``ualpipe run --once`` in a process of its own, which on SIGABRT tells what its threads are at."""
+    command = [sys.executable, "-X", "faulthandler", "-m", "ualpipe.pipeline.cli", "run", "--once", *arguments, str(config)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, env=dict(os.environ))
 
 

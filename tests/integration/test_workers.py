@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -215,11 +216,23 @@ def parent_of(process: Path) -> int:
     return 0
 
 
+def await_worker(pipeline: subprocess.Popen[bytes]) -> list[int]:
+    """Returns the worker processes of a pipeline, once there is one; fails with what the pipeline said where there is none."""
+    deadline = time.monotonic() + 60
+    while not (found := children(pipeline.pid)):
+        if pipeline.poll() is not None or time.monotonic() > deadline:
+            pipeline.send_signal(signal.SIGABRT)
+            _out, log = pipeline.communicate(timeout=30)
+            pytest.fail(f"no worker came about; the pipeline ended with {pipeline.returncode}:\n{log.decode()}")
+        time.sleep(0.01)
+    return found
+
+
 def test_a_run_with_workers_of_which_one_is_killed_delivers_everything_once(tmp_path: Path) -> None:
     sink = {"sinks": {"local": {"type": "file", "path": "out/audit.ndjson"}}, "workers": MOST}
     with served(tmp_path, generated(20_000), records_per_blob=200) as tenant:
         process = start(write_config(tmp_path, tenant.sections, sink))
-        until(lambda: children(process.pid), "a worker", timeout_s=60)
+        await_worker(process)
         time.sleep(0.5)
         os.kill(children(process.pid)[0], signal.SIGKILL)
         _out, log = process.communicate(timeout=120)
@@ -232,8 +245,7 @@ def test_workers_end_when_the_pipeline_is_killed(tmp_path: Path) -> None:
     sink = {"sinks": {"local": {"type": "file", "path": "out/audit.ndjson"}}, "workers": MOST}
     with served(tmp_path, generated(20_000), records_per_blob=200) as tenant:
         process = start(write_config(tmp_path, tenant.sections, sink))
-        until(lambda: children(process.pid), "a worker", timeout_s=60)
-        left = children(process.pid)
+        left = await_worker(process)
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=30)
     until(lambda: not any(Path("/proc", str(pid)).exists() for pid in left), "the end of all workers", timeout_s=20)
