@@ -118,6 +118,7 @@ class Crew:
                     self._changed.wait(wait_s)
                 self._returning -= 1
                 self._placed[hand] = time.monotonic()
+                self._begin()
 
     @contextmanager
     def storing(self) -> Iterator[None]:
@@ -130,6 +131,8 @@ class Crew:
             with self._changed:
                 self._storing -= 1
                 self._begin()
+                if self._returning:
+                    self._changed.notify_all()
 
     def _begin(self) -> None:
         """Begins tasks while there are places."""

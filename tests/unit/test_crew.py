@@ -108,6 +108,36 @@ def test_while_many_store_no_other_begins() -> None:
     leave_all(crew, [*storing, other])
 
 
+def test_when_one_has_stored_who_comes_back_goes_on_and_others_begin() -> None:
+    crew = Crew(places=9, stalled_s=60, storing=1)
+    leave_store, leave, back = threading.Event(), threading.Event(), threading.Event()
+    seen: list[str] = []
+
+    def store() -> None:
+        with crew.storing():
+            seen.append("stores")
+            leave_store.wait(10)
+        leave.wait(10)
+
+    def step_aside() -> None:
+        with crew.aside():
+            seen.append("is aside")
+            back.wait(10)
+        seen.append("is back")
+        leave.wait(10)
+
+    crew.submit("me", step_aside)
+    crew.submit("me", store)
+    until(lambda: len(seen) == 2)
+    back.set()
+    until(lambda: crew._returning == 1)
+    crew.submit("me", lambda: seen.append("begins"))
+    leave_store.set()
+    until(lambda: seen[2:] == ["is back", "begins"], "all at work")
+    leave.set()
+    crew.leave("me")
+
+
 def test_what_is_urgent_goes_first() -> None:
     crew = Crew(places=1, stalled_s=60)
     first, second = Visit(crew), Visit(crew)
