@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import corpus, destinations, footprint, growth, hot_path, pipeline_run, plot, seen_ids
+from bench.pipeline_run import Row
 
 from ualpipe.pipeline import interpreter
 
@@ -55,8 +56,8 @@ class Bench:
             "without transforms": {"workers": 1, "transforms": []},
             **{f"workers: {count}": {"workers": count} for count in sorted({1, self.args.workers})},
         }
-        runs = self.args.runs
-        return {name: pipeline_run.measure(name, options, partial(dict, own), floor, runs) for name, own in sections.items()}
+        rows = [Row(name, options, partial(dict, own)) for name, own in sections.items()]
+        return dict(zip(sections, pipeline_run.measure(rows, floor, self.args.runs), strict=True))
 
     def destinations(self) -> dict[str, Any]:
         return destinations.measure(("--records", self.corpus), self.floor_us, self.args.runs)

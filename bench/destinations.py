@@ -6,18 +6,19 @@ import itertools
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench import pipeline_run
-from bench.pipeline_run import Figures
+from bench.pipeline_run import Figures, Row
 
 TESTS = Path(__file__).parents[1] / "tests"
 
 Sink = dict[str, Any]
 
 
-def measure(tenant_options: Sequence[object], floor_us: float, runs: int) -> dict[str, Figures]:
+def measure(tenant_options: tuple[object, ...], floor_us: float, runs: int) -> dict[str, Figures]:
     """Prints and returns the figures of each sink, and of all four kinds together."""
     print(f"\ninto each destination, workers: 1, median of {runs}\n{pipeline_run.HEAD}")
     with _servers() as (kafka, elasticsearch, rsyslog):
@@ -29,10 +30,8 @@ def measure(tenant_options: Sequence[object], floor_us: float, runs: int) -> dic
             rsyslog.forget()
             return {"sinks": {f"sink{at}": makers[name]() for at, name in enumerate(names)}}
 
-        return {
-            row: pipeline_run.measure(row, tenant_options, lambda names=names: sections(names), floor_us, runs)
-            for row, names in rows.items()
-        }
+        plan = [Row(row, tenant_options, partial(sections, names)) for row, names in rows.items()]
+        return dict(zip(rows, pipeline_run.measure(plan, floor_us, runs), strict=True))
 
 
 def _makers(kafka: Any, elasticsearch: Any, rsyslog: Any) -> dict[str, Callable[[], Sink]]:

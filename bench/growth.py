@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import orjson
 from bench import corpus, pipeline_run
-from bench.pipeline_run import Figures
+from bench.pipeline_run import Figures, Row
 
 from ualpipe.simulator.generator import generate
 
@@ -22,43 +23,55 @@ BASE = 100_000  # records, where something else grows
 OF_ALL_TENANTS = 500_000  # records, however many tenants there are: each opens connections, and a start is not what grows here
 SHARE = 3  # so many records for one of the content type that has most
 
-_Row = tuple[int, list[object], int, int]
+
+@dataclass(frozen=True)
+class _Case:
+    """One step of something that grows: how large it is, what the tenants serve, and into how many sinks."""
+
+    amount: int
+    options: tuple[object, ...]
+    tenants: int = 1
+    sinks: int = 1
 
 
 def measure(floor_us: float, runs: int) -> dict[str, dict[int, Figures]]:
     """Prints and returns figures by what grows and how large it is."""
     size = _bytes_of_a_record()
-    plan: dict[str, Iterator[_Row]] = {
-        "records": ((count, ["--count", count], 1, 1) for count in RECORDS),
-        "tenants": ((count, ["--count", OF_ALL_TENANTS], count, 1) for count in TENANTS),
-        "file sinks": ((count, ["--count", BASE], 1, count) for count in SINKS),
-        "bytes a blob": (
-            (wanted, ["--count", max(BASE, SHARE * wanted // size), "--records-per-blob", wanted // size], 1, 1)
+    plan = {
+        "records": [_Case(count, ("--count", count)) for count in RECORDS],
+        "tenants": [_Case(count, ("--count", OF_ALL_TENANTS), tenants=count) for count in TENANTS],
+        "file sinks": [_Case(count, ("--count", BASE), sinks=count) for count in SINKS],
+        "bytes a blob": [
+            _Case(wanted, ("--count", max(BASE, SHARE * wanted // size), "--records-per-blob", wanted // size))
             for wanted in BLOB_BYTES
-        ),
+        ],
     }
     print(f"\ngrowth, into files, workers: 1, records of {size:,} bytes, median of {runs}\n{pipeline_run.HEAD}")
-    starts = {
-        count: pipeline_run.measure(
-            f"start and end, {count} tenants", ["--count", FIRST, "--tenants", count], partial(_files, 1), floor_us, runs
-        )
-        for count in TENANTS
-    }
-    return {
-        what: {
-            amount: _row(f"{amount:,} {what}", [*options, "--tenants", tenants], sinks, starts[tenants], floor_us, runs)
-            for amount, options, tenants, sinks in rows
-        }
-        for what, rows in plan.items()
-    }
+    return {what: _measured(what, cases, floor_us, runs) for what, cases in plan.items()}
 
 
-def _row(name: str, options: Sequence[object], sinks: int, start: Figures, floor_us: float, runs: int) -> Figures:
+def _measured(what: str, cases: Sequence[_Case], floor_us: float, runs: int) -> dict[int, Figures]:
     """Adds what a record takes behind start, end and the first ones, which cost the same however many there are."""
-    figures = pipeline_run.measure(name, options, partial(_files, sinks), floor_us, runs)
-    figures["net_us"] = round((figures["cpu_s"] - start["cpu_s"]) / (figures["records"] - start["records"]) * 1e6, 1)
-    print(f"{'':34s} behind the first {FIRST:,}: {figures['net_us']} µs a record", flush=True)
-    return figures
+    starts = {case.tenants: _Case(case.tenants, ("--count", FIRST), case.tenants) for case in cases}
+    rows = [_row(f"start and end, {tenants} tenants", case) for tenants, case in starts.items()]
+    rows += [_row(_name(case, what), case) for case in cases]
+    figures = pipeline_run.measure(rows, floor_us, runs)
+    start_of = dict(zip(starts, figures, strict=False))
+    found = {}
+    for case, row in zip(cases, figures[len(starts) :], strict=True):
+        start = start_of[case.tenants]
+        row["net_us"] = round((row["cpu_s"] - start["cpu_s"]) / (row["records"] - start["records"]) * 1e6, 1)
+        print(f"{_name(case, what):34s} {row['net_us']:5.1f} µs a record behind the first {FIRST:,}", flush=True)
+        found[case.amount] = row
+    return found
+
+
+def _name(case: _Case, what: str) -> str:
+    return f"{case.amount:,} {what}"
+
+
+def _row(name: str, case: _Case) -> Row:
+    return Row(name, (*case.options, "--tenants", case.tenants), partial(_files, case.sinks))
 
 
 def _files(count: int) -> dict[str, Any]:

@@ -10,7 +10,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,20 +33,42 @@ Figures = dict[str, Any]
 Sections = Mapping[str, Any]
 
 
-def measure(
-    name: str, tenant_options: Sequence[object], new_sections: Callable[[], Sections], floor_us: float, runs: int = 1
-) -> Figures:
-    """Runs a pipeline as often as wanted, each time from an empty journal; prints and returns the medians.
+@dataclass(frozen=True)
+class Row:
+    """A pipeline to measure.
+
+    Attributes:
+        name: What the row is called.
+        tenant: Options of ``ualpipe tenant``: what it serves.
+        new_sections: Makes what differs from ``CONFIG``, anew for each run: a topic or index is not used twice.
+    """
+
+    name: str
+    tenant: tuple[object, ...]
+    new_sections: Callable[[], Sections]
+
+
+def measure(rows: Sequence[Row], floor_us: float, runs: int = 1) -> list[Figures]:
+    """Runs pipelines in turns, each as often as wanted and from an empty journal; prints and returns the medians.
+
+    In turns, so that a machine that becomes slower within the hour does not make the last row look worse than the first.
 
     Args:
-        name: What the row is called.
-        tenant_options: Of ``ualpipe tenant``: what it serves.
-        new_sections: Makes what differs from ``CONFIG``, anew for each run: a topic or index is not used twice.
+        rows: The pipelines.
         floor_us: µs of CPU that decoding and encoding a record takes, in the same hour.
         runs: How often.
     """
-    with tempfile.TemporaryDirectory(prefix="ualpipe-bench-") as folder, tenant(Path(folder), *tenant_options) as sources:
-        found = [_run(sources, new_sections()) for _run_number in range(runs)]
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ualpipe-bench-"))
+        sources = {
+            options: stack.enter_context(tenant(Path(folder, str(number)), *options))
+            for number, options in enumerate(dict.fromkeys(row.tenant for row in rows))
+        }
+        rounds = [[_run(sources[row.tenant], row.new_sections()) for row in rows] for _round in range(runs)]
+    return [_medians(row.name, found, floor_us) for row, found in zip(rows, zip(*rounds, strict=True), strict=True)]
+
+
+def _medians(name: str, found: Sequence[Figures], floor_us: float) -> Figures:
     figures = {key: statistics.median(one[key] for one in found) for key in found[0]}
     figures["ratio_to_floor"] = round(figures["cpu_s_per_100k"] * 10 / floor_us, 1)
     print(
