@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -81,6 +81,7 @@ class ElasticsearchSink:
         self._connection: Connection | None = None
         self._is_set_up = not config.setup
         self._requires_data_stream = True
+        self._largest = self.limits.max_bytes  # bytes of documents in a request that the server takes, as far as we know
 
     def check(self) -> Iterable[Finding]:
         """Asks the cluster, without writing, whether it knows us and would take documents."""
@@ -104,7 +105,7 @@ class ElasticsearchSink:
 
     def write(self, batch: Batch) -> Mapping[int, SinkError]:
         """Creates the documents; those that are there already count as delivered."""
-        parts = _parts(batch.events, self._config.concurrency)
+        parts = _parts(batch.events, self._config.concurrency, self._largest)
         errors = self._deliver_at_once(parts) if len(parts) > 1 else self._deliver(batch.events)
         raise_if_all_failed(errors, len(batch.events))
         return errors
@@ -148,7 +149,7 @@ class ElasticsearchSink:
         )
 
     def _deliver_at_once(self, parts: Sequence[Sequence[Event]]) -> dict[int, SinkError]:
-        with ThreadPoolExecutor(len(parts), thread_name_prefix="bulk") as pool:
+        with ThreadPoolExecutor(min(len(parts), self._config.concurrency), thread_name_prefix="bulk") as pool:
             return _joined(parts, pool.map(self._deliver_part, parts))
 
     def _deliver(self, events: Sequence[Event]) -> dict[int, SinkError]:
@@ -165,10 +166,10 @@ class ElasticsearchSink:
         return failures(answer.body, len(events))
 
     def _deliver_in_halves(self, events: Sequence[Event], size: int) -> dict[int, SinkError]:
-        """Sends what was too large (413) in two requests, and asks the engine for smaller batches from now on."""
+        """Sends what was too large (413) in two requests, and makes none of more than half its size from now on."""
         if len(events) == 1:
             return {0: SinkRejected(f"the server takes no request of {size} bytes (HTTP 413), and this is a single document")}
-        self.limits = replace(self.limits, max_bytes=min(self.limits.max_bytes, max(1, size // 2)))
+        self._largest = min(self._largest, _size(events) // 2)
         halves = _cut(events, 2)
         return _joined(halves, map(self._deliver_part, halves))
 
@@ -202,9 +203,21 @@ def _revealed(secret: Secret | None) -> Any:
     return secret.reveal() if secret else None
 
 
-def _parts(events: Sequence[Event], at_once: int) -> list[Sequence[Event]]:
-    """Returns the events in as many parts as are sent at once, none of them small; one where there are few."""
-    return _cut(events, max(1, min(at_once, len(events) // SMALL)))
+def _parts(events: Sequence[Event], at_once: int, largest: int) -> list[Sequence[Event]]:
+    """Returns the events in as many parts as are sent at once, none of them small; in more where those would be too large."""
+    parts = _cut(events, max(1, min(at_once, len(events) // SMALL)))
+    return [piece for part in parts for piece in _halved(part, largest)]
+
+
+def _halved(events: Sequence[Event], largest: int) -> list[Sequence[Event]]:
+    """Returns the events halved again and again, until no piece with more than one holds more bytes than ``largest``."""
+    if len(events) == 1 or _size(events) <= largest:
+        return [events]
+    return [piece for half in _cut(events, 2) for piece in _halved(half, largest)]
+
+
+def _size(events: Sequence[Event]) -> int:
+    return sum(len(event.encoded) for event in events)
 
 
 def _cut(events: Sequence[Event], count: int) -> list[Sequence[Event]]:

@@ -318,10 +318,19 @@ def test_retry_after_is_seconds_or_a_date(value: str | None, expected: float | N
 def test_a_request_that_is_too_large_is_sent_in_halves() -> None:
     events = make_events(5)
     sink = opened(Answer(413, {}, b""), fine(2), fine(3))
-    before = sink.limits.max_bytes
     assert not sink.write(Batch(events))
     assert [asked[2] for asked in sink.script.asked[1:]] == [bulk_body(events[:2]), bulk_body(events[2:])]
-    assert sink.limits.max_bytes < before
+
+
+def test_no_larger_request_than_was_taken_is_sent_again() -> None:
+    events = make_events(8)
+    sink = opened(Answer(413, {}, b""), *[fine(4)] * 6, concurrency=1)
+    for _write in range(2):
+        assert not sink.write(Batch(events))
+    assert [asked[2] for asked in sink.script.asked[1:]] == [bulk_body(events[:4]), bulk_body(events[4:])] * 2
+    before = len(sink.script.asked)
+    assert not sink.write(Batch(events[:4]))
+    assert len(sink.script.asked) == before + 1, "what fits goes in one request"
 
 
 def test_a_single_document_that_is_too_large_is_rejected_alone() -> None:
@@ -358,7 +367,7 @@ class Meeting(Script):
         return fine(body.count(b"\n") // 2)
 
 
-def meeting(script: Meeting, **options: Any) -> ScriptedSink:
+def opened_on(script: Script, **options: Any) -> ScriptedSink:
     sink = ScriptedSink(**options)
     sink.script = script
     sink.open()
@@ -369,7 +378,7 @@ def meeting(script: Meeting, **options: Any) -> ScriptedSink:
     ("count", "concurrency", "sizes"), [(450, 2, [225, 225]), (450, 8, [112, 112, 113, 113]), (199, 2, [199])]
 )
 def test_a_large_write_is_sent_in_several_requests_at_once(count: int, concurrency: int, sizes: list[int]) -> None:
-    sink = meeting(Meeting(len(sizes)), concurrency=concurrency)
+    sink = opened_on(Meeting(len(sizes)), concurrency=concurrency)
     events = make_events(count)
     assert not sink.write(Batch(events))
     bodies = [body for _method, _target, body, _headers in sink.script.asked if body]
@@ -395,12 +404,37 @@ class OldServer(Meeting):
 
 
 def test_a_server_that_does_not_know_a_parameter_may_say_so_to_each_request() -> None:
-    assert not meeting(OldServer()).write(Batch(make_events(200)))
+    assert not opened_on(OldServer()).write(Batch(make_events(200)))
+
+
+class NarrowServer(Script):
+    """Takes so many documents in a request."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+        self.counts: list[int] = []
+
+    def request(self, method: str, target: str, body: bytes | None = None, headers: Any = None) -> Answer:
+        assert body is not None
+        count = body.count(b"\n") // 2
+        self.counts.append(count)
+        return fine(count) if count <= self._most else Answer(413, {}, b"")
+
+
+def test_a_request_that_is_too_large_beside_another_leaves_writes_as_large_as_they_were() -> None:
+    script = NarrowServer(most=80)
+    sink = opened_on(script, concurrency=2)
+    before = sink.limits
+    for _write in range(2):
+        assert not sink.write(Batch(make_events(200)))
+    assert sorted(script.counts) == [50] * 8 + [100] * 2, "only the first write finds out"
+    assert sink.limits == before
 
 
 def test_a_request_that_fails_leaves_what_was_sent_beside_it_delivered() -> None:
     events = make_events(201)
-    sink = meeting(Meeting(2, refuses=events[150]))
+    sink = opened_on(Meeting(2, refuses=events[150]))
     assert {index: str(error) for index, error in sink.write(Batch(events)).items()} == dict.fromkeys(range(100, 201), "gone")
 
 
