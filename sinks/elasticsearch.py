@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -166,10 +166,15 @@ class ElasticsearchSink:
         return failures(answer.body, len(events))
 
     def _deliver_in_halves(self, events: Sequence[Event], size: int) -> dict[int, SinkError]:
-        """Sends what was too large (413) in two requests, and makes none of more than half its size from now on."""
+        """Sends what was too large (413) in two requests, and makes none of more than half its size from now on.
+
+        The engine is asked for writes of no more than can be sent at once: one to a server that is down then fails soon.
+        """
         if len(events) == 1:
             return {0: SinkRejected(f"the server takes no request of {size} bytes (HTTP 413), and this is a single document")}
         self._largest = min(self._largest, _size(events) // 2)
+        at_once = max(1, self._largest) * self._config.concurrency
+        self.limits = replace(self.limits, max_bytes=min(self.limits.max_bytes, at_once))
         halves = _cut(events, 2)
         return _joined(halves, map(self._deliver_part, halves))
 
