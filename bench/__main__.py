@@ -17,7 +17,7 @@ from typing import Any
 from bench import corpus, destinations, footprint, growth, hot_path, pipeline_run, plot, seen_ids
 from bench.pipeline_run import Row
 
-from ualpipe.pipeline import interpreter
+from ualpipe.pipeline.runtime import interpreter
 
 RESULTS = Path(__file__).parent / "results"
 

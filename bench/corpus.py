@@ -10,7 +10,7 @@ from pathlib import Path
 
 import orjson
 
-from ualpipe.simulator.generator import generate
+from ualpipe.simulator.records.generator import generate
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
 

@@ -12,7 +12,7 @@ import orjson
 from bench import corpus, pipeline_run
 from bench.pipeline_run import Figures, Row
 
-from ualpipe.simulator.generator import generate
+from ualpipe.simulator.records.generator import generate
 
 RECORDS = (10_000, 100_000, 1_000_000)
 TENANTS = (1, 10, 100)

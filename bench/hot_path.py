@@ -14,13 +14,14 @@ from typing import Any
 import orjson
 
 from ualpipe.pipeline import registry
-from ualpipe.pipeline.budget import TokenBucket
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.events import Event, Origin
 from ualpipe.pipeline.metrics import Metrics
 from ualpipe.pipeline.options import build
-from ualpipe.pipeline.processing import GROUP_RECORDS, Apply, events_of, transform_group
-from ualpipe.pipeline.records import Chunk
+from ualpipe.pipeline.process.processor import GROUP_RECORDS
+from ualpipe.pipeline.process.transforming import Apply, events_of, transform_group
+from ualpipe.pipeline.records.chunk import Chunk
+from ualpipe.pipeline.runtime.rate_limit import TokenBucket
 from ualpipe.pipeline.stages import Env
 
 SAMPLE = 20_000

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ualpipe.pipeline._journal_file import JournalFile
 from ualpipe.pipeline.clock import SystemClock
-from ualpipe.pipeline.seen import DIGEST_BYTES, SeenIds
+from ualpipe.pipeline.journal.sqlite.file import JournalFile
+from ualpipe.pipeline.journal.sqlite.seen.ids import SeenIds
+from ualpipe.pipeline.records.identity import DIGEST_BYTES
 
 BATCH = 300  # records of a content blob
 STAGES = (1_000_000, 10_000_000)  # where memory and disk are looked at on the way

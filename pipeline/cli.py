@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(importlib.import_module(args.module).run(args))
     except PipelineError as exc:
-        from ualpipe.pipeline.log import blanked  # noqa: PLC0415 - brings orjson, which `--help` has no time for
+        from ualpipe.pipeline.redaction import blanked  # noqa: PLC0415 - brings orjson, which `--help` has no time for
 
         print(blanked(str(exc)), file=sys.stderr)
         return EXIT_USAGE if isinstance(exc, ConfigError | JournalError) else EXIT_FAILED

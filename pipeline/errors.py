@@ -162,3 +162,11 @@ def close_quietly(stage: _Closable, log: logging.Logger) -> None:
     """Closes a stage; one that raises, which none should, spoils nothing."""
     with suppress(EngineFailed), unexpected_as(EngineFailed, log, "closing"):
         stage.close()
+
+
+class JournalFull(JournalError):
+    """There is no room for more records; fetching pauses until there is. Nothing is wrong with the journal."""
+
+
+class JournalInUse(JournalError):
+    """A running pipeline has the journal."""

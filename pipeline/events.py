@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from ualpipe.pipeline.errors import EventError
-from ualpipe.pipeline.records import BadRecord, Chunk, Record
+from ualpipe.pipeline.records.chunk import Chunk
+from ualpipe.pipeline.records.decoding import BadRecord, Record
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal, NewType
 
 from ualpipe.pipeline.errors import ConfigError
-from ualpipe.pipeline.hidden import hide
+from ualpipe.pipeline.redaction import hide
 
 Duration = NewType("Duration", float)
 """Seconds; written ``90s``, ``15m``, ``24h`` or ``7d``."""

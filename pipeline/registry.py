@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from ualpipe.pipeline.errors import ConfigError
+from ualpipe.pipeline.wording import did_you_mean
 
 KINDS = ("sources", "transforms", "sinks")
 
@@ -31,11 +31,3 @@ def load(kind: str, name: str) -> Any:
         return found.load()
     except (ImportError, AttributeError) as exc:
         raise ConfigError(f"{kind[:-1]} {name!r} can't be loaded: {exc}") from exc
-
-
-def did_you_mean(word: str, known: Any) -> str:
-    """Returns `` (did you mean x?)``, or the list of what there is when it is short, or nothing."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    if close:
-        return f" (did you mean {close[0]}?)"
-    return f" (there are: {', '.join(map(str, known))})" if 0 < len(known) <= 12 else ""

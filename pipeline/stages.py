@@ -13,7 +13,7 @@ from ualpipe.pipeline.drift import Drift
 from ualpipe.pipeline.errors import SinkError
 from ualpipe.pipeline.events import Event
 from ualpipe.pipeline.metrics import Metrics
-from ualpipe.pipeline.records import Chunk
+from ualpipe.pipeline.records.chunk import Chunk
 
 Instant = datetime
 """A point in time, always with a zone, always UTC."""

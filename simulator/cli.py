@@ -20,9 +20,9 @@ from ualpipe.pipeline.errors import ConfigError, ContentUndecodable
 
 # The simulator's other modules bring cryptography with them: they are imported when the command runs, not for its help.
 if TYPE_CHECKING:
-    from ualpipe.simulator.incidents import Incident
-    from ualpipe.simulator.service import SimulatedService
-    from ualpipe.simulator.tenant import SimulatedTenant
+    from ualpipe.simulator.records.incidents import Incident
+    from ualpipe.simulator.service.service import SimulatedService
+    from ualpipe.simulator.service.tenant import SimulatedTenant
 
 CLIENT_ID = "11111111-1111-1111-1111-111111111111"
 DEFAULT_COUNT = 1000
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: An option, the records or the fault script can't be used.
     """
-    from ualpipe.simulator.service import SimulatedService  # noqa: PLC0415
+    from ualpipe.simulator.service.service import SimulatedService  # noqa: PLC0415
 
     _check(args)
     with _stop_signals() as stop, _folder(args.folder) as folder, _defects_as_config_errors():
@@ -104,8 +104,8 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _tenants(args: argparse.Namespace, secret: str) -> list[SimulatedTenant]:
-    from ualpipe.simulator._organisation import DEFAULT_DOMAIN, DEFAULT_TENANT_ID  # noqa: PLC0415
-    from ualpipe.simulator.tenant import SimulatedTenant  # noqa: PLC0415
+    from ualpipe.simulator.records.organisation import DEFAULT_DOMAIN, DEFAULT_TENANT_ID  # noqa: PLC0415
+    from ualpipe.simulator.service.tenant import SimulatedTenant  # noqa: PLC0415
 
     first = uuid.UUID(DEFAULT_TENANT_ID).int
     return [
@@ -123,7 +123,7 @@ def _tenants(args: argparse.Namespace, secret: str) -> list[SimulatedTenant]:
 def _fill(
     service: SimulatedService, tenants: Sequence[SimulatedTenant], args: argparse.Namespace, incidents: Sequence[Incident]
 ) -> None:
-    from ualpipe.simulator.faults import load_rules  # noqa: PLC0415
+    from ualpipe.simulator.service.faults import load_rules  # noqa: PLC0415
 
     for at, tenant in enumerate(tenants):
         tenant.add_records(_initial_records(args, tenant, at), records_per_blob=args.records_per_blob, spread=_SPREAD)
@@ -147,14 +147,14 @@ def _generated(
     args: argparse.Namespace, tenant: SimulatedTenant, at: int, count: int | None, rate: float, ago: timedelta
 ) -> Iterator[dict[str, Any]]:
     """Yields generated records of the tenant at a position; each tenant has its own."""
-    from ualpipe.simulator.generator import generate  # noqa: PLC0415
+    from ualpipe.simulator.records.generator import generate  # noqa: PLC0415
 
     start = tenant.clock.now() - ago
     return generate(count, seed=args.seed + at, start=start, rate=rate, tenant_id=tenant.tenant_id, domain=tenant.name)
 
 
 def _incidents(args: argparse.Namespace, tenant: SimulatedTenant) -> list[Incident]:
-    from ualpipe.simulator.incidents import planted_incidents  # noqa: PLC0415
+    from ualpipe.simulator.records.incidents import planted_incidents  # noqa: PLC0415
 
     start = tenant.clock.now() - timedelta(hours=1)
     return planted_incidents(args.seed, start=start, tenant_id=tenant.tenant_id, domain=tenant.name)
@@ -162,7 +162,7 @@ def _incidents(args: argparse.Namespace, tenant: SimulatedTenant) -> list[Incide
 
 def _read_records(path: Path) -> Iterator[bytes]:
     """Yields the records of a file byte for byte."""
-    from ualpipe.pipeline.records import chunks_of_array, chunks_of_lines  # noqa: PLC0415
+    from ualpipe.pipeline.records.cutting import chunks_of_array, chunks_of_lines  # noqa: PLC0415
 
     with path.open("rb") as file:
         is_array = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
@@ -236,7 +236,7 @@ def _defects_as_config_errors() -> Iterator[None]:
 
 def _secret_file(folder: Path) -> Path:
     """Returns the file with the client secret; makes one at the first start."""
-    from ualpipe.simulator._ca import write_private  # noqa: PLC0415
+    from ualpipe.simulator.service.ca import write_private  # noqa: PLC0415
 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / _SECRET_FILE

@@ -20,14 +20,14 @@ from rich.console import Console
 from rich.json import JSON
 from rich.table import Table
 
-from ualpipe.pipeline import log
-from ualpipe.pipeline.config import load_config
-from ualpipe.pipeline.runner import Runner
-from ualpipe.simulator.generator import generate
-from ualpipe.simulator.incidents import Incident, planted_incidents
+from ualpipe.pipeline.config.loader import load_config
+from ualpipe.pipeline.observe import log
+from ualpipe.pipeline.supervisor.runner import Runner
 from ualpipe.simulator.receiver import SyslogReceiver
-from ualpipe.simulator.service import SimulatedService
-from ualpipe.simulator.tenant import SimulatedTenant
+from ualpipe.simulator.records.generator import generate
+from ualpipe.simulator.records.incidents import Incident, planted_incidents
+from ualpipe.simulator.service.service import SimulatedService
+from ualpipe.simulator.service.tenant import SimulatedTenant
 
 ORDINARY_RECORDS = 5000
 CLIENT_ID = "11111111-1111-1111-1111-111111111111"

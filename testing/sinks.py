@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from ualpipe.pipeline.events import Event, Origin
-from ualpipe.pipeline.records import Chunk
+from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.stages import Batch, Sink
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC
 
-from ualpipe.pipeline.records import BadRecord
+from ualpipe.pipeline.records.decoding import BadRecord
 from ualpipe.pipeline.stages import Listed, Source, WorkItem
 
 

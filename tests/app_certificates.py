@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from ualpipe.pipeline.credentials import Certificate
+from ualpipe.pipeline.credentials.options import Certificate
 
 
 def write_certificate(folder: Path, expires: datetime) -> Certificate:

@@ -30,7 +30,7 @@ from servers.missing import missing
 from servers.process import ServerFailed
 from servers.rsyslog import Rsyslog, find_rsyslog
 from servers.run_folder import make_run_folder
-from ualpipe.pipeline.journal import Journal
+from ualpipe.pipeline.journal.sqlite.journal import Journal
 
 _MARKERS = {"kafka": "kafka", "elasticsearch": "elasticsearch", "secure_elasticsearch": "elasticsearch", "rsyslog": "rsyslog"}
 

@@ -15,20 +15,22 @@ from typing import Any, ClassVar
 
 import pytest
 
-from ualpipe.pipeline import collector, delivery, prepared
+from ualpipe.pipeline.buffer import batch_buffer as prepared
 from ualpipe.pipeline.clock import Clock
-from ualpipe.pipeline.config import JournalOptions, PipelineConfig, SinkOptions, SourceOptions, StageSpec
+from ualpipe.pipeline.collect import collector
+from ualpipe.pipeline.config.model import JournalOptions, PipelineConfig, SinkOptions, SourceOptions, StageSpec
+from ualpipe.pipeline.deliver import delivery
 from ualpipe.pipeline.errors import SinkError
 from ualpipe.pipeline.events import Event
-from ualpipe.pipeline.intake import Intake
-from ualpipe.pipeline.journal import Journal
-from ualpipe.pipeline.ledger import LedgerItem
+from ualpipe.pipeline.journal.sqlite.intake import Intake
+from ualpipe.pipeline.journal.sqlite.journal import Journal
+from ualpipe.pipeline.journal.types import LedgerItem, Received
 from ualpipe.pipeline.metrics import Metrics
 from ualpipe.pipeline.options import build
-from ualpipe.pipeline.records import CHUNK_BYTES, Chunk, chunks_of_array
-from ualpipe.pipeline.runner import Runner
+from ualpipe.pipeline.records.chunk import Chunk
+from ualpipe.pipeline.records.cutting import CHUNK_BYTES, chunks_of_array
 from ualpipe.pipeline.stages import Batch, Env, Finding, Gap, Instant, Listed, SinkLimits, WorkItem
-from ualpipe.pipeline.stored import Received
+from ualpipe.pipeline.supervisor.runner import Runner
 
 NOW = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
 TENANT = "22222222-2222-2222-2222-222222222222"

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 import fakes
 from ualpipe.pipeline.options import build
 from ualpipe.schemas import read_csv
-from ualpipe.simulator.generator import generate
-from ualpipe.transforms._mapping import Row
-from ualpipe.transforms.ecs import EcsTransformConfig, load_mapping
+from ualpipe.simulator.records.generator import generate
+from ualpipe.transforms.ecs.mapping.model import Row
+from ualpipe.transforms.ecs.options import EcsTransformConfig
+from ualpipe.transforms.ecs.tables import load_mapping
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.in.json"))
 DEPTHS = (5, 13, 20, 130, 500, 1023, 1025, 3000)

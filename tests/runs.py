@@ -15,9 +15,9 @@ from typing import Any
 import orjson
 import yaml
 
-from ualpipe.simulator.generator import DEFAULT_SEED, generate
-from ualpipe.simulator.service import SimulatedService
-from ualpipe.simulator.tenant import SimulatedTenant
+from ualpipe.simulator.records.generator import DEFAULT_SEED, generate
+from ualpipe.simulator.service.service import SimulatedService
+from ualpipe.simulator.service.tenant import SimulatedTenant
 
 TENANT_ID = "22222222-2222-2222-2222-222222222222"
 CLIENT_ID = "11111111-1111-1111-1111-111111111111"

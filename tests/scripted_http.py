@@ -15,11 +15,12 @@ import requests
 import urllib3
 
 from fakes import TENANT, FakeClock, NoBudget, env
-from ualpipe.pipeline.credentials import Credential
+from ualpipe.pipeline.credentials.options import Credential
 from ualpipe.pipeline.options import Secret, build
 from ualpipe.pipeline.stages import WorkItem
-from ualpipe.sources._http import Adapter
-from ualpipe.sources.management_activity import ManagementActivityConfig, ManagementActivitySource, work_item
+from ualpipe.sources.management_activity.http import Adapter
+from ualpipe.sources.management_activity.options import ManagementActivityConfig
+from ualpipe.sources.management_activity.source import ManagementActivitySource, work_item
 
 CLIENT = "11111111-1111-1111-1111-111111111111"
 SECRET = "planted-secret"

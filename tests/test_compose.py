@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from ualpipe.pipeline.config import load_config
+from ualpipe.pipeline.config.loader import load_config
 from ualpipe.simulator.cli import CLIENT_ID, add_arguments
 
 ROOT = Path(__file__).parent.parent

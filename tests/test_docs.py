@@ -11,8 +11,8 @@ import yaml
 
 from ualpipe.pipeline.cli import main
 from ualpipe.pipeline.commands.schema import full_schema
-from ualpipe.pipeline.config import load_config
-from ualpipe.pipeline.reference import fields_markdown, markdown
+from ualpipe.pipeline.config.loader import load_config
+from ualpipe.pipeline.config.reference import fields_markdown, markdown
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))

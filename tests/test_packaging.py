@@ -55,7 +55,11 @@ def test_entry_points_name_modules_of_the_wheel(wheel: zipfile.ZipFile) -> None:
     parser.read_string(wheel.read(next(name for name in names if name.endswith("/entry_points.txt"))).decode())
     modules = [target.split(":")[0] for section in parser.values() for target in section.values()]
     assert modules
-    assert [module for module in modules if f"{module.replace('.', '/')}.py" not in names] == []
+    assert [
+        module
+        for module in modules
+        if not {f"{module.replace('.', '/')}.py", f"{module.replace('.', '/')}/__init__.py"} & set(names)
+    ] == []
 
 
 def test_wheel_carries_licence_and_type_marker(wheel: zipfile.ZipFile) -> None:

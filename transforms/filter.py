@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ualpipe.pipeline.conditions import Condition, compile_conditions
+from ualpipe.pipeline.conditions.compiler import Condition, compile_conditions
 from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.events import Event
 from ualpipe.pipeline.options import option

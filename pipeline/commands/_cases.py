@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
-from ualpipe.pipeline.document_fields import ABSENT, Difference, differences, differences_in, leaves, value_at
 from ualpipe.pipeline.errors import ConfigError
-from ualpipe.pipeline.registry import did_you_mean
+from ualpipe.pipeline.explain.document_fields import ABSENT, Difference, differences, differences_in, leaves, value_at
+from ualpipe.pipeline.wording import did_you_mean
 
 _KEYS = ("name", "record", "document", "fields")
 _RECORD, _DOCUMENT = ".record.json", ".document.json"

@@ -11,8 +11,8 @@ from typing import Any
 
 from ualpipe.pipeline.clock import format_epoch, format_instant
 from ualpipe.pipeline.commands import counted
-from ualpipe.pipeline.reconcile import Account, Missing, Row, fold, hour_text
-from ualpipe.pipeline.relist import Relisted
+from ualpipe.pipeline.reconcile.compare import Account, Missing, Row, fold, hour_text
+from ualpipe.pipeline.reconcile.relist import Relisted
 
 WIDTH_OF_FILES = 200  # columns, where there is no terminal to fit
 MAX_MISSING = 10  # items named for people; JSON has all

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from ualpipe.pipeline.errors import ConfigError, ContentUndecodable
 from ualpipe.pipeline.events import Event, Origin
-from ualpipe.pipeline.records import BadRecord, Chunk, Record
-from ualpipe.pipeline.registry import did_you_mean
+from ualpipe.pipeline.records.chunk import Chunk
+from ualpipe.pipeline.records.decoding import BadRecord, Record
+from ualpipe.pipeline.wording import did_you_mean
 
 _BOM = b"\xef\xbb\xbf"
 _BLANK = b" \t\r\n"

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ualpipe.pipeline.commands import counted
+from ualpipe.pipeline.commands._retry_forecast import Forecast
 from ualpipe.pipeline.commands._tables import Printer
-from ualpipe.pipeline.retry_forecast import Forecast
 
 _IDS_SHOWN = 5
 _GOES_ON = ("sent", "fetched", "filtered")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ualpipe.pipeline.explained import Rule
+from ualpipe.pipeline.explain.contract import Rule
 
 MAX_SHOWN = 300
 """Characters of a value that are shown on a terminal; a file gets all of them."""

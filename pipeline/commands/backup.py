@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from ualpipe.pipeline._journal_file import FILE_NAME
-from ualpipe.pipeline.backup import back_up
-from ualpipe.pipeline.config import load_config
-from ualpipe.pipeline.runner import EXIT_FINE
+from ualpipe.pipeline.config.loader import load_config
+from ualpipe.pipeline.journal.sqlite.file import FILE_NAME
+from ualpipe.pipeline.journal.sqlite.queries.backup import back_up
+from ualpipe.pipeline.supervisor.runner import EXIT_FINE
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 
-from ualpipe.pipeline import log
-from ualpipe.pipeline.config import PipelineConfig, StageSpec, load_config
+from ualpipe.pipeline.config.loader import load_config
+from ualpipe.pipeline.config.model import PipelineConfig, StageSpec
 from ualpipe.pipeline.errors import PipelineError
-from ualpipe.pipeline.runner import EXIT_FINE, EXIT_REFUSED, Runner, open_transforms
+from ualpipe.pipeline.observe import log
+from ualpipe.pipeline.redaction import blanked
 from ualpipe.pipeline.stages import Finding
+from ualpipe.pipeline.supervisor.runner import EXIT_FINE, EXIT_REFUSED, Runner
+from ualpipe.pipeline.supervisor.stages import open_transforms
 
 _MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
 
@@ -31,7 +34,7 @@ def _live(config: PipelineConfig, runner: Runner) -> int:
         for finding in _findings(spec, runner):
             is_refused |= finding.level == "error"
             action = f"\n           -> {finding.action}" if finding.action else ""
-            print(f"{_MARKS[finding.level]}  {spec.name}: {finding.subject}: {log.blanked(finding.message)}{action}")
+            print(f"{_MARKS[finding.level]}  {spec.name}: {finding.subject}: {blanked(finding.message)}{action}")
     return EXIT_REFUSED if is_refused else EXIT_FINE
 
 

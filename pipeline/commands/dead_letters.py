@@ -8,16 +8,19 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ualpipe.pipeline import log
-from ualpipe.pipeline._journal_file import JournalFile
 from ualpipe.pipeline.clock import SystemClock, format_instant
 from ualpipe.pipeline.commands import counted
+from ualpipe.pipeline.commands._retry_forecast import Forecaster, obstacle
 from ualpipe.pipeline.commands._retry_preview import all_go_on, print_json, print_preview
-from ualpipe.pipeline.config import PipelineConfig, load_config
-from ualpipe.pipeline.dead_letters import DeadLetters, StoredLetter
+from ualpipe.pipeline.config.loader import load_config
+from ualpipe.pipeline.config.model import PipelineConfig
 from ualpipe.pipeline.errors import ConfigError
-from ualpipe.pipeline.retry_forecast import Forecaster, obstacle
-from ualpipe.pipeline.runner import EXIT_FINE, EXIT_INCOMPLETE, Runner, open_transforms
+from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
+from ualpipe.pipeline.journal.sqlite.file import JournalFile
+from ualpipe.pipeline.journal.types import StoredLetter
+from ualpipe.pipeline.observe import log
+from ualpipe.pipeline.supervisor.runner import EXIT_FINE, EXIT_INCOMPLETE, Runner
+from ualpipe.pipeline.supervisor.stages import open_transforms
 
 _LIST_LIMIT = 1000
 

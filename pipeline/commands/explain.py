@@ -9,15 +9,16 @@ from typing import Any
 import orjson
 
 from ualpipe.pipeline.commands import counted
+from ualpipe.pipeline.commands._open_transforms import open_stages, with_explainers
 from ualpipe.pipeline.commands._records import find_record, read_body
-from ualpipe.pipeline.commands._stages import open_stages, with_explainers
 from ualpipe.pipeline.commands._tables import Printer, place_from_here, shown
-from ualpipe.pipeline.document_fields import ABSENT, leaves, value_at
 from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.events import Event
-from ualpipe.pipeline.explained import Attempt, Explained, Made, Original, Rule, as_error, explain
-from ualpipe.pipeline.registry import did_you_mean
-from ualpipe.pipeline.runner import EXIT_FINE, EXIT_INCOMPLETE
+from ualpipe.pipeline.explain.contract import Attempt, Made, Original, Rule
+from ualpipe.pipeline.explain.document_fields import ABSENT, leaves, value_at
+from ualpipe.pipeline.explain.trace import Explained, as_error, explain
+from ualpipe.pipeline.supervisor.runner import EXIT_FINE, EXIT_INCOMPLETE
+from ualpipe.pipeline.wording import did_you_mean
 
 _BELOW = "o365.audit."
 _GUID_LENGTH = 36  # ids stay whole on a terminal

@@ -11,13 +11,14 @@ from typing import BinaryIO
 import orjson
 
 from ualpipe.pipeline.commands import counted
-from ualpipe.pipeline.commands._stages import open_stages
+from ualpipe.pipeline.commands._open_transforms import open_stages
 from ualpipe.pipeline.errors import EventError
 from ualpipe.pipeline.events import Event, Origin
-from ualpipe.pipeline.explained import as_error
-from ualpipe.pipeline.processing import Apply, events_of, run_transforms
-from ualpipe.pipeline.records import Chunk, chunks_of_lines
-from ualpipe.pipeline.runner import EXIT_FINE, EXIT_INCOMPLETE
+from ualpipe.pipeline.explain.trace import as_error
+from ualpipe.pipeline.process.transforming import Apply, events_of, run_transforms
+from ualpipe.pipeline.records.chunk import Chunk
+from ualpipe.pipeline.records.cutting import chunks_of_lines
+from ualpipe.pipeline.supervisor.runner import EXIT_FINE, EXIT_INCOMPLETE
 
 READ_BYTES = 256 * 1024
 

@@ -9,21 +9,22 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import datetime
 
-from ualpipe.pipeline import log
-from ualpipe.pipeline._account import mend, read_entries, read_gaps
-from ualpipe.pipeline._journal_file import JournalFile, JournalInUse
-from ualpipe.pipeline.budget import Budgets
 from ualpipe.pipeline.clock import Clock, SystemClock
 from ualpipe.pipeline.commands._reconcile_report import Report, View
 from ualpipe.pipeline.commands._times import parse_time
 from ualpipe.pipeline.commands.run import run_pipeline
-from ualpipe.pipeline.config import PipelineConfig, load_config
-from ualpipe.pipeline.errors import ConfigError
-from ualpipe.pipeline.ledger import Ledger
-from ualpipe.pipeline.reconcile import Account, Entry, ListedItem, Period, compare
-from ualpipe.pipeline.relist import Relisted, relist
-from ualpipe.pipeline.runner import EXIT_FINE, EXIT_INCOMPLETE, EXIT_REFUSED, Runner
+from ualpipe.pipeline.config.loader import load_config
+from ualpipe.pipeline.config.model import PipelineConfig
+from ualpipe.pipeline.errors import ConfigError, JournalInUse
+from ualpipe.pipeline.journal.sqlite.file import JournalFile
+from ualpipe.pipeline.journal.sqlite.ledger import Ledger
+from ualpipe.pipeline.journal.sqlite.queries.accounts import mend, read_entries, read_gaps
+from ualpipe.pipeline.observe import log
+from ualpipe.pipeline.reconcile.compare import Account, Entry, ListedItem, Period, compare
+from ualpipe.pipeline.reconcile.relist import Relisted, relist
+from ualpipe.pipeline.runtime.rate_limit import Budgets
 from ualpipe.pipeline.stages import Source
+from ualpipe.pipeline.supervisor.runner import EXIT_FINE, EXIT_INCOMPLETE, EXIT_REFUSED, Runner
 
 ROUNDS = 2
 """Runs at most: what was lost from the journal is fetched in the first and sent in the second."""

@@ -7,15 +7,16 @@ import dataclasses
 from contextlib import closing
 from datetime import datetime
 
-from ualpipe.pipeline._journal_file import JournalFile, JournalInUse
 from ualpipe.pipeline.clock import Clock, SystemClock, format_epoch
 from ualpipe.pipeline.commands import counted
 from ualpipe.pipeline.commands._times import parse_time
 from ualpipe.pipeline.commands.run import run_pipeline
-from ualpipe.pipeline.config import PipelineConfig, load_config
-from ualpipe.pipeline.errors import ConfigError
-from ualpipe.pipeline.replay import Choice, Selection, choose, send_again, sources_of, waiting_besides
-from ualpipe.pipeline.runner import EXIT_FINE
+from ualpipe.pipeline.config.loader import load_config
+from ualpipe.pipeline.config.model import PipelineConfig
+from ualpipe.pipeline.errors import ConfigError, JournalInUse
+from ualpipe.pipeline.journal.sqlite.file import JournalFile
+from ualpipe.pipeline.journal.sqlite.queries.replay import Choice, Selection, choose, send_again, sources_of, waiting_besides
+from ualpipe.pipeline.supervisor.runner import EXIT_FINE
 
 LEFT = "A running pipeline has the journal and takes them within seconds; its transforms are those of its start."
 

@@ -9,10 +9,12 @@ import threading
 from contextlib import AbstractContextManager, nullcontext
 from types import FrameType
 
-from ualpipe.pipeline import interpreter, log
-from ualpipe.pipeline.affinity import Affinity
-from ualpipe.pipeline.config import PipelineConfig, load_config
-from ualpipe.pipeline.runner import Runner
+from ualpipe.pipeline.config.loader import load_config
+from ualpipe.pipeline.config.model import PipelineConfig
+from ualpipe.pipeline.observe import log
+from ualpipe.pipeline.runtime import interpreter
+from ualpipe.pipeline.runtime.cpu_affinity import Affinity
+from ualpipe.pipeline.supervisor.runner import Runner
 
 
 def run(args: argparse.Namespace) -> int:
@@ -42,6 +44,6 @@ def _stop_on_signals(runner: Runner) -> None:
 def _progress(runner: Runner, *, is_wanted: bool, level: str) -> AbstractContextManager[object]:
     if not is_wanted:
         return nullcontext()
-    from ualpipe.pipeline.progress import Progress  # noqa: PLC0415 - rich is slow to import
+    from ualpipe.pipeline.commands._live_view import Progress  # noqa: PLC0415 - rich is slow to import
 
     return Progress(runner, level)

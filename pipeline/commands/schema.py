@@ -8,10 +8,11 @@ import sys
 from typing import Any
 
 from ualpipe.pipeline import registry
-from ualpipe.pipeline.config import ROOT_SCHEMA, JournalOptions, stage_schema
-from ualpipe.pipeline.credentials import Credential
+from ualpipe.pipeline.config.loader import ROOT_SCHEMA, stage_schema
+from ualpipe.pipeline.config.model import JournalOptions
+from ualpipe.pipeline.config.reference import fields_markdown, markdown
+from ualpipe.pipeline.credentials.options import Credential
 from ualpipe.pipeline.options import schema_of
-from ualpipe.pipeline.reference import fields_markdown, markdown
 
 
 def run(args: argparse.Namespace) -> int:

@@ -11,13 +11,14 @@ import orjson
 
 from ualpipe.pipeline.commands import counted
 from ualpipe.pipeline.commands._cases import Case, read_cases
-from ualpipe.pipeline.commands._stages import open_stages, with_explainers
+from ualpipe.pipeline.commands._open_transforms import open_stages, with_explainers
 from ualpipe.pipeline.commands._tables import Printer, place_from_here, shown
-from ualpipe.pipeline.document_fields import ABSENT, Difference
 from ualpipe.pipeline.events import Event, Origin
-from ualpipe.pipeline.explained import Attempt, Explained, ExplainedStage, Result, Rule, explain
-from ualpipe.pipeline.records import Chunk
-from ualpipe.pipeline.runner import EXIT_FINE, EXIT_INCOMPLETE
+from ualpipe.pipeline.explain.contract import Attempt, Result, Rule
+from ualpipe.pipeline.explain.document_fields import ABSENT, Difference
+from ualpipe.pipeline.explain.trace import Explained, ExplainedStage, explain
+from ualpipe.pipeline.records.chunk import Chunk
+from ualpipe.pipeline.supervisor.runner import EXIT_FINE, EXIT_INCOMPLETE
 
 _REACHED = ("made", "known")
 _NEAREST: tuple[Result, ...] = ("taken", "unfit", "condition", "absent", "replaced")  # to a value, in this order

@@ -29,12 +29,13 @@ import orjson
 from chaos.crash_points import POINTS, Point, code_of
 from runs import TENANT_ID
 from ualpipe.pipeline import cli
-from ualpipe.pipeline.config import load_config
+from ualpipe.pipeline.config.loader import load_config
 from ualpipe.pipeline.events import Origin
-from ualpipe.pipeline.processing import events_of, transform_group
-from ualpipe.pipeline.records import Chunk
-from ualpipe.pipeline.runner import Runner, open_transforms
-from ualpipe.simulator.generator import generate
+from ualpipe.pipeline.process.transforming import events_of, transform_group
+from ualpipe.pipeline.records.chunk import Chunk
+from ualpipe.pipeline.supervisor.runner import Runner
+from ualpipe.pipeline.supervisor.stages import open_transforms
+from ualpipe.simulator.records.generator import generate
 
 LONGEST_RUN_S = 90.0
 LONGEST_WORK_S = 3.0
@@ -44,13 +45,13 @@ _LOOK_S = 0.003
 
 _COMMITTING = (
     contextlib._GeneratorContextManager.__exit__.__code__,
-    code_of("ualpipe.pipeline._journal_file:JournalFile.transaction"),
+    code_of("ualpipe.pipeline.journal.sqlite.file:JournalFile.transaction"),
 )
 _WARM = (
     *(f"ualpipe.pipeline.commands.{name}" for name in ("run", "dead_letters", "_stages")),
     *(f"ualpipe.sinks.{name}" for name in ("file", "kafka", "_kafka_confluent", "elasticsearch", "syslog")),
-    "ualpipe.sources.management_activity",
-    "ualpipe.sources._connection",
+    "ualpipe.sources.management_activity.source",
+    "ualpipe.sources.management_activity.connection",
     *(f"ualpipe.transforms.{name}" for name in ("validate", "ecs")),
     "ualpipe.schemas",
     "encodings.idna",

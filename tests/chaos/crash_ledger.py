@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from chaos.crash_scene import SINKS, Scene
-from ualpipe.pipeline._journal_file import FILE_NAME, JournalFile
 from ualpipe.pipeline.clock import SystemClock
-from ualpipe.pipeline.dead_letters import DeadLetters
-from ualpipe.pipeline.status import Status, read_status
+from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
+from ualpipe.pipeline.journal.sqlite.file import FILE_NAME, JournalFile
+from ualpipe.pipeline.journal.sqlite.queries.status import Status, read_status
 
 _ID = re.compile(r'"Id":\s*"([^"]+)"')
 

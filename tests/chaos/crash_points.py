@@ -70,14 +70,14 @@ def _around(name: str, function: str, passage: int = 1) -> list[Point]:
     return [Point(f"{name}, before", function, passage=passage), Point(f"{name}, after", function, "after", passage=passage)]
 
 
-_SEGMENTS = "ualpipe.pipeline._seen_segments:Segments"
-_FILE, _APPEND = "ualpipe.sinks.file:FileSink", "ualpipe.sinks._append_file"
-_KAFKA, _PRODUCER = "ualpipe.sinks.kafka:KafkaSink", "ualpipe.sinks._kafka_confluent:ConfluentProducer.send"
-_AWAIT = "ualpipe.sinks._kafka_python:PythonProducer._await"
+_SEGMENTS = "ualpipe.pipeline.journal.sqlite.seen.segments:Segments"
+_FILE, _APPEND = "ualpipe.sinks.file:FileSink", "ualpipe.sinks.file.append_file"
+_KAFKA, _PRODUCER = "ualpipe.sinks.kafka:KafkaSink", "ualpipe.sinks.kafka.producer_confluent:ConfluentProducer.send"
+_AWAIT = "ualpipe.sinks.kafka.producer_python:PythonProducer._await"
 _SEARCH, _ANSWER = "ualpipe.sinks.elasticsearch:ElasticsearchSink", "urllib3.connection:HTTPConnection.getresponse"
-_SYSLOG, _STREAM = "ualpipe.sinks.syslog:SyslogSink", "ualpipe.sinks._syslog_stream:Stream"
+_SYSLOG, _STREAM = "ualpipe.sinks.syslog:SyslogSink", "ualpipe.sinks.syslog.tcp:Stream"
 
-_MAKING = "ualpipe.pipeline._journal_file:_create"
+_MAKING = "ualpipe.pipeline.journal.sqlite.file:_create"
 
 MAKING = [  # in this order one run after the other comes to them: behind the last there is a journal
     Point("make the journal, before", _MAKING),
@@ -94,7 +94,7 @@ LISTING = [
 ]
 CHUNKS = [*_step("stage a chunk", "intake:Intake._stage"), *_step("commit an item", "batches:Batches.commit", 3)]
 LETTERS = [
-    *_around("insert a dead letter", "ualpipe.pipeline.dead_letters:DeadLetters._insert", 2),
+    *_around("insert a dead letter", "ualpipe.pipeline.journal.sqlite.dead_letters:DeadLetters._insert", 2),
     *_step("postpone an item", "ledger:Ledger.postpone"),
 ]
 BURIAL = _step("bury an item", "dead_letters:DeadLetters.bury")
@@ -131,7 +131,7 @@ SEARCH = [
     *_around("elasticsearch: write", f"{_SEARCH}.write"),
     Point("elasticsearch: sent", _ANSWER, within=f"{_SEARCH}._deliver"),
     Point("elasticsearch: answered, not read", _ANSWER, within=f"{_SEARCH}._deliver", act=wait_for_the_other_side),
-    Point("elasticsearch: read, not understood", "ualpipe.sinks._bulk:failures"),
+    Point("elasticsearch: read, not understood", "ualpipe.sinks.elasticsearch.bulk:failures"),
 ]
 SYSLOG = [
     *_around("syslog: write", f"{_SYSLOG}.write"),

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from chaos.scripted_scene import Scene
-from ualpipe.simulator.content import SimulatedBlob
+from ualpipe.simulator.service.content import SimulatedBlob
 
 
 @dataclass

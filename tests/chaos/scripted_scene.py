@@ -15,10 +15,10 @@ from chaos.simulated_clock import SimulatedClock
 from chaos.simulated_run import SimulatedRun
 from fakes import record
 from runs import CLIENT_ID, CLIENT_SECRET, write_config
-from ualpipe.simulator.content import SimulatedBlob
-from ualpipe.simulator.faults import FaultScript
-from ualpipe.simulator.service import SimulatedService
-from ualpipe.simulator.tenant import SimulatedTenant
+from ualpipe.simulator.service.content import SimulatedBlob
+from ualpipe.simulator.service.faults import FaultScript
+from ualpipe.simulator.service.service import SimulatedService
+from ualpipe.simulator.service.tenant import SimulatedTenant
 
 EXCHANGE = "Audit.Exchange"
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0

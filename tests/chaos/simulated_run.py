@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from chaos.simulated_clock import LONGEST_WORK_S, MachineClock, SimulatedClock
-from ualpipe.pipeline import collector, delivery
-from ualpipe.pipeline.collector import Collector
-from ualpipe.pipeline.config import load_config
-from ualpipe.pipeline.delivery import Delivery
-from ualpipe.pipeline.runner import Runner
+from ualpipe.pipeline.collect import collector
+from ualpipe.pipeline.collect.collector import Collector
+from ualpipe.pipeline.config.loader import load_config
+from ualpipe.pipeline.deliver import delivery
+from ualpipe.pipeline.deliver.delivery import Delivery
+from ualpipe.pipeline.supervisor.runner import Runner
 
 SELDOM_S = 24 * 3600.0  # nobody else sends anything to the pipelines of these tests: they need not look for it
 

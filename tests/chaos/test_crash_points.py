@@ -23,14 +23,14 @@ from chaos.crash_runs import RUN_ONCE, SEND_AGAIN
 from chaos.crash_scene import SOURCE, Destinations, Scene, served_scene
 from chaos.crash_trial import Tallies, Trial
 from runs import TENANT_ID
-from ualpipe.pipeline import journal as journal_module
-from ualpipe.pipeline._seen_runs import DIGEST_BYTES
-from ualpipe.pipeline._seen_segments import MERGE_WIDTH
 from ualpipe.pipeline.clock import SystemClock
-from ualpipe.pipeline.journal import Journal
-from ualpipe.pipeline.seen import RECENT_LIMIT
+from ualpipe.pipeline.journal.sqlite import journal as journal_module
+from ualpipe.pipeline.journal.sqlite.journal import Journal
+from ualpipe.pipeline.journal.sqlite.seen.ids import RECENT_LIMIT
+from ualpipe.pipeline.journal.sqlite.seen.segments import MERGE_WIDTH
+from ualpipe.pipeline.records.identity import DIGEST_BYTES
 from ualpipe.pipeline.stages import Listed
-from ualpipe.simulator.content import CONTENT_TYPES
+from ualpipe.simulator.service.content import CONTENT_TYPES
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 

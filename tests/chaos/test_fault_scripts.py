@@ -21,8 +21,8 @@ from chaos.scripted_scene import DAY, EXCHANGE, HOUR, MINUTE, Scene, body_of, sc
 from chaos.simulated_clock import MachineClock, SimulatedClock
 from chaos.simulated_run import SimulatedRun, patient_engine
 from runs import CLIENT_ID, CLIENT_SECRET
-from ualpipe.simulator.faults import load_rules
-from ualpipe.simulator.tenant import DEFAULT_ROLES, SimulatedTenant
+from ualpipe.simulator.service.faults import load_rules
+from ualpipe.simulator.service.tenant import DEFAULT_ROLES, SimulatedTenant
 
 pytestmark = pytest.mark.usefixtures("quiet_logs")
 

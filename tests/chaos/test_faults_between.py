@@ -25,7 +25,7 @@ from servers.elasticsearch import LocalElasticsearch
 from servers.fault_proxy import NONE, Fault, FaultProxy, Mode
 from servers.kafka import Kafka
 from servers.rsyslog import Rsyslog
-from ualpipe.simulator.generator import generate
+from ualpipe.simulator.records.generator import generate
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 

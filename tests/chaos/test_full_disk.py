@@ -20,7 +20,7 @@ import pytest
 from chaos.running import Running, running
 from chaos.small_disk import SmallDisk
 from runs import TENANT_ID, Tenant, ids_in, served, write_config
-from ualpipe.simulator.generator import generate
+from ualpipe.simulator.records.generator import generate
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 

@@ -21,7 +21,7 @@ from runs import TENANT_ID, Tenant, served, write_config
 from servers.elasticsearch import LocalElasticsearch
 from servers.kafka import Kafka
 from servers.rsyslog import Rsyslog
-from ualpipe.simulator.generator import generate
+from ualpipe.simulator.records.generator import generate
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 

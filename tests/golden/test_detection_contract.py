@@ -12,8 +12,9 @@ import pytest
 import fakes
 from ualpipe.pipeline.events import Event, Origin
 from ualpipe.pipeline.options import build
-from ualpipe.pipeline.records import Chunk
-from ualpipe.transforms.ecs import EcsTransform, EcsTransformConfig
+from ualpipe.pipeline.records.chunk import Chunk
+from ualpipe.transforms.ecs.options import EcsTransformConfig
+from ualpipe.transforms.ecs.transform import EcsTransform
 
 ORIGIN = Origin("files", "", "contract", "contract", Chunk(b"", "lines", []))
 SIGN_IN = {"RecordType": 15, "Workload": "AzureActiveDirectory", "Operation": "UserLoggedIn", "ResultStatus": "Success"}

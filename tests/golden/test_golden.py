@@ -14,8 +14,9 @@ import pytest
 import fakes
 from ualpipe.pipeline.events import Event, Origin
 from ualpipe.pipeline.options import build
-from ualpipe.pipeline.records import Chunk
-from ualpipe.transforms.ecs import EcsTransform, EcsTransformConfig
+from ualpipe.pipeline.records.chunk import Chunk
+from ualpipe.transforms.ecs.options import EcsTransformConfig
+from ualpipe.transforms.ecs.transform import EcsTransform
 
 CASES = sorted(Path(__file__).parent.glob("*.in.json"))
 ORIGIN = Origin("files", "", "golden", "golden", Chunk(b"", "lines", []))

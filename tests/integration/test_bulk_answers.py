@@ -14,9 +14,9 @@ import pytest
 
 from fakes import MemorySink, MemorySource, Pipeline, TagTransform, body, env, hurry, record, run_to_end
 from ualpipe.pipeline.clock import SystemClock
-from ualpipe.pipeline.journal import Journal
+from ualpipe.pipeline.journal.sqlite.journal import Journal
 from ualpipe.pipeline.options import build
-from ualpipe.sinks.elasticsearch import ElasticsearchSink
+from ualpipe.sinks.elasticsearch.sink import ElasticsearchSink
 
 RECORDS = 60
 FINE = {"status": 201}

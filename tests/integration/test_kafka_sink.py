@@ -21,7 +21,7 @@ from ualpipe.pipeline.errors import SinkDenied, SinkRejected, SinkUnavailable
 from ualpipe.pipeline.events import Event
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.stages import Batch
-from ualpipe.sinks.kafka import KafkaSink
+from ualpipe.sinks.kafka.sink import KafkaSink
 from ualpipe.testing import SINK_CHECKS, SinkCase, make_events
 
 PROMPT_S = 5.0  # both client libraries alone would take their whole timeout, 30 s

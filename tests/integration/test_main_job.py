@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from runs import generated, ids_in, record_ids, run_once, served, write_config
-from ualpipe.simulator.content import CONTENT_TYPES
+from ualpipe.simulator.service.content import CONTENT_TYPES
 
 pytestmark = [pytest.mark.kafka, pytest.mark.elasticsearch, pytest.mark.rsyslog]
 

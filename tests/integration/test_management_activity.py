@@ -19,14 +19,15 @@ import pytest
 
 from fakes import TENANT, FakeClock, env, record
 from ualpipe.pipeline.clock import Clock, SystemClock
-from ualpipe.pipeline.credentials import Certificate, Credential
+from ualpipe.pipeline.credentials.options import Certificate, Credential
 from ualpipe.pipeline.errors import ContentGone, SourceDenied, SourceError, SourceOverloaded, SourceThrottled, SourceUnavailable
 from ualpipe.pipeline.options import Secret, build
 from ualpipe.pipeline.stages import Listed, WorkItem
-from ualpipe.simulator.client_certificate import ClientCertificate, write_client_certificate
-from ualpipe.simulator.service import SimulatedService
-from ualpipe.simulator.tenant import SimulatedTenant
-from ualpipe.sources.management_activity import ManagementActivityConfig, ManagementActivitySource
+from ualpipe.simulator.service.client_certificate import ClientCertificate, write_client_certificate
+from ualpipe.simulator.service.service import SimulatedService
+from ualpipe.simulator.service.tenant import SimulatedTenant
+from ualpipe.sources.management_activity.options import ManagementActivityConfig
+from ualpipe.sources.management_activity.source import ManagementActivitySource
 from ualpipe.testing import SOURCE_CHECKS, SourceCase
 
 CLIENT = "11111111-1111-1111-1111-111111111111"

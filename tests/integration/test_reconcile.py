@@ -17,7 +17,7 @@ import pytest
 
 from runs import TENANT_ID, Tenant, generated, ids_in, run_once, served, write_config
 from ualpipe.pipeline.clock import SystemClock
-from ualpipe.pipeline.journal import Journal
+from ualpipe.pipeline.journal.sqlite.journal import Journal
 
 RECORDS = 120
 SINKS = {"sinks": {name: {"type": "file", "path": f"{name}/audit.ndjson"} for name in ("local", "archive")}}

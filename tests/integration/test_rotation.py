@@ -16,14 +16,14 @@ import pytest
 from fakes import HurriedClock, hurry, record, until
 from runs import CLIENT_ID, CLIENT_SECRET, TENANT_ID, ids_in, write_config
 from ualpipe.pipeline import metrics as m
-from ualpipe.pipeline import runner as engine
 from ualpipe.pipeline.clock import Clock, SystemClock
-from ualpipe.pipeline.config import load_config
-from ualpipe.pipeline.retry import DENIED
-from ualpipe.pipeline.runner import EXIT_FINE, Runner
-from ualpipe.simulator.client_certificate import write_client_certificate
-from ualpipe.simulator.service import SimulatedService
-from ualpipe.simulator.tenant import SimulatedTenant
+from ualpipe.pipeline.config.loader import load_config
+from ualpipe.pipeline.runtime.retry import DENIED
+from ualpipe.pipeline.supervisor import runner as engine
+from ualpipe.pipeline.supervisor.runner import EXIT_FINE, Runner
+from ualpipe.simulator.service.client_certificate import write_client_certificate
+from ualpipe.simulator.service.service import SimulatedService
+from ualpipe.simulator.service.tenant import SimulatedTenant
 
 OTHER_ID = "33333333-3333-3333-3333-333333333333"
 NEW_SECRET = "planted-new-secret-canary"

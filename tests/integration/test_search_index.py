@@ -17,15 +17,15 @@ from hypothesis import strategies as st
 import fakes
 import odd_records
 from ualpipe.pipeline.clock import SystemClock
-from ualpipe.pipeline.commands._stages import open_stages
+from ualpipe.pipeline.commands._open_transforms import open_stages
 from ualpipe.pipeline.errors import SinkError
 from ualpipe.pipeline.events import Event, Origin
 from ualpipe.pipeline.options import build
-from ualpipe.pipeline.processing import Apply, events_of, run_transforms
-from ualpipe.pipeline.records import chunks_of_lines
+from ualpipe.pipeline.process.transforming import Apply, events_of, run_transforms
+from ualpipe.pipeline.records.cutting import chunks_of_lines
 from ualpipe.pipeline.stages import Batch
 from ualpipe.schemas import read_csv
-from ualpipe.sinks.elasticsearch import ElasticsearchSink
+from ualpipe.sinks.elasticsearch.sink import ElasticsearchSink
 
 GENERATED = 10_000
 BATCH = 500

@@ -26,9 +26,9 @@ import yaml
 
 from fakes import FakeClock
 from ualpipe.simulator import cli
-from ualpipe.simulator.client_certificate import ClientCertificate, write_client_certificate
-from ualpipe.simulator.service import SimulatedService
-from ualpipe.simulator.tenant import SimulatedTenant
+from ualpipe.simulator.service.client_certificate import ClientCertificate, write_client_certificate
+from ualpipe.simulator.service.service import SimulatedService
+from ualpipe.simulator.service.tenant import SimulatedTenant
 
 TENANT = "22222222-2222-2222-2222-222222222222"
 OTHER = "33333333-3333-3333-3333-333333333333"

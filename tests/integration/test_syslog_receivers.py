@@ -23,7 +23,7 @@ from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.errors import SinkDenied, SinkUnavailable
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.stages import Batch
-from ualpipe.sinks.syslog import SyslogSink
+from ualpipe.sinks.syslog.sink import SyslogSink
 from ualpipe.testing import make_events
 
 

@@ -18,7 +18,7 @@ from ualpipe.pipeline.errors import SinkUnavailable
 from ualpipe.pipeline.events import Event
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.stages import Batch
-from ualpipe.sinks.syslog import SyslogSink
+from ualpipe.sinks.syslog.sink import SyslogSink
 from ualpipe.testing import make_events
 
 TRANSPORTS = pytest.mark.parametrize("transport", ["tcp", "tls"])

@@ -18,10 +18,10 @@ from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.errors import SinkError, SourceUnavailable
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.stages import Batch
-from ualpipe.sinks.elasticsearch import ElasticsearchSink
-from ualpipe.sinks.kafka import KafkaSink
-from ualpipe.sinks.syslog import SyslogSink
-from ualpipe.sources._http import TRANSPORT_ERRORS, make_session
+from ualpipe.sinks.elasticsearch.sink import ElasticsearchSink
+from ualpipe.sinks.kafka.sink import KafkaSink
+from ualpipe.sinks.syslog.sink import SyslogSink
+from ualpipe.sources.management_activity.http import TRANSPORT_ERRORS, make_session
 from ualpipe.testing import make_events
 
 ANY_CIPHER = "ALL:@SECLEVEL=0"  # OpenSSL speaks TLS 1.1 at its lowest level only

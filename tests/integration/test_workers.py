@@ -18,17 +18,17 @@ import pytest
 
 from fakes import FakeClock, NoOptions, body, record, until
 from runs import generated, ids_in, served, start, write_config
-from ualpipe.pipeline._worker_messages import Setup
-from ualpipe.pipeline.affinity import Affinity
-from ualpipe.pipeline.conditions import compile_conditions
-from ualpipe.pipeline.config import StageSpec
-from ualpipe.pipeline.context import RunContext
+from ualpipe.pipeline.conditions.compiler import compile_conditions
+from ualpipe.pipeline.config.model import StageSpec
 from ualpipe.pipeline.drift import FIELD, Thing
 from ualpipe.pipeline.errors import ContentUndecodable
 from ualpipe.pipeline.events import Event, Origin, Transformed
-from ualpipe.pipeline.processing import InProcess
-from ualpipe.pipeline.records import Chunk
-from ualpipe.pipeline.workers import ATTEMPTS, IDLE_S, Workers
+from ualpipe.pipeline.process.processor import InProcess
+from ualpipe.pipeline.process.worker_pool import ATTEMPTS, IDLE_S, Workers
+from ualpipe.pipeline.process.worker_protocol import Setup
+from ualpipe.pipeline.records.chunk import Chunk
+from ualpipe.pipeline.runtime.context import RunContext
+from ualpipe.pipeline.runtime.cpu_affinity import Affinity
 from worker_transforms import ByOperation
 
 WANTED = {"some": {"event.action": "keep"}}

@@ -1,0 +1,1 @@
+"""Prepared batches between collector and deliveries, in memory and spilled to disk (``batch_buffer.BatchBuffer``)."""

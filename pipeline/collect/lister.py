@@ -1,0 +1,106 @@
+"""One listing of one stream: what a source names goes into the ledger, its gaps and how far it came into the journal."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from ualpipe.pipeline import metrics as m
+from ualpipe.pipeline.clock import format_instant
+from ualpipe.pipeline.collect.fair_turns import LIVE_S
+from ualpipe.pipeline.journal.contract import Journal
+from ualpipe.pipeline.journal.types import BatchRef
+from ualpipe.pipeline.runtime.context import RunContext
+from ualpipe.pipeline.stages import Gap, Listed, Source, WorkItem
+
+ENTER_AT_ONCE = 500
+
+
+class Lister:
+    """Lists the streams of one source. Several threads may list at once, each another stream."""
+
+    def __init__(
+        self,
+        name: str,
+        source: Source,
+        journal: Journal,
+        context: RunContext,
+        log: logging.Logger,
+        notify: Callable[[list[BatchRef]], None],
+        found: Callable[[], None],
+    ) -> None:
+        """Begins.
+
+        Args:
+            name: Of the source in the config.
+            source: It.
+            journal: Gets what is found.
+            context: The run.
+            log: Gets gaps.
+            notify: Is told of batches for the sinks: notices of gaps.
+            found: Called when items were entered: there may be new ones to fetch, or better locators.
+        """
+        self._name = name
+        self._source = source
+        self._journal = journal
+        self._clock = context.clock
+        self._metrics = context.metrics
+        self._log = log
+        self._notify = notify
+        self._found = found
+
+    def discover(self, stream: str) -> None:
+        """Lists a stream to its end.
+
+        Raises:
+            SourceError: It broke off; what was listed before counts.
+        """
+        items: list[WorkItem] = []
+        gaps: list[Gap] = []
+        begin = self._journal.ledger.begin(self._name, stream)
+        try:
+            for found in self._source.discover(stream, self._journal.ledger.listed_until(self._name, stream)):
+                if isinstance(found, WorkItem) and not (begin and found.created and found.created < begin):
+                    items.append(found)
+                if not isinstance(found, WorkItem) or len(items) >= ENTER_AT_ONCE:
+                    self._enter(stream, items)
+                if isinstance(found, Gap):
+                    gaps.append(found)
+                    self._note_gap(stream, found)
+                elif isinstance(found, Listed):
+                    self._conclude(stream, gaps, found)
+            self._conclude(stream, gaps, None)
+        finally:
+            self._enter(stream, items)
+
+    def _note_gap(self, stream: str, gap: Gap) -> None:
+        """Notes a gap, which grows until a listing comes to its end."""
+        if self._journal.gaps.note(self._name, stream, gap):
+            context = {"stream": stream, "from": format_instant(gap.start), "to": format_instant(gap.end)}
+            self._log.error("a gap that can't be fetched any more: %s", gap.reason, extra=context)
+
+    def _conclude(self, stream: str, gaps: list[Gap], listed: Listed | None) -> None:
+        """Notes how far a stream was listed, tells the sinks of the gaps that the listing found, and empties their list."""
+        if gaps or listed is not None:
+            notices = self._journal.gaps.conclude(self._name, self._source.tenant, stream, gaps, listed)
+            self._metrics.add(m.GAPS, len(notices), source=self._name, stream=stream)
+            self._notify(notices)
+        gaps.clear()
+
+    def _enter(self, stream: str, items: list[WorkItem]) -> None:
+        """Enters listed items in the ledger, live ones apart as they are counted, and empties the list."""
+        live_from = self._clock.now().timestamp() - LIVE_S
+        live = [item for item in items if item.created and item.created.timestamp() >= live_from]
+        older = [item for item in items if not (item.created and item.created.timestamp() >= live_from)]
+        self._metrics.add(m.ITEMS_LIVE, self._enter_part(stream, live), source=self._name, stream=stream)
+        self._enter_part(stream, older)
+        items.clear()
+
+    def _enter_part(self, stream: str, items: list[WorkItem]) -> int:
+        """Enters items; returns how many are new."""
+        fresh = self._journal.ledger.enter(self._name, self._source.tenant, items) if items else 0
+        if fresh:
+            self._metrics.add(m.ITEMS_LISTED, fresh, source=self._name, stream=stream)
+        if items:
+            self._found()
+        return fresh

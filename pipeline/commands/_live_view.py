@@ -1,0 +1,78 @@
+"""The live view of a run on a terminal: a line per source stream and per sink, with log lines above it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.logging import RichHandler
+from rich.markup import escape
+from rich.table import Table
+
+from ualpipe.pipeline import metrics as m
+from ualpipe.pipeline.observe import log
+from ualpipe.pipeline.observe.backlog import CAUGHT_UP_S
+from ualpipe.pipeline.redaction import Redactor, blanked
+from ualpipe.pipeline.supervisor.runner import Runner
+
+REFRESH_S = 0.5
+
+
+class Progress:
+    """Shows a runner's numbers while it runs; used as a context manager."""
+
+    def __init__(self, runner: Runner, level: str) -> None:
+        self._runner = runner
+        self._console = Console(stderr=True)
+        self._live = Live(console=self._console, auto_refresh=False)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._refresh, name="progress", daemon=True)
+        self._handler = RichHandler(console=self._console, show_path=False, level=level.upper())
+        self._handler.setFormatter(log.PlainFormatter(Redactor(runner.config.secrets), is_timed=False))
+
+    def __enter__(self) -> Progress:
+        logging.getLogger().handlers[:] = [self._handler]
+        self._live.start()
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._live.update(view(self._runner), refresh=True)
+        self._live.stop()
+
+    def _refresh(self) -> None:
+        while not self._ended.wait(REFRESH_S):
+            self._live.update(view(self._runner), refresh=True)
+
+
+def view(runner: Runner) -> Table:
+    """Returns the table of a moment."""
+    table = Table(box=None, padding=(0, 2, 0, 0), title=f"pipeline {runner.config.pipeline}", title_justify="left")
+    for title in ("", "records", "duplicates", "delivered", "filtered", "dead", "waiting", "state"):
+        table.add_column(title, justify="left" if title in ("", "state") else "right")
+    for collector in runner.collectors:
+        for stream in collector.streams:
+            labels = {"source": collector.name, "stream": stream.name}
+            received, doubled = (int(runner.metrics.get(x, **labels)) for x in (m.RECORDS_RECEIVED, m.RECORDS_DUPLICATE))
+            waiting = runner.metrics.get(m.ITEMS_LISTED, **labels) - runner.metrics.get(m.ITEMS_FETCHED, **labels)
+            dead = int(runner.metrics.get(m.ITEMS_DEAD, **labels))
+            numbers = [f"{received:,}", f"{doubled:,}", "", "", f"{dead:,}", f"{max(0, int(waiting)):,}"]
+            trouble = stream.trouble or collector.trouble or collector.throttled
+            table.add_row(f"{collector.name} {stream.name}", *numbers, _state(trouble))
+        if (seconds := collector.backlog.clears_in_s) is None or seconds > CAUGHT_UP_S:
+            table.add_row(collector.name, "", "", "", "", "", "", f"[yellow]{collector.backlog}[/]")
+    for delivery in runner.deliveries:
+        names = (m.EVENTS_IN, m.EVENTS_DELIVERED, m.EVENTS_FILTERED, m.EVENTS_DEAD)
+        read, delivered, filtered, dead = (int(runner.metrics.get(name, sink=delivery.name)) for name in names)
+        numbers = [f"{read:,}", "", f"{delivered:,}", f"{filtered:,}", f"{dead:,}", f"{delivery.backlog:,}"]
+        table.add_row(f"→ {delivery.name}", *numbers, _state(delivery.trouble))
+    return table
+
+
+def _state(trouble: str) -> str:
+    return f"[red]{escape(blanked(trouble))}[/]" if trouble else "[green]fine[/]"

@@ -1,0 +1,89 @@
+"""What would become of dead letters if they were sent again now, by today's transforms, sinks and ledger."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ualpipe.pipeline.config.model import PipelineConfig
+from ualpipe.pipeline.errors import EventError, MappingFailed, unexpected_as
+from ualpipe.pipeline.events import Event, Origin
+from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
+from ualpipe.pipeline.journal.types import StoredLetter
+from ualpipe.pipeline.process.transforming import Apply, events_of, run_transforms, steps_for
+
+Outcome = Literal["sent", "fetched", "filtered", "refused", "stays"]
+
+_log = logging.getLogger("ualpipe.dead_letters")
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What would become of one dead letter.
+
+    Attributes:
+        outcome: ``sent`` to sinks, where what a sink says is known only then; ``fetched`` again by its source; ``filtered`` now;
+            ``refused`` by a transform; ``stays`` where it is, as nothing would take it.
+        sinks: Those that it would go to.
+        code: Of the error, where it is refused.
+        reason: Why it is refused or stays; what it waits for.
+        pointer: JSON pointer to the offending value.
+    """
+
+    stored: StoredLetter
+    outcome: Outcome
+    sinks: tuple[str, ...] = ()
+    code: str = ""
+    reason: str = ""
+    pointer: str = ""
+
+
+def obstacle(stored: StoredLetter, config: PipelineConfig, letters: DeadLetters) -> str:
+    """Returns why a dead letter can't be sent again at all; empty when it can."""
+    letter = stored.letter
+    if letters.is_lost(stored):
+        return f"the service no longer has {stored.item}, and there are no bytes to send"
+    if letter.sink is not None and letter.sink not in (config.sinks.keys() | config.disabled_sinks):
+        return f"the config has no sink {letter.sink!r}"
+    if letter.batch is None and stored.source not in config.sources:
+        return f"the config has no source {stored.source!r} to fetch it, or it is switched off"
+    return ""
+
+
+class Forecaster:
+    """Runs dead letters through open transforms; changes nothing."""
+
+    def __init__(self, config: PipelineConfig, letters: DeadLetters, transforms: Sequence[Apply]) -> None:
+        self._config = config
+        self._letters = letters
+        self._transforms = transforms
+
+    def forecast(self, stored: StoredLetter) -> Forecast:
+        """Returns what would become of a dead letter."""
+        if reason := obstacle(stored, self._config, self._letters):
+            return Forecast(stored, "stays", reason=reason)
+        if stored.letter.batch is None:
+            return Forecast(stored, "fetched")
+        chunk = self._letters.chunk(stored)
+        (event,) = events_of(Origin(stored.source, stored.tenant, stored.stream, stored.item, chunk))
+        try:
+            with unexpected_as(MappingFailed, _log, "a transform"):
+                passes = run_transforms(event, steps_for(chunk, self._transforms))
+        except EventError as exc:
+            return Forecast(stored, "refused", (), type(exc).__name__, str(exc), getattr(exc, "pointer", ""))
+        sinks = self._takers(stored, event) if passes else ()
+        return Forecast(stored, "sent" if sinks else "filtered", sinks, reason=self._wait(sinks))
+
+    def _takers(self, stored: StoredLetter, event: Event) -> tuple[str, ...]:
+        """Returns the sinks that a transformed event would go to: the one that refused it, else all that want it."""
+        own, off = stored.letter.sink, self._config.disabled_sinks
+        if own in off:
+            return (own,) if own else ()
+        specs = [spec for name, spec in self._config.sinks.items() if own in (None, name)]
+        return tuple(spec.name for spec in specs if spec.when is None or spec.when(event.body))
+
+    def _wait(self, sinks: Sequence[str]) -> str:
+        off = [sink for sink in sinks if sink in self._config.disabled_sinks]
+        return f"waits until sink {off[0]} is switched on" if off else ""

@@ -1,0 +1,104 @@
+"""A checked config, as objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ualpipe.pipeline.credentials.options import Credential
+from ualpipe.pipeline.options import Duration, Size, option
+
+Condition = Callable[[Mapping[str, Any]], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetterOptions:
+    """The ``journal.dead_letters`` section."""
+
+    max_age: Duration | None = option("Oldest dead letter that nobody has looked after; null for no limit.", default="30d")
+    max_size: Size | None = option("What dead letters may take in the journal, compressed; null for no limit.", default="256MiB")
+    on_limit: Literal["warn", "stop"] = option(
+        "Beyond a limit, `warn` says so in the log, in `status` and by exit code 1; `stop` also pauses fetching until dead "
+        "letters are sent again or discarded. They are never dropped.",
+        default="warn",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalOptions:
+    """The ``journal`` section."""
+
+    keep: Duration = option("How long delivered records stay in the journal, for replay and proof.", default="7d")
+    max_size: Size = option("At this size fetching pauses until sinks have caught up; nothing is dropped.", default="10GiB")
+    dead_letters: DeadLetterOptions = option("When dead letters are too old or too many.", default={})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOptions:
+    """Options that every source has; a source may give them other defaults."""
+
+    enabled: bool = option("False leaves the source out without removing it.", default=True)
+    poll_interval: Duration = option("Pause between two listings of a stream.", default="60s")
+    requests_per_minute: int | None = option("Request budget of the source; null for none.", default=None, minimum=1)
+    concurrency: int = option("Work items fetched at the same time.", default=8, minimum=1, maximum=64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkOptions:
+    """Options that every sink has."""
+
+    enabled: bool = option("False leaves the sink out; it continues where it stopped when enabled again.", default=True)
+    when: Any = option(
+        "Only events that fit these conditions (Sigma's notation) go to this sink.",
+        default=None,
+        type=["object", "array", "null"],
+        examples=[{"event.category": "authentication"}],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class StageSpec:
+    """One configured stage.
+
+    Attributes:
+        name: Key in the config; for transforms the type with its position.
+        type: Entry point name.
+        cls: The stage class.
+        options: Instance of the class's ``Config``.
+        common: ``SourceOptions`` or ``SinkOptions``; None for transforms.
+        when: The compiled condition of a sink; None when it takes all.
+    """
+
+    name: str
+    type: str
+    cls: Any
+    options: Any
+    common: Any = None
+    when: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineConfig:
+    """A checked config.
+
+    Attributes:
+        version: Hash of the content without secrets, 12 hex digits: stands beside dead letters.
+        secrets: Texts that must never be printed.
+        workers: Processes that transform records; 1 where the pipeline's own process does it.
+        disabled_sinks: Sinks with ``enabled: false``: their backlog is kept.
+    """
+
+    path: Path
+    pipeline: str
+    state_dir: Path
+    credentials: dict[str, Credential]
+    sources: dict[str, StageSpec]
+    transforms: list[StageSpec]
+    sinks: dict[str, StageSpec]
+    journal: JournalOptions
+    version: str
+    secrets: frozenset[str] = field(repr=False)
+    disabled_sinks: frozenset[str] = frozenset()
+    workers: int = 1

@@ -1,0 +1,1 @@
+"""Runs one sink: batches for it, writes, settlements (``delivery.Delivery``)."""

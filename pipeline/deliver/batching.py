@@ -1,0 +1,111 @@
+"""What stored batches mean for one sink, and how they are cut into what one write takes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from operator import attrgetter
+
+from ualpipe.pipeline.errors import SinkError, SinkRejected
+from ualpipe.pipeline.events import Event
+from ualpipe.pipeline.journal.types import BatchRef, DeadLetter, Settlement
+from ualpipe.pipeline.stages import SinkLimits
+
+GROUP_BYTES = 2 * 1024 * 1024
+"""Bodies of batches that are written together; decoded and mapped they take about ten times as much memory."""
+
+_encoded = attrgetter("encoded")
+
+
+@dataclass(slots=True)
+class Share:
+    """What one stored batch means for one sink.
+
+    Attributes:
+        events: Events that go to the sink.
+        expected: Records that must be accounted for at the end.
+    """
+
+    ref: BatchRef
+    events: list[Event]
+    settlement: Settlement
+    expected: int
+    letters: list[DeadLetter] = field(default_factory=list)
+
+    @property
+    def bytes(self) -> int:
+        """Sum of the encoded documents."""
+        return sum(map(len, map(_encoded, self.events)))
+
+    def dead(self, sink: str, event: Event, error: SinkError, attempts: int) -> None:
+        """Sets one event aside for this sink."""
+        self.settlement.dead += 1
+        letter = DeadLetter("sink", type(error).__name__, str(error), event.raw, self.ref.id, event.index, sink, "", attempts)
+        self.letters.append(letter)
+
+    def set_oversized_aside(self, sink: str, limit: int) -> None:
+        """Sets events aside whose encoded documents are larger than the sink takes."""
+        for event in self.events:
+            if (size := len(event.encoded)) > limit:
+                self.dead(sink, event, SinkRejected(f"the event has {size} bytes, the sink takes at most {limit}"), 0)
+        self.events = [event for event in self.events if len(event.encoded) <= limit]
+
+    @property
+    def accounted(self) -> int:
+        """How many records are accounted for: delivered, filtered, dead, or left to do."""
+        s = self.settlement
+        return s.delivered + s.filtered + s.dead + len(s.pending)
+
+    def is_conserved(self) -> bool:
+        """Tells whether in = delivered + filtered + dead + pending."""
+        s = self.settlement
+        return self.expected == self.accounted and min(s.delivered, s.filtered, s.dead) >= 0
+
+
+Piece = list[tuple[Share, list[Event]]]
+"""Events that are written together, by the share that they are of."""
+
+
+def take_group(backlog: deque[BatchRef], limits: SinkLimits) -> list[BatchRef]:
+    """Takes batches off the front as long as they fit one write; at least one."""
+    group: list[BatchRef] = []
+    events = size = 0
+    most = min(limits.max_bytes, GROUP_BYTES)
+    while backlog and (not group or (events + backlog[0].records <= limits.max_events and size + backlog[0].bytes <= most)):
+        ref = backlog.popleft()
+        group.append(ref)
+        events, size = events + ref.records, size + ref.bytes
+    return group
+
+
+def cut(shares: Iterable[Share], limits: SinkLimits) -> Iterator[Piece]:
+    """Cuts events into pieces that one write of the sink takes; an event larger than ``max_bytes`` goes alone."""
+    piece: Piece = []
+    count = size = 0
+    for share in shares:
+        if count + len(share.events) <= limits.max_events and size + share.bytes <= limits.max_bytes:
+            piece.append((share, share.events))
+            count, size = count + len(share.events), size + share.bytes
+            continue
+        start = 0
+        for at, event in enumerate(share.events):
+            weight = len(event.encoded)
+            if count and (count >= limits.max_events or size + weight > limits.max_bytes):
+                yield [*piece, (share, share.events[start:at])] if at > start else piece
+                piece, start, count, size = [], at, 0, 0
+            count, size = count + 1, size + weight
+        piece.append((share, share.events[start:]))
+    if count:
+        yield piece
+
+
+def events_of(piece: Piece) -> list[Event]:
+    """Returns the events of a piece in their order: a list of its own, which a sink may do with as it likes."""
+    return [event for _share, events in piece for event in events]
+
+
+def leave(piece: Piece) -> None:
+    """Leaves events for the next start."""
+    for share, events in piece:
+        share.settlement.pending += [event.index for event in events]

@@ -1,0 +1,316 @@
+"""A delivery carries stored batches to one sink, at that sink's own pace, and settles them in the journal."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import threading
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from ualpipe.pipeline import metrics as m
+from ualpipe.pipeline.buffer.batch_buffer import PreparedBatches
+from ualpipe.pipeline.config.model import StageSpec
+from ualpipe.pipeline.deliver.batching import Piece, Share, cut, events_of, leave, take_group
+from ualpipe.pipeline.deliver.conservation import disorder
+from ualpipe.pipeline.errors import (
+    EngineFailed,
+    JournalFull,
+    PipelineError,
+    SinkDenied,
+    SinkError,
+    SinkRejected,
+    SinkThrottled,
+    SinkUnavailable,
+    close_quietly,
+    unexpected_as,
+)
+from ualpipe.pipeline.events import Event
+from ualpipe.pipeline.journal.contract import Batches
+from ualpipe.pipeline.journal.types import BatchRef, Settlement
+from ualpipe.pipeline.observe.conservation import Violation
+from ualpipe.pipeline.runtime.context import RunContext
+from ualpipe.pipeline.runtime.retry import DENIED, ONCE, SINK
+from ualpipe.pipeline.stages import Batch, Sink
+
+READ_AHEAD = 64
+"""Batches at most that are read back for the write to come."""
+LOOK_AGAIN_S = 5.0
+"""How often an idle delivery looks for batches that another process entered (dead letters sent again)."""
+
+
+class Delivery:
+    """Runs one sink in a thread of its own."""
+
+    def __init__(
+        self,
+        spec: StageSpec,
+        sink: Sink,
+        batches: Batches,
+        prepared: PreparedBatches,
+        context: RunContext,
+    ) -> None:
+        self.name = spec.name
+        self.trouble = ""
+        self.fatal: PipelineError | None = None
+        self.is_denied = False
+        self.gave_up = False
+        self.lost_count = False
+        self._sink = sink
+        self._batches = batches
+        self._prepared = prepared
+        self._clock = context.clock
+        self._metrics = context.metrics
+        self._stop = context.stop
+        self._once = context.once
+        self._is_choosy = spec.when is not None
+        self._log = logging.getLogger(f"ualpipe.sink.{spec.name}")
+        self._backlog: deque[BatchRef] = deque()
+        self._queued: set[int] = set()
+        self._is_open = False
+        self._is_finishing = False
+        self._changed = threading.Condition()
+        self._ahead = ThreadPoolExecutor(1, thread_name_prefix=f"{spec.name}-ahead")
+
+    # --- called by the runner and the collectors -----------------------------------------------------------------
+
+    def notify(self, refs: Iterable[BatchRef]) -> None:
+        """Tells of newly stored batches."""
+        with self._changed:
+            self._append(refs)
+            self._changed.notify()
+
+    def finish(self) -> None:
+        """Tells that no more batches come: the delivery ends when all are settled."""
+        with self._changed:
+            self._is_finishing = True
+            self._changed.notify()
+
+    def wake(self) -> None:
+        """Makes a waiting delivery look at the stop signal."""
+        with self._changed:
+            self._changed.notify()
+
+    def run(self) -> None:
+        """Delivers until it is stopped, or finished and out of work."""
+        try:
+            with unexpected_as(EngineFailed, self._log, "delivering"):
+                self.notify(self._batches.unsettled(self.name))
+                while not self.gave_up and (refs := self._next_group()):
+                    self._deliver(refs)
+        except PipelineError as exc:
+            self.trouble, self.fatal = str(exc), exc
+            self._stop.set()
+        finally:
+            self._ahead.shutdown(cancel_futures=True)
+            self._prepared.set_stuck(self.name, stuck=True)
+            close_quietly(self._sink, self._log)
+
+    @property
+    def backlog(self) -> int:
+        """Batches that are not settled yet."""
+        return len(self._backlog)
+
+    # --- choosing ------------------------------------------------------------------------------------------------
+
+    def _append(self, refs: Iterable[BatchRef]) -> None:
+        """Queues batches, each once. Collectors tell of them in any order; one that is settled by then is passed over later."""
+        fresh = [ref for ref in refs if ref.id not in self._queued]
+        self._backlog.extend(fresh)
+        self._queued.update(ref.id for ref in fresh)
+
+    def _next_group(self) -> list[BatchRef]:
+        """Waits for batches; returns as many as fit one write, or none when it is time to end."""
+        with self._changed:
+            self._prepared.set_idle(self.name, idle=not self._backlog)
+            while not self._backlog and not self._is_finishing and not self._stop.is_set():
+                if not self._changed.wait(LOOK_AGAIN_S):
+                    self._append(self._batches.unsettled(self.name))
+            group = [] if self._stop.is_set() else take_group(self._backlog, self._sink.limits)
+            self._queued.difference_update(ref.id for ref in group)
+            self._prepared.set_idle(self.name, idle=not group)
+            self._metrics.set(m.SINK_BACKLOG, len(self._backlog) + len(group), sink=self.name)
+            return group
+
+    # --- delivering ----------------------------------------------------------------------------------------------
+
+    def _deliver(self, refs: list[BatchRef]) -> None:
+        shares = self._shares(refs)
+        self._read_ahead()
+        for piece in cut(shares, self._sink.limits):
+            if self._stop.is_set() or self.gave_up:
+                leave(piece)
+            else:
+                self._write(piece)
+        self._settle(shares)
+        self._prepared.done(self.name, refs)
+
+    def _read_ahead(self) -> None:
+        """Makes ready what comes next while the sink writes, where it has to be read back: a sink that is behind catches up."""
+        with self._changed:
+            upcoming = take_group(deque(itertools.islice(self._backlog, READ_AHEAD)), self._sink.limits)
+        missing = [ref for ref in upcoming if not self._prepared.holds(ref)]
+        if missing:
+            self._ahead.submit(self._make_ready, missing)
+
+    def _make_ready(self, refs: Iterable[BatchRef]) -> None:
+        for ref in refs:
+            if self._stop.is_set():
+                return
+            with contextlib.suppress(Exception):  # met again, reported and tried again when its turn comes
+                self._prepared.take(ref)
+            if ref.id not in self._queued:  # its turn came meanwhile, and may be over
+                self._prepared.done(self.name, [ref])
+
+    def _shares(self, refs: list[BatchRef]) -> list[Share]:
+        """Returns what the batches mean for this sink; a transform that fails as none should is tried again, never skipped."""
+        failures = 0
+        while True:
+            try:
+                with unexpected_as(SinkUnavailable, self._log, "a transform"):
+                    left = self._batches.left_to_do(self.name, refs)
+                    shares = [self._share(ref, left[ref]) for ref in refs if left[ref] is None or left[ref]]
+            except SinkUnavailable as exc:
+                failures += 1
+                if not self._pause(exc, failures):
+                    return []
+            else:
+                if failures:
+                    self._recovered()
+                return shares
+
+    def _share(self, ref: BatchRef, left: frozenset[int] | None) -> Share:
+        """Returns what a batch means for this sink; ``left`` are the positions to do where it was begun."""
+        prepared = self._prepared.take(ref)
+        if found := disorder(prepared):
+            self._violated(found)
+        events, letters, expected, filtered = prepared.events, prepared.letters, prepared.records, prepared.filtered
+        if left:  # transforms may have changed since the stop: what they refuse or filter now is accounted for now
+            events = [event for event in events if event.index in left]
+            letters = [letter for letter in letters if letter.position in left]
+            expected, filtered = len(left), len(left) - len(events) - len(letters)
+        wanted = [event for event in events if self.name not in event.unwanted] if self._is_choosy else events
+        filtered += len(events) - len(wanted)
+        share = Share(ref, wanted, Settlement(ref.id, filtered=filtered, dead=len(letters)), expected, list(letters))
+        if (limit := self._sink.limits.max_event_bytes) is not None:
+            share.set_oversized_aside(self.name, limit)
+        return share
+
+    def _write(self, piece: Piece) -> None:
+        """Writes until every event is delivered, dead, or left for later by a stop."""
+        failures = attempts = 0
+        while piece:
+            attempts += 1
+            events = events_of(piece)
+            count = len(events)
+            piece, causes = self._sort(piece, self._attempt(events), attempts)
+            if not piece:
+                self._recovered()
+                return
+            failures = failures + 1 if len(causes) == count else 1
+            self._metrics.add(m.EVENTS_RETRIED, len(causes), sink=self.name)
+            if not self._pause(max(causes, key=_severity), failures):
+                leave(piece)
+                return
+
+    def _attempt(self, events: list[Event]) -> Mapping[int, SinkError]:
+        """Writes once; an error of the whole write counts for each event."""
+        places = range(len(events))  # the list may be another when the sink is done with it
+        try:
+            with unexpected_as(SinkUnavailable, self._log, "writing"):
+                if not self._is_open:
+                    self._sink.open()
+                    self._is_open = True
+                errors = self._sink.write(Batch(events))
+                if not isinstance(errors, Mapping) or any(index not in places for index in errors):
+                    raise TypeError("write has to return a mapping of the events' indexes to errors")
+        except SinkError as exc:
+            self._is_open = False
+            errors = dict.fromkeys(places, exc)
+        self._metrics.add(m.WRITES, sink=self.name, outcome="partial" if errors else "ok")
+        return errors
+
+    def _sort(self, piece: Piece, errors: Mapping[int, SinkError], attempts: int) -> tuple[Piece, list[SinkError]]:
+        """Counts what is delivered, sets aside what is refused for good; returns what is left to try again, and why."""
+        again: Piece = []
+        causes: list[SinkError] = []
+        start = 0
+        for share, events in piece:
+            failed = {at: error for at in range(len(events)) if (error := errors.get(start + at))} if errors else {}
+            share.settlement.delivered += len(events) - len(failed)
+            left = []
+            for at, error in failed.items():
+                if isinstance(error, SinkRejected):
+                    share.dead(self.name, events[at], error, attempts)
+                else:
+                    left.append(events[at])
+                    causes.append(error)
+            if left:
+                again.append((share, left))
+            start += len(events)
+        return again, causes
+
+    def _pause(self, error: SinkError, failures: int) -> bool:
+        """Waits before the next attempt; returns False when there is none: a stop, or a bounded run that gives up."""
+        is_denied = isinstance(error, SinkDenied)
+        policy = ONCE if self._once else DENIED if is_denied else SINK
+        self.trouble, self.is_denied = str(error), is_denied
+        if (self._once and is_denied) or policy.is_exhausted(failures):
+            self._log.error("given up for this run: %s", error)
+            self.gave_up = True
+            return False
+        delay_s = policy.delay_s(failures, error.retry_after_s if isinstance(error, SinkThrottled) else None)
+        self._log.log(
+            logging.WARNING if failures in (1, 5) or failures % 20 == 0 else logging.DEBUG,
+            "%s: %s",
+            "refused; waiting to be let in again" if is_denied else "not delivered; trying again",
+            error,
+            extra={"failures": failures, "retry_in_s": round(delay_s, 1)},
+        )
+        self._prepared.set_stuck(self.name, stuck=True)
+        is_stopping = self._clock.wait(self._stop, delay_s)
+        self._prepared.set_stuck(self.name, stuck=False)
+        return not is_stopping
+
+    def _recovered(self) -> None:
+        if self.trouble:
+            self._log.info("delivering again")
+            self.trouble, self.is_denied = "", False
+
+    # --- settling ------------------------------------------------------------------------------------------------
+
+    def _settle(self, shares: Sequence[Share]) -> None:
+        """Notes the outcome; on a full disk again and again, since what is delivered must not be sent twice."""
+        for share in shares:
+            if not share.is_conserved():
+                self._violated(Violation("delivery", f"batch {share.ref.id}", share.expected, share.accounted))
+        while shares:
+            try:
+                self._batches.settle(self.name, [s.settlement for s in shares], [x for s in shares for x in s.letters])
+                break
+            except JournalFull as exc:
+                self._log.warning("can't note what was delivered; trying again: %s", exc)
+                if self._clock.wait(self._stop, 2.0):
+                    break
+        self._count(shares)
+
+    def _violated(self, violation: Violation) -> None:
+        """Reports that counts differ: a bug of a stage or ours, and perhaps a loss."""
+        self.lost_count = True
+        self._log.error("%s", violation)
+        self._metrics.add(m.VIOLATIONS, node=violation.node, sink=self.name)
+
+    def _count(self, shares: Sequence[Share]) -> None:
+        label = {"sink": self.name}
+        self._metrics.add(m.EVENTS_IN, sum(share.expected for share in shares), **label)
+        self._metrics.add(m.EVENTS_DELIVERED, sum(share.settlement.delivered for share in shares), **label)
+        self._metrics.add(m.EVENTS_FILTERED, sum(share.settlement.filtered for share in shares), **label)
+        self._metrics.add(m.EVENTS_DEAD, sum(share.settlement.dead for share in shares), **label)
+        self._metrics.add(m.BYTES_DELIVERED, sum(share.bytes for share in shares), **label)
+
+
+def _severity(error: SinkError) -> tuple[bool, float]:
+    """Orders errors: a refusal first, then the longest wait asked for."""
+    return isinstance(error, SinkDenied), getattr(error, "retry_after_s", None) or 0.0

@@ -1,0 +1,157 @@
+"""Dead letters: what could not go on, with its bytes and the reason; listed, shown, exported, and sent again."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from ualpipe.pipeline.journal.sqlite.file import JournalFile, instant
+from ualpipe.pipeline.journal.types import DeadLetter, Holdings, LedgerItem, StoredLetter
+from ualpipe.pipeline.records.chunk import Chunk
+from ualpipe.pipeline.records.compression import compress
+
+_ITEM = "source = ? AND stream = ? AND key = ?"
+
+
+class DeadLetters:
+    """The dead letters of one journal."""
+
+    def __init__(self, file: JournalFile, config_version: str) -> None:
+        self._file = file
+        self._config = config_version
+
+    def insert(self, db: sqlite3.Connection, letters: Iterable[DeadLetter]) -> None:
+        """Adds events, within the caller's transaction; one that stands there already is left as it is."""
+        for letter in letters:
+            origin = db.execute(
+                "SELECT i.source, i.tenant, i.stream, i.key FROM batch b JOIN item i ON i.id = b.item WHERE b.id = ?",
+                (letter.batch,),
+            ).fetchone()
+            self._insert(db, letter, origin)
+
+    def bury(self, item: LedgerItem, letter: DeadLetter, state: str = "dead") -> None:
+        """Gives a work item up as a whole.
+
+        Args:
+            item: The work item.
+            letter: Its bytes, where there are any, and the reason.
+            state: What the ledger says: ``dead``, or ``gone`` where the service no longer has it.
+        """
+        with self._file.transaction() as db:
+            self.insert_for_item(db, letter, item)
+            db.execute(
+                "UPDATE item SET state = ?, attempts = attempts + 1, error = ? WHERE id = ?", (state, letter.reason, item.id)
+            )
+
+    def insert_for_item(self, db: sqlite3.Connection, letter: DeadLetter, item: LedgerItem) -> None:
+        """Adds a dead letter of a work item, within the caller's transaction."""
+        self._insert(db, letter, (item.source, item.tenant, item.work.stream, item.work.key))
+
+    def count(self, since: float = 0.0) -> int:
+        """Returns how many there are that were noticed at or after an instant (epoch seconds)."""
+        return int(self._file.rows("SELECT count(*) FROM dead_letter WHERE state = 'dead' AND noticed_at >= ?", (since,))[0][0])
+
+    def held(self) -> Holdings:
+        """Measures what there is; reads every row, but not the bodies."""
+        count, size, oldest = self._file.rows(
+            "SELECT count(*), coalesce(sum(length(body)), 0), min(noticed_at) FROM dead_letter WHERE state = 'dead'"
+        )[0]
+        return Holdings(count, size, instant(oldest))
+
+    def find(self, ids: Sequence[int] = (), *, sink: str | None = None, code: str | None = None) -> Iterator[StoredLetter]:
+        """Yields dead letters, oldest first: all, or those of some ids, a sink, or a code."""
+        wanted: list[str] = ["state = 'dead'"]
+        values: list[str] = []
+        if ids:
+            wanted.append(f"id IN ({','.join(map(str, map(int, ids)))})")
+        for column, value in (("sink", sink), ("code", code)):
+            if value is not None:
+                wanted.append(f"{column} = ?")
+                values.append(value)
+        columns = "id, source, tenant, stream, item, noticed_at, config, state, stage, code, reason, body, batch, position, sink,"
+        columns += " pointer, attempts"
+        for row in self._file.rows(f"SELECT {columns} FROM dead_letter WHERE {' AND '.join(wanted)} ORDER BY id", values):
+            found: dict[str, Any] = dict(zip(columns.split(", "), row, strict=True))
+            found["body"] = self._file.unpack(found["body"])
+            found["noticed_at"] = instant(found["noticed_at"])
+            letter = DeadLetter(**{name: found.pop(name) for name in DeadLetter.__slots__})
+            yield StoredLetter(**found, letter=letter)
+
+    def requeue(self, stored: StoredLetter) -> bool:
+        """Sends a dead letter on its way again: an event as a batch of its own to the sinks it missed, a work item to fetching.
+
+        Returns:
+            False when the service has dropped the work item meanwhile and there are no bytes to send.
+        """
+        with self._file.transaction() as db:
+            if self.is_lost(stored):
+                return False
+            if not db.execute("UPDATE dead_letter SET state = 'retried' WHERE id = ? AND state = 'dead'", (stored.id,)).rowcount:
+                return True  # somebody else has just sent it
+            if stored.letter.batch is not None:
+                self._insert_batch(db, stored)
+            else:
+                db.execute(f"UPDATE item SET state = 'listed', attempts = 0, next_attempt = 0 WHERE {_ITEM}", _item_of(stored))
+        return True
+
+    def is_lost(self, stored: StoredLetter) -> bool:
+        """Tells whether a letter can't be sent again: the service has dropped the work item, and there are no bytes to send."""
+        rows = self._file.rows(f"SELECT expires FROM item WHERE {_ITEM}", _item_of(stored))
+        if not rows:
+            return True
+        expires = rows[0][0]
+        return stored.letter.batch is None and expires is not None and bool(expires < self._file.now())
+
+    def chunk(self, stored: StoredLetter) -> Chunk:
+        """Returns the event of a dead letter as a chunk of its own."""
+        (state,) = self._file.rows(f"SELECT state FROM item WHERE {_ITEM}", _item_of(stored))[0]
+        return Chunk(b"[" + stored.letter.body + b"]", "notice") if state == "notice" else chunk_of(stored.letter)
+
+    def let_go_of_sent(self, db: sqlite3.Connection, batches: Iterable[tuple[int]]) -> None:
+        """Lets go of the bytes of letters that were sent again, within the transaction that removes the batches they came in.
+
+        Until then a replay knows by them which batch holds one record of these once more.
+        """
+        nothing = compress(b"")
+        db.executemany(
+            "UPDATE dead_letter SET body = ? WHERE batch = ? AND state = 'retried'", [(nothing, batch) for (batch,) in batches]
+        )
+
+    def discard(self, stored: StoredLetter) -> None:
+        """Lets go of a dead letter's bytes; that it was there, and why, stays in the journal."""
+        with self._file.transaction() as db:
+            db.execute(
+                "UPDATE dead_letter SET state = 'discarded', body = ? WHERE id = ? AND state = 'dead'",
+                (compress(b""), stored.id),
+            )
+
+    def _insert(self, db: sqlite3.Connection, letter: DeadLetter, origin: tuple[str, str, str, str]) -> None:
+        source, tenant, stream, item = origin
+        values = {
+            **{name: getattr(letter, name) for name in DeadLetter.__slots__},
+        }
+        values |= {"source": source, "tenant": tenant, "stream": stream, "item": item}
+        values |= {"body": compress(letter.body), "config": self._config, "noticed_at": self._file.now()}
+        names, marks = ", ".join(values), ", ".join("?" * len(values))
+        db.execute(f"INSERT OR IGNORE INTO dead_letter({names}) VALUES ({marks})", list(values.values()))
+
+    def _insert_batch(self, db: sqlite3.Connection, stored: StoredLetter) -> None:
+        chunk = self.chunk(stored)
+        packed, sha256 = compress(chunk.body), hashlib.sha256(chunk.body).digest()
+        db.execute(
+            "INSERT INTO batch(item, framing, records, bytes, body, sha256, stored_at, ready, only_sink)"
+            f" SELECT id, ?, 1, ?, ?, ?, ?, 1, ? FROM item WHERE {_ITEM}",
+            (chunk.framing, len(chunk.body), packed, sha256, self._file.now(), stored.letter.sink, *_item_of(stored)),
+        )
+
+
+def chunk_of(letter: DeadLetter) -> Chunk:
+    """Returns the record of a dead letter as a chunk of its own."""
+    # A record that spans lines (or holds a raw line break in a string) is an array of one; one that is no JSON is a line.
+    return Chunk(b"[" + letter.body + b"]", "array") if b"\n" in letter.body else Chunk(letter.body, "lines")
+
+
+def _item_of(stored: StoredLetter) -> tuple[str, str, str]:
+    return stored.source, stored.stream, stored.item

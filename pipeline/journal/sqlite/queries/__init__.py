@@ -1,0 +1,1 @@
+"""What operators ask of a journal: status, duplicates, accounts, replay, audit, backup."""

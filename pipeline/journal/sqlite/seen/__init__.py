@@ -1,0 +1,1 @@
+"""The Ids of records that were stored before, by which duplicates are found."""

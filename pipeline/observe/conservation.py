@@ -1,0 +1,25 @@
+"""A node of the pipeline whose sums differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A node whose sums differ.
+
+    Attributes:
+        node: ``item``, ``transform``, ``delivery`` or ``settlement``.
+        what: The work item, or the sink and the batch.
+        into: Records that went in.
+        out: Records that are accounted for.
+    """
+
+    node: str
+    what: str
+    into: int
+    out: int
+
+    def __str__(self) -> str:
+        return f"records are unaccounted for ({self.node}): {self.what}: {self.into} went in, {self.out} are accounted for"

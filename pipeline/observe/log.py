@@ -1,0 +1,98 @@
+"""Logs: one JSON object a line on stderr (or plain lines on a terminal), with secrets blanked whatever path they came by."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+import orjson
+
+from ualpipe.pipeline.redaction import Redactor, hide
+
+_STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+LIBRARIES = (
+    "elastic_transport",
+    "elasticsearch",
+    "kafka",
+    "msal",
+    "urllib3",
+)  # at DEBUG they print whole events
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats a record as one JSON object; keyword context given as ``extra`` becomes members."""
+
+    def __init__(self, redact: Redactor) -> None:
+        super().__init__()
+        self._redact = redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        own = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            own["exception"] = self.formatException(record.exc_info)
+        line = {name: self._shown(value) for name, value in {**own, **context_of(record), **own}.items()}
+        try:
+            return orjson.dumps(line).decode()
+        except TypeError:  # a number or text that orjson does not write: no reason to lose a line
+            return json.dumps(line)
+
+    def _shown(self, value: Any) -> Any:
+        """Returns a value with secrets blanked in its texts, as what JSON can hold."""
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, dict):
+            return {self._redact(str(key)): self._shown(part) for key, part in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self._shown(part) for part in value]
+        return self._redact(str(value))
+
+
+class PlainFormatter(logging.Formatter):
+    """Formats a record for a person: message and context, with time and level in front unless someone else shows them."""
+
+    def __init__(self, redact: Redactor, *, is_timed: bool = True) -> None:
+        super().__init__()
+        self._redact = redact
+        self._is_timed = is_timed
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
+        context = "".join(f"  {key}={value}" for key, value in context_of(record).items())
+        head = f"{time} {record.levelname.lower():7s} " if self._is_timed else ""
+        text = f"{head}{record.name.removeprefix('ualpipe.')}: {record.getMessage()}{context}"
+        return self._redact(f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text)
+
+
+def set_up(level: str, secrets: Iterable[str] = (), stream: TextIO | None = None, *, plain: bool | None = None) -> None:
+    """Sends all logs to one stream, and makes secrets known to ``blanked``.
+
+    Args:
+        level: ``debug``, ``info``, ``warning`` or ``error``.
+        secrets: Texts that are blanked.
+        stream: Where to; stderr by default.
+        plain: For people instead of JSON; by default where the stream is a terminal.
+    """
+    out = stream or sys.stderr
+    for secret in secrets:
+        hide(secret)
+    redact = Redactor()
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(PlainFormatter(redact) if (out.isatty() if plain is None else plain) else JsonFormatter(redact))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name in LIBRARIES:
+        logging.getLogger(name).setLevel(logging.INFO if level == "debug" else logging.WARNING)
+
+
+def context_of(record: logging.LogRecord) -> dict[str, Any]:
+    return {key: value for key, value in vars(record).items() if key not in _STANDARD}

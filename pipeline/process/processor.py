@@ -1,0 +1,121 @@
+"""What is done with a chunk of records before it counts: decoding, transforms, encoding, compression. Pure work, no progress.
+
+It is done in this process here, and by ``workers`` in processes of their own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ualpipe.pipeline.conditions.compiler import Condition
+from ualpipe.pipeline.events import Origin, Transformed, event_of
+from ualpipe.pipeline.process.transforming import Apply, events_of, steps_for, transform_group
+from ualpipe.pipeline.records.compression import compress
+from ualpipe.pipeline.records.decoding import BadRecord, Record
+from ualpipe.pipeline.records.identity import digest_of
+
+GROUP_RECORDS = 64
+"""Records that are decoded and transformed together; decoded they take ten times their bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Processed:
+    """A chunk, ready for the journal and the sinks.
+
+    Attributes:
+        digests: Identity of each record; None where it has none.
+        transformed: What the transforms made of the records, duplicates included; None where they have not run, or failed as
+            none should: whoever delivers meets that again, reports it and tries it again.
+        packed: The bytes of the chunk, compressed.
+        sha256: Hash of the bytes.
+    """
+
+    digests: list[bytes | None]
+    transformed: Transformed | None
+    packed: bytes
+    sha256: bytes
+
+
+class Processor(Protocol):
+    """Does the work on chunks. Thread-safe."""
+
+    def process(self, origin: Origin, *, transform: bool) -> Processed:
+        """Decodes and compresses a chunk that was fetched just now.
+
+        Args:
+            origin: The chunk, and where it comes from.
+            transform: Run the transforms on the records as well, while they are at hand.
+
+        Raises:
+            ContentUndecodable: The chunk holds no records, or not only records.
+        """
+
+    def transform(self, origin: Origin, duplicates: Collection[int]) -> Transformed:
+        """Decodes and transforms the records of a stored chunk, those at the positions of duplicates left out."""
+
+    def rest(self) -> None:
+        """Is called from time to time: lets go of what is not needed now."""
+
+    def close(self) -> None:
+        """Lets go of everything. Never raises; safe twice."""
+
+
+@dataclass(slots=True)
+class InProcess:
+    """Does it here. One chunk at a time, whichever threads they come from.
+
+    Several that want the interpreter at once take it from one another every few milliseconds, and each finds the processor's
+    caches full of the other's records.
+
+    Attributes:
+        transforms: Steps that each event goes through.
+        conditions: What sinks want, by name; those that want everything are not in it.
+    """
+
+    transforms: Sequence[Apply] = ()
+    conditions: Mapping[str, Condition] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def process(self, origin: Origin, *, transform: bool) -> Processed:
+        with self.lock:
+            digests, transformed = self._decode(origin, transform=transform)
+        return Processed(digests, transformed, compress(origin.chunk.body), hashlib.sha256(origin.chunk.body).digest())
+
+    def transform(self, origin: Origin, duplicates: Collection[int]) -> Transformed:
+        made = Transformed()
+        events = events_of(origin, duplicates)
+        steps = steps_for(origin.chunk, self.transforms)
+        with self.lock:
+            while group := list(itertools.islice(events, GROUP_RECORDS)):
+                made.add(transform_group(group, steps, self.conditions))
+        return made
+
+    def rest(self) -> None:
+        """Has nothing to let go of."""
+
+    def close(self) -> None:
+        """Has nothing to let go of."""
+
+    def _decode(self, origin: Origin, *, transform: bool) -> tuple[list[bytes | None], Transformed | None]:
+        digests: list[bytes | None] = []
+        transformed = Transformed() if transform else None
+        records = origin.chunk.stream()
+        while group := list(itertools.islice(records, GROUP_RECORDS)):
+            if transformed is not None and not self._add(transformed, group, len(digests), origin):
+                transformed = None
+            digests += [None if isinstance(record, BadRecord) else digest_of(record, origin.tenant) for record in group]
+        return digests, transformed
+
+    def _add(self, transformed: Transformed, group: Sequence[Record], first: int, origin: Origin) -> bool:
+        """Adds what the transforms make of some records; returns False where one fails as none should."""
+        events = [event_of(record, at, origin) for at, record in enumerate(group, first)]
+        try:
+            transformed.add(transform_group(events, self.transforms, self.conditions))
+        except Exception:  # noqa: BLE001 - met again, reported and tried again by whoever delivers
+            return False
+        return True

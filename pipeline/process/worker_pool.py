@@ -1,0 +1,227 @@
+"""Worker processes: decoding, transforms, encoding and compression on all cores, while one process collects and delivers.
+
+Workers hold nothing that could be lost: no connection, no progress. They get the bytes of a chunk and return what became of it,
+so a job whose worker ends in the middle is given to another one. They are started when one process has more to do than it can,
+and ended when they have had nothing to do for a while. While there are any, this process may run on all processors, as they do.
+"""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Collection
+from multiprocessing import Pipe
+
+from ualpipe.pipeline.errors import ContentUndecodable
+from ualpipe.pipeline.events import Origin, Transformed
+from ualpipe.pipeline.process.processor import InProcess, Processed
+from ualpipe.pipeline.process.worker_protocol import Answer, Job, Setup, job_of, packed_message, unpacked_message
+from ualpipe.pipeline.runtime.context import RunContext
+
+ATTEMPTS = 3
+"""Workers that may end over one chunk before it counts as a failure."""
+START_TIMEOUT_S = 60.0
+IDLE_S = 60.0
+_END_TIMEOUT_S = 5.0
+_COMMAND = (sys.executable, "-P", "-c", "from ualpipe.pipeline.process.worker import main; main()")
+
+_log = logging.getLogger("ualpipe.workers")
+
+
+class Workers:
+    """Gives chunks to worker processes; does them here while none is ready. Thread-safe."""
+
+    def __init__(self, here: InProcess, setup: Setup, most: int, context: RunContext) -> None:
+        """Starts nothing yet.
+
+        Args:
+            here: Does it in this process.
+            setup: What a worker needs to know.
+            most: Processes at a time.
+            context: Gets what their transforms note and count; its clock tells how long they have been idle, and its affinity
+                keeps this process on one processor while there are none.
+        """
+        self._here = here
+        self._setup = setup
+        self._most = most
+        self._drift = context.drift
+        self._metrics = context.metrics
+        self._clock = context.clock
+        self._affinity = context.affinity
+        self._idle: list[_Process] = []
+        self._count = 0
+        self._is_starting = False
+        self._is_closed = False
+        self._used_at = context.clock.monotonic()
+        self._changed = threading.Condition()
+
+    def process(self, origin: Origin, *, transform: bool) -> Processed:
+        """See ``Processor``."""
+        answer = self._answer(job_of(origin, is_fetched=True, transform=transform), origin)
+        done = answer.processed if answer is not None else None
+        if done is None:
+            return self._here.process(origin, transform=transform)
+        if done.transformed is not None:
+            done.transformed.come_from(origin)
+        return done
+
+    def transform(self, origin: Origin, duplicates: Collection[int]) -> Transformed:
+        """See ``Processor``."""
+        answer = self._answer(job_of(origin, is_fetched=False, duplicates=frozenset(duplicates)), origin)
+        made = answer.transformed if answer is not None else None
+        if made is None:
+            return self._here.transform(origin, duplicates)
+        made.come_from(origin)
+        return made
+
+    def rest(self) -> None:
+        """Ends the workers when there has been nothing to do for a while."""
+        with self._changed:
+            if self._clock.monotonic() - self._used_at < IDLE_S or len(self._idle) < self._count or self._is_starting:
+                return
+            ended, self._idle, self._count = self._idle, [], 0
+            self._affinity.confine()
+        for worker in ended:
+            worker.end()
+
+    def close(self) -> None:
+        """Ends all workers, once those that are being started are ready."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.wait_for(lambda: not self._is_starting, START_TIMEOUT_S)
+            ended, self._idle = self._idle, []
+        for worker in ended:
+            worker.end()
+
+    def _answer(self, job: Job, origin: Origin) -> Answer | None:
+        """Returns the answer of a worker; None when none is ready, and this process is to do it.
+
+        Raises:
+            ContentUndecodable: The chunk holds no records, or not only records.
+            RuntimeError: The worker failed as none should, or several ended over this chunk.
+        """
+        ended = 0
+        while ended < ATTEMPTS and (worker := self._take(must_start=ended > 0)) is not None:
+            try:
+                answer = worker.ask(job, origin.chunk.body)
+            except (EOFError, OSError):
+                self._lose(worker)
+                ended += 1
+            except BaseException:
+                self._lose(worker)  # half an answer may wait in the connection, or one that can't be read
+                raise
+            else:
+                self._give_back(worker)
+                return self._checked(answer, origin)
+        if ended:  # what has ended a worker must not end this process
+            raise RuntimeError(f"worker processes that ended while they worked on a chunk of {origin.item}: {ended}")
+        return None
+
+    def _checked(self, answer: Answer, origin: Origin) -> Answer:
+        for line in answer.lines:
+            line.log()
+        self._drift.add(answer.drift)
+        self._metrics.repeat(answer.metrics)
+        if answer.undecodable:
+            raise ContentUndecodable(answer.undecodable, origin.chunk.body)
+        if answer.failure:
+            raise RuntimeError(f"in a worker process:\n{answer.failure}")
+        return answer
+
+    def _take(self, *, must_start: bool) -> _Process | None:
+        """Returns a worker that has nothing to do, waiting for one; None where there is none yet, or no longer."""
+        with self._changed:
+            self._used_at = self._clock.monotonic()
+            if self._count == 0 or (self._count < self._most and not self._idle):
+                self._start_another(must_start=must_start)
+            if self._count == 0 and not must_start:
+                return None
+            self._changed.wait_for(lambda: self._idle or (self._count == 0 and not self._is_starting))
+            return self._idle.pop() if self._idle else None
+
+    def _give_back(self, worker: _Process) -> None:
+        with self._changed:
+            self._idle.append(worker)
+            self._used_at = self._clock.monotonic()
+            self._changed.notify()
+
+    def _lose(self, worker: _Process) -> None:
+        """Notes that a worker has ended by itself; its job is done by another one."""
+        code = worker.end()
+        _log.warning("a worker process ended by itself (%s); its work is done again", code)
+        with self._changed:
+            self._count -= 1
+            self._changed.notify_all()
+
+    def _start_another(self, *, must_start: bool) -> None:
+        """Starts a worker in the background, when this process has its hands full."""
+        is_busy = self._count > 0 or self._here.lock.locked()
+        if (is_busy or must_start) and not self._is_starting and not self._is_closed:
+            self._is_starting = True
+            self._affinity.release()  # a process inherits where its parent may run
+            threading.Thread(target=self._start, name="start-worker", daemon=True).start()
+
+    def _start(self) -> None:
+        worker = None
+        try:
+            worker = _Process(packed_message(self._setup))
+        except Exception as exc:  # noqa: BLE001 - a plugin's options may be such that they can't be sent, too
+            _log.warning("no worker process could be started; one process goes on alone: %s", exc)
+        with self._changed:
+            self._is_starting = False
+            if worker is None:
+                self._most = self._count
+            else:
+                self._count += 1
+                self._idle.append(worker)
+            self._changed.notify_all()
+
+
+class _Process:
+    """One process and the connection to it."""
+
+    def __init__(self, setup: bytes) -> None:
+        """Starts it, and returns when it is ready.
+
+        Raises:
+            OSError, EOFError, RuntimeError: It could not be started.
+        """
+        self._connection, other = Pipe()
+        with other:
+            self._process = subprocess.Popen(  # noqa: S603 - this program itself
+                [*_COMMAND, str(other.fileno())], pass_fds=[other.fileno()], stdin=subprocess.DEVNULL
+            )
+        try:
+            self._connection.send_bytes(setup)
+            self._await_ready()
+        except BaseException:
+            self.end()
+            raise
+
+    def _await_ready(self) -> None:
+        if not self._connection.poll(START_TIMEOUT_S):
+            raise RuntimeError(f"it was not ready within {START_TIMEOUT_S:g} s")
+        self._connection.recv_bytes()
+
+    def ask(self, job: Job, body: bytes) -> Answer:
+        """Returns the answer to a job.
+
+        Raises:
+            EOFError, OSError: The process has ended.
+        """
+        self._connection.send_bytes(packed_message(job))
+        self._connection.send_bytes(body)
+        answer: Answer = unpacked_message(self._connection.recv_bytes())
+        return answer
+
+    def end(self) -> str:
+        """Ends the process; returns how it ended."""
+        self._connection.close()
+        try:
+            code = self._process.wait(_END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        return f"signal {-code}" if code < 0 else f"exit {code}"

@@ -1,0 +1,108 @@
+"""What a worker process and the pipeline say to one another: pickled, as both are the same program."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ualpipe.pipeline.config.model import StageSpec
+from ualpipe.pipeline.drift import Counts
+from ualpipe.pipeline.events import Origin, Transformed
+from ualpipe.pipeline.metrics import Noted
+from ualpipe.pipeline.process.processor import Processed
+from ualpipe.pipeline.records.chunk import Chunk, Framing
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a worker needs to know once.
+
+    Attributes:
+        transforms: The transforms of the pipeline.
+        conditions: What sinks want, by name, as written in the config.
+        level: The level from which lines are logged.
+    """
+
+    transforms: Sequence[StageSpec]
+    conditions: Mapping[str, Any]
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A chunk to be worked on; its bytes follow as a message of their own.
+
+    Attributes:
+        is_fetched: It was fetched just now, and gets identities, compression and hash as well.
+        transform: Run the transforms.
+        duplicates: Positions of records to leave out.
+    """
+
+    source: str
+    tenant: str
+    stream: str
+    item: str
+    received: str
+    framing: Framing
+    is_fetched: bool
+    transform: bool = True
+    duplicates: frozenset[int] = frozenset()
+
+    def origin(self, body: bytes) -> Origin:
+        """Returns the origin of the events."""
+        return Origin(self.source, self.tenant, self.stream, self.item, Chunk(body, self.framing), self.received)
+
+
+def job_of(origin: Origin, **how: Any) -> Job:
+    """Returns the job for a chunk."""
+    return Job(origin.source, origin.tenant, origin.stream, origin.item, origin.received, origin.chunk.framing, **how)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A log line of a worker."""
+
+    logger: str
+    level: int
+    text: str
+    context: Mapping[str, Any]
+
+    def log(self) -> None:
+        """Logs it here."""
+        logging.getLogger(self.logger).log(self.level, "%s", self.text, extra=self.context)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a job.
+
+    Attributes:
+        processed: Of a chunk that was fetched just now.
+        transformed: Of a chunk that is stored already.
+        undecodable: Why the chunk holds no records; empty when it does.
+        failure: What went wrong as nothing should, with its trace; empty when nothing did.
+        drift: What the transforms noted.
+        metrics: What they counted.
+        lines: What they logged.
+    """
+
+    processed: Processed | None = None
+    transformed: Transformed | None = None
+    undecodable: str = ""
+    failure: str = ""
+    drift: Counts = field(default_factory=dict)
+    metrics: list[Noted] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+
+
+def packed_message(message: Setup | Job | Answer) -> bytes:
+    """Returns a message as it is sent."""
+    return pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+
+
+def unpacked_message(text: bytes) -> Any:
+    """Returns a message that was received: only ever from a process that this one started, or that started it."""
+    return pickle.loads(text)  # noqa: S301 - see above

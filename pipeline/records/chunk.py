@@ -1,0 +1,65 @@
+"""Raw audit records: cutting a stream of bytes into chunks, decoding them, and finding a record's own bytes again.
+
+The hot path decodes each chunk once with orjson. What orjson refuses although other JSON readers take it (lone surrogates,
+control characters in strings, NaN) goes through the standard library, so that an odd record costs time, not the blob.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ualpipe.pipeline.errors import ContentUndecodable
+from ualpipe.pipeline.records.decoding import Record, _decode_line, _lines, _split_array, _stream_array
+
+Framing = Literal["array", "lines", "notice"]
+
+
+@dataclass(slots=True, eq=False)
+class Chunk:
+    """A bounded piece of a work item: the bytes, and the records in them, decoded at the first use.
+
+    Attributes:
+        body: JSON text as received: an array of records (``array``), or one record a line (``lines``). A notice of the
+            pipeline itself (``notice``) is an array of one.
+        framing: How ``body`` is laid out.
+    """
+
+    body: bytes
+    framing: Framing
+    _records: list[Record] | None = field(default=None, repr=False)
+    _raw: list[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def records(self) -> list[Record]:
+        """The records, in order; a ``BadRecord`` where one is not a JSON object.
+
+        Raises:
+            ContentUndecodable: ``array`` only: the body is not an array, or not whole.
+        """
+        if self._records is None:
+            self._records = list(self.stream())
+        return self._records
+
+    def stream(self) -> Iterator[Record]:
+        """Yields the records one by one, none of them kept.
+
+        Who looks at few records at a time takes them here: decoded they take ten times their bytes.
+
+        Raises:
+            ContentUndecodable: As ``records``, possibly behind records that are good.
+        """
+        if self.framing == "lines":
+            yield from map(_decode_line, _lines(self.body))
+            return
+        try:
+            yield from _stream_array(self.body)
+        except ContentUndecodable as exc:
+            raise ContentUndecodable(str(exc), self.body) from exc
+
+    def raw(self, index: int) -> bytes:
+        """Returns the bytes of one record exactly as received."""
+        if self._raw is None:
+            self._raw = list(_lines(self.body)) if self.framing == "lines" else _split_array(self.body)
+        return self._raw[index]

@@ -1,0 +1,179 @@
+"""Decodes JSON records, odd ones too."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from ualpipe.pipeline.errors import ContentUndecodable
+from ualpipe.pipeline.records.elements import elements
+
+_BLANK = b" \t\r\n"
+
+
+_BYTE_A_CHARACTER = "latin-1"  # for finding brackets and quotes: in UTF-8 their bytes are in no other character
+
+
+_FIRST_KEY = re.compile(rb'\s*\{\s*("(?:[^"\\]|\\.)*")')
+
+
+_BORDER = rb"\}\s*,\s*(?=\{\s*%s)"
+
+
+_LONGEST_INTEGER = 300  # digits; Python refuses to read more than 4,300, and a double ends at 309
+
+
+@dataclass(frozen=True, slots=True)
+class BadRecord:
+    """Stands in the place of a record that is not a JSON object.
+
+    Attributes:
+        reason: What is wrong with it, in plain words.
+    """
+
+    reason: str
+
+
+Record = dict[str, Any] | BadRecord
+
+
+def _decode_array(body: bytes) -> list[Record]:
+    """Decodes an array as a whole; where that fails and its elements can be told apart, one by one."""
+    try:
+        value = _decode(body)
+    except ContentUndecodable:
+        if (parts := _split_by_brackets(body)) is None:
+            raise
+        return [_decode_line(part) for part in parts]
+    return _records_of(value, body)
+
+
+def _stream_array(body: bytes) -> Iterator[Record]:
+    """Cuts an array where the key that its first record begins with comes again, and decodes piece by piece.
+
+    A piece that decodes ends where a record ends; from the first that does not on, the rest is decoded as a whole.
+    """
+    start, end = body.find(b"{"), body.rfind(b"}")
+    key = _FIRST_KEY.match(body, start) if start >= 0 and body[:start].strip(_BLANK) == b"[" else None
+    if key is None:
+        yield from _decode_array(body)
+        return
+    pieces = re.split(_BORDER % re.escape(key[1]), body[start:end])
+    for index, piece in enumerate(pieces):
+        try:
+            yield _object(piece + b"}")
+        except ValueError:
+            yield from _decode_array(b"[" + b"},".join(pieces[index:]) + body[end:])
+            return
+    behind = body[end + 1 :].strip(_BLANK)
+    if behind.startswith(b",") and behind[1:].strip(_BLANK) != b"]":
+        yield from _decode_array(b"[" + behind[1:])  # what stands behind the last object is no object
+    elif behind != b"]":
+        raise ContentUndecodable("not JSON: the array does not end behind its last record", body)
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    value = orjson.loads(text)
+    if type(value) is not dict:
+        raise ValueError(f"a JSON {_kind(value)}, not an object")
+    return value
+
+
+def _records_of(value: Any, body: bytes) -> list[Record]:
+    if not isinstance(value, list):
+        raise ContentUndecodable(f"a JSON {_kind(value)} where an array of records was expected", body)
+    if all(type(record) is dict for record in value):
+        return value
+    return [record if isinstance(record, dict) else BadRecord(f"a JSON {_kind(record)}, not an object") for record in value]
+
+
+def _decode_line(line: bytes) -> Record:
+    try:
+        value = _decode(line)
+    except ContentUndecodable as exc:
+        return BadRecord(str(exc))
+    return value if isinstance(value, dict) else BadRecord(f"a JSON {_kind(value)}, not an object")
+
+
+def _decode(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as exc:
+        return _decode_leniently(body, exc)
+
+
+def _decode_leniently(body: bytes, refusal: Exception) -> Any:
+    """Decodes JSON that orjson refuses for its characters or numbers.
+
+    Lone surrogates become ``?``; NaN, infinity and numbers that no double holds become null.
+    """
+    try:
+        text = body.decode("utf-8")
+        value, end = _LENIENT.raw_decode(text, len(text) - len(text.lstrip()))
+        if text[end:].strip():
+            raise ContentUndecodable(f"not JSON: more text after the value, at character {end}", body)
+        return orjson.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    except UnicodeDecodeError as exc:
+        raise ContentUndecodable(f"not UTF-8: {exc.reason} at byte {exc.start}", body) from exc
+    except (ValueError, RecursionError) as exc:
+        raise ContentUndecodable(f"not JSON: {refusal}", body) from exc
+
+
+def _finite(digits: str) -> float | None:
+    value = float(digits)
+    return value if math.isfinite(value) else None
+
+
+def _integer(digits: str) -> int | float | None:
+    return int(digits) if len(digits) <= _LONGEST_INTEGER else _finite(digits)
+
+
+_LENIENT = json.JSONDecoder(strict=False, parse_constant=lambda _name: None, parse_float=_finite, parse_int=_integer)
+
+
+def _split_array(body: bytes) -> list[bytes]:
+    """Returns the bytes of each element of a JSON array that has been decoded before."""
+    found: list[bytes] = []
+    try:
+        text = body.decode("utf-8")
+        at = text.index("[") + 1
+        while text[at := _skip(text, at)] != "]":
+            _value, end = _LENIENT.raw_decode(text, at)
+            found.append(text[at:end].encode())
+            at = end
+    except (ValueError, RecursionError):  # an element that could not be decoded, or one nested too deep for this reader
+        return _split_by_brackets(body) or []
+    return found
+
+
+def _split_by_brackets(body: bytes) -> list[bytes] | None:
+    """Returns the bytes of each element of an array, even if they are no UTF-8; None when it is not whole."""
+    text = body.decode(_BYTE_A_CHARACTER)
+    try:
+        start = text.index("[") + 1
+        return [body[begin:end].strip(_BLANK) for begin, end in elements(text, start)] if not text[: start - 1].strip() else None
+    except ValueError:
+        return None
+
+
+def _skip(text: str, at: int) -> int:
+    """Returns the next position that is neither blank nor a comma."""
+    while text[at] in " \t\r\n,":  # IndexError at the end: there was no closing bracket
+        at += 1
+    return at
+
+
+def _lines(body: bytes) -> Iterator[bytes]:
+    return (line for line in body.split(b"\n") if line)
+
+
+def _kind(value: object) -> str:
+    return {type(None): "null", bool: "boolean", int: "number", float: "number", str: "string", list: "array"}.get(
+        type(value), "object"
+    )

@@ -1,0 +1,39 @@
+"""What all parts of one run share."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+from ualpipe.pipeline.clock import Clock, SystemClock
+from ualpipe.pipeline.drift import Drift
+from ualpipe.pipeline.metrics import Metrics
+from ualpipe.pipeline.runtime.cpu_affinity import Affinity
+from ualpipe.pipeline.runtime.rate_limit import Budgets
+from ualpipe.pipeline.runtime.thread_pool import Crew
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """One run of a pipeline.
+
+    Attributes:
+        once: It ends when every listed item is settled or has failed a bounded number of times.
+        stop: Set when it is to end.
+        drift: What is found in records that nobody described.
+        budgets: How fast tenants may be asked.
+        crew: Threads that list and fetch, for all sources.
+        affinity: Keeps the process on one processor; by default it does not.
+    """
+
+    once: bool
+    clock: Clock = field(default_factory=SystemClock)
+    metrics: Metrics = field(default_factory=Metrics)
+    stop: threading.Event = field(default_factory=threading.Event)
+    drift: Drift = field(default_factory=Drift)
+    crew: Crew = field(default_factory=Crew)
+    affinity: Affinity = field(default_factory=Affinity)
+    budgets: Budgets = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "budgets", Budgets(self.clock, self.stop))

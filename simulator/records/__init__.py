@@ -1,0 +1,1 @@
+"""Audit records as a small organisation would cause them."""

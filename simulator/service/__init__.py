@@ -1,0 +1,1 @@
+"""The simulated service: HTTP, log-in, listing, content, faults."""

@@ -1,0 +1,1 @@
+"""Destinations: ``elasticsearch``, ``kafka``, ``syslog``, ``file``."""

@@ -1,0 +1,241 @@
+"""Delivers events to an Elasticsearch data stream with the bulk API; an event that comes again is not written twice."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from ualpipe import schemas
+from ualpipe.pipeline.errors import ConfigError, SinkDenied, SinkError, SinkRejected, SinkUnavailable
+from ualpipe.pipeline.events import Event
+from ualpipe.pipeline.options import Duration, Secret, option
+from ualpipe.pipeline.stages import Batch, Env, Finding, SinkLimits
+from ualpipe.sinks.elasticsearch.bulk import bulk_body, failures, gzipped, refusal
+from ualpipe.sinks.elasticsearch.http import Answer, Connection, authorization
+from ualpipe.sinks.elasticsearch.index_template import installed, must_install, template_name, wanted
+from ualpipe.sinks.elasticsearch.probe import probe
+from ualpipe.sinks.outcome import raise_if_all_failed
+
+TEMPLATE = "elasticsearch/index-template.json"
+SMALL = 100
+"""Events at least in each of several requests that are sent at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElasticsearchSinkConfig:
+    """Options of the ``elasticsearch`` sink."""
+
+    urls: list[str] = option(
+        "Nodes of the cluster, or a load balancer in front of it. Several are used in turn.",
+        minItems=1,
+        items={"type": "string", "pattern": r"^https?://[^@/?#]+(/[^?#]*)?$"},
+        examples=[["https://es1.contoso.example:9200", "https://es2.contoso.example:9200"]],
+    )
+    data_stream: str = option(
+        "Data stream to write to, named `type-dataset-namespace`.",
+        default="logs-o365.audit-default",
+        pattern=r"^[a-z0-9][a-z0-9._-]*$",
+        maxLength=100,
+    )
+    setup: bool = option(
+        "Whether to install the index template when it is missing or older. Needs the cluster privilege "
+        "`manage_index_templates`.",
+        default=True,
+    )
+    api_key: Secret | None = option("API key, as `encoded` or as `id:api_key`.", default=None)
+    username: str | None = option("User, in place of an API key.", default=None)
+    password: Secret | None = option("Password of the user.", default=None)
+    ca_file: Path | None = option("PEM file of the authority to trust, in place of the system's.", default=None)
+    verify: bool = option("Whether the server's certificate is verified. Turn it off for tests only.", default=True)
+    timeout: Duration = option("Longest wait for the answer to one request.", default="60s")
+    pipeline: str | None = option("Ingest pipeline that documents go through.", default=None, minLength=1)
+    compress: bool = option("Whether requests are compressed (gzip).", default=False)
+    concurrency: int = option(
+        "Requests that a write is sent in, at once. A node works on each in a thread of its own.",
+        default=2,
+        minimum=1,
+        maximum=32,
+    )
+
+
+class ElasticsearchSink:
+    """Creates one document an event in a data stream."""
+
+    Config = ElasticsearchSinkConfig
+
+    def __init__(self, config: ElasticsearchSinkConfig, env: Env) -> None:
+        if config.api_key and config.username:
+            raise ConfigError("elasticsearch: give either `api_key` or `username` and `password`, not both")
+        if bool(config.username) != bool(config.password):
+            raise ConfigError("elasticsearch: `username` and `password` belong together")
+        self.limits = SinkLimits(max_events=2000, max_bytes=8 * 1024 * 1024)
+        self._config = config
+        self._env = env
+        self._connection: Connection | None = None
+        self._is_set_up = not config.setup
+        self._requires_data_stream = True
+        self._largest = self.limits.max_bytes  # bytes of documents in a request that the server takes, as far as we know
+
+    def check(self) -> Iterable[Finding]:
+        """Asks the cluster, without writing, whether it knows us and would take documents."""
+        connection = self._connect()
+        try:
+            yield from probe(connection, self._config.data_stream, pipeline=self._config.pipeline, setup=self._config.setup)
+        finally:
+            connection.close()
+
+    def open(self) -> None:
+        """Connects, and installs the index template the first time.
+
+        Raises:
+            SinkUnavailable: There is no answer.
+            SinkDenied: The cluster refuses our credentials, or the right to install the template.
+        """
+        self._connection = self._connection or self._connect()
+        if not self._is_set_up:
+            self._set_up(self._connection)
+            self._is_set_up = True
+
+    def write(self, batch: Batch) -> Mapping[int, SinkError]:
+        """Creates the documents; those that are there already count as delivered."""
+        parts = _parts(batch.events, self._config.concurrency, self._largest)
+        errors = self._deliver_at_once(parts) if len(parts) > 1 else self._deliver(batch.events)
+        raise_if_all_failed(errors, len(batch.events))
+        return errors
+
+    def close(self) -> None:
+        """Closes the connections."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _connect(self) -> Connection:
+        config = self._config
+        return Connection(
+            config.urls,
+            authorization=authorization(_revealed(config.api_key), config.username, _revealed(config.password)),
+            ca_file=config.ca_file,
+            verify=config.verify,
+            timeout_s=config.timeout,
+            at_once=config.concurrency,
+        )
+
+    def _set_up(self, connection: Connection) -> None:
+        target = f"/_index_template/{template_name(self._config.data_stream)}"
+        template = wanted(self._config.data_stream, schemas.read_json(TEMPLATE))
+        answer = connection.request("GET", target)
+        if not answer.is_ok and answer.status != 404:
+            raise self._not_set_up(answer)
+        if must_install(installed(answer.body) if answer.is_ok else None, template):
+            answer = connection.request("PUT", target, orjson.dumps(template))
+            if not answer.is_ok:
+                raise self._not_set_up(answer)
+            self._env.log.info("installed the index template %s", target.rpartition("/")[2])
+
+    def _not_set_up(self, answer: Answer) -> SinkError:
+        error = self._refusal(answer)
+        if not isinstance(error, SinkDenied):
+            return error
+        return SinkDenied(
+            f"the index template can't be installed: {error}; grant `manage_index_templates`, "
+            f"or install it by other means and say `setup: false`"
+        )
+
+    def _deliver_at_once(self, parts: Sequence[Sequence[Event]]) -> dict[int, SinkError]:
+        with ThreadPoolExecutor(min(len(parts), self._config.concurrency), thread_name_prefix="bulk") as pool:
+            return _joined(parts, pool.map(self._deliver_part, parts))
+
+    def _deliver(self, events: Sequence[Event]) -> dict[int, SinkError]:
+        body = bulk_body(events)
+        requires_data_stream = self._requires_data_stream  # a request beside this one may find out that it can't
+        answer = self._send(body, requires_data_stream=requires_data_stream)
+        if answer.status == 413:
+            return self._deliver_in_halves(events, len(body))
+        if answer.status == 400 and requires_data_stream and b"require_data_stream" in answer.body:
+            self._requires_data_stream = False  # servers before 8.13 and OpenSearch don't know the parameter
+            return self._deliver(events)
+        if not answer.is_ok:
+            raise self._refusal(answer)
+        return failures(answer.body, len(events))
+
+    def _deliver_in_halves(self, events: Sequence[Event], size: int) -> dict[int, SinkError]:
+        """Sends what was too large (413) in two requests, and makes none of more than half its size from now on.
+
+        The engine is asked for writes of no more than can be sent at once: one to a server that is down then fails soon.
+        """
+        if len(events) == 1:
+            return {0: SinkRejected(f"the server takes no request of {size} bytes (HTTP 413), and this is a single document")}
+        self._largest = min(self._largest, _size(events) // 2)
+        at_once = max(1, self._largest) * self._config.concurrency
+        self.limits = replace(self.limits, max_bytes=min(self.limits.max_bytes, at_once))
+        halves = _cut(events, 2)
+        return _joined(halves, map(self._deliver_part, halves))
+
+    def _deliver_part(self, events: Sequence[Event]) -> dict[int, SinkError]:
+        try:
+            return self._deliver(events)
+        except SinkError as exc:
+            return dict.fromkeys(range(len(events)), exc)  # the other parts may be delivered
+
+    def _send(self, body: bytes, *, requires_data_stream: bool) -> Answer:
+        if self._connection is None:
+            raise SinkUnavailable("write before open")
+        headers = {"content-type": "application/x-ndjson"}
+        if self._config.compress:
+            body, headers["content-encoding"] = gzipped(body), "gzip"
+        return self._connection.request("POST", self._bulk_target(requires_data_stream=requires_data_stream), body, headers)
+
+    def _bulk_target(self, *, requires_data_stream: bool) -> str:
+        query = "filter_path=errors,items.create.status,items.create.error"  # a tenth of the full answer
+        if requires_data_stream:
+            query += "&require_data_stream=true"  # never a plain index of that name, whose mapping would be guessed
+        if self._config.pipeline:
+            query += f"&pipeline={quote(self._config.pipeline, safe='')}"
+        return f"/{self._config.data_stream}/_bulk?{query}"
+
+    def _refusal(self, answer: Answer) -> SinkError:
+        return refusal(answer.status, answer.headers, answer.body, self._env.clock.now())
+
+
+def _revealed(secret: Secret | None) -> Any:
+    return secret.reveal() if secret else None
+
+
+def _parts(events: Sequence[Event], at_once: int, largest: int) -> list[Sequence[Event]]:
+    """Returns the events in as many parts as are sent at once, none of them small; in more where those would be too large."""
+    parts = _cut(events, max(1, min(at_once, len(events) // SMALL)))
+    return [piece for part in parts for piece in _halved(part, largest)]
+
+
+def _halved(events: Sequence[Event], largest: int) -> list[Sequence[Event]]:
+    """Returns the events halved again and again, until no piece with more than one holds more bytes than ``largest``."""
+    if len(events) == 1 or _size(events) <= largest:
+        return [events]
+    return [piece for half in _cut(events, 2) for piece in _halved(half, largest)]
+
+
+def _size(events: Sequence[Event]) -> int:
+    return sum(len(event.encoded) for event in events)
+
+
+def _cut(events: Sequence[Event], count: int) -> list[Sequence[Event]]:
+    """Returns the events in so many parts of about the same number, in order."""
+    cuts = [len(events) * part // count for part in range(count + 1)]
+    return [events[start:end] for start, end in itertools.pairwise(cuts)]
+
+
+def _joined(parts: Iterable[Sequence[Event]], found: Iterable[Mapping[int, SinkError]]) -> dict[int, SinkError]:
+    """Returns what went wrong in each part, by position in the whole."""
+    errors: dict[int, SinkError] = {}
+    start = 0
+    for part, errors_of_part in zip(parts, found, strict=True):
+        errors |= {start + index: error for index, error in errors_of_part.items()}
+        start += len(part)
+    return errors

@@ -1,0 +1,180 @@
+"""Appends events to files, one JSON text a line."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkUnavailable
+from ualpipe.pipeline.events import Event
+from ualpipe.pipeline.folders import make_folder
+from ualpipe.pipeline.options import Size, option
+from ualpipe.pipeline.stages import Batch, Env, Finding, SinkLimits
+from ualpipe.sinks.event_fields import instant_of, original_line
+from ualpipe.sinks.file import names
+from ualpipe.sinks.file.append_file import AppendFile, whole_lines_length
+from ualpipe.sinks.file.gzip_members import member, whole_members_length
+from ualpipe.sinks.outcome import raise_if_all_failed
+
+MAX_OPEN_FILES = 16  # events of many days, as a back-fill brings them, would else use up the descriptors
+LITTLE_SPACE_BYTES = 1 << 30
+
+_ADVICE = "check `path`, and owner and permissions of the folder"
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_DENIED = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileSinkConfig:
+    """Options of the ``file`` sink."""
+
+    path: Path = option(
+        "File to append to. `%Y %m %d %H`, also `%j %G %V`, are pieces of the date in UTC; `%%` is a percent sign. Missing "
+        "folders are made, readable by the owner only.",
+        pattern=rf"^(?:[^%]|{names.DATE_PIECES})+$",
+        examples=["./out/audit-%Y-%m-%d.ndjson"],
+    )
+    dated_by: Literal["delivery", "event"] = option(
+        "Which date goes into the name: that of writing, so that a past day's file never changes again, or the event's own "
+        "(`@timestamp`), so that a day's events stand together however late they come.",
+        default="delivery",
+    )
+    payload: Literal["ecs", "original"] = option("What is written: the ECS document, or the record as received.", default="ecs")
+    rotate_size: Size | None = option(
+        "At this size the next file is begun: `audit.ndjson`, then `audit.1.ndjson`, and so on. Files keep their names, none "
+        "is overwritten. A write is never split, so a file may be a little larger than one write.",
+        default=None,
+    )
+    gzip: bool = option("Whether files are compressed; `.gz` is put behind the name.", default=False)
+    mode: str = option("Permissions of new files, octal, in quotes.", default="0600", pattern="^0[0-7]{3}$")
+
+
+class FileSink:
+    """Appends each event as a line of JSON (NDJSON).
+
+    Events count as delivered when they are on the disk (``fsync``). When a file is opened after a crash, a torn last line or gzip
+    member is cut off: what was not settled comes again. Files that were moved or deleted meanwhile are made anew.
+    """
+
+    Config = FileSinkConfig
+    limits = SinkLimits(max_events=10_000, max_bytes=8 * 1024 * 1024)
+
+    def __init__(self, config: FileSinkConfig, env: Env) -> None:
+        self._config = config
+        self._clock = env.clock
+        self._pattern = names.with_gzip_ending(str(config.path)) if config.gzip else str(config.path)
+        self._mode = int(config.mode, 8)
+        self._files: OrderedDict[Path, AppendFile] = OrderedDict()
+
+    def check(self) -> Iterable[Finding]:
+        folder = self._path(self._clock.now()).parent
+        try:
+            return [_look_at(folder)]
+        except OSError as exc:
+            return [Finding("error", f"folder {folder}", str(_as_sink_error(exc, folder)), _ADVICE)]
+
+    def open(self) -> None:
+        folder = self._path(self._clock.now()).parent
+        try:
+            make_folder(folder)
+        except OSError as exc:
+            raise _as_sink_error(exc, folder) from exc
+
+    def write(self, batch: Batch) -> Mapping[int, SinkError]:
+        errors: dict[int, SinkError] = {}
+        for path, positions in self._by_file(batch.events).items():
+            try:
+                self._append(path, self._encode([batch.events[at] for at in positions]))
+            except SinkError as exc:
+                errors |= dict.fromkeys(positions, exc)
+        raise_if_all_failed(errors, len(batch.events))
+        return errors
+
+    def close(self) -> None:
+        while self._files:
+            self._files.popitem()[1].close()
+
+    def _by_file(self, events: Sequence[Event]) -> Mapping[Path, Sequence[int]]:
+        """Returns which events go to which file, in order."""
+        now = self._clock.now()
+        if self._config.dated_by == "delivery":
+            return {self._path(now): range(len(events))}
+        groups: dict[Path, list[int]] = {}
+        for at, event in enumerate(events):
+            groups.setdefault(self._path(instant_of(event) or now), []).append(at)
+        return groups
+
+    def _path(self, instant: datetime) -> Path:
+        return names.dated(self._pattern, names.hour_of(instant))
+
+    def _encode(self, events: Sequence[Event]) -> bytes:
+        lines = [event.encoded for event in events] if self._config.payload == "ecs" else [original_line(x) for x in events]
+        data = b"\n".join([*lines, b""])
+        return member(data) if self._config.gzip else data
+
+    def _append(self, path: Path, data: bytes) -> None:
+        try:
+            self._file(path, len(data)).append(data)
+        except OSError as exc:
+            self._forget(path)
+            raise _as_sink_error(exc, path) from exc
+
+    def _file(self, path: Path, size: int) -> AppendFile:
+        """Returns the open file for a path that has room, is in place, and is the last used of all."""
+        file = self._files.get(path)
+        if file is None or not file.is_in_place():
+            self._forget(path)
+            file = self._opened(path)
+        limit = self._config.rotate_size
+        while limit and file.size and file.size + size > limit:
+            self._forget(path)
+            file = self._opened(path, after=file)
+        self._files[path] = file
+        self._files.move_to_end(path)
+        while len(self._files) > MAX_OPEN_FILES:
+            self._files.popitem(last=False)[1].close()
+        return file
+
+    def _opened(self, path: Path, after: AppendFile | None = None) -> AppendFile:
+        """Opens the newest file of a path; where that is the full one, the next."""
+        make_folder(path.parent)
+        number = names.newest(path) if self._config.rotate_size else 0
+        if after and after.path == names.numbered(path, number):
+            number += 1
+        whole = whole_members_length if self._config.gzip else whole_lines_length
+        return AppendFile(names.numbered(path, number), self._mode, whole)
+
+    def _forget(self, path: Path) -> None:
+        if file := self._files.pop(path, None):
+            file.close()
+
+
+def _look_at(folder: Path) -> Finding:
+    """Tells whether a folder can be written to, or made, and has room."""
+    subject = f"folder {folder}"
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        return Finding("error", subject, f"{there} can't be written to", _ADVICE)
+    free = shutil.disk_usage(there).free
+    if free < LITTLE_SPACE_BYTES:
+        return Finding("warning", subject, f"only {free >> 20} MiB are free", "make room: a full disk stops this sink")
+    return Finding("ok", subject, "can be written to" if there == folder else f"will be made in {there}")
+
+
+def _as_sink_error(exc: OSError, path: Path) -> SinkError:
+    """Returns what trouble with a file means: a full disk is waited for, missing rights pause the sink."""
+    where = f"{path}: {(exc.strerror or str(exc)).lower()}"
+    if exc.errno in _DISK_FULL:
+        return SinkUnavailable(f"{where}: the disk is full; make room, what was not written comes again")
+    if exc.errno in _DENIED:
+        return SinkDenied(f"{where}: {_ADVICE}")
+    return SinkUnavailable(where)

@@ -1,0 +1,152 @@
+"""The way to a syslog receiver over TCP or TLS: connected when needed, and careful with what a broken connection took."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Callable, Iterable, Sequence
+
+from ualpipe.pipeline.clock import Clock
+from ualpipe.pipeline.errors import SinkError
+from ualpipe.sinks.syslog.frames import newline_framed, octet_counted
+from ualpipe.sinks.syslog.options import SyslogSinkConfig
+from ualpipe.sinks.syslog.resend import Unproven
+from ualpipe.sinks.syslog.tcp import Stream
+from ualpipe.sinks.syslog.tls import client_context
+
+LAST_WAIT_S = 2.0
+"""For a receiver at the end of a run: for its close, and for a new connection where the old one broke."""
+
+
+class Link:
+    """One receiver. There is a connection from ``connect`` on until something goes wrong."""
+
+    def __init__(
+        self, config: SyslogSinkConfig, port: int, clock: Clock, log: logging.Logger, mark: Callable[[bytes], bytes]
+    ) -> None:
+        """Connects to nothing yet.
+
+        Args:
+            config: The sink's options.
+            port: The receiver's.
+            clock: Times connections.
+            log: Gets what is sent again.
+            mark: Marks a message as one that may have come before.
+        """
+        self._config = config
+        self._port = port
+        self._clock = clock
+        self._log = log
+        self._mark = mark
+        self._frame: Callable[[Iterable[bytes]], bytes] = newline_framed if config.framing == "newline" else octet_counted
+        self._unproven = Unproven(config.resend, config.resend_size)
+        self._stream: Stream | None = None
+        self._tls: ssl.SSLContext | None = None
+        self._is_admitted = config.transport != "tls"
+
+    def connect(self) -> None:
+        """Makes sure of a connection. One that the receiver closed while nothing was under way is simply made anew.
+
+        Raises:
+            SinkUnavailable: There is none to be had.
+            SinkDenied: A certificate, theirs or ours, is refused.
+        """
+        self._look()
+        self._stream = self._stream or self.new_stream(must_settle=not self._is_admitted)
+
+    def send(self, messages: Sequence[bytes]) -> None:
+        """Sends what the last connection may have swallowed, then a batch; returns when the other machine has them.
+
+        Raises:
+            SinkUnavailable: The connection broke, or takes too long: the batch has to come again.
+            SinkDenied: The receiver refuses our certificate.
+        """
+        self.connect()
+        assert self._stream is not None
+        try:
+            self._send_again(self._stream)
+            self._stream.send(self._frame(self._unproven.marked(messages, self._mark)))
+            # A receiver with TLS 1.3 may acknowledge a batch before it refuses our certificate: its close confirms the first.
+            if self._config.confirm == "close" or not self._is_admitted:
+                self._finish(self._stream)
+            else:
+                self._unproven.add(messages, self._clock.monotonic())
+        except SinkError:
+            self._unproven.broke(messages)
+            raise
+
+    def disconnect(self) -> None:
+        """Lets go of the connection. Certificates are read again for the next: they may have been renewed."""
+        if self._stream:
+            self._stream.close()
+        self._stream = self._tls = None
+        self._is_admitted = self._config.transport != "tls"
+
+    def part(self) -> int:
+        """Ends the connection; where it turns out to be broken, what it may have swallowed goes over a new one. Never raises.
+
+        Returns:
+            How many messages may be lost all the same.
+        """
+        self._look()
+        if self._stream and self._unproven and not self._stream.is_taken(LAST_WAIT_S):
+            self._unproven.broke()
+        self.disconnect()
+        try:
+            if self._unproven.due:
+                self._stream = self.new_stream(must_settle=not self._is_admitted, timeout_s=LAST_WAIT_S)
+                self._send_again(self._stream)
+                self._finish(self._stream)
+        except SinkError as exc:
+            self._unproven.broke()
+            self._log.debug("the last messages can't be sent again: %s", exc)
+        self.disconnect()
+        return self._unproven.due
+
+    def new_stream(self, *, must_settle: bool, timeout_s: float | None = None) -> Stream:
+        """Connects anew, without regard to a connection that there is.
+
+        Args:
+            must_settle: Wait until a receiver with TLS 1.3 would have refused us.
+            timeout_s: In place of a longer one in the options.
+
+        Raises:
+            SinkError: See ``connect``.
+        """
+        config, tls = self._config, self._config.tls
+        if config.transport == "tls" and self._tls is None:
+            self._tls = client_context(tls)
+        wait_s = min(config.timeout, timeout_s or config.timeout)
+        name = tls.server_name or config.host
+        stream = Stream(config.host, self._port, wait_s, monotonic=self._clock.monotonic, tls=self._tls, server_name=name)
+        try:
+            if must_settle:
+                stream.settle(has_certificate=tls.cert_file is not None)
+        except SinkError:
+            stream.close()
+            raise
+        return stream
+
+    def _look(self) -> None:
+        """Looks whether the connection is in order, and lets go of one that is not."""
+        if self._stream is None:
+            return
+        now = self._clock.monotonic()
+        if not self._stream.is_closed():
+            self._unproven.lived_until(now)
+            return
+        self._unproven.lived_until(now - self._stream.silent_s())
+        self._unproven.broke()
+        self.disconnect()
+
+    def _send_again(self, stream: Stream) -> None:
+        if self._unproven.due:
+            self._log.info("a connection broke: the %d messages before it are sent again", self._unproven.due)
+        while messages := self._unproven.next_due():
+            stream.send(self._frame([self._mark(message) for message in messages]))
+            self._unproven.resent(self._clock.monotonic())
+
+    def _finish(self, stream: Stream) -> None:
+        stream.finish()
+        self._unproven.has_arrived()
+        self._stream, self._is_admitted = None, True

@@ -1,0 +1,107 @@
+"""What a syslog message says of an event: priority, header, structured data and text."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any
+
+from ualpipe.pipeline.errors import SinkDenied
+from ualpipe.pipeline.events import Event, Headline
+from ualpipe.sinks.event_fields import original_line, parse_instant
+from ualpipe.sinks.syslog import frames
+from ualpipe.sinks.syslog.cef import cef
+from ualpipe.sinks.syslog.leef import leef
+from ualpipe.sinks.syslog.options import SeverityOptions, SyslogSinkConfig
+
+_RESENT = frames.parameter("resent", "1").encode()
+
+
+class Composer:
+    """Makes messages by the options of one sink."""
+
+    def __init__(self, config: SyslogSinkConfig, hostname: str) -> None:
+        """Takes the options.
+
+        Args:
+            config: The sink's options.
+            hostname: Name of the machine, used where the options name none.
+        """
+        base = 8 * frames.FACILITIES[config.facility]
+        self._config = config
+        self._priorities = {rule: base + number for rule, number in _severities(config.severity).items()}
+        self._hostname = config.hostname or frames.printable(hostname, frames.MAX_HOSTNAME)
+        self._tag = frames.tag_of(config.app_name)
+        self._text = _PAYLOADS[config.payload]
+        self._before = frames.UTF8_BOM if config.bom and config.format == "rfc5424" else b""
+
+    def compose(self, event: Event, now: datetime) -> bytes:
+        """Returns the message of an event, without framing and line breaks.
+
+        Args:
+            event: With or without a document.
+            now: Stands in the header of RFC 3164, which needs some time, where the event tells none.
+
+        Raises:
+            SinkDenied: CEF or LEEF is wanted and there is no document to make it of.
+        """
+        text = self._text(event)
+        headline = event.headline
+        priority = self._priorities[_rule(headline)]
+        instant = parse_instant(headline.time)
+        if self._config.format == "rfc3164":
+            return frames.rfc3164(priority, instant or now, self._hostname, self._tag).encode() + text
+        msgid, data = str(headline.action or ""), self._data(event, headline)
+        head = frames.rfc5424(priority, instant, self._hostname, self._config.app_name, msgid, data)
+        return head.encode("utf-8", "replace") + self._before + text
+
+    def resent(self, message: bytes) -> bytes:
+        """Returns a message with the mark that it may have come before, where its form has room for one."""
+        sd_id = self._config.structured_data
+        return message if sd_id is None or self._config.format != "rfc5424" else frames.with_parameter(message, sd_id, _RESENT)
+
+    def _data(self, event: Event, headline: Headline) -> str:
+        if (sd_id := self._config.structured_data) is None:
+            return "-"
+        kind = "" if headline.code is None else str(headline.code)
+        return frames.structured_data(sd_id, frames.parameter("id", event.id), _tenant_and_type(event.tenant, kind))
+
+
+@functools.lru_cache(maxsize=4096)
+def _tenant_and_type(tenant: str, kind: str) -> str:
+    return frames.parameter("tenant", tenant) + frames.parameter("type", kind)
+
+
+def _severities(options: SeverityOptions) -> dict[str, int]:
+    rules = ("pipeline_error", "alert", "failure", "other")
+    return {rule: frames.SEVERITIES[getattr(options, rule)] for rule in rules}
+
+
+def _rule(headline: Headline) -> str:
+    """Returns which rule of ``SeverityOptions`` an event falls under."""
+    if headline.kind in ("alert", "pipeline_error"):
+        return str(headline.kind)
+    return "failure" if headline.outcome == "failure" else "other"
+
+
+def _formatted(make: Callable[[dict[str, Any], str], bytes]) -> Callable[[Event], bytes]:
+    ours = version("ualpipe")
+
+    def text(event: Event) -> bytes:
+        if event.document is None:
+            raise SinkDenied(
+                "CEF and LEEF are made of ECS documents: put the `ecs` transform in the pipeline, or send `original`"
+            )
+        return make(event.document, ours)
+
+    return text
+
+
+_PAYLOADS: dict[str, Callable[[Event], bytes]] = {
+    "ecs": lambda event: event.encoded,
+    "original": original_line,
+    "cef": _formatted(cef),
+    "leef": _formatted(leef),
+}

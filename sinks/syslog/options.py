@@ -1,0 +1,86 @@
+"""Options of the ``syslog`` sink."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ualpipe.pipeline.options import Duration, Size, option
+from ualpipe.sinks.syslog.tls import TlsOptions
+
+Severity = Literal["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"]
+Facility = Literal[
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp", "audit", "clock",
+    "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeverityOptions:
+    """Which severity a message gets; the first that fits counts."""
+
+    pipeline_error: Severity = option("Where `event.kind` is `pipeline_error`: a record that could not be mapped.", default="err")
+    alert: Severity = option("Where `event.kind` is `alert`.", default="warning")
+    failure: Severity = option("Where `event.outcome` is `failure`.", default="notice")
+    other: Severity = option("All others.", default="info")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyslogSinkConfig:
+    """Options of the ``syslog`` sink."""
+
+    host: str = option("Name or address of the receiver.", minLength=1, examples=["siem.contoso.example"])
+    port: int | None = option(
+        "Port of the receiver; null for 514 (udp, tcp) or 6514 (tls).", default=None, minimum=1, maximum=65535
+    )
+    transport: Literal["udp", "tcp", "tls"] = option(
+        "How messages travel. With `udp` nobody notices a lost message; with `tcp` others can read them.", default="tls"
+    )
+    format: Literal["rfc5424", "rfc3164"] = option(
+        "Form of the header. `rfc3164` has neither year nor zone (UTC is sent) and no structured data.", default="rfc5424"
+    )
+    framing: Literal["octet_counting", "newline"] = option(
+        "How messages are told apart in `tcp` and `tls`.", default="octet_counting"
+    )
+    payload: Literal["ecs", "original", "cef", "leef"] = option(
+        "What is sent: the ECS document as JSON, the record as received, or the document as CEF or LEEF 2.0.", default="ecs"
+    )
+    confirm: Literal["ack", "close"] = option(
+        "When a batch counts as delivered (`tcp`, `tls`). `ack`: the receiver's machine has acknowledged every byte (only Linux "
+        "tells); what the receiver has not read when it is killed is lost, but for what `resend` brings again. `close`: the "
+        "receiver has closed the connection after us, which it does when it has read everything; costs one connection a batch. "
+        "The first batch over a TLS connection is always confirmed by its close.",
+        default="ack",
+    )
+    resend: Duration = option(
+        "When a connection breaks (`tcp`, `tls`), messages of the last so many seconds are sent again: what the receiver, or a "
+        "proxy before it, had acknowledged and not read yet is lost with it. So they may come twice; in the structured data of "
+        'RFC 5424 they are marked `resent="1"`, other forms have no place for a mark. `0s` sends nothing again.',
+        default="5s",
+    )
+    resend_size: Size = option(
+        "Most that is kept for that, in memory. The newest messages win. Linux acknowledges up to 6 MiB that a receiver has not "
+        "read (`tcp_rmem`).",
+        default="8MiB",
+    )
+    facility: Facility = option("Facility of all messages.", default="local0")
+    severity: SeverityOptions = option("Severity by kind of event.", default={})
+    hostname: str | None = option("Sender's name in the header; null for the machine's.", default=None, pattern="^[!-~]{1,255}$")
+    app_name: str = option("Program's name in the header (the tag of RFC 3164).", default="ualpipe", pattern="^[!-~]{1,48}$")
+    structured_data: str | None = option(
+        "Id of the structured data that bears the record's id, tenant and type; null for none. 32473 is the number that RFC 5612 "
+        "reserves for examples: put your own enterprise number where the receiver wants a registered one.",
+        default="ualpipe@32473",
+        pattern=r"^[!#-<>-\\^-~]{1,32}$",  # no blank, =, ] or "
+    )
+    bom: bool = option(
+        "Whether the text begins with the byte order mark that RFC 5424 asks for; many receivers dislike it.", default=False
+    )
+    max_message_bytes: Size | None = option(
+        "A larger message, header included, is dead-lettered, never cut. Null for 65507B (udp) or 64KiB (tcp, tls). No more than "
+        "the receiver takes, which cuts in silence: rsyslog 8 KiB (`maxMessageSize`) and syslog-ng 64 KiB (`log-msg-size`) where "
+        "nobody changed it.",
+        default=None,
+    )
+    tls: TlsOptions = option("Certificates, for `transport: tls`.", default={})
+    timeout: Duration = option("Longest wait for connecting, and for a batch to be taken.", default="10s")

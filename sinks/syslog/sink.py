@@ -1,0 +1,131 @@
+"""Sends events to a syslog receiver: RFC 5424 or RFC 3164, over UDP, TCP or TLS, as JSON, CEF or LEEF."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from ualpipe.pipeline.errors import SinkError, SinkRejected, SinkUnavailable
+from ualpipe.pipeline.events import Event
+from ualpipe.pipeline.stages import Batch, Env, Finding, SinkLimits
+from ualpipe.sinks.syslog.frames import MAX_DATAGRAM_BYTES
+from ualpipe.sinks.syslog.link import Link
+from ualpipe.sinks.syslog.message import Composer
+from ualpipe.sinks.syslog.options import SyslogSinkConfig
+from ualpipe.sinks.syslog.probe import findings
+from ualpipe.sinks.syslog.udp import Datagrams
+
+DEFAULT_PORTS = {"udp": 514, "tcp": 514, "tls": 6514}  # RFC 5426, RFC 6587 as it is lived, RFC 5425
+DEFAULT_MAX_BYTES = {"udp": MAX_DATAGRAM_BYTES, "tcp": 64 * 1024, "tls": 64 * 1024}
+LAST_WORD = (
+    "%s: the connection broke at the end, and the last %d messages may be lost: "
+    "`ualpipe replay CONFIG --sink %s --since 10m` sends them again"
+)
+
+
+class SyslogSink:
+    """Sends each event as a syslog message.
+
+    A batch counts as delivered when the receiver's machine has acknowledged it (``tcp``, ``tls``; see ``confirm``). When the
+    connection breaks, the whole batch is sent again, and with it what was sent in the seconds before (``resend``): messages may
+    come twice. ``udp`` promises nothing.
+    """
+
+    Config = SyslogSinkConfig
+    limits = SinkLimits(max_events=2000, max_bytes=1024 * 1024)
+
+    def __init__(self, config: SyslogSinkConfig, env: Env) -> None:
+        self._config = config
+        self._env = env
+        self._port = config.port or DEFAULT_PORTS[config.transport]
+        self._where = f"syslog receiver {config.host}:{self._port} ({config.transport})"
+        self._max_bytes = config.max_message_bytes or DEFAULT_MAX_BYTES[config.transport]
+        if config.transport == "udp":
+            self._max_bytes = min(self._max_bytes, MAX_DATAGRAM_BYTES)
+        self._composer: Composer | None = None
+        self._datagrams: Datagrams | None = None
+        self._link = Link(config, self._port, env.clock, env.log, self._marked)
+
+    def check(self) -> Iterable[Finding]:
+        try:
+            is_udp = self._config.transport == "udp"
+            connection = self._new_datagrams() if is_udp else self._link.new_stream(must_settle=True)
+        except SinkError as exc:
+            return [
+                Finding("error", self._where, str(exc), "check `host`, `port`, `transport` and `tls`, and the receiver's log")
+            ]
+        with contextlib.closing(connection):
+            return list(findings(connection, self._where, self._env.clock.now()))
+
+    def open(self) -> None:
+        self._composer = self._composer or Composer(self._config, socket.gethostname())
+        with self._naming_the_receiver():
+            self._connect()
+
+    def write(self, batch: Batch) -> Mapping[int, SinkError]:
+        try:
+            with self._naming_the_receiver():
+                messages, errors = self._messages(batch.events)
+                errors |= self._send(messages) if messages else {}
+        except SinkError:
+            self._disconnect()
+            raise
+        return errors
+
+    def close(self) -> None:
+        if lost := self._link.part():
+            self._env.log.warning(LAST_WORD, self._where, lost, self._env.name)
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        self._link.disconnect()
+        if self._datagrams:
+            self._datagrams.close()
+            self._datagrams = None
+
+    def _messages(self, events: Sequence[Event]) -> tuple[dict[int, bytes], dict[int, SinkError]]:
+        """Returns messages and errors by position; an error is that of a message too large."""
+        if self._composer is None:
+            raise SinkUnavailable("write before open")
+        compose, now, limit = self._composer.compose, self._env.clock.now(), self._max_bytes
+        messages: dict[int, bytes] = {}
+        errors: dict[int, SinkError] = {}
+        for index, event in enumerate(events):
+            message = compose(event, now)
+            if len(message) <= limit:
+                messages[index] = message
+            else:
+                errors[index] = SinkRejected(f"the syslog message has {len(message)} bytes, max_message_bytes is {limit}")
+        return messages, errors
+
+    def _send(self, messages: Mapping[int, bytes]) -> dict[int, SinkError]:
+        if self._config.transport != "udp":
+            self._link.send(list(messages.values()))
+            return {}
+        self._datagrams = self._datagrams or self._new_datagrams()
+        too_large = self._datagrams.send(list(messages.values()))
+        positions = list(messages)
+        return {positions[at]: error for at, error in too_large.items()}
+
+    def _connect(self) -> None:
+        if self._config.transport == "udp":
+            self._datagrams = self._datagrams or self._new_datagrams()
+        else:
+            self._link.connect()
+
+    def _marked(self, message: bytes) -> bytes:
+        """Returns a message marked as one that may have come before; as it was, where the mark would make it too large."""
+        assert self._composer is not None
+        marked = self._composer.resent(message)
+        return marked if len(marked) <= self._max_bytes else message
+
+    def _new_datagrams(self) -> Datagrams:
+        return Datagrams(self._config.host, self._port, self._config.timeout)
+
+    @contextlib.contextmanager
+    def _naming_the_receiver(self) -> Iterator[None]:
+        try:
+            yield
+        except SinkError as exc:
+            raise type(exc)(f"{self._where}: {exc}") from exc

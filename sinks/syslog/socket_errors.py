@@ -1,0 +1,39 @@
+"""What sockets and TLS raise, as the errors of a sink."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+from collections.abc import Iterator
+
+from ualpipe.pipeline.errors import SinkUnavailable
+from ualpipe.sinks.syslog.tls import refusal
+
+GONE = "the receiver closed the connection"
+
+
+@contextlib.contextmanager
+def as_unavailable(when: str = "") -> Iterator[None]:
+    """Turns what sockets and TLS raise into the errors of a sink.
+
+    Args:
+        when: Put behind the text of the error (``during the TLS handshake``).
+
+    Raises:
+        SinkUnavailable: The network or the other side is in trouble.
+        SinkDenied: A certificate, theirs or ours, is refused.
+    """
+    suffix = f" {when}" if when else ""
+    try:
+        yield
+    except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as exc:
+        raise SinkUnavailable(f"{GONE}{suffix}") from exc
+    except ssl.SSLError as exc:
+        raise refusal(exc) from exc
+    except socket.gaierror as exc:
+        raise SinkUnavailable(f"the name can't be resolved: {exc.strerror}") from exc
+    except TimeoutError as exc:
+        raise SinkUnavailable(f"no answer in time{suffix}") from exc
+    except OSError as exc:
+        raise SinkUnavailable(f"{exc.strerror or exc}{suffix}".lower()) from exc

@@ -1,0 +1,1 @@
+"""Where audit records come from: ``management_activity``, ``files``."""

@@ -1,0 +1,171 @@
+"""Reads audit records from files: collections of other tools, exports of an audit search, archives."""
+
+from __future__ import annotations
+
+import errno
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import ClassVar
+
+from ualpipe.pipeline.errors import ContentGone, ContentUndecodable, SourceDenied, SourceError, SourceUnavailable
+from ualpipe.pipeline.options import option
+from ualpipe.pipeline.records.chunk import Chunk
+from ualpipe.pipeline.stages import Env, Finding, Instant, Listed, WorkItem
+from ualpipe.sources.files.byte_stream import READ_BYTES, fingerprint, read_listed
+from ualpipe.sources.files.formats import chunks_of, format_of
+
+_GLOB = "*?["
+_Signature = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilesConfig:
+    """Options of the ``files`` source."""
+
+    paths: list[Path] = option(
+        "Files, folders (the files directly in them) or patterns such as `in/**/*.json`; relative ones start at the config's "
+        "folder. Names do not matter: content tells JSON lines, JSON arrays, JSON objects and the CSV export of an audit "
+        "search apart, plain or gzip. Hidden files in folders and patterns are left out, links are followed. A file that "
+        "changes is read again as a whole, and records already seen are skipped by their `Id`; so write elsewhere and move "
+        "files in when they are complete.",
+        minItems=1,
+        examples=[["./export/AuditLog_2026-11-20.csv", "./archive/**/*.json.gz"]],
+    )
+
+
+class FilesSource:
+    """Each configured path is a stream, each content of a file a work item: a file that changes becomes a new one."""
+
+    Config: ClassVar[type] = FilesConfig
+    tenant = ""
+
+    def __init__(self, config: FilesConfig, env: Env) -> None:
+        self._paths = {str(path): path for path in config.paths}
+        self._clock = env.clock
+        self._known: dict[str, dict[Path, tuple[_Signature, WorkItem]]] = {}
+
+    def open(self) -> None:
+        """Does nothing: files are opened one by one."""
+
+    def close(self) -> None:
+        """Does nothing."""
+
+    def streams(self) -> Sequence[str]:
+        return list(self._paths)
+
+    def check(self) -> Iterable[Finding]:
+        """Looks for the files and at the beginning of each."""
+        for stream, path in self._paths.items():
+            try:
+                with _reading(path):
+                    files = _files_at(path)
+            except SourceError as exc:
+                yield Finding("error", stream, str(exc), "correct `paths`, or the permissions")
+                continue
+            troubles = [finding for file in files for finding in _trouble(file)]
+            yield from troubles
+            if not files:
+                yield Finding("warning", stream, "there are no files yet", "put files there, or correct `paths`")
+            elif not troubles:
+                yield Finding("ok", stream, f"{len(files)} file{'s' if len(files) > 1 else ''}")
+
+    def discover(self, stream: str, since: Instant | None) -> Iterator[WorkItem | Listed]:  # noqa: ARG002 - files have no order in time
+        """Lists the files of a path. One that can't be read is reported after all others are listed."""
+        until = self._clock.now()
+        path = self._paths[stream]
+        with _reading(path):
+            files = _files_at(path)
+        troubles: list[SourceError] = []
+        before, self._known[stream] = self._known.get(stream, {}), {}
+        for file in files:
+            try:
+                yield self._item(stream, file, before)
+            except FileNotFoundError:
+                continue  # taken away since the folder was read
+            except SourceError as exc:
+                troubles.append(exc)
+        if troubles:
+            raise troubles[0]
+        yield Listed(until)
+
+    def fetch(self, item: WorkItem) -> Iterator[Chunk]:
+        """Reads the content that was listed, even when more was appended since."""
+        path = Path(item.locator["path"])
+        with _reading(path):
+            try:
+                yield from chunks_of(read_listed(path, int(item.locator["size"]), item.locator["digest"]))
+            except ContentUndecodable as exc:
+                raise ContentUndecodable(f"{path}: {exc}", exc.body) from exc
+            except FileNotFoundError as exc:
+                if path.parent.is_dir():
+                    raise ContentGone(f"{path}: taken away before it was read") from exc
+                raise
+
+    def _item(self, stream: str, path: Path, before: dict[Path, tuple[_Signature, WorkItem]]) -> WorkItem:
+        """Makes the work item of a file; content that did not change by the looks of it is not read again."""
+        with _reading(path, is_listing=True):
+            status = path.stat()
+            signature = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+            known = before.get(path)
+            item = known[1] if known and known[0] == signature else _new_item(stream, path, status.st_mtime)
+        self._known[stream][path] = (signature, item)
+        return item
+
+
+def _new_item(stream: str, path: Path, modified: float) -> WorkItem:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as exc:
+        raise SourceDenied(f"{str(path)!a}: the name is not UTF-8; rename the file") from exc
+    size, digest = fingerprint(path)
+    locator = {"path": str(path), "size": str(size), "digest": digest}
+    return WorkItem(stream, f"{path}#{size}-{digest}", locator, datetime.fromtimestamp(modified, UTC))
+
+
+def _files_at(path: Path) -> list[Path]:
+    """Returns the files of a configured path, sorted.
+
+    Raises:
+        OSError: There is nothing, and the path is no pattern; or it can't be read.
+    """
+    if path.is_dir():
+        return _shown_files(path, path.iterdir())
+    if path.exists() or not any(mark in str(path) for mark in _GLOB):
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise OSError(errno.EINVAL, "is no file")  # reading a pipe or a device may never end
+        return [path]
+    fixed = next(parent for parent in path.parents if not any(mark in str(parent) for mark in _GLOB))
+    return _shown_files(fixed, fixed.glob(str(path.relative_to(fixed))))
+
+
+def _shown_files(folder: Path, found: Iterable[Path]) -> list[Path]:
+    return sorted(
+        path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts) and path.is_file()
+    )
+
+
+def _trouble(path: Path) -> Iterator[Finding]:
+    try:
+        with _reading(path), path.open("rb") as file:
+            format_of(iter(lambda: file.read(READ_BYTES), b""))
+    except (SourceError, ContentUndecodable) as exc:
+        yield Finding("error", str(path), str(exc), "take it away, or correct `paths`")
+
+
+@contextmanager
+def _reading(path: Path, *, is_listing: bool = False) -> Iterator[None]:
+    """Turns errors of the file system into those that say the reaction."""
+    try:
+        yield
+    except FileNotFoundError as exc:
+        if is_listing:
+            raise
+        raise SourceUnavailable(f"{path}: there is no such file or folder") from exc
+    except PermissionError as exc:
+        raise SourceDenied(f"{path}: may not be read ({exc.strerror}); give the pipeline's user the right to") from exc
+    except OSError as exc:
+        raise SourceUnavailable(f"{path}: can't be read: {exc.strerror or errno.errorcode.get(exc.errno or 0, exc)}") from exc

@@ -1,0 +1,93 @@
+"""Bodies of answers as they stream in: decompressed, bounded, and known to be whole. Pure, but for reading from its argument."""
+
+from __future__ import annotations
+
+import contextlib
+import types
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from ualpipe.pipeline.errors import ContentUndecodable, SourceUnavailable
+from ualpipe.sources.management_activity.errors import is_page
+
+INFLATER: types.ModuleType = zlib
+with contextlib.suppress(ImportError):  # the extra `fast`: a third of the time
+    from isal import isal_zlib
+
+    INFLATER = isal_zlib
+
+_INFLATE_ERRORS: tuple[type[Exception], ...] = (zlib.error, INFLATER.error)
+
+PIECE_BYTES = 128 * 1024
+_GZIP = 31  # window bits: 32 KiB, with a gzip header
+_BLANK = b" \t\r\n"
+
+
+def whole_array(parts: Iterable[bytes], encoding: str, *, max_bytes: int, what: str) -> Iterator[bytes]:
+    """Yields the body of an answer that should be a JSON array, decompressed, in pieces of bounded size.
+
+    Args:
+        parts: The body as it comes from the wire.
+        encoding: The header ``Content-Encoding``; empty for none.
+        max_bytes: Longest body, decompressed.
+        what: What was asked for, for messages.
+
+    Raises:
+        SourceUnavailable: The body was cut off, or is a proxy's page.
+        ContentUndecodable: It is longer than ``max_bytes``; carries no bytes.
+    """
+    first = last = b""
+    for piece in bounded(decoded(parts, encoding, what), max_bytes, what):
+        if text := piece.strip(_BLANK):
+            first, last = first or text[:1], text[-1:]
+        if first and is_page(first):
+            raise SourceUnavailable(f"{what}: an HTML page came in place of records: is there a proxy in between?")
+        yield piece
+    if not first or (first == b"[" and last != b"]"):
+        raise SourceUnavailable(f"{what}: the body was cut off")
+
+
+def bounded(pieces: Iterable[bytes], max_bytes: int, what: str) -> Iterator[bytes]:
+    """Yields pieces up to a sum of ``max_bytes``.
+
+    Raises:
+        ContentUndecodable: There are more.
+    """
+    total = 0
+    for piece in pieces:
+        total += len(piece)
+        if total > max_bytes:
+            raise ContentUndecodable(f"{what}: the body is larger than {max_bytes} bytes (`max_blob_size`)", b"")
+        yield piece
+
+
+def decoded(parts: Iterable[bytes], encoding: str, what: str, inflater: types.ModuleType = INFLATER) -> Iterator[bytes]:
+    """Yields a body without its content encoding.
+
+    Raises:
+        SourceUnavailable: It is cut off or damaged, or has an encoding that nobody asked for.
+    """
+    match encoding.strip().lower():
+        case "" | "identity":
+            return iter(parts)
+        case "gzip" | "x-gzip":
+            return _gunzip(parts, what, inflater)
+        case other:
+            raise SourceUnavailable(f"{what}: the answer has the content encoding {other[:40]!r}, which was not asked for")
+
+
+def _gunzip(parts: Iterable[bytes], what: str, inflater: types.ModuleType) -> Iterator[bytes]:
+    """Decompresses gzip, one member or several, never more than a piece at a time: a small body may hide a huge one."""
+    member: Any = None
+    try:
+        for part in parts:
+            left = part
+            while left:
+                member = inflater.decompressobj(_GZIP) if member is None or member.eof else member
+                yield member.decompress(left, PIECE_BYTES)
+                left = member.unused_data if member.eof else member.unconsumed_tail
+    except _INFLATE_ERRORS as exc:
+        raise SourceUnavailable(f"{what}: the gzip body is damaged: {exc}") from exc
+    if member is None or not member.eof:
+        raise SourceUnavailable(f"{what}: the gzip body was cut off")

@@ -1,0 +1,101 @@
+"""One source's connection to its tenant: HTTP session, login, API, subscriptions. Imports what is slow to import."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from ualpipe.pipeline import metrics as m
+from ualpipe.pipeline.credentials.certificate import EXPIRES_SOON, days_left, read_certificate
+from ualpipe.pipeline.credentials.options import Credential
+from ualpipe.pipeline.stages import Env, Finding
+from ualpipe.sources.management_activity.client import ApiClient
+from ualpipe.sources.management_activity.clouds import cloud_of
+from ualpipe.sources.management_activity.http import Adapter, Session, make_session
+from ualpipe.sources.management_activity.subscriptions import Subscriptions, enabled_types
+from ualpipe.sources.management_activity.tokens import Tokens
+from ualpipe.sources.management_activity.windows import CLOCK_TOLERANCE
+
+if TYPE_CHECKING:
+    from ualpipe.sources.management_activity.options import ManagementActivityConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What a source has while it is open."""
+
+    session: Session
+    client: ApiClient
+    subscriptions: Subscriptions
+    credential: Credential
+    env: Env
+
+    def close(self) -> None:
+        self.session.close()
+
+    def check_certificate(self) -> Iterator[Finding]:
+        """Says how long the certificate lasts, where there is one."""
+        if self.credential.certificate:
+            yield certificate_finding(read_certificate(self.credential.certificate).expires, self.env.clock.now())
+
+    def check_subscriptions(self, content_types: Iterable[str]) -> Iterator[Finding]:
+        """Says which subscriptions run. Needs a request, and with it proves the permission."""
+        enabled = enabled_types(self.client)
+        for name in content_types:
+            if name in enabled:
+                yield Finding("ok", f"subscription {name}", "enabled")
+            else:
+                action = "nothing: `run` starts it; the first content can take up to 12 hours"
+                yield Finding("warning", f"subscription {name}", "not started", action)
+
+    def check_clock(self) -> Iterator[Finding]:
+        """Compares the clocks, by the latest answer of the API."""
+        if self.client.skew is not None:
+            yield clock_finding(self.client.skew)
+
+
+def connect(config: ManagementActivityConfig, credential: Credential, env: Env, adapter: Adapter | None) -> Connection:
+    """Makes a connection; sends nothing yet."""
+    cloud = cloud_of(config.cloud)
+    tenant = config.tenant_id.lower()
+    session = make_session(
+        ca_file=config.ca_file,
+        proxy=config.proxy.reveal() if config.proxy else None,
+        read_timeout_s=config.timeout,
+        pool_size=config.concurrency + len(config.content_types),
+        adapter=adapter,
+    )
+    client = ApiClient(
+        cloud=cloud,
+        feed=cloud.feed(tenant),
+        publisher_id=config.publisher_id or tenant,
+        max_blob_bytes=config.max_blob_size,
+        tokens=Tokens(credential, cloud, tenant, session, env.clock, env.log),
+        session=session,
+        budget=env.budget,
+        now=env.clock.now,
+        on_answer=lambda: env.metrics.add(m.REQUESTS, source=env.name, outcome="ok"),
+    )
+    return Connection(session, client, Subscriptions(client, env.clock), credential, env)
+
+
+def certificate_finding(expires: datetime, now: datetime) -> Finding:
+    """Says how long a certificate still lasts."""
+    days = days_left(expires, now)
+    renew = "make a new certificate, upload it to the app registration, then configure it here"
+    if expires <= now:
+        return Finding("error", "certificate", f"expired {expires:%Y-%m-%d}", renew)
+    if expires - now < EXPIRES_SOON:
+        return Finding("warning", "certificate", f"expires in {days} days ({expires:%Y-%m-%d})", renew)
+    return Finding("ok", "certificate", f"expires in {days} days ({expires:%Y-%m-%d})")
+
+
+def clock_finding(skew: timedelta) -> Finding:
+    """Says how far the service's clock is from ours; windows are made from ours."""
+    off_s = abs(round(skew.total_seconds()))
+    if abs(skew) <= CLOCK_TOLERANCE:
+        return Finding("ok", "clock", f"{off_s} s from the service's")
+    direction = "behind" if skew > timedelta(0) else "ahead of"
+    return Finding("warning", "clock", f"this machine's clock is {off_s} s {direction} the service's", "set it, best by NTP")

@@ -1,0 +1,159 @@
+"""HTTP sessions: pooled, with TLS 1.2 at least, CA file and proxy from the config alone, and errors in plain words."""
+
+from __future__ import annotations
+
+import functools
+import ssl
+from collections.abc import Mapping
+from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
+from typing import Any, Protocol
+
+import requests
+import urllib3
+from requests.adapters import DEFAULT_CA_BUNDLE_PATH, BaseAdapter, HTTPAdapter
+from requests.cookies import RequestsCookieJar
+
+from ualpipe.pipeline.errors import SourceOverloaded, SourceUnavailable
+from ualpipe.sources.management_activity.errors import shorten
+
+CONNECT_TIMEOUT_S = 10.0
+
+TRANSPORT_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+"""What a request, or reading its body, raises when the network or the other side fails."""
+
+_TIMEOUTS = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
+_NOT_REACHED = urllib3.exceptions.NewConnectionError  # a timeout to urllib3, which to us is a sign of strain
+
+_BAD_PROXY = (
+    "`proxy` can't be read: give http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, with special characters of the password"
+    " percent-encoded (/ is %2F, # is %23, @ is %40)"
+)
+
+
+class Connections(Protocol):
+    """Connections to servers, as urllib3's pools are."""
+
+    def urlopen(self, method: str, url: str, **options: Any) -> urllib3.BaseHTTPResponse:
+        """Sends a request and returns the answer."""
+
+
+class Adapter(BaseAdapter):
+    """How a session reaches servers."""
+
+    def pool(self, proxy: str | None) -> Connections:
+        """Returns the connections themselves: through a proxy, or direct ones."""
+        raise NotImplementedError
+
+
+class _TlsAdapter(HTTPAdapter, Adapter):
+    """Connects with one TLS context; to proxies too."""
+
+    def __init__(self, context: ssl.SSLContext, **kwargs: Any) -> None:
+        self._context = context
+        super().__init__(**kwargs)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        return super().proxy_manager_for(*args, ssl_context=self._context, **kwargs)
+
+    def cert_verify(self, conn: Any, *_how: Any, **_more: Any) -> None:
+        """Demands a certificate. The context knows the CAs: by default they would be read again for each connection."""
+        conn.cert_reqs = "CERT_REQUIRED"
+
+    def pool(self, proxy: str | None) -> urllib3.PoolManager:
+        found: urllib3.PoolManager = self.proxy_manager_for(proxy) if proxy else self.poolmanager
+        return found
+
+
+def _context_for(ca_file: Path | None) -> ssl.SSLContext:
+    """Returns the TLS context of all sessions that trust the CAs of a file as it stands now.
+
+    Raises:
+        SourceUnavailable: The file can't be read, or holds no certificates.
+    """
+    path = ca_file or Path(DEFAULT_CA_BUNDLE_PATH)
+    try:
+        return _context(path, path.stat().st_mtime_ns)
+    except OSError as exc:
+        raise SourceUnavailable(f"can't read the CAs to trust from {path}: {exc.strerror or exc}") from exc
+
+
+@functools.lru_cache(maxsize=16)
+def _context(ca_file: Path, _modified_ns: int) -> ssl.SSLContext:  # half a megabyte, which a hundred tenants can share
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # certificate and host name are checked
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_verify_locations(ca_file)
+    return context
+
+
+class Session(requests.Session):
+    """A session whose requests all have a timeout, msal's too."""
+
+    def __init__(self, read_timeout_s: float, connections: Connections) -> None:
+        super().__init__()
+        self._timeout_s = (CONNECT_TIMEOUT_S, read_timeout_s)
+        self._connections = connections
+
+    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
+        kwargs.setdefault("timeout", self._timeout_s)
+        return super().request(*args, **kwargs)
+
+    def ask(self, method: str, url: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+        """Sends a request with nothing but these headers; returns the answer, its body unread. Follows no redirect.
+
+        It takes half the time of ``request``, which for a small content blob is a fifth of all work.
+        """
+        connect_s, read_s = self._timeout_s
+        return self._connections.urlopen(
+            method,
+            url,
+            headers=headers,
+            timeout=urllib3.Timeout(connect=connect_s, read=read_s),
+            preload_content=False,
+            redirect=False,
+            retries=False,
+        )
+
+
+def make_session(
+    *, ca_file: Path | None, proxy: str | None, read_timeout_s: float, pool_size: int, adapter: Adapter | None = None
+) -> Session:
+    """Returns a session that several threads may use at once.
+
+    Args:
+        ca_file: PEM file of the CAs to trust in place of the built-in ones.
+        proxy: URL of an HTTP proxy.
+        read_timeout_s: Longest silence of the other side.
+        pool_size: Connections kept open.
+        adapter: In place of the network, for tests.
+
+    Raises:
+        SourceUnavailable: The CA file, or the proxy's URL, can't be read.
+    """
+    used = adapter or _TlsAdapter(_context_for(ca_file), pool_connections=4, pool_maxsize=pool_size)
+    try:
+        session = Session(read_timeout_s, used.pool(proxy))
+    except urllib3.exceptions.LocationValueError:
+        raise SourceUnavailable(_BAD_PROXY) from None  # it says what it could not read, and that may be a password
+    # REQUESTS_CA_BUNDLE and the proxy variables would go before the config; ~/.netrc would replace the token.
+    session.trust_env = False
+    session.proxies = {"https": proxy} if proxy else {}
+    session.cookies = RequestsCookieJar(DefaultCookiePolicy(allowed_domains=[]))
+    session.mount("https://", used)
+    session.adapters.pop("http://", None)  # nothing goes out in clear
+    return session
+
+
+def unreachable(exc: BaseException, what: str) -> SourceUnavailable:
+    """Returns the error for trouble with the network, with its innermost cause: the outer ones say no more."""
+    is_strain = isinstance(exc, _TIMEOUTS) and not isinstance(exc, _NOT_REACHED)
+    error = SourceOverloaded if is_strain else SourceUnavailable
+    inner = exc
+    while following := inner.__cause__ or inner.__context__:
+        inner = following
+    cause = shorten(str(inner)) or type(inner).__name__
+    hint = " (set `ca_file` if a proxy opens TLS connections here)" if "CERTIFICATE_VERIFY_FAILED" in cause else ""
+    return error(f"{what}: {cause}{hint}")

@@ -1,0 +1,88 @@
+"""What the errors of the login service mean for the engine, as tables. Pure.
+
+Source: "Microsoft Entra authentication and authorization error codes"; the codes of certificates from Microsoft's own clients.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from datetime import datetime
+from typing import Any
+
+from ualpipe.pipeline.errors import SourceDenied, SourceError, SourceThrottled, SourceUnavailable
+from ualpipe.sources.management_activity.errors import Answer, retry_after_s, shorten, with_advice
+
+_AADSTS = re.compile(r"AADSTS(\d+)")
+_TRACE = re.compile(r"\s*Trace ID:.*", re.DOTALL)  # differs each time, and would make each message a new one
+
+_APP = "Entra admin center > App registrations > the app"
+_NEW_SECRET = f"{_APP} > Certificates & secrets: make a new secret and use its value, not its id"
+_CERTIFICATE = f"{_APP} > Certificates & secrets: upload the public part of the certificate that is configured here"
+_CONSENT = f"check `client_id` and `tenant_id`; {_APP} > API permissions: grant admin consent in this tenant"
+_CLOUD = "check `tenant_id` and `cloud`"
+
+# Code: the plain cause, and where to mend it.
+REFUSALS: dict[int, tuple[str, str]] = {
+    7000215: ("the client secret is wrong", _NEW_SECRET),
+    7000222: ("the client secret has expired", _NEW_SECRET),
+    7000216: ("the client secret is missing", _NEW_SECRET),
+    700016: ("the app is not known in the tenant", _CONSENT),
+    7000229: ("the app has no service principal in the tenant", _CONSENT),
+    65001: ("consent is missing", _CONSENT),
+    7000112: ("the app is disabled", "Entra admin center > Enterprise applications > the app > Properties: enable it"),
+    700027: ("the certificate is not the app's", _CERTIFICATE),
+    700024: ("the signed login is outside its valid time", "check this machine's clock"),
+    7000214: ("the certificate was revoked", _CERTIFICATE),
+    7000277: ("the certificate was revoked", _CERTIFICATE),
+    1000502: ("the certificate is outside its valid time", _CERTIFICATE),
+    7000274: ("the certificate is outside its valid time", _CERTIFICATE),
+    90002: ("the tenant is not known", _CLOUD),
+    90038: ("the tenant belongs to another cloud", _CLOUD),
+    900382: ("the app belongs to another cloud", _CLOUD),
+    500011: ("the Management Activity API is not known in the tenant", f"{_CLOUD}; turn on auditing in the Purview portal"),
+    500014: (
+        "the Management Activity API is disabled in the tenant",
+        "Entra admin center > Enterprise applications > Office 365 Management APIs > Properties: enable it",
+    ),
+    53003: ("Conditional Access blocks the app", "let a Conditional Access policy for workload identities allow this address"),
+}
+TRANSIENT = frozenset({50033, 90006, 90012, 90024, 90033, 90090, 90091})
+THROTTLED = frozenset({50196, 90055})
+_TRANSIENT_ERRORS = frozenset({"temporarily_unavailable", "server_error"})
+
+
+def login_error(answer: Answer, what: str, now: datetime) -> SourceError:
+    """Returns the error that says how the engine reacts to a login that failed.
+
+    Args:
+        answer: Of the login service; a status of 200 where it made no sense.
+        what: Whose login it was, for the message.
+        now: For a ``Retry-After`` that is a date.
+    """
+    error, description = _read(answer.body)
+    code = _code_of(description)
+    shown = shorten(_TRACE.sub("", description)) or f"no reason given (HTTP {answer.status})"
+    if answer.status == 429 or code in THROTTLED:
+        return SourceThrottled(f"{what}: throttled: {shown}", retry_after_s(answer.headers, now))
+    is_refusal = 400 <= answer.status < 500 and answer.status != 408 and error and error not in _TRANSIENT_ERRORS
+    if not is_refusal or code in TRANSIENT:
+        return SourceUnavailable(f"{what}: the login service is in trouble (HTTP {answer.status}): {shown}")
+    cause, advice = REFUSALS.get(code, ("refused", f"look the code up at https://login.microsoftonline.com/error?code={code}"))
+    return SourceDenied(with_advice(f"{what}: {cause}: {shown}", advice))
+
+
+def _read(body: bytes) -> tuple[str, str]:
+    """Returns ``error`` and ``error_description``; no error, and the text itself, where it is not the service that speaks."""
+    value: Any = None
+    with contextlib.suppress(ValueError):
+        value = json.loads(body)
+    if isinstance(value, dict) and isinstance(value.get("error"), str):
+        return value["error"], str(value.get("error_description") or value["error"])
+    return "", body[:300].decode("utf-8", "replace")
+
+
+def _code_of(description: str) -> int:
+    match = _AADSTS.search(description)
+    return int(match[1]) if match else 0

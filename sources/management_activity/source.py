@@ -1,0 +1,215 @@
+"""Collects audit records from the Office 365 Management Activity API."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ualpipe.pipeline.credentials.options import Credential
+from ualpipe.pipeline.errors import ConfigError, SourceError, SourceUnavailable
+from ualpipe.pipeline.records.chunk import Chunk
+from ualpipe.pipeline.records.cutting import chunks_of_array
+from ualpipe.pipeline.stages import Env, Finding, Gap, Instant, Listed, WorkItem
+from ualpipe.sources.management_activity.errors import NotSubscribed, PageExpired, split_advice
+from ualpipe.sources.management_activity.options import ManagementActivityConfig
+from ualpipe.sources.management_activity.windows import RETENTION, Window, late, lost, reach, split_newest_first
+
+if TYPE_CHECKING:
+    from ualpipe.sources.management_activity.connection import Connection
+    from ualpipe.sources.management_activity.http import Adapter
+
+
+_LONGEST_REACH_S = RETENTION.total_seconds()
+
+
+class ManagementActivitySource:
+    """Each content type is a stream, each content blob a work item.
+
+    Subscriptions are started where they are missing. Each listing reaches back over what was listed before, newest first, so
+    that content turning up late is found. A token is sent to the API's own host and nowhere else.
+    """
+
+    Config: ClassVar[type] = ManagementActivityConfig
+
+    def __init__(self, config: ManagementActivityConfig, env: Env, *, adapter: Adapter | None = None) -> None:
+        """Takes in the config.
+
+        Args:
+            config: The options.
+            env: Clock, logger, metrics, budget, credentials.
+            adapter: In place of the network, for tests.
+
+        Raises:
+            ConfigError: Options do not go together.
+        """
+        self.tenant = config.tenant_id.lower()
+        self._config = config
+        self._env = env
+        self._adapter = adapter
+        self._credential = _checked(config, env)
+        self._connection: Connection | None = None
+        self._lock = threading.Lock()
+
+    def open(self) -> None:
+        """Logs in. Idempotent, and cheap when it has been done.
+
+        Raises:
+            SourceDenied: The login service refuses the app, or a file of the config can't be used.
+            SourceUnavailable, SourceThrottled: It gives no answer, for now.
+        """
+        # Loads the HTTP and login libraries, which `check` of a config and `--help` have no time for.
+        from ualpipe.sources.management_activity.connection import connect  # noqa: PLC0415
+
+        with self._lock:
+            if self._connection is None:
+                self._connection = connect(self._config, self._credential, self._env, self._adapter)
+        self._connection.client.tokens.get()
+
+    def close(self) -> None:
+        """Closes the connections."""
+        with self._lock:
+            connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def streams(self) -> Sequence[str]:
+        return tuple(self._config.content_types)
+
+    def check(self) -> Iterable[Finding]:
+        """Logs in, and looks at certificate, clock and subscriptions; starts nothing."""
+        try:
+            self.open()
+        except SourceError as exc:
+            yield _trouble("login", exc)
+            return
+        connection = self._open_connection()
+        yield Finding("ok", "login", f"app {self._credential.client_id} got a token for tenant {self.tenant}")
+        yield from connection.check_certificate()
+        try:
+            yield from connection.check_subscriptions(self.streams())
+        except SourceError as exc:
+            yield _trouble("subscriptions", exc)
+        yield from connection.check_clock()
+
+    def discover(self, stream: str, since: Instant | None) -> Iterator[WorkItem | Listed | Gap]:
+        """Lists content, the newest day first.
+
+        What can no longer be fetched comes as a gap. An item of the listing that can't be read keeps the listing from being
+        complete, but not the others from being fetched.
+        """
+        connection = self._open_connection()
+        now = self._env.clock.now()
+        connection.subscriptions.ensure(stream)
+        if gone := lost(now, since):
+            yield Gap(
+                gone.start, gone.end, f"{stream} was not listed for longer than the {RETENTION.days} days that content is kept"
+            )
+        whole = reach(now, since, start=timedelta(seconds=self._config.start), lookback=timedelta(seconds=self._config.lookback))
+        yield from _items(connection, stream, whole)
+        yield Listed(now, whole.start if since is None else None)
+        if before := late(now, since, whole, f"{self.tenant} {stream}"):
+            yield from _items(connection, stream, before)
+
+    def fetch(self, item: WorkItem) -> Iterator[Chunk]:
+        """Streams one content blob.
+
+        Raises:
+            SourceUnavailable: No whole body; or the blob's address leads to a foreign host, which is asked nothing. Both are
+                tried again for as long as the blob lives, then dead-lettered.
+            SourceThrottled, SourceDenied: Of the whole tenant.
+            ContentGone: The blob expired or does not exist.
+            ContentUndecodable: It is no JSON array of records, or larger than ``max_blob_size``.
+        """
+        client = self._open_connection().client
+        for body in client.blob(item.locator["uri"], f"fetching {item.key}"):
+            yield from chunks_of_array(body)
+
+    def _open_connection(self) -> Connection:
+        connection = self._connection
+        if connection is None:
+            raise SourceUnavailable(f"source {self._env.name} is not open")
+        return connection
+
+
+def work_item(stream: str, entry: Any) -> WorkItem | None:
+    """Returns the work item of one entry of a listing; None where it names no content. Unknown members do not matter."""
+    if not isinstance(entry, Mapping):
+        return None
+    key, uri = entry.get("contentId"), entry.get("contentUri")
+    if not (isinstance(key, str) and key and isinstance(uri, str) and uri):
+        return None
+    return WorkItem(stream, key, {"uri": uri}, _instant(entry.get("contentCreated")), _instant(entry.get("contentExpiration")))
+
+
+def _instant(text: Any) -> Instant | None:
+    """Returns a time of the service (``2026-11-20T08:15:00.000Z``), UTC where it has no zone; None where it is none."""
+    try:
+        found = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _items(connection: Connection, stream: str, whole: Window) -> Iterator[WorkItem]:
+    """Yields what a period has, the newest day first.
+
+    Raises:
+        SourceUnavailable: Some of it can't be read; all others have come by then.
+    """
+    unreadable = 0
+    for window in split_newest_first(whole):
+        for entry in _entries(connection, stream, window):
+            if item := work_item(stream, entry):
+                yield item
+            else:
+                unreadable += 1
+    if unreadable:
+        raise SourceUnavailable(f"listing {stream}: {unreadable} items have no contentId or contentUri; all others were taken")
+
+
+def _entries(connection: Connection, stream: str, window: Window) -> Iterator[Any]:
+    """Yields the entries of a window; once more from its beginning where the service lost the place or the subscription."""
+    try:
+        yield from _flat(connection.client.listing(stream, window))
+    except (NotSubscribed, PageExpired) as exc:
+        if isinstance(exc, NotSubscribed):
+            connection.subscriptions.start(stream)
+        yield from _flat(connection.client.listing(stream, window))
+
+
+def _flat(pages: Iterator[list[Any]]) -> Iterator[Any]:
+    return (entry for page in pages for entry in page)
+
+
+def _checked(config: ManagementActivityConfig, env: Env) -> Credential:
+    """Returns the credential of the source.
+
+    Raises:
+        ConfigError: It is not there or not complete, or a duration is out of bounds.
+    """
+    where = f"sources.{env.name}"
+    for name, value in (("start", config.start), ("lookback", config.lookback)):
+        if value > _LONGEST_REACH_S:
+            raise ConfigError(f"{where}.{name}: {value / 86400:g} days are more than the 7 that the service keeps content")
+    if config.proxy and not config.proxy.reveal().startswith(("http://", "https://")):
+        raise ConfigError(f"{where}.proxy: the value is not a URL that begins with http:// or https://")
+    credential = env.credentials.get(config.credential)
+    if not isinstance(credential, Credential):
+        raise ConfigError(f"{where}.credential: there is no {config.credential!r} under credentials")
+    _check_credential(credential, f"credentials.{config.credential}")
+    return credential
+
+
+def _check_credential(credential: Credential, where: str) -> None:
+    certificate = credential.certificate
+    if bool(credential.client_secret) == bool(certificate):
+        raise ConfigError(f"{where}: give either client_secret or certificate")
+    if certificate and bool(certificate.pfx) == bool(certificate.private_key and certificate.public):
+        raise ConfigError(f"{where}.certificate: give either pfx, or private_key and public")
+
+
+def _trouble(subject: str, exc: SourceError) -> Finding:
+    happened, advice = split_advice(exc)
+    return Finding("error", subject, happened, advice)

@@ -1,0 +1,169 @@
+"""Access tokens for the Management Activity API, by msal: client secret or certificate, kept until shortly before they expire."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+import msal
+import requests
+
+from ualpipe.pipeline.clock import Clock
+from ualpipe.pipeline.credentials.certificate import read_certificate
+from ualpipe.pipeline.credentials.options import Credential
+from ualpipe.pipeline.errors import SourceDenied, SourceError
+from ualpipe.sources.management_activity.clouds import Cloud
+from ualpipe.sources.management_activity.errors import Answer
+from ualpipe.sources.management_activity.http import Session, unreachable
+from ualpipe.sources.management_activity.login_errors import login_error
+
+EARLY_S = 300.0
+"""So long before its end a token is renewed."""
+RETRY_S = 30.0
+"""A renewal that fails while the token is still good is tried again after so long."""
+SHORT_LIFETIME_S = 600.0  # of a token that does not say
+
+
+@dataclass(frozen=True, slots=True)
+class _Proof:
+    """What the app proves itself with, in msal's form."""
+
+    credential: str | dict[str, str] = field(repr=False)
+
+
+class Tokens:
+    """Tokens of one app in one tenant. Thread-safe; one login at a time.
+
+    Secret and certificate are read from their files at each login, so that what is replaced on disk is taken up without a
+    restart: at the next renewal, or at once where the service refuses what there was before.
+    """
+
+    def __init__(
+        self, credential: Credential, cloud: Cloud, tenant_id: str, session: Session, clock: Clock, log: logging.Logger
+    ) -> None:
+        self._credential = credential
+        self._cloud = cloud
+        self._authority = f"{cloud.authority}/{tenant_id}"
+        self._http = _RememberingHttp(session)
+        self._clock = clock
+        self._log = log
+        self._app: msal.ConfidentialClientApplication | None = None
+        self._proof_of_app: _Proof | None = None
+        self._latest = ""
+        self._renew_at = 0.0
+        self._ends_at = 0.0
+        self._is_worried = False
+        self._lock = threading.RLock()
+
+    def get(self) -> str:
+        """Returns a token that is good for some minutes at least, or as long as the login service can't be talked into another.
+
+        Raises:
+            SourceDenied: The login service refuses the app; says why and where to mend it.
+            SourceThrottled, SourceUnavailable: No answer, for now.
+        """
+        with self._lock:
+            now = self._clock.monotonic()
+            if not self._latest or now >= self._ends_at:
+                self._log_in()
+            elif now >= self._renew_at:
+                self._renew_early(now)
+            return self._latest
+
+    def renew(self, refused: str) -> str:
+        """Returns another token than the one that the API refused; of several threads, one logs in."""
+        with self._lock:
+            if self._latest == refused:
+                self._latest = ""
+            return self.get()
+
+    def _renew_early(self, now: float) -> None:
+        """Renews a token that is still good; that it fails, which is said, does no harm yet."""
+        try:
+            self._log_in()
+        except SourceError as exc:
+            self._renew_at = now + RETRY_S
+            level = logging.DEBUG if self._is_worried else logging.WARNING
+            self._log.log(level, "the token can't be renewed; it is good for %.0f s more: %s", self._ends_at - now, exc)
+            self._is_worried = True
+
+    def _log_in(self) -> None:
+        """Gets a token from the login service; at the second try where the files were replaced during the first."""
+        proof = self._proof()
+        try:
+            result = self._ask(proof)
+        except SourceDenied:
+            if (replaced := self._proof()) == proof:
+                raise
+            result = self._ask(replaced)
+        lifetime_s = float(result.get("expires_in", SHORT_LIFETIME_S))
+        self._latest = result["access_token"]
+        self._ends_at = self._clock.monotonic() + lifetime_s
+        self._renew_at = self._ends_at - min(EARLY_S, lifetime_s / 2)
+        self._is_worried = False
+
+    def _ask(self, proof: _Proof) -> dict[str, Any]:
+        what = f"login of app {self._credential.client_id} at {self._authority}"
+        app, self._app = self._app, None  # one that failed is not used again: it keeps failed answers, and repeats them unasked
+        try:
+            if app is None or proof != self._proof_of_app:
+                app = self._make_app(proof)
+            app.remove_tokens_for_client()  # it would answer with the old token, by a clock of its own
+            result: dict[str, Any] = app.acquire_token_for_client([self._cloud.scope])
+        except requests.RequestException as exc:
+            raise unreachable(exc, what) from exc
+        # msal: ValueError for a refused or senseless discovery, KeyError for a half one, the others for a 5xx.
+        except (ValueError, KeyError, RuntimeError, msal.exceptions.MsalError) as exc:
+            raise login_error(self._http.last, what, self._clock.now()) from exc
+        if "access_token" not in result:
+            raise login_error(self._http.last, what, self._clock.now())
+        self._app, self._proof_of_app = app, proof
+        return result
+
+    def _make_app(self, proof: _Proof) -> msal.ConfidentialClientApplication:
+        self._http.last = Answer(0, {}, b"")
+        # Without instance discovery: the authority is the config's, and national clouds may not reach the public one.
+        return msal.ConfidentialClientApplication(
+            self._credential.client_id,
+            client_credential=proof.credential,
+            authority=self._authority,
+            instance_discovery=False,
+            http_client=self._http,
+        )
+
+    def _proof(self) -> _Proof:
+        """Returns what the app proves itself with, as it is on disk now."""
+        if self._credential.client_secret:
+            return _Proof(self._credential.client_secret.reveal())
+        assert self._credential.certificate is not None  # the constructor of the source has seen to it
+        identity = read_certificate(self._credential.certificate)
+        # With the certificate itself, and no thumbprint, msal signs with PS256 and names it by SHA-256.
+        return _Proof({"private_key": identity.private_key, "public_certificate": identity.certificate})
+
+
+class _RememberingHttp:
+    """What msal needs of an HTTP client. Keeps the last answer, of which msal's errors tell only a part."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.last = Answer(0, {}, b"")
+
+    def get(self, url: str, **kwargs: Any) -> requests.Response:
+        return self._remember(self._session.get(url, allow_redirects=False, **kwargs))
+
+    def post(self, url: str, **kwargs: Any) -> requests.Response:
+        return self._remember(self._session.post(url, allow_redirects=False, **kwargs))
+
+    def close(self) -> None:
+        """Leaves the session open: it is not ours."""
+
+    def _remember(self, response: requests.Response) -> requests.Response:
+        body = b""
+        with contextlib.suppress(requests.RequestException):
+            body = response.content
+        # A good answer holds a token and is not kept.
+        self.last = Answer(response.status_code, response.headers, b"" if response.ok else body)
+        return response

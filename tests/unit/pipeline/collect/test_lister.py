@@ -1,0 +1,70 @@
+"""One listing of one stream: what goes into the ledger, and what is left alone."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+import pytest
+
+from fakes import NOW, FakeClock, MemorySource
+from ualpipe.pipeline.collect.lister import Lister
+from ualpipe.pipeline.journal.sqlite.journal import Journal
+from ualpipe.pipeline.runtime.context import RunContext
+from ualpipe.pipeline.stages import Listed, WorkItem
+
+BEGIN = NOW - timedelta(hours=24)
+
+
+def source(ages: dict[str, timedelta], listed: Listed) -> MemorySource:
+    """Returns a source whose items became available so long ago."""
+    made = MemorySource({"s": {}})
+    made.discover = lambda stream, _since: iter(  # type: ignore[method-assign]
+        [*(WorkItem(stream, key, {}, NOW - age) for key, age in ages.items()), listed]
+    )
+    return made
+
+
+def discovered(journal: Journal, clock: FakeClock, found: MemorySource) -> set[str]:
+    """Lists as a process that was started just now does; returns the keys in the ledger."""
+    log = logging.getLogger("ualpipe.test")
+    context = RunContext(once=True, clock=clock)
+    Lister("source", found, journal, context, log, lambda _batches: None, lambda: None).discover("s")
+    return {item.work.key for item in journal.ledger.waiting("source", 99, [], ["s"])}
+
+
+@pytest.mark.parametrize("later", [Listed(NOW), Listed(NOW, NOW - timedelta(hours=1))])
+def test_what_was_there_before_the_first_listing_began_is_left_alone_for_ever(
+    journal: Journal, clock: FakeClock, later: Listed
+) -> None:
+    """Of what a later listing finds by looking back further, after a restart too: the user did not ask for it."""
+    assert discovered(journal, clock, source({"new": timedelta(hours=1)}, Listed(NOW, BEGIN))) == {"new"}
+    found = {"older": NOW - BEGIN + timedelta(seconds=1), "late": NOW - BEGIN, "very late": timedelta(hours=23)}
+    for _restart in range(2):
+        assert discovered(journal, clock, source(found, later)) == {"new", "late", "very late"}
+
+
+def test_without_a_beginning_everything_is_wanted(journal: Journal, clock: FakeClock) -> None:
+    found = source({"new": timedelta(hours=1), "old": timedelta(days=300)}, Listed(NOW))
+    assert discovered(journal, clock, found) == {"new", "old"}
+
+
+def test_what_has_no_time_is_wanted(journal: Journal, clock: FakeClock) -> None:
+    discovered(journal, clock, source({}, Listed(NOW, BEGIN)))
+    undated = MemorySource({"s": {}})
+    undated.discover = lambda stream, _since: iter([WorkItem(stream, "undated"), Listed(NOW)])  # type: ignore[method-assign]
+    assert discovered(journal, clock, undated) == {"undated"}
+
+
+def test_a_first_listing_that_breaks_off_sets_no_beginning(journal: Journal, clock: FakeClock) -> None:
+    broken = MemorySource({"s": {}})
+
+    def discover(stream: str, _since: datetime | None):  # type: ignore[no-untyped-def]
+        yield WorkItem(stream, "new", {}, NOW)
+        raise OSError("cut off")
+
+    broken.discover = discover  # type: ignore[method-assign]
+    with pytest.raises(OSError, match="cut off"):
+        discovered(journal, clock, broken)
+    assert journal.ledger.begin("source", "s") is None
+    assert {item.work.key for item in journal.ledger.waiting("source", 99, [], ["s"])} == {"new"}

@@ -1,0 +1,80 @@
+"""What ``ualpipe status`` shows people of backlog and certificates."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app_certificates import write_certificate
+from fakes import TENANT
+from ualpipe.pipeline.cli import main
+from ualpipe.pipeline.clock import SystemClock
+from ualpipe.pipeline.commands.status import _outlook
+from ualpipe.pipeline.journal.sqlite.journal import Journal
+from ualpipe.pipeline.journal.sqlite.queries.status import CertificateStatus
+from ualpipe.pipeline.stages import WorkItem
+
+pytestmark = pytest.mark.usefixtures("quiet_logs")
+
+CONFIG = """\
+version: 1
+pipeline: contoso
+state_dir: state
+credentials:
+  audit-app: {client_id: app, certificate: {private_key: key.pem, public: cert.pem}}
+sources: {archive: {type: files, paths: [in]}}
+sinks: {local: {type: file, path: out/audit.ndjson}}
+"""
+
+
+@pytest.fixture
+def pipeline(tmp_path):
+    """A pipeline with a backlog and a certificate that ends soon."""
+    (tmp_path / "pipeline.yaml").write_text(CONFIG)
+    write_certificate(tmp_path, datetime.now(UTC) + timedelta(days=12, hours=1))
+    journal = Journal(tmp_path / "state", SystemClock())
+    came = datetime(2026, 1, 1, tzinfo=UTC)
+    journal.ledger.enter("archive", TENANT, [WorkItem("in", str(at), {}, came, came + timedelta(days=7)) for at in range(3)])
+    journal.close()
+    return str(tmp_path / "pipeline.yaml")
+
+
+def test_people_see_the_outlook_of_the_backlog_and_the_days_of_the_certificate(pipeline, capsys):
+    assert main(["status", pipeline]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    outlook = "archive: 3 waiting, nothing was fetched in the last 10m; the first expires 2026-01-08T00:00:00.000Z"
+    assert outlook in lines
+    assert [line.partition(" (")[0] for line in lines if "certificate" in line] == [
+        "certificate of audit-app: expires in 12 days"
+    ]
+
+
+def test_people_see_what_stands_still(pipeline, tmp_path, capsys):
+    journal = Journal(tmp_path / "state", SystemClock())
+    journal.troubles.note({"sink siem": "[red]refused[/]"})
+    journal.close()
+    main(["status", pipeline])
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "siem" in line]
+    assert line.startswith("sink siem stands still since 20")
+    assert line.endswith(": [red]refused[/]"), "what another program says is shown as it is"
+
+
+def test_programs_see_them_too(pipeline, capsys):
+    main(["status", pipeline, "--json"])
+    found = json.loads(capsys.readouterr().out)
+    (source,), (certificate,) = found["sources"], found["certificates"]
+    assert (source["source"], source["waiting"], source["clears_in_s"]) == ("archive", 3, None)
+    assert (certificate["credential"], certificate["days"], certificate["is_urgent"]) == ("audit-app", 12, True)
+
+
+@pytest.mark.parametrize(
+    ("days", "words"), [(-1, "has expired (then)"), (0, "expires in less than a day (then)"), (1, "expires in 1 day (then)")]
+)
+def test_the_last_days_are_said_plainly(days, words):
+    assert _outlook(CertificateStatus("app", "then", days, "", is_urgent=True)) == words
+
+
+def test_a_certificate_that_can_not_be_read_is_named(pipeline, tmp_path, capsys):
+    (tmp_path / "cert.pem").unlink()
+    main(["status", pipeline])
+    assert "cert.pem: can't be read: No such file or directory" in capsys.readouterr().out

@@ -1,0 +1,130 @@
+"""Limits of dead letters: named when they are passed, measured now and then, and never a reason to drop one."""
+
+from datetime import timedelta
+
+import pytest
+
+from fakes import NOW, enter
+from ualpipe.pipeline.config.model import DeadLetterOptions
+from ualpipe.pipeline.journal.sqlite.dead_letter_limits import LOOK_AGAIN_S, beyond
+from ualpipe.pipeline.journal.sqlite.journal import Journal, JournalFull
+from ualpipe.pipeline.journal.types import DeadLetter, Holdings
+from ualpipe.pipeline.options import build
+
+DAY = 86400.0
+
+
+def options(**values) -> DeadLetterOptions:
+    return build(DeadLetterOptions, values, None)
+
+
+def held(count: int = 3, size: int = 100, age_days: float = 1.0) -> Holdings:
+    return Holdings(count, size, NOW - timedelta(days=age_days) if count else None)
+
+
+@pytest.fixture
+def opened(tmp_path, clock):
+    """Opens a journal with limits."""
+    made = []
+
+    def journal(**values) -> Journal:
+        made.append(Journal(tmp_path, clock, letter_limits=options(**values)))
+        return made[-1]
+
+    yield journal
+    for one in made:
+        one.close()
+
+
+def bury(journal, key: str, text: bytes = b"<html>") -> None:
+    journal.dead_letters.bury(enter(journal, key), DeadLetter("fetch", "ContentUndecodable", "no JSON array", text))
+
+
+@pytest.mark.parametrize(
+    ("found", "limits", "expected"),
+    [
+        (held(0, 0), {}, []),
+        (held(), {}, []),
+        (held(), {"max_size": "100B"}, []),
+        (
+            held(),
+            {"max_size": "99B"},
+            ["dead letters take 100 bytes (3 of them), the limit is 99 (journal.dead_letters.max_size)"],
+        ),
+        (held(), {"max_age": "24h"}, []),
+        (held(age_days=30.5), {}, ["the oldest dead letter is 30.5 days old, the limit is 30 (journal.dead_letters.max_age)"]),
+        (held(age_days=400, size=1 << 40), {"max_age": None, "max_size": None}, []),
+    ],
+)
+def test_limits_that_are_passed_are_named(found, limits, expected):
+    assert beyond(found, options(**limits), NOW) == expected
+
+
+def test_both_limits_may_be_passed():
+    assert len(beyond(held(age_days=2), options(max_age="1d", max_size="1B"), NOW)) == 2
+
+
+def test_what_is_held_is_measured_as_it_is_stored(opened, clock):
+    journal = opened()
+    assert journal.dead_letters.held() == Holdings(0, 0, None)
+    bury(journal, "a", b"x" * 10_000)
+    clock.advance(60)
+    bury(journal, "b")
+    found = journal.dead_letters.held()
+    assert (found.count, found.oldest) == (2, NOW)
+    assert 0 < found.bytes < 1000
+
+
+def test_a_limit_that_stops_pauses_fetching_until_letters_are_gone(opened, clock):
+    journal = opened(max_size="1B", on_limit="stop")
+    journal.check_room()
+    bury(journal, "a")
+    clock.advance(LOOK_AGAIN_S)
+    with pytest.raises(JournalFull, match=r"journal\.dead_letters\.max_size.*discard"):
+        journal.check_room()
+    for stored in journal.dead_letters.find():
+        journal.dead_letters.discard(stored)
+    clock.advance(LOOK_AGAIN_S)
+    journal.check_room()
+
+
+def test_a_limit_that_warns_lets_fetching_go_on(opened):
+    journal = opened(max_size="1B")
+    bury(journal, "a")
+    journal.check_room()
+    assert "max_size" in journal.letter_limits.beyond()
+
+
+def test_letters_grow_too_old_by_time_alone(opened, clock):
+    journal = opened(max_age="1d")
+    bury(journal, "a")
+    assert journal.letter_limits.beyond() == ""
+    clock.advance(2 * DAY)
+    assert "2.0 days old" in journal.letter_limits.beyond()
+
+
+def test_letters_are_measured_now_and_then_or_when_asked(opened, clock):
+    journal = opened(max_size="1B")
+    assert journal.letter_limits.beyond() == ""
+    bury(journal, "a")
+    assert journal.letter_limits.beyond() == ""
+    assert journal.letter_limits.beyond(now=True) != ""
+
+
+def test_a_discarded_letter_leaves_its_reason_and_no_bytes(opened):
+    journal = opened()
+    bury(journal, "a", b"secret" * 100)
+    (stored,) = journal.dead_letters.find()
+    journal.dead_letters.discard(stored)
+    assert list(journal.dead_letters.find()) == []
+    state, reason, packed = journal._file.rows("SELECT state, reason, body FROM dead_letter")[0]
+    assert (state, reason, journal._file.unpack(packed)) == ("discarded", "no JSON array", b"")
+
+
+def test_a_letter_sent_again_meanwhile_is_not_discarded(opened):
+    journal = opened()
+    bury(journal, "a")
+    (stored,) = journal.dead_letters.find()
+    journal.dead_letters.requeue(stored)
+    journal.dead_letters.discard(stored)
+    assert journal._file.rows("SELECT state FROM dead_letter") == [("retried",)]

@@ -1,0 +1,188 @@
+"""The crew: so many tasks at a time, in as few threads, and nobody waits for who is stalled."""
+
+import threading
+
+import pytest
+
+from fakes import until
+from ualpipe.pipeline.runtime import thread_pool as crew_module
+from ualpipe.pipeline.runtime.thread_pool import Crew
+
+
+class Visit:
+    """A task that stays until it is told to leave."""
+
+    def __init__(self, crew: Crew, owner: object = "anyone", *, is_urgent: bool = False) -> None:
+        self.is_in = False
+        self.thread = 0
+        self.leave = threading.Event()
+        self.crew = crew
+        crew.submit(owner, self, is_urgent=is_urgent)
+
+    def __call__(self) -> None:
+        self.thread = threading.get_ident()
+        self.is_in = True
+        self.leave.wait(10)
+
+
+class Aside(Visit):
+    """One that gives its place up until it is told to come back."""
+
+    def __call__(self) -> None:
+        with self.crew.aside():
+            self.is_in = True
+            self.leave.wait(10)
+        self.is_in = False
+
+
+class Storing(Visit):
+    """One that stores."""
+
+    def __call__(self) -> None:
+        with self.crew.storing():
+            super().__call__()
+
+
+def count_in(visits: list[Visit]) -> int:
+    return sum(visit.is_in for visit in visits)
+
+
+def leave_all(crew: Crew, visits: list[Visit], owner: object = "anyone") -> None:
+    for visit in visits:
+        visit.leave.set()
+    crew.leave(owner)
+
+
+def test_so_many_tasks_run_at_a_time_and_the_next_when_one_ends() -> None:
+    crew = Crew(places=2, stalled_s=60)
+    visits = [Visit(crew) for _visit in range(5)]
+    until(lambda: count_in(visits) == 2)
+    for number, visit in enumerate(visits[:3]):
+        assert count_in(visits) == 2 + number
+        visit.leave.set()
+        until(lambda number=number: count_in(visits) == 3 + number)  # type: ignore[misc]
+    leave_all(crew, visits)
+
+
+def test_the_thread_that_worked_last_goes_on_first() -> None:
+    crew = Crew(places=3, stalled_s=60)
+    visits = [Visit(crew) for _visit in range(3)]
+    until(lambda: count_in(visits) == 3)
+    for ended, visit in enumerate((visits[1], visits[2], visits[0]), 1):
+        visit.leave.set()
+        until(lambda ended=ended: len(crew._idle) == ended)  # type: ignore[misc]
+    again = Visit(crew)
+    until(lambda: again.is_in)
+    assert again.thread == visits[0].thread
+    leave_all(crew, [again])
+
+
+def test_who_takes_too_long_holds_up_nobody() -> None:
+    crew = Crew(places=2, stalled_s=0.05)
+    visits = [Visit(crew) for _visit in range(5)]
+    until(lambda: crew.look() or count_in(visits) == 5)
+    leave_all(crew, visits)
+
+
+def test_who_steps_aside_leaves_its_place_and_waits_for_one_again() -> None:
+    crew = Crew(places=1, stalled_s=60)
+    aside, second = Aside(crew), Visit(crew)
+    until(lambda: aside.is_in and second.is_in)
+    third = Visit(crew)
+    aside.leave.set()
+    until(lambda: crew._returning == 1)
+    assert not third.is_in
+    second.leave.set()
+    until(lambda: not aside.is_in and third.is_in)
+    leave_all(crew, [third])
+
+
+def test_while_many_store_no_other_begins() -> None:
+    crew = Crew(places=9, stalled_s=60, storing=2)
+    storing = [Storing(crew) for _visit in range(2)]
+    until(lambda: count_in(storing) == 2)
+    other = Visit(crew)
+    assert other not in {hand.task for hand in crew._busy}
+    storing[0].leave.set()
+    until(lambda: other.is_in)
+    leave_all(crew, [*storing, other])
+
+
+def test_when_one_has_stored_who_comes_back_goes_on_and_others_begin() -> None:
+    crew = Crew(places=9, stalled_s=60, storing=1)
+    leave_store, leave, back = threading.Event(), threading.Event(), threading.Event()
+    seen: list[str] = []
+
+    def store() -> None:
+        with crew.storing():
+            seen.append("stores")
+            leave_store.wait(10)
+        leave.wait(10)
+
+    def step_aside() -> None:
+        with crew.aside():
+            seen.append("is aside")
+            back.wait(10)
+        seen.append("is back")
+        leave.wait(10)
+
+    crew.submit("me", step_aside)
+    crew.submit("me", store)
+    until(lambda: len(seen) == 2)
+    back.set()
+    until(lambda: crew._returning == 1)
+    crew.submit("me", lambda: seen.append("begins"))
+    leave_store.set()
+    until(lambda: seen[2:] == ["is back", "begins"], "all at work")
+    leave.set()
+    crew.leave("me")
+
+
+def test_what_is_urgent_goes_first() -> None:
+    crew = Crew(places=1, stalled_s=60)
+    first, second = Visit(crew), Visit(crew)
+    until(lambda: first.is_in)
+    urgent = Visit(crew, is_urgent=True)
+    first.leave.set()
+    until(lambda: urgent.is_in)
+    assert not second.is_in
+    leave_all(crew, [second, urgent])
+
+
+def test_an_owner_that_leaves_waits_for_its_own_and_drops_what_has_not_begun() -> None:
+    crew = Crew(places=2, stalled_s=60)
+    mine, of_another = Visit(crew, "me"), Visit(crew, "another")
+    until(lambda: mine.is_in and of_another.is_in)
+    waiting, urgent = Visit(crew, "me"), Visit(crew, "me", is_urgent=True)
+    others = Visit(crew, "another")
+    mine.leave.set()
+    assert set(crew.leave("me")) == {waiting, urgent}
+    assert not waiting.is_in
+    assert not urgent.is_in
+    until(lambda: others.is_in)
+    leave_all(crew, [of_another, others], "another")
+
+
+def test_a_thread_without_work_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew_module, "IDLE_S", 0.01)
+    crew = Crew()
+    visit = Visit(crew)
+    until(lambda: visit.is_in)
+    leave_all(crew, [visit])
+    until(lambda: not crew._idle and visit.thread not in {thread.ident for thread in threading.enumerate()})
+    leave_all(crew, [Visit(crew)])
+    assert not crew._busy
+
+
+def test_a_task_that_fails_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    failures: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", failures.append)
+    crew = Crew(places=1, stalled_s=60)
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    crew.submit("me", fail)
+    crew.submit("me", fail)
+    until(lambda: crew.look() or len(failures) == 2)
+    crew.leave("me")

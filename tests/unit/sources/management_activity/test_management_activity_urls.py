@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ualpipe.sources.management_activity.clouds import CLOUDS, CustomCloud, cloud_of
+from ualpipe.sources.management_activity.urls import is_served_by, origin_of, shown_host, with_publisher
+
+API = "https://manage.office.com"
+PUBLISHER = "22222222-2222-2222-2222-222222222222"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://manage.office.com/api/v1.0/x",
+        "https://manage.office.com",
+        "https://MANAGE.office.com:443/api/v1/x?nextpage=2020$1$na0022",
+        "HTTPS://manage.office.com/",
+    ],
+)
+def test_urls_of_the_api_are_known_as_such(url: str) -> None:
+    assert is_served_by(API, url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://manage.office.com/api",
+        "https://manage.office.com.example.com/api",
+        "https://example.com/manage.office.com",
+        "https://manage.office.com@example.com/api",
+        "https://manage.office.com:443@example.com/api",
+        "https://example.com\\@manage.office.com/api",
+        "https://manage.office.com\\@example.com/api",
+        "https://manage.office.com:8443/api",
+        "https://manage-gcc.office.com/api",
+        "https://manage.office.com /api",
+        "https://manage.office.com/a b",
+        "https://manage.office.com/a\r\nX: y",
+        "//manage.office.com/api",
+        "/api/v1.0",
+        "https://",
+        "",
+    ],
+)
+def test_foreign_or_odd_urls_are_refused(url: str) -> None:
+    assert not is_served_by(API, url)
+
+
+@given(st.text(max_size=60))
+def test_no_text_behind_the_scheme_is_served_by_the_api_unless_its_host_is_the_apis(text: str) -> None:
+    if is_served_by(API, f"https://{text}"):
+        assert text.lower().startswith("manage.office.com")
+
+
+def test_an_odd_root_matches_nothing() -> None:
+    assert not is_served_by("nonsense", "nonsense")
+    assert origin_of("nonsense") == ""
+
+
+def test_a_shown_host_holds_no_user_and_no_path() -> None:
+    assert shown_host("https://user:password@evil.example:444/secret?x") == "'https://evil.example:444'"
+    assert shown_host("https://[broken/x") == "'https://[broken/x'"
+
+
+def test_publisher_is_appended_and_the_rest_stays_byte_for_byte() -> None:
+    uri = f"{API}/api/v1.0/x/activity/feed/audit/2023$2023$audit_general$Audit_General$emea9037"
+    assert with_publisher(uri, PUBLISHER) == f"{uri}?PublisherIdentifier={PUBLISHER}"
+
+
+def test_publisher_follows_an_existing_query() -> None:
+    assert with_publisher(f"{API}/c?nextpage=1$2$na", PUBLISHER) == f"{API}/c?nextpage=1$2$na&PublisherIdentifier={PUBLISHER}"
+
+
+@pytest.mark.parametrize("name", ["PublisherIdentifier", "publisheridentifier", "publisherIdentifier"])
+def test_publisher_is_not_given_twice(name: str) -> None:
+    assert with_publisher(f"{API}/c?{name}=1", PUBLISHER) == f"{API}/c?{name}=1"
+
+
+@pytest.mark.parametrize("name", list(CLOUDS))
+def test_tokens_of_each_cloud_are_made_for_the_host_of_its_api(name: str) -> None:
+    cloud = cloud_of(name)  # type: ignore[arg-type]
+    assert cloud.scope == f"{cloud.api}/.default"
+    assert cloud.feed("t") == f"{cloud.api}/api/v1.0/t/activity/feed"
+    assert is_served_by(cloud.api, cloud.feed("t"))
+    assert cloud.authority.startswith("https://login.microsoftonline.")
+
+
+def test_a_cloud_of_ones_own_loses_the_slash_at_the_end() -> None:
+    cloud = cloud_of(CustomCloud(authority="https://localhost:1/", api="https://localhost:2/"))
+    assert (cloud.authority, cloud.api) == ("https://localhost:1", "https://localhost:2")

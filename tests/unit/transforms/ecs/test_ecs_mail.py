@@ -1,0 +1,268 @@
+"""Mail texts, URLs and file names, policies and directory targets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ualpipe.transforms.ecs.conversions import directory as _directory
+from ualpipe.transforms.ecs.conversions import mail as _mail
+from ualpipe.transforms.ecs.conversions import policy as _policy
+from ualpipe.transforms.ecs.conversions import web as _web
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("sana@contoso.com", "sana@contoso.com"),
+        ("<sana@contoso.com>", "sana@contoso.com"),
+        ("Sana B <sana@contoso.com>", "sana@contoso.com"),
+        ("smtp:sana@contoso.com", "sana@contoso.com"),
+        ('"Sana, B" <sana@contoso.com>;', "sana@contoso.com"),
+        ("<>", None),
+        ("Sana", None),
+    ],
+)
+def test_mail_address_is_found_in_each_form(text: str, expected: str | None) -> None:
+    assert _mail.mail_address(text) == expected
+
+
+def test_message_id_loses_its_brackets() -> None:
+    assert _mail.message_id(" <a@contoso.com> ") == "a@contoso.com"
+    assert _mail.message_id("<>") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("Inbound", "inbound"), ("Intra-org", "internal"), ("OUTBOUND", "outbound"), ("sideways", None)]
+)
+def test_direction_is_one_of_three_words(text: str, expected: str | None) -> None:
+    assert _mail.direction(text) == expected
+
+
+def file(name: str, size: int, extension: str = "") -> dict[str, Any]:
+    return {"file": {"name": name, **({"extension": extension} if extension else {}), "size": size}}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a.docx (12b)", [file("a.docx", 12, "docx")]),
+        ("a (b) 1.docx (12b); photo (34b)", [file("a (b) 1.docx", 12, "docx"), file("photo", 34)]),
+        ("C:\\Temp\\a.pdf (12b); Offer 1/2.msg (3b)", [file("a.pdf", 12, "pdf"), file("Offer 1/2.msg", 3, "msg")]),
+        ("3\n      .jpg (5b);", [file("3 .jpg", 5, "jpg")]),
+        ("nothing of the kind", None),
+    ],
+)
+def test_attachments_are_read_from_text(text: str, expected: list[dict[str, Any]] | None) -> None:
+    assert _mail.attachments(text) == expected
+
+
+def test_attachments_are_bounded() -> None:
+    assert len(_mail.attachments("a (1b); " * 2000) or ()) == _mail.MAX_ATTACHMENTS
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ([{"FileName": "a.exe", "SHA256": "AB"}], [{"file": {"name": "a.exe", "extension": "exe", "hash": {"sha256": "ab"}}}]),
+        ({"FileName": "a"}, [{"file": {"name": "a"}}]),
+        ([{"FileName": 5}, "x", {}], None),
+    ],
+)
+def test_attachments_of_verdicts_are_read(value: Any, expected: list[dict[str, Any]] | None) -> None:
+    assert _mail.threat_attachments(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Client=OWA;Mozilla/5.0 (X11; Linux) Firefox/1.0;", "Mozilla/5.0 (X11; Linux) Firefox/1.0"),
+        ("Client=OutlookService;Outlook-iOS/2.0;", "Outlook-iOS/2.0"),
+        ("Client=REST;Client=RESTSystem;;", None),
+        ("Client=OWA;Action=ViaProxy", None),
+        ("Mozilla/5.0 (X11; Linux)", "Mozilla/5.0 (X11; Linux)"),
+        (" ", None),
+    ],
+)
+def test_user_agent_is_cut_out_of_client_info(text: str, expected: str | None) -> None:
+    assert _mail.client_agent(text) == expected
+
+
+SITE = {
+    "scheme": "https",
+    "domain": "contoso.sharepoint.com",
+    "port": 443,
+    "registered_domain": "sharepoint.com",
+    "top_level_domain": "com",
+}
+
+
+def url(text: str, **parts: Any) -> dict[str, Any]:
+    return {"original": text, "full": text, **parts}
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("https://contoso.sharepoint.com", SITE),
+        ("https://contoso.sharepoint.com/", {**SITE, "path": "/"}),
+        ("https://contoso.sharepoint.com/a b/c%20d.docx", {**SITE, "path": "/a b/c%20d.docx", "extension": "docx"}),
+        (
+            "https://contoso.sharepoint.com/a.aspx?x=1#top",
+            {**SITE, "path": "/a.aspx", "extension": "aspx", "query": "x=1", "fragment": "top"},
+        ),
+        ("https://contoso.sharepoint.com?x=1", {**SITE, "query": "x=1"}),
+        ("HTTP://fabrikam.example:8080/", {"scheme": "http", "domain": "fabrikam.example", "port": 8080, "path": "/"}),
+        ("https://user:pw@fabrikam.example/", {"scheme": "https", "domain": "fabrikam.example", "port": 443, "path": "/"}),
+        ("https://[2001:db8::1]:8443/x", {"scheme": "https", "domain": "[2001:db8::1]", "port": 8443, "path": "/x"}),
+        ("ftp://fabrikam.example/x", {"scheme": "ftp", "domain": "fabrikam.example", "path": "/x"}),
+    ],
+)
+def test_url_is_taken_apart(text: str, parts: dict[str, Any]) -> None:
+    assert _web.read_url(text) == url(text, **parts)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "contoso.com/a", "//contoso.com/a", "https://", "https:///a", "Not Available", "a b://c/d", "x"]
+)
+def test_what_is_no_url_is_left_alone(text: str) -> None:
+    assert _web.read_url(text) is None
+
+
+def test_hash_is_part_of_a_file_name_in_sharepoint() -> None:
+    text = "https://contoso.sharepoint.com/plan #1.xlsx?web=1"
+    assert _web.read_file_url(text) == url(text, **SITE, path="/plan #1.xlsx", extension="xlsx", query="web=1")
+
+
+@given(st.text() | st.text().map("https://contoso.com/".__add__))
+def test_any_text_is_taken_apart_without_empty_parts(text: str) -> None:
+    assert all((_web.read_url(text) or {}).values())
+    assert all((_web.read_file_url(text) or {}).values())
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("a.docx", "docx"), ("a.tar.gz", "gz"), ("a", None), (".x", "x"), ("a.", None), ("No. seventeen of them", None)],
+)
+def test_extension_is_what_follows_the_last_dot(name: str, expected: str | None) -> None:
+    assert _web.file_extension(name) == expected
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        ({"SourceRelativeUrl": "Docs/x", "SourceFileName": "a.txt"}, "Docs/x/a.txt"),
+        ({"SourceRelativeUrl": "Docs/", "SourceFileName": "a.txt"}, "Docs/a.txt"),
+        ({"SourceRelativeUrl": "Docs/a.txt", "SourceFileName": "a.txt"}, "Docs/a.txt"),
+        ({"SourceFileName": "a.txt"}, None),
+        ({"SourceRelativeUrl": "Docs", "SourceFileName": ["a.txt"]}, None),
+    ],
+)
+def test_file_path_is_folder_and_name(record: dict[str, Any], expected: str | None) -> None:
+    assert _web.file_path(record) == expected
+
+
+def test_small_file_conversions() -> None:
+    assert (_web.file_kind("File"), _web.file_kind("Folder"), _web.file_kind("Web")) == ("file", "dir", None)
+    assert (_web.file_name("C:\\a\\b.txt"), _web.file_name("x/y"), _web.file_name("b.txt")) == ("b.txt", "y", None)
+    assert (_web.windows_path("C:\\a"), _web.windows_path("\\\\srv\\a"), _web.windows_path("/a")) == ("C:\\a", "\\\\srv\\a", None)
+    assert (_web.extension(".docx"), _web.extension(" ")) == ("docx", None)
+
+
+def policy(*rules: dict[str, Any], name: str = "Cards") -> dict[str, Any]:
+    return {"PolicyName": name, "Rules": list(rules)}
+
+
+LOW = {"RuleId": "1", "RuleName": "few", "Severity": "Low", "Actions": ["NotifyUser"]}
+HIGH = {"RuleId": "2", "RuleName": "many", "Severity": "High", "Actions": ["BlockAccess"]}
+
+
+@pytest.mark.parametrize(
+    ("details", "rule", "severity"),
+    [
+        ([policy(LOW, HIGH)], {"id": "2", "name": "many", "ruleset": "Cards"}, 4),
+        ([policy(LOW), policy({**LOW, "RuleId": "3"}, name="B")], {"id": "1", "name": "few", "ruleset": "Cards"}, 2),
+        (policy(LOW), {"id": "1", "name": "few", "ruleset": "Cards"}, 2),
+        ([policy({"Severity": 4})], {"ruleset": "Cards"}, None),
+        ([{"PolicyName": "Cards"}], None, None),
+        ("text", None, None),
+        ([None, [], {"Rules": "x"}], None, None),
+    ],
+)
+def test_most_severe_rule_stands_for_all(details: Any, rule: dict[str, str] | None, severity: int | None) -> None:
+    assert _policy.most_severe_rule(details) == rule
+    assert _policy.highest_severity(details) == severity
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        ({"PolicyDetails": [policy(LOW, HIGH)]}, "failure"),
+        ({"PolicyDetails": [policy(LOW)]}, "success"),
+        ({"PolicyDetails": [policy({**HIGH, "OverriddenActions": ["BlockAccess"]})]}, "success"),
+        ({"PolicyDetails": [policy(HIGH)], "ExceptionInfo": {"FalsePositive": True}}, "success"),
+        ({"PolicyDetails": [policy(HIGH)], "ExceptionInfo_text": "override"}, "success"),
+        ({"PolicyDetails": [policy(HIGH)], "Operation": "DlpRuleUndo"}, "success"),
+        ({"PolicyDetails": [policy(HIGH)], "ResultStatus": "Success"}, "failure"),
+        ({"PolicyDetails": [policy(LOW)], "ResultStatus": "Failed"}, None),
+        ({}, "success"),
+    ],
+)
+def test_policy_match_fails_where_the_act_was_stopped(record: dict[str, Any], expected: str | None) -> None:
+    assert _policy.policy_outcome(record) == expected
+
+
+@pytest.mark.parametrize(("word", "number"), [("Informational", 1), ("low", 2), ("Medium", 3), ("HIGH", 4), ("severe", None)])
+def test_severity_is_a_number(word: str, number: int | None) -> None:
+    assert _policy.severity(word) == number
+
+
+GUID = "33333333-3333-4333-8333-333333333333"
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (
+            [{"ID": f"Group_{GUID}", "Type": "2"}, {"ID": "Group", "Type": "2"}, {"ID": "Finance", "Type": "1"}],
+            {"id": GUID, "name": "Finance"},
+        ),
+        ([{"ID": "Group", "Type": "2"}], None),
+        ([{"ID": "User", "Type": "2"}, {"ID": "Finance", "Type": "1"}], None),
+    ],
+)
+def test_group_is_the_target_only_where_the_target_says_so(target: Any, expected: dict[str, str] | None) -> None:
+    assert _directory.target_group(target) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('"Finance"', "Finance"),
+        ('[\r\n "Finance"\r\n]', "Finance"),
+        ("Finance", "Finance"),
+        ('["a","b"]', None),
+        ("[5]", None),
+        ('"x', '"x'),
+        (" ", None),
+    ],
+)
+def test_property_value_is_read_out_of_json(text: str, expected: str | None) -> None:
+    assert _directory.json_value(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"User-Agent":"curl/8"}', "curl/8"),
+        ('{"User-Agent":5}', None),
+        ('["User-Agent"]', None),
+        ("User-Agent {", None),
+        ("{}", None),
+    ],
+)
+def test_user_agent_is_found_in_details(text: str, expected: str | None) -> None:
+    assert _directory.details_agent(text) == expected

@@ -1,0 +1,1 @@
+"""What changes events on their way: ``validate``, ``ecs``, ``filter``, ``geoip``."""

@@ -1,0 +1,1 @@
+"""The named conversions of values that mapping tables refer to."""

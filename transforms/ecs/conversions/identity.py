@@ -1,0 +1,143 @@
+"""Reads user ids: addresses, guests, accounts of machines and services, object ids and words that stand for nobody."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from ualpipe.transforms.ecs.conversions.directory import target_user
+from ualpipe.transforms.memo import Remembered
+
+_ADDRESS = re.compile(r"^([^@\s#|\\<>\"]+)@([^@\s#|\\<>\"]+\.[^@\s#|\\.<>\"]+)$")
+_GUEST_URN = re.compile(r"^urn:spo:(?:guest|anon|tenantanon)#(.*)$", re.IGNORECASE)
+_EXTERNAL = re.compile(r"^(.+)#EXT#@[^@]+$", re.IGNORECASE)  # <address with _ for @>#EXT#@<tenant>
+_CLAIM = re.compile(r"^i:0[^|]*\|[^|]*\|(.+)$", re.IGNORECASE)  # i:0h.f|membership|someone@contoso.com
+_PROVIDER = re.compile(r"^[a-z0-9.-]+\.[a-z]+#(.+@.+)$", re.IGNORECASE)  # live.com#someone@outlook.com
+_ACCOUNT = re.compile(r"^([^\\/]+)\\([^\\(]+?)(?: \(([^()]+)\))?$")  # DOMAIN\name (process)
+_SID = re.compile(r"^S-1-[0-9-]+$", re.IGNORECASE)
+_OBJECT = re.compile(r"^(?:[A-Za-z]+_)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$", re.IGNORECASE)
+_NUMBER = re.compile(r"^[0-9]+$")
+_PUID = re.compile(r"^[0-9a-f]{16}(?:@live\.com)?$", re.IGNORECASE)
+_SYSTEM_DOMAINS = frozenset({"nt authority", "sharepoint", "nt service", "microsoft"})
+
+Kind = Literal["address", "guest", "account", "system", "service", "id", "nobody", "name"]
+
+
+class Identity(NamedTuple):
+    """What a user id says.
+
+    Attributes:
+        kind: Which form it has.
+        id: The id as delivered; empty for ``nobody``.
+        name: Account name, without domain.
+        email: Address in lower or upper case as delivered.
+        domain: Domain of the address or the account.
+        process: Process that ran under a machine account.
+    """
+
+    kind: Kind
+    id: str = ""
+    name: str = ""
+    email: str = ""
+    domain: str = ""
+    process: str = ""
+
+    @property
+    def is_named(self) -> bool:
+        """Whether somebody or a service is named, rather than an account of a machine or an opaque id."""
+        return self.kind in ("address", "guest", "account", "name", "service")
+
+
+class IdentityConversions:
+    """The conversions of user ids.
+
+    Args:
+        words: ``nobody``: placeholders that name nobody; ``services``: names of services.
+    """
+
+    def __init__(self, words: Mapping[str, Sequence[str]]) -> None:
+        self._nobody = frozenset(word.lower() for word in words["nobody"])
+        self._services = frozenset(word.lower() for word in words["services"])
+        self._known = Remembered(self._classify)
+
+    def read(self, text: str) -> Identity:
+        """Returns what a user id says."""
+        found: Identity = self._known[text]
+        return found
+
+    def _classify(self, text: str) -> Identity:
+        text = text.strip()
+        word = text.lower()
+        if not text or word in self._nobody:
+            return Identity("nobody")
+        if word in self._services:
+            return Identity("service", text, name=text)
+        return _guest(text) or _address(text, text) or _account(text) or _opaque(text) or Identity("name", text, name=text)
+
+    def identity(self, text: str) -> dict[str, str] | None:
+        """Returns what of ``id``, ``name``, ``email`` and ``domain`` a user id says; None for nobody."""
+        found = self.read(text)
+        parts = {"id": found.id, "name": found.name, "email": found.email, "domain": found.domain}
+        return {part: value for part, value in parts.items() if value} or None
+
+    def addressed(self, text: str) -> dict[str, str] | None:
+        """Returns ``name``, ``email`` and ``domain`` of an address; None for any other user id."""
+        found = self.identity(text)
+        return {part: value for part, value in found.items() if part != "id"} if found and "email" in found else None
+
+    def user_id(self, text: str) -> str | None:
+        """Returns the id as it is, unless it stands for nobody."""
+        return self.read(text).id or None
+
+    def person(self, text: str) -> list[str] | None:
+        """Returns name and address of a person or the name of a service; None for accounts of machines and opaque ids."""
+        found = self.read(text)
+        return [value for value in (found.name, found.email) if value] if found.is_named else None
+
+    def process_of(self, text: str) -> str | None:
+        """Returns the process that runs under a machine account."""
+        return self.read(text).process or None
+
+    def target_user(self, target: Any) -> dict[str, str] | None:
+        """Returns the identity of the user that a directory operation is about; None when it is about none."""
+        found = target_user(target)
+        return self.identity(found) if found else None
+
+    def mailbox_owner(self, originals: Mapping[str, Any]) -> dict[str, str] | None:
+        """Returns the identity of a mailbox's owner where somebody else acts in it."""
+        name, actor = originals.get("MailboxOwnerUPN"), originals.get("UserId")
+        if type(name) is not str or name == actor or (type(actor) is str and actor.lower() == name.lower()):
+            return None
+        sid = originals.get("MailboxOwnerSid")
+        if sid is not None and sid == originals.get("LogonUserSid"):
+            return None  # another address of the same account
+        return self.identity(name)
+
+
+def _address(text: str, whole: str, kind: Kind = "address") -> Identity | None:
+    match = _ADDRESS.match(text)
+    return Identity(kind, whole, name=match[1], email=text, domain=match[2]) if match else None
+
+
+def _guest(text: str) -> Identity | None:
+    if match := _GUEST_URN.match(text) or _PROVIDER.match(text):
+        return _address(match[1], text, "guest") or Identity("id", text)
+    if match := _EXTERNAL.match(text):
+        return _address("@".join(match[1].rsplit("_", 1)), text, "guest") or Identity("guest", text, name=match[1])
+    if match := _CLAIM.match(text):
+        return Identity("id", text) if _PUID.match(match[1]) else (_address(match[1], text) or Identity("id", text))
+    return None
+
+
+def _account(text: str) -> Identity | None:
+    match = _ACCOUNT.match(text)
+    if not match:
+        return None
+    kind: Kind = "system" if match[1].lower() in _SYSTEM_DOMAINS else "account"
+    return Identity(kind, text, name=match[2], domain=match[1], process=match[3] or "")
+
+
+def _opaque(text: str) -> Identity | None:
+    is_opaque = any(form.match(text) for form in (_SID, _OBJECT, _PUID, _NUMBER))
+    return Identity("id", text) if is_opaque else None

@@ -1,0 +1,1 @@
+"""Which row of the mapping tables made which field of a document."""

@@ -1,0 +1,1 @@
+"""Mapping tables: read, compiled to one function, or interpreted row by row."""

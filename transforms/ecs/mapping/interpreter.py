@@ -1,0 +1,162 @@
+"""Runs a mapping by walking its rows: the reference for the generated functions, and the explanation of a document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ualpipe.transforms.ecs.conversions.registry import Conversion
+from ualpipe.transforms.ecs.mapping.model import Condition, Family, OperationClass, Row, Source, Step
+from ualpipe.transforms.ecs.mapping.operators import add, listed, many, one_of
+
+Document = dict[str, Any]
+
+
+Result = Literal["made", "known", "taken", "unfit", "absent", "condition"]
+"""What became of a row: it made a value; all of what it made for a list stands there already; a stronger row has filled its
+field; nothing can be made of what stands at its source; nothing stands there; a condition does not hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What became of one row, or of the entry of the operation table, on one record.
+
+    Attributes:
+        by: The row, or the entry.
+        result: See ``Result``.
+        made: What it put into the document, by dotted field; for a list what it added.
+        taken: Fields that it would have filled, had a stronger row not done so.
+        source: The source that its value came from; None for constants, and conversions of whole records.
+        read: What stood there; for ``condition`` what stood where the condition looks.
+        failed: The first condition that does not hold.
+    """
+
+    by: Row | OperationClass
+    result: Result
+    made: Mapping[str, Any] = field(default_factory=dict)
+    taken: tuple[str, ...] = ()
+    source: Source | None = None
+    read: Any = None
+    failed: Condition | None = None
+
+
+Note = Callable[[Tried], None]
+
+
+def run(family: Family, originals: Document, note: Note = lambda _tried: None) -> Document:
+    """Maps one record.
+
+    Args:
+        family: The rows for this kind of record.
+        originals: The record in the shape it has below ``o365.audit``.
+        note: Called for each row, and for the entry of the operation table where one knows the operation, in order.
+    """
+    document: Document = {}
+    claimed: set[str] = set()
+    late = next((index for index, row in enumerate(family.rows) if row.reads_document), len(family.rows))
+    for row in family.rows[:late]:
+        note(_run_row(row, originals, document, claimed))
+    if (found := family.classes.find(originals.get("Operation"))) is not None:
+        note(_run_class(found, document))
+    for row in family.rows[late:]:
+        note(_run_row(row, originals, document, claimed))
+    return document
+
+
+def _run_row(row: Row, originals: Document, document: Document, claimed: set[str]) -> Tried:
+    for condition in row.when:
+        seen = _read(condition.source, originals, document)
+        if not condition.test(seen):
+            return Tried(row, "condition", read=seen, failed=condition)
+    source, found, value = _value(row, originals, document)
+    if value is None or value == []:
+        is_absent = found is None and bool(row.sources)
+        return Tried(row, "absent" if is_absent else "unfit", source=source, read=found)
+    if row.is_array:
+        added = _extend(document, row.to, value)
+        return Tried(row, "made" if added else "known", {row.to: added} if added else {}, source=source, read=found)
+    if row.makes_parts and row.to in claimed:
+        return Tried(row, "taken", taken=tuple(f"{row.to}.{part}" for part in value), source=source, read=found)
+    claimed.update([row.to] if row.makes_parts else [])
+    wanted = {f"{row.to}.{part}": content for part, content in value.items()} if row.makes_parts else {row.to: value}
+    made, taken = _fill(document, wanted)
+    return Tried(row, "made" if made else "taken", made, taken, source, found)
+
+
+def _run_class(entry: OperationClass, document: Document) -> Tried:
+    wanted = {"event.category": list(entry.category), "event.type": list(entry.type)}
+    if "category" in document.get("event", {}):
+        return Tried(entry, "taken", taken=tuple(wanted))
+    made, taken = _fill(document, wanted)
+    return Tried(entry, "made", made, taken)
+
+
+def _value(row: Row, originals: Document, document: Document) -> tuple[Source | None, Any, Any]:
+    """Returns where a row's value comes from, what stands there, and what the row makes of it."""
+    conversion = row.conversion
+    if conversion is None:
+        return None, None, row.value
+    if conversion.takes == "record":
+        return None, None, conversion.convert(originals)
+    for source in row.sources:
+        if (found := _read(source, originals, document)) is not None:
+            return source, found, _converted(row, conversion, found)
+    return None, None, None
+
+
+def _converted(row: Row, conversion: Conversion, value: Any) -> Any:
+    if conversion.takes == "structure":
+        return conversion.convert(value)
+    return many(conversion.convert, [value]) if row.is_array else one_of(conversion.convert, value)
+
+
+def _read(source: Source, originals: Document, document: Document) -> Any:
+    return _walk(source.steps, originals if source.of == "originals" else document)
+
+
+def _walk(steps: Sequence[Step], node: Any) -> Any:
+    for index, step in enumerate(steps):
+        if type(node) is not dict:
+            return None
+        node = node.get(step.name)
+        if step.each:
+            return _walk_each(step, steps[index + 1 :], node)
+    return node
+
+
+def _walk_each(step: Step, rest: Sequence[Step], node: Any) -> list[Any] | None:
+    found: list[Any] = []
+    for item in listed(node):
+        if type(item) is dict and (step.only is None or item.get(step.only[0]) == step.only[1]):
+            content = _walk(rest, item)
+            if content is not None:
+                found += content if any(other.each for other in rest) else [content]
+    return found or None
+
+
+def _parent(document: Document, dotted: str) -> tuple[Document, str]:
+    *parents, name = dotted.split(".")
+    for step in parents:
+        document = document.setdefault(step, {})
+    return document, name
+
+
+def _fill(document: Document, wanted: Document) -> tuple[Document, tuple[str, ...]]:
+    """Fills the fields that are free; returns what was put, and which were not free."""
+    made: Document = {}
+    for name, value in wanted.items():
+        parent, leaf = _parent(document, name)
+        if leaf not in parent:
+            parent[leaf] = list(value) if type(value) is list else value  # rows further on may add to it
+            made[name] = value
+    return made, tuple(name for name in wanted if name not in made)
+
+
+def _extend(document: Document, name: str, value: Any) -> list[Any]:
+    """Adds to a list what it does not hold yet; returns that."""
+    parent, leaf = _parent(document, name)
+    found: list[Any] = parent.setdefault(leaf, [])
+    before = len(found)
+    add(found, value)
+    return found[before:]

@@ -1,0 +1,81 @@
+"""Lays mapping tables over one another: a user's own over ours for the kind of record, these over ours for all kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ualpipe.transforms.ecs.conversions.registry import Conversion
+from ualpipe.transforms.ecs.mapping.model import Family, OperationClasses, Row, Table
+from ualpipe.transforms.memo import Remembered
+
+
+@dataclass(frozen=True, slots=True)
+class MappingTables:
+    """All tables, by kind of record.
+
+    Attributes:
+        families: By record type as text.
+        other: For record types that no table names.
+    """
+
+    families: Mapping[str, Family]
+    other: Family
+
+    def __iter__(self) -> Iterator[Family]:
+        seen = {id(self.other): self.other}
+        seen.update((id(family), family) for family in self.families.values())
+        return iter(seen.values())
+
+
+def assemble(own: Sequence[Table], shipped: Sequence[Table]) -> MappingTables:
+    """Lays tables over one another: a user's own (the last file is the strongest), then ours for the kind, then for all kinds."""
+    layers = [*reversed(own), *sorted(shipped, key=lambda table: table.record_types is None)]
+    kinds = sorted({kind for table in layers for kind in table.record_types or ()})
+    made: dict[tuple[int, ...], Family] = {}
+
+    def family(kind: str) -> Family:
+        chosen = [table for table in layers if table.record_types is None or kind in table.record_types]
+        key = tuple(map(id, chosen))
+        if key not in made:
+            made[key] = _family(chosen)
+        return made[key]
+
+    return MappingTables({kind: family(kind) for kind in kinds}, family(""))
+
+
+def _family(tables: Sequence[Table]) -> Family:
+    rows: list[Row] = []
+    replaced: set[str] = set()
+    for table in tables:
+        rows += [kept for row in table.rows if (kept := _without(row, replaced)) is not None]
+        replaced |= {name for row in table.rows if row.replaces for name in row.fields}
+    rows = [row for row in rows if row.sources or row.conversion or row.value is not None]
+    ordered = [row for row in rows if not row.reads_document] + [row for row in rows if row.reads_document]
+    name = "+".join(table.name.removesuffix(".yaml") for table in tables)
+    return Family(name, tuple(ordered), OperationClasses(tuple(table.operations for table in tables if table.operations)))
+
+
+def _without(row: Row, replaced: set[str]) -> Row | None:
+    """Returns a row as far as no stronger row replaces it: of a conversion of several parts the others stay."""
+    if not replaced.intersection(row.fields):
+        return row
+    parts = {
+        part: kind
+        for part, kind in (row.conversion.parts if row.conversion else {}).items()
+        if f"{row.to}.{part}" not in replaced
+    }
+    return replace(row, conversion=_narrowed(row.conversion, parts)) if row.conversion and parts else None
+
+
+def _narrowed(conversion: Conversion, parts: Mapping[str, str]) -> Conversion:
+    """Returns a conversion that makes only some of its parts."""
+    make = conversion.function.__getitem__ if isinstance(conversion.function, Remembered) else conversion.function
+
+    def narrowed(value: Any) -> dict[str, Any] | None:
+        return {part: content for part, content in (make(value) or {}).items() if part in parts} or None
+
+    function = Remembered(narrowed) if isinstance(conversion.function, Remembered) else narrowed
+    left_out = "_".join(part for part in conversion.parts if part not in parts)
+    return replace(conversion, name=f"{conversion.name}_without_{left_out}", function=function, parts=parts)

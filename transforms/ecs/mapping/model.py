@@ -1,0 +1,212 @@
+"""The mapping as a table: rows that say which ECS field is made of which original field, and which operations mean what.
+
+Nothing here runs a mapping: ``_mapping_file`` reads and checks tables, ``_mapping_layers`` lays them over one another,
+``_mapping_run`` walks them record by record (the reference, and the explanation of a document), ``_mapping_code`` turns them
+into one Python function per kind of record.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ualpipe.transforms.ecs.conversions.registry import Conversion
+from ualpipe.transforms.ecs.mapping.operators import Test
+from ualpipe.transforms.memo import Remembered
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something stands in a mapping file; line and column count from 1.
+
+    Attributes:
+        file: Name of the file, without folder.
+        path: The file; None for what stands in none (options).
+    """
+
+    file: str
+    line: int
+    column: int = 1
+    path: Path | None = None
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a path.
+
+    Attributes:
+        name: Key in an object.
+        each: Go on with each object in the list there (``Members[]``); one object counts as a list of one.
+        only: Go on only with those that have this value at this key (``DeviceProperties[Name=OS]``).
+    """
+
+    name: str
+    each: bool = False
+    only: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a row reads.
+
+    Attributes:
+        text: As written in the table.
+        steps: The way from the originals, or from the document.
+        of: ``originals`` (the record in the shape it has below ``o365.audit``) or ``document`` (``ecs:source.ip``).
+    """
+
+    text: str
+    steps: tuple[Step, ...]
+    of: Literal["originals", "document"] = "originals"
+
+    @property
+    def field(self) -> str:
+        """The ECS field, for a source in the document."""
+        return ".".join(step.name for step in self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One line of ``when``: all of them must hold.
+
+    Attributes:
+        source: What is looked at.
+        test: Says whether a value (None where there is none) will do.
+        text: As written, for the reference.
+        exists: For ``exists``: what is wanted; None for comparisons, which hold for no absent value.
+    """
+
+    source: Source
+    test: Test
+    text: str
+    exists: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: an ECS field (or, with a conversion of several parts, the object they stand in) and what it is made of.
+
+    Attributes:
+        to: Dotted name.
+        sources: Where the value comes from: the first that is there. Empty for a constant, or a conversion of whole records.
+        conversion: What is made of it; None for a constant.
+        value: The constant.
+        when: Conditions, all of which must hold.
+        is_array: ECS has a list there; rows add to it. Otherwise the first row that makes a value wins.
+        replaces: The rows for the same field in tables below are left out (only in a user's own tables).
+        note: Why, for the reference.
+        place: Where it stands.
+    """
+
+    to: str
+    place: Place
+    sources: tuple[Source, ...] = ()
+    conversion: Conversion | None = None
+    value: Any = None
+    when: tuple[Condition, ...] = ()
+    is_array: bool = False
+    replaces: bool = False
+    note: str = ""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The ECS fields that the row may fill."""
+        if self.conversion and self.conversion.parts:
+            return tuple(f"{self.to}.{part}" for part in self.conversion.parts)
+        return (self.to,)
+
+    @property
+    def makes_parts(self) -> bool:
+        """Whether its conversion makes several fields below ``to``."""
+        return bool(self.conversion and self.conversion.parts)
+
+    @property
+    def reads_document(self) -> bool:
+        """Whether it reads what other rows made; such rows come last."""
+        return any(source.of == "document" for source in self.all_sources)
+
+    @property
+    def all_sources(self) -> tuple[Source, ...]:
+        """What it reads, conditions included."""
+        return (*self.sources, *(condition.source for condition in self.when))
+
+
+@dataclass(frozen=True, slots=True)
+class OperationClass:
+    """What some operations mean: their ``event.category`` and ``event.type``.
+
+    Attributes:
+        names: Operations, without the dot at their end; ``*`` stands for any text. Case does not matter.
+    """
+
+    category: tuple[str, ...]
+    type: tuple[str, ...]
+    names: tuple[str, ...]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One mapping file.
+
+    Attributes:
+        name: File name without folder.
+        title: What it is for.
+        record_types: Record types it is for; None for all.
+        rows: In the order of the file.
+        operations: In the order of the file.
+    """
+
+    name: str
+    title: str
+    record_types: frozenset[str] | None
+    rows: tuple[Row, ...]
+    operations: tuple[OperationClass, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """All that applies to one kind of record, strongest first.
+
+    Attributes:
+        name: Made of the names of its tables.
+        rows: In the order in which they run.
+        classes: What operations mean.
+    """
+
+    name: str
+    rows: tuple[Row, ...]
+    classes: OperationClasses
+
+
+class OperationClasses:
+    """Looks operations up: the first table that knows one decides; in a table exact names come before patterns."""
+
+    def __init__(self, tables: Sequence[Sequence[OperationClass]]) -> None:
+        self._tables = tables
+        self.known = Remembered(self._look_up)
+
+    def find(self, operation: Any) -> OperationClass | None:
+        """Returns the class of an operation; None for an unknown one, about which nothing is made up."""
+        return self.known[operation] if type(operation) is str else None
+
+    def _look_up(self, operation: str) -> OperationClass | None:
+        operation = operation.rstrip(" .").lower()
+        for table in self._tables:
+            for is_pattern in (False, True):
+                for entry in table:
+                    if any(("*" in name) == is_pattern and _matches(name, operation) for name in entry.names):
+                        return entry
+        return None
+
+
+def _matches(name: str, operation: str) -> bool:
+    if "*" not in name:
+        return name.lower() == operation
+    return re.fullmatch(".*".join(map(re.escape, name.lower().split("*"))), operation) is not None

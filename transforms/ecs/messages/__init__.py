@@ -1,0 +1,1 @@
+"""The sentence in ``message``: tables of templates, compiled to one function."""

@@ -1,0 +1,83 @@
+"""What is said about which operations, as data: ``_message_file`` reads it, ``_message_code`` turns it into functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ualpipe.transforms.ecs.mapping.model import Condition, Place, Source
+from ualpipe.transforms.ecs.messages.template import Parts
+from ualpipe.transforms.ecs.messages.words import Saying
+
+VERB = "verb"
+"""``{verb}``: the words beside an operation in ``names``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """What is said for a field of a template.
+
+    Attributes:
+        sources: Where the value comes from: the first that makes words.
+        say: What turns the value into words; None where it is said as it is.
+        affixes: What is cut off the value's beginning and end, where it stands there.
+        instead: What is said instead of any value.
+        default: What is said where there is none.
+        plain: Those of the sources that always hold one plain value: ECS fields that are no lists.
+    """
+
+    sources: tuple[Source, ...]
+    say: Saying | None = None
+    affixes: tuple[str, str] = ("", "")
+    instead: str = ""
+    default: str = ""
+    plain: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One text of a message; it is taken when its conditions hold and its fields are there.
+
+    Attributes:
+        parts: The text.
+        values: What its fields are, by name.
+        when: Conditions, all of which must hold.
+    """
+
+    parts: Parts
+    values: Mapping[str, Value]
+    when: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is said about some operations.
+
+    Attributes:
+        names: Operations with their ``{verb}``, without the dot at their end; ``*`` stands for any text. Case does not matter.
+        record_types: Record types it is for; None for all.
+        say: The texts; the first that can be taken.
+        failed: Those for what failed; empty: ``say`` with a prefix.
+        place: Where it stands.
+    """
+
+    names: Mapping[str, str]
+    record_types: frozenset[str] | None
+    say: tuple[Variant, ...]
+    failed: tuple[Variant, ...]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class MessageTable:
+    """One message file.
+
+    Attributes:
+        messages: In the order of the file.
+        other: What is said where no message can be; None: what the file below says.
+        failure_prefix: Stands before what failed; None: what the file below says.
+    """
+
+    messages: tuple[Message, ...]
+    other: Message | None
+    failure_prefix: str | None

@@ -1,0 +1,34 @@
+"""Options of the ``ecs`` transform."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ualpipe.pipeline.options import option
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EcsTransformConfig:
+    """Options of the ``ecs`` transform."""
+
+    mapping: list[Path] = option(
+        "Mapping files of your own, in the format of those that ship with ualpipe. Their rows come before ours, the last file "
+        "first.",
+        default=[],
+    )
+    messages: list[Path] = option(
+        "Files of your own with templates of `message`, in the format of `schemas/ecs/messages.yaml`. They come before ours, the "
+        "last file first.",
+        default=[],
+    )
+    keep_original: bool = option("Adds the record as received, as text, in `event.original`.", default=False)
+    dataset: str = option(
+        "Goes to `event.dataset` and `data_stream.dataset`.",
+        default="o365.audit",
+        pattern=r"^[a-z0-9][a-z0-9_.]*$",
+        maxLength=100,
+    )
+    namespace: str = option(
+        "Goes to `data_stream.namespace`.", default="default", pattern=r"^[a-z0-9][a-z0-9_.]*$", maxLength=100
+    )

@@ -1,0 +1,177 @@
+"""Brings each field of an audit record into the one shape it has below ``o365.audit``.
+
+The service delivers some fields in several shapes: a list of ``{Name, Value}``, a command line or JSON text; a number or its
+text; text or an object. A search index takes one shape a field, so each has one here, by ``schemas/ecs/originals.csv``:
+
+- ``value``: text, a number, a boolean, or a list of them. Objects found there go to ``<Field>_object``.
+- ``text``: as ``value``, numbers as text (enumerations: they arrive as number or as text).
+- ``boolean``: as ``value``, ``"True"`` and ``"False"`` as booleans.
+- ``json``: text that holds JSON; what it holds stands parsed in ``<Field>_json``.
+- ``object``: an object or a list of objects. Plain values found there go to ``<Field>_text``.
+- ``pairs``: as ``object``; for lists of ``{Name, Value}`` that stay lists, as detection rules expect them.
+- ``identities``: as ``object``, with ``Type`` as text.
+- ``named``: ``{Name, Value}`` pairs as one object keyed by name; a name given twice has a list, a name without a value stands
+  in ``<Field>_empty``.
+- ``changed``: the same for ``{Name, OldValue, NewValue}``.
+
+A field that the table does not know is a ``value``. Nothing is left out but empty values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+from ualpipe.schemas import read_csv
+from ualpipe.transforms.ecs.originals.clean import good_names, is_clean_list, is_clean_object, is_empty, usable_name
+from ualpipe.transforms.ecs.originals.shapes import SHAPES, SUFFIXES, Record, put, shape_value
+
+_DIGITS = {number: str(number) for number in range(10)}
+
+
+@cache
+def shipped_shapes() -> Mapping[str, str]:
+    """Returns the shape of each known field."""
+    return {row["field"]: row["shape"] for row in read_csv("ecs/originals.csv")}
+
+
+def make_originals(shapes: Mapping[str, str]) -> Callable[[Record], Record]:  # noqa: C901 - one loop: a call a field takes twice as long
+    """Returns the function that turns a record into its originals: a new object, the record is left alone.
+
+    Args:
+        shapes: Shape of each known field.
+    """
+    quick = {field: _QUICK[shape] for field, shape in shapes.items() if shape in _QUICK}
+    texts, plain, settled = (_shaped(shapes, *wanted) for wanted in (("text",), ("value", "boolean"), ("text", "value")))
+
+    def originals(record: Record) -> Record:  # noqa: C901
+        kept = record.copy()
+        odd: list[str] = []
+        for field, value in record.items():
+            kind = type(value)
+            if kind is str:
+                if value and field in settled:
+                    continue
+                if not value:
+                    del kept[field]
+                    continue
+            elif kind is int or kind is bool:
+                if field in plain:
+                    continue
+                if kind is int and field in texts:
+                    kept[field] = str(value)
+                    continue
+            elif not value and kind is not float:
+                del kept[field]
+                continue
+            elif field in quick and (shaped := quick[field](value)) is not None:
+                kept[field] = shaped
+                continue
+            odd.append(field)
+        for field in odd:
+            del kept[field]  # all of them first: a name made below may be one of theirs
+        for field in odd:
+            _shape(kept, field, record[field], shapes)
+        return kept
+
+    return originals
+
+
+def _shaped(shapes: Mapping[str, str], *wanted: str) -> frozenset[str]:
+    """Returns the fields that have one of some shapes."""
+    return frozenset(field for field, shape in shapes.items() if shape in wanted)
+
+
+def _shape(kept: Record, field: str, value: Any, shapes: Mapping[str, str]) -> None:
+    """Adds a value in the shape of its field."""
+    if is_empty(value):
+        return
+    if field in shapes:
+        SHAPES[shapes[field]](kept, field, value)
+    else:
+        shape_value(kept, _free_name(field, shapes), value)
+
+
+def _free_name(field: str, shapes: Mapping[str, str]) -> str:
+    """Returns the name of an unknown field: never one of a known field, nor one that we make by a suffix, which has its shape."""
+    name = usable_name(field)
+    base, _, suffix = name.rpartition("_")
+    return f"{name}_" if name in shapes or (base in shapes and suffix in SUFFIXES) else name
+
+
+# The common forms, taken without detours. None: some other form, for the shapers below.
+
+
+def _quick_named(value: Any) -> Record | None:
+    try:
+        name = "Name" if "Name" in value[0] else "Key"
+        named = {
+            pair[name]: content
+            for pair in value
+            if type(content := pair["Value"]) is str
+            and content
+            and len(pair) == 2
+            and ((key := pair[name]) in good_names or (type(key) is str and usable_name(key) == key))
+        }
+    except (KeyError, TypeError):
+        return None
+    return named if len(named) == len(value) else None
+
+
+def _quick_changed(value: Any) -> Record | None:
+    named: Record = {}
+    try:
+        for change in value:
+            new, old = change["NewValue"], change["OldValue"]
+            if type(new) is not str or type(old) is not str or not (new or old) or len(change) != 3:
+                return None
+            content = {"NewValue": new, "OldValue": old} if new and old else {"NewValue": new} if new else {"OldValue": old}
+            name = usable_name(change["Name"])
+            if name in named:
+                put(named, name, content)
+            else:
+                named[name] = content
+    except (KeyError, TypeError, AttributeError):
+        return None
+    return named if type(value) is list else None
+
+
+def _quick_identities(value: Any) -> list[Record] | None:
+    try:
+        found = [
+            {"ID": key, "Type": _DIGITS[item["Type"]]}
+            for item in value
+            if type(key := item["ID"]) is str and key and len(item) == 2
+        ]
+    except (KeyError, TypeError):
+        return None
+    return found if len(found) == len(value) else None
+
+
+def _quick_pairs(value: Any) -> list[Record] | None:
+    try:
+        for pair in value:
+            name, content = pair["Name"], pair["Value"]
+            if type(name) is not str or type(content) is not str or not name or not content or len(pair) != 2:
+                return None
+    except (KeyError, TypeError):
+        return None
+    return value if type(value) is list else None
+
+
+def _quick_object(value: Any) -> Any:
+    if type(value) is dict:
+        return value if is_clean_object(value) else None
+    if type(value) is list and value and is_clean_list(value):
+        return value if all(type(item) is dict for item in value) else None
+    return None
+
+
+_QUICK: dict[str, Callable[[Any], Any]] = {
+    "named": _quick_named,
+    "changed": _quick_changed,
+    "identities": _quick_identities,
+    "pairs": _quick_pairs,
+    "object": _quick_object,
+}

@@ -1,0 +1,92 @@
+"""The ``ecs`` transform: makes an ECS document of each audit record, by the mapping tables under ``schemas/ecs``."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from ualpipe.pipeline.events import Event
+from ualpipe.pipeline.stages import Env
+from ualpipe.transforms.ecs.mapping.compiler import Mapper, compile_family
+from ualpipe.transforms.ecs.mapping.layers import MappingTables
+from ualpipe.transforms.ecs.messages.renderer import Messages, load_messages
+from ualpipe.transforms.ecs.options import EcsTransformConfig
+from ualpipe.transforms.ecs.originals.originals import make_originals, shipped_shapes
+from ualpipe.transforms.ecs.tables import load_mapping
+from ualpipe.transforms.memo import Together
+
+
+class EcsTransform:
+    """Sets ``event.document``. Nothing is lost on the way: each field of the record stands below ``o365.audit``.
+
+    A document without a usable time of its own gets the time at which it was stored: data streams refuse one without any.
+
+    A record with violations, and one that is no JSON object, becomes a document of kind ``pipeline_error`` that says why. The
+    document shares nested values with the record: a transform that changes the inside of one has to copy it first.
+    """
+
+    Config: ClassVar[type] = EcsTransformConfig
+
+    def __init__(self, config: EcsTransformConfig, env: Env) -> None:  # noqa: ARG002 - every stage gets an Env
+        self._config = config
+        self._mappers: _Mappers
+        self._originals: Mapper
+        self._messages: Messages
+
+    def open(self) -> None:
+        """Reads the tables and generates the mapping functions.
+
+        Raises:
+            ConfigError: A mapping file or a file of messages of the user's is wrong.
+        """
+        tables = load_mapping(self._config)
+        self._mappers = _Mappers(tables)
+        self._originals = make_originals(shipped_shapes())
+        self._messages = load_messages(self._config.messages)
+
+    def apply(self, event: Event) -> Event:
+        """Makes the document of one event. Never filters and never fails on what a record holds."""
+        if event.defect is None:
+            originals = self._originals(event.record)
+            kind = originals.get("RecordType")
+            document = self._mappers[kind if type(kind) is str else ""](originals)
+            if originals:
+                document["o365"] = {"audit": originals}
+                if (message := self._messages.say(originals, document)) is not None:
+                    document["message"] = message
+        else:
+            document = self._mappers[""]({})
+        if "@timestamp" not in document and event.origin.received:
+            document["@timestamp"] = event.origin.received
+        event.document = document
+        if event.violations or event.defect is not None:
+            _mark_as_error(event, document)
+        if self._config.keep_original or event.defect is not None:
+            document.setdefault("event", {})["original"] = event.raw.decode("utf-8", "replace")
+        return event
+
+
+class _Mappers(dict[str, Mapper]):
+    """Functions by record type, generated when the first record of their kind comes: most pipelines meet few of the families."""
+
+    def __init__(self, tables: MappingTables) -> None:
+        super().__init__()
+        self._tables = tables
+        self._compiled: dict[int, Mapper] = {}
+        self._together = Together()
+
+    def __missing__(self, kind: str) -> Mapper:
+        family = self._tables.families.get(kind, self._tables.other)
+        mapper = self._compiled.get(id(family))
+        if mapper is None:
+            mapper = self._compiled[id(family)] = compile_family(family, self._together)
+        if not kind or kind in self._tables.families:  # foreign text must not fill the memory
+            self[kind] = mapper
+        return mapper
+
+
+def _mark_as_error(event: Event, document: dict[str, Any]) -> None:
+    document.setdefault("event", {})["kind"] = "pipeline_error"
+    findings = [f"{violation.pointer or '/'}: {violation.message}" for violation in event.violations]
+    document["error"] = {"message": "; ".join(findings) if event.defect is None else event.defect}
+    if event.defect is not None and event.tenant:
+        document["organization"] = {"id": event.tenant}

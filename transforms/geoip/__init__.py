@@ -1,0 +1,5 @@
+"""The ``geoip`` transform."""
+
+from ualpipe.transforms.geoip.transform import GeoipTransform
+
+__all__ = ["GeoipTransform"]

@@ -1,0 +1,5 @@
+"""The ``validate`` transform."""
+
+from ualpipe.transforms.validate.transform import ValidateTransform
+
+__all__ = ["ValidateTransform"]

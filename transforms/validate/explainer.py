@@ -1,0 +1,55 @@
+"""Explains what ``validate`` finds: in which way a record does not fit, and which schema says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ualpipe.pipeline.events import Event, Violation
+from ualpipe.pipeline.explain.contract import Finding, Notes, Rule
+from ualpipe.schemas import read_json
+from ualpipe.transforms.record_schemas import RecordSchemas
+from ualpipe.transforms.validate.transform import ValidateConfig
+
+_COMMON = "common.json"
+
+
+class ValidateExplainer:
+    """Says which schema a record has to fit and, for each finding, which file and property it comes from."""
+
+    def __init__(self, config: ValidateConfig) -> None:  # noqa: ARG002 - the way all explainers are made
+        self._schemas: RecordSchemas | None = None
+
+    def open(self) -> None:
+        """Compiles the schemas."""
+        self._schemas = self._schemas or RecordSchemas()
+
+    def rules(self) -> Iterable[Rule]:
+        """Returns nothing: it fills no field."""
+        return ()
+
+    def explain(self, event: Event) -> Notes:
+        """Says what will be found in a record."""
+        assert self._schemas is not None, "explain before open"
+        if event.defect is not None:
+            return Notes(remarks=[f"The record can't be read: {event.defect}."])
+        if self._schemas.fits(event.record):
+            return Notes(remarks=[f"The record fits its schema, {schema_name(event.record)}."])
+        return Notes(findings=[_located(found, event.record) for found in self._schemas.violations(event.record)])
+
+
+def schema_name(record: Mapping[str, Any]) -> str:
+    """Returns the schema that a record has to fit, which includes ``common.json``; that one alone for unknown kinds."""
+    kind = record.get("RecordType")
+    known: Mapping[str, str] = read_json("records/index.json")
+    return known.get(kind if isinstance(kind, str) else str(int(kind)), _COMMON) if isinstance(kind, int | str) else _COMMON
+
+
+def _located(violation: Violation, record: Mapping[str, Any]) -> Finding:
+    """Returns a finding with the file that it comes from: a kind of record has properties of its own beside the common ones."""
+    own = schema_name(record)
+    first = violation.pointer.split("/")[1].replace("~1", "/").replace("~0", "~") if violation.pointer else ""
+    if not first:
+        return Finding(violation, f"{_COMMON}#/required")
+    file = own if first in read_json(f"records/{own}")["properties"] else _COMMON
+    return Finding(violation, f"{file}#/properties/{first}")

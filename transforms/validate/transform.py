@@ -1,0 +1,78 @@
+"""Checks records against the JSON Schemas of audit records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from ualpipe.pipeline.errors import NotJson, SchemaMismatch
+from ualpipe.pipeline.events import Event
+from ualpipe.pipeline.options import option
+from ualpipe.pipeline.stages import Env
+from ualpipe.transforms.record_schemas import RecordSchemas
+from ualpipe.transforms.validate.drift import KnownRecords
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidateConfig:
+    """Options of the ``validate`` transform."""
+
+    on_invalid: Literal["forward", "dead_letter"] = option(
+        "What becomes of a record that does not fit its schema, or is not JSON: `forward` passes it on, marked as "
+        "`event.kind: pipeline_error` with the findings in `error.message`; `dead_letter` sets it aside with the findings.",
+        default="forward",
+    )
+    drift: bool = option(
+        "Note record types, operations and fields that ualpipe does not know, for `ualpipe status` and the log. The records "
+        "are passed on as they are.",
+        default=True,
+    )
+
+
+class ValidateTransform:
+    """Finds records that are not as the service promises.
+
+    The schema is chosen by ``RecordType``. It is strict on the five fields that all real records carry and on the types
+    that the mapping relies on; unknown fields and unknown record types are fine, and noted as drift.
+    """
+
+    Config: ClassVar[type] = ValidateConfig
+
+    def __init__(self, config: ValidateConfig, env: Env) -> None:
+        self._is_strict = config.on_invalid == "dead_letter"
+        self._looks_for_drift = config.drift
+        self._drift = env.drift
+        self._schemas: RecordSchemas | None = None
+        self._known: KnownRecords | None = None
+
+    def open(self) -> None:
+        self._schemas = self._schemas or RecordSchemas()
+        if self._looks_for_drift:
+            self._known = self._known or KnownRecords()
+
+    def apply(self, event: Event) -> Event:
+        """Returns the event, its violations noted.
+
+        Raises:
+            NotJson: There is no record, and such are dead-lettered.
+            SchemaMismatch: The record does not fit, and such are dead-lettered.
+        """
+        assert self._schemas is not None, "apply before open"
+        if event.defect is not None:
+            return self._without_record(event, event.defect)
+        record = event.record
+        if self._known is not None and not self._known.covers(record):
+            for thing in self._known.beyond(record):
+                self._drift.note(thing, event.origin.source)
+        if self._schemas.fits(record):
+            return event
+        event.violations = self._schemas.violations(record)
+        if self._is_strict:
+            findings = "; ".join(f"{found.pointer or 'the record'}: {found.message}" for found in event.violations)
+            raise SchemaMismatch(findings, event.violations[0].pointer)
+        return event
+
+    def _without_record(self, event: Event, defect: str) -> Event:
+        if self._is_strict:
+            raise NotJson(defect)
+        return event
