@@ -35,7 +35,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Violation:
+class SchemaViolation:
     """One way in which a record does not fit its schema.
 
     Attributes:
@@ -108,7 +108,7 @@ class Event:
         defect: str | None = None,
         *,
         document: dict[str, Any] | None = None,
-        violations: Sequence[Violation] = (),
+        violations: Sequence[SchemaViolation] = (),
         encoded: bytes = b"",
     ) -> None:
         """Makes an event of a decoded record; of an empty one where there is a defect."""

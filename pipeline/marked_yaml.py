@@ -34,7 +34,7 @@ class Defect:
 
 
 @dataclass(slots=True)
-class Located:
+class MarkedYaml:
     """A YAML file as data.
 
     Attributes:
@@ -74,7 +74,7 @@ def dotted(pointer: Pointer) -> str:
     return text.removeprefix(".")
 
 
-def load(path: Path, environ: Mapping[str, str] = os.environ) -> Located:
+def load(path: Path, environ: Mapping[str, str] = os.environ) -> MarkedYaml:
     """Reads a YAML file; what is wrong in it is noted in ``defects``, not raised.
 
     ``${env:NAME}`` and ``${file:PATH}`` are substituted in string values only, after parsing, so that no content can change
@@ -84,7 +84,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Located:
     Raises:
         OSError: The file can't be read.
     """
-    located = Located()
+    located = MarkedYaml()
     try:
         node = yaml.compose(path.read_text(encoding="utf-8"), Loader=_LOADER)
     except yaml.MarkedYAMLError as exc:
@@ -103,7 +103,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Located:
 class _Reader:
     """Turns nodes into data and notes places and defects on the way."""
 
-    def __init__(self, located: Located, folder: Path, environ: Mapping[str, str]) -> None:
+    def __init__(self, located: MarkedYaml, folder: Path, environ: Mapping[str, str]) -> None:
         self._located = located
         self._sources: dict[str, Callable[[str], str]] = {
             "env": lambda name: environ[name],

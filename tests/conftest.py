@@ -30,7 +30,7 @@ from servers.missing import missing
 from servers.process import ServerFailed
 from servers.rsyslog import Rsyslog, find_rsyslog
 from servers.run_folder import make_run_folder
-from ualpipe.pipeline.journal.sqlite.journal import Journal
+from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 
 _MARKERS = {"kafka": "kafka", "elasticsearch": "elasticsearch", "secure_elasticsearch": "elasticsearch", "rsyslog": "rsyslog"}
 
@@ -94,9 +94,9 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def journal(tmp_path: Path, clock: FakeClock) -> Iterator[Journal]:
+def journal(tmp_path: Path, clock: FakeClock) -> Iterator[SqliteJournal]:
     """An empty journal."""
-    made = Journal(tmp_path, clock)
+    made = SqliteJournal(tmp_path, clock)
     yield made
     made.close()
 

@@ -23,8 +23,8 @@ from ualpipe.pipeline.deliver import delivery
 from ualpipe.pipeline.errors import SinkError
 from ualpipe.pipeline.events import Event
 from ualpipe.pipeline.journal.sqlite.intake import Intake
-from ualpipe.pipeline.journal.sqlite.journal import Journal
-from ualpipe.pipeline.journal.types import LedgerItem, Received
+from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
+from ualpipe.pipeline.journal.types import CommitResult, LedgerItem
 from ualpipe.pipeline.metrics import Metrics
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.records.chunk import Chunk
@@ -324,14 +324,16 @@ def chunks_of(content: bytes, size: int) -> Iterator[Chunk]:
     return chunks_of_array((content[at : at + step] for at in range(0, max(1, len(content)), step)), max_bytes=size)
 
 
-def enter(journal: Journal, key: str, *, stream: str = "stream", tenant: str = TENANT) -> LedgerItem:
+def enter(journal: SqliteJournal, key: str, *, stream: str = "stream", tenant: str = TENANT) -> LedgerItem:
     """Enters a work item in the ledger, as a collector does."""
     journal.ledger.enter("source", tenant, [WorkItem(stream, key, {}, NOW)])
     waiting = journal.ledger.waiting("source", 1000, [], [stream])
     return next(item for item in waiting if item.work.key == key)
 
 
-def store(journal: Journal, key: str, found: Iterable[Any], *, tenant: str = TENANT, chunk_bytes: int = CHUNK_BYTES) -> Received:
+def store(
+    journal: SqliteJournal, key: str, found: Iterable[Any], *, tenant: str = TENANT, chunk_bytes: int = CHUNK_BYTES
+) -> CommitResult:
     """Enters a work item and stores its records."""
     with journal.batches.receive(enter(journal, key, tenant=tenant)) as intake:
         for chunk in chunks_of(body(found), chunk_bytes):
@@ -339,13 +341,13 @@ def store(journal: Journal, key: str, found: Iterable[Any], *, tenant: str = TEN
         return commit(journal, intake)
 
 
-def commit(journal: Journal, intake: Intake, *, transform: bool = False) -> Received:
+def commit(journal: SqliteJournal, intake: Intake, *, transform: bool = False) -> CommitResult:
     """Makes an item that was taken in count."""
     intake.finish(transform=transform)
     return journal.batches.commit([intake])[0]
 
 
-def stored_ids(journal: Journal) -> list[str]:
+def stored_ids(journal: SqliteJournal) -> list[str]:
     """Returns the Ids of everything stored for a sink and not a duplicate."""
     found = [journal.batches.read(ref) for ref in journal.batches.unsettled("sink")]
     return [one["Id"] for batch in found for at, one in enumerate(batch.origin.chunk.records) if at not in batch.duplicates]

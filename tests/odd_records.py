@@ -17,7 +17,7 @@ import fakes
 from ualpipe.pipeline.options import build
 from ualpipe.schemas import read_csv
 from ualpipe.simulator.records.generator import generate
-from ualpipe.transforms.ecs.mapping.model import Row
+from ualpipe.transforms.ecs.mapping.model import MappingRow
 from ualpipe.transforms.ecs.options import EcsTransformConfig
 from ualpipe.transforms.ecs.tables import load_mapping
 
@@ -92,7 +92,7 @@ def of_each_kind() -> list[dict[str, Any]]:
 @functools.cache
 def field_names() -> tuple[list[str], list[str]]:
     """Returns the names that the mapping reads: of a record's own fields, and of fields inside these."""
-    rows: list[Row] = [row for family in load_mapping(build(EcsTransformConfig, {}, Path())) for row in family.rows]
+    rows: list[MappingRow] = [row for family in load_mapping(build(EcsTransformConfig, {}, Path())) for row in family.rows]
     paths = [source.steps for row in rows for source in row.all_sources if source.of == "originals"]
     roots = {steps[0].name for steps in paths} | {row["field"] for row in read_csv("ecs/originals.csv")} | {"ResultStatus"}
     leaves = {step.name for steps in paths for step in steps[1:]} | {"Name", "Value", "Key", "Type", "ID", "OldValue", "NewValue"}

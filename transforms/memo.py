@@ -11,7 +11,7 @@ OF_PEOPLE = 32768
 MAX_LENGTH = 256  # characters; longer texts are computed anew each time, so that foreign text can't fill the memory
 
 
-class Remembered(dict[Any, Any]):
+class Memo(dict[Any, Any]):
     """Maps a text (or a pair of short texts) to what a function makes of it: ``remembered[text]``.
 
     Subscripting a dict is the cheapest call there is in Python (an ``lru_cache`` takes twice as long); when it is full it
@@ -37,18 +37,18 @@ class Remembered(dict[Any, Any]):
         return made
 
 
-class Together:
+class MemoGroup:
     """What several functions make of a text, remembered in one place for all who ask for the same ones.
 
     A user is met in records of many kinds: the functions of one mapping share it.
     """
 
     def __init__(self) -> None:
-        self._made: dict[tuple[Callable[[Any], Any], ...], Remembered] = {}
+        self._made: dict[tuple[Callable[[Any], Any], ...], Memo] = {}
 
-    def of(self, several: Sequence[Remembered]) -> Remembered:
+    def of(self, several: Sequence[Memo]) -> Memo:
         """Returns what maps a text to all that several make of it, in a tuple: one look-up in place of several."""
         functions = tuple(one.make for one in several)
         if functions not in self._made:
-            self._made[functions] = Remembered(lambda text: tuple(function(text) for function in functions), OF_PEOPLE)
+            self._made[functions] = Memo(lambda text: tuple(function(text) for function in functions), OF_PEOPLE)
         return self._made[functions]

@@ -8,7 +8,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from ualpipe.pipeline.events import Violation
+from ualpipe.pipeline.events import SchemaViolation
 from ualpipe.schemas import read_json
 
 MAX_VIOLATIONS = 10
@@ -58,26 +58,26 @@ class RecordSchemas:
         except (TypeError, ValueError):  # a record type that is a list; text that is not Unicode: ``violations`` tells
             return False
 
-    def violations(self, record: Mapping[str, Any]) -> list[Violation]:
+    def violations(self, record: Mapping[str, Any]) -> list[SchemaViolation]:
         """Returns the ways in which a record does not fit, at most ``MAX_VIOLATIONS``; empty when it does."""
         number = record.get("RecordType")
         schema = self._by_type.get(number, self._common) if isinstance(number, int | str) else self._common
         try:
             found = list(islice(schema.iter_errors(record), MAX_VIOLATIONS))
         except (TypeError, ValueError):
-            return [Violation("", "can't be checked: holds text that is not Unicode")]
+            return [SchemaViolation("", "can't be checked: holds text that is not Unicode")]
         return [self._worded(error) for error in found]
 
-    def _worded(self, error: Any) -> Violation:
+    def _worded(self, error: Any) -> SchemaViolation:
         """Says what was expected and which kind of value came instead; never the value, which may be private or huge."""
         kind = error.kind
         pointer = json_pointer(error.instance_path)
         if kind.name == "required":
-            return Violation(pointer, f"{kind.property} is missing")
+            return SchemaViolation(pointer, f"{kind.property} is missing")
         if kind.name == "minLength":
-            return Violation(pointer, "must not be empty")
+            return SchemaViolation(pointer, "must not be empty")
         expected = _one_of(kind.types) if kind.name == "type" else self._forms[kind.pattern]
-        return Violation(pointer, f"must be {expected}; is {_kind(error.instance)}")
+        return SchemaViolation(pointer, f"must be {expected}; is {_kind(error.instance)}")
 
 
 def json_pointer(path: Iterable[str | int]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ualpipe.pipeline.buffer.prepare import PreparedBatch, _packed, _unpacked, prepare
-from ualpipe.pipeline.buffer.spill import Spill
+from ualpipe.pipeline.buffer.spill import SpillFile
 from ualpipe.pipeline.events import Event
 from ualpipe.pipeline.journal.contract import Batches
 from ualpipe.pipeline.journal.types import BatchRef, StoredBatch
@@ -34,7 +34,7 @@ Apply = Callable[[Event], Event | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class Reservation:
     """Room for batches that are about to be decoded.
 
     Attributes:
@@ -57,7 +57,7 @@ class _Entry:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-class PreparedBatches:
+class BatchBuffer:
     """Keeps batches between the collector that decoded and transformed them and the sinks: in memory, within a bound.
 
     What does not fit and some sink had already waits on disk, as it was made, for those that are behind. What does not fit there
@@ -79,7 +79,7 @@ class PreparedBatches:
         self._stuck: set[str] = set()
         self._idle: set[str] = set()
         self._entries: OrderedDict[int, _Entry] = OrderedDict()
-        self._spill = Spill(batches.folder)
+        self._spill = SpillFile(batches.folder)
         self._bytes = 0  # of what comes from the collector, and room that is reserved for it
         self._read_back_bytes = 0  # a sink that is behind must not take that room, and slow down fetching
         self._changed = threading.Condition()
@@ -87,7 +87,7 @@ class PreparedBatches:
         self._turns = threading.Semaphore(TURNS + workers)
 
     @contextlib.contextmanager
-    def room(self, size: int) -> Iterator[Room]:
+    def room(self, size: int) -> Iterator[Reservation]:
         """Reserves room for batches that are about to be decoded.
 
         Waits a little while sinks are in step with fetching. Where memory has no room then, they go to disk as the transforms
@@ -104,7 +104,7 @@ class PreparedBatches:
                 self._bytes += size if is_in_memory else 0
             kept: list[StoredBatch] = []
             try:
-                yield Room(is_in_memory or goes_to_disk, kept.append)
+                yield Reservation(is_in_memory or goes_to_disk, kept.append)
             finally:
                 if is_in_memory:
                     self._keep(kept, size)

@@ -21,7 +21,7 @@ _FULL = 0.5  # of what nobody has had yet
 _log = logging.getLogger("ualpipe.spill")
 
 
-class Spill:
+class SpillFile:
     """A ring of bytes in a file without a name, which goes with the process, however that ends. Thread-safe."""
 
     def __init__(self, folder: Path, capacity: int | None = None) -> None:

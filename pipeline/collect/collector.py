@@ -8,11 +8,11 @@ from collections.abc import Callable
 from functools import partial
 
 from ualpipe.pipeline import metrics as m
-from ualpipe.pipeline.buffer.batch_buffer import PreparedBatches
-from ualpipe.pipeline.collect.backoff import Patience
-from ualpipe.pipeline.collect.concurrency_limit import Pace
+from ualpipe.pipeline.buffer.batch_buffer import BatchBuffer
+from ualpipe.pipeline.collect.backoff import Backoff
+from ualpipe.pipeline.collect.concurrency_limit import ConcurrencyLimit
 from ualpipe.pipeline.collect.due_items import DueItems
-from ualpipe.pipeline.collect.fetch_group import Haul
+from ualpipe.pipeline.collect.fetch_group import FetchGroup
 from ualpipe.pipeline.collect.fetcher import Fetcher
 from ualpipe.pipeline.collect.lister import Lister
 from ualpipe.pipeline.collect.stream_state import StreamState
@@ -52,7 +52,7 @@ class Collector:
         spec: StageSpec,
         source: Source,
         journal: Journal,
-        prepared: PreparedBatches,
+        prepared: BatchBuffer,
         notify: Callable[[list[BatchRef]], None],
         context: RunContext,
     ) -> None:
@@ -75,7 +75,7 @@ class Collector:
         self._lister = Lister(spec.name, source, journal, context, self._log, notify, self.wake)
         self._fetcher = Fetcher(spec.name, source, journal, context, self._log)
         self._budget = context.budgets.of(spec)
-        self._pace = Pace(self._options.concurrency)
+        self._pace = ConcurrencyLimit(self._options.concurrency)
         self._due = DueItems(spec.name, journal.ledger, context.clock, self._busy)
         self._trend = Trend()
         self._measure_at = 0.0
@@ -85,7 +85,7 @@ class Collector:
         self._is_open = False
         lock = threading.RLock()
         self._changed = threading.Condition(lock)
-        self._patience = Patience(spec.name, self._budget, context, self._log, lock)
+        self._patience = Backoff(spec.name, self._budget, context, self._log, lock)
 
     @property
     def gave_up(self) -> bool:
@@ -320,14 +320,14 @@ class Collector:
             with self._crew.aside():
                 self._budget.take_ahead()
         batches, prepared = self._journal.batches, self._prepared
-        with Haul(self._fetcher, batches, prepared, self._notify, self._clock, self._log) as haul:
+        with FetchGroup(self._fetcher, batches, prepared, self._notify, self._clock, self._log) as haul:
             try:
                 while self._is_fetched(haul, items[-1]) and not haul.is_full and (item := self._another()) is not None:
                     items.append(item)
             finally:
                 self._store(haul)
 
-    def _store(self, haul: Haul) -> None:
+    def _store(self, haul: FetchGroup) -> None:
         try:
             with self._crew.storing():
                 haul.store()
@@ -335,7 +335,7 @@ class Collector:
             for item, error in haul.failed:
                 self._not_fetched(item, error, self._pace.round)
 
-    def _is_fetched(self, haul: Haul, item: LedgerItem) -> bool:
+    def _is_fetched(self, haul: FetchGroup, item: LedgerItem) -> bool:
         begun_in = self._pace.round
         try:
             haul.fetch(item)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Pace:
+class ConcurrencyLimit:
     """Additive increase, multiplicative decrease. Without clock and lock: whoever uses it from several threads holds one.
 
     It begins at the most. Strain halves it; each round of requests that went well, as many as go out together, adds one. What was

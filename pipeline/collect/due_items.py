@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 
 from ualpipe.pipeline.clock import Clock
-from ualpipe.pipeline.collect.fair_turns import LIVE_S, Turns
+from ualpipe.pipeline.collect.fair_turns import LIVE_S, FairTurns
 from ualpipe.pipeline.journal.contract import Ledger
 from ualpipe.pipeline.journal.types import LedgerItem
 
@@ -32,7 +32,7 @@ class DueItems:
         self._ledger = ledger
         self._clock = clock
         self._busy = busy
-        self._turns = Turns()
+        self._turns = FairTurns()
         self._live: deque[LedgerItem] = deque()
         self._back_fill: deque[LedgerItem] = deque()
         self._is_cut = False, False  # whether there were more of them than were read

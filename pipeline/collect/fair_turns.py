@@ -14,7 +14,7 @@ BACK_FILL_EVERY = 4
 """While both wait, each fourth item that is begun is back-fill: a quarter of the budget."""
 
 
-class Turns:
+class FairTurns:
     """Takes turns between live content and back-fill, so that neither starves.
 
     Live content goes first, three items of four: whoever watches the SIEM wants to see now what happens now. The fourth is

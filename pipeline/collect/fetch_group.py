@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 
-from ualpipe.pipeline.buffer.batch_buffer import PreparedBatches
+from ualpipe.pipeline.buffer.batch_buffer import BatchBuffer
 from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.collect.fetcher import Fetcher
 from ualpipe.pipeline.errors import JournalFull, SourceError, SourceUnavailable, unexpected_as
 from ualpipe.pipeline.journal.contract import Batches, Intake
-from ualpipe.pipeline.journal.types import BatchRef, LedgerItem, Received
+from ualpipe.pipeline.journal.types import BatchRef, CommitResult, LedgerItem
 
 MOST_ITEMS = 8
 MOST_BYTES = 256 * 1024
@@ -27,7 +27,7 @@ LONGEST_S = 1.0
 _Read = tuple[LedgerItem, Intake]
 
 
-class Haul:
+class FetchGroup:
     """A haul of one thread; used as a context manager: what is not stored when the block ends is undone.
 
     Attributes:
@@ -38,7 +38,7 @@ class Haul:
         self,
         fetcher: Fetcher,
         batches: Batches,
-        prepared: PreparedBatches,
+        prepared: BatchBuffer,
         notify: Callable[[list[BatchRef]], None],
         clock: Clock,
         log: logging.Logger,
@@ -65,7 +65,7 @@ class Haul:
         self._no_room = ""
         self._undo = ExitStack()
 
-    def __enter__(self) -> Haul:
+    def __enter__(self) -> FetchGroup:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
@@ -118,7 +118,7 @@ class Haul:
             return False
         return True
 
-    def _commit(self, read: Sequence[_Read]) -> list[tuple[_Read, Received]]:
+    def _commit(self, read: Sequence[_Read]) -> list[tuple[_Read, CommitResult]]:
         """Commits items together or, where that fails, each by itself: only those fail then that have to."""
         try:
             with unexpected_as(SourceUnavailable, self._log, "storing"):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.errors import ContentGone, ContentUndecodable, SourceError, SourceUnavailable, Stopped, unexpected_as
 from ualpipe.pipeline.journal.contract import Intake, Journal
-from ualpipe.pipeline.journal.types import DeadLetter, LedgerItem, Received
+from ualpipe.pipeline.journal.types import CommitResult, DeadLetter, LedgerItem
 from ualpipe.pipeline.runtime.context import RunContext
 from ualpipe.pipeline.runtime.retry import FETCH, ONCE
 from ualpipe.pipeline.stages import Source
@@ -106,7 +106,7 @@ class Fetcher:
         if self._context.stop.is_set():
             raise Stopped("the pipeline stops")
 
-    def count(self, item: LedgerItem, rest: DeadLetter | None, received: Received) -> None:
+    def count(self, item: LedgerItem, rest: DeadLetter | None, received: CommitResult) -> None:
         """Counts what an item brought, and tells of what could not be decoded of it."""
         if rest is not None:
             self._note_dead(item, rest.reason)

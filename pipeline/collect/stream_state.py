@@ -9,7 +9,7 @@ from ualpipe.pipeline.runtime.retry import RetryPolicy
 
 
 @dataclass(slots=True)
-class Standstill:
+class BackoffState:
     """Why listing or fetching of a stream stands still, and until when.
 
     Attributes:
@@ -52,8 +52,8 @@ class StreamState:
     """
 
     name: str
-    listing: Standstill = field(default_factory=Standstill)
-    fetching: Standstill = field(default_factory=Standstill)
+    listing: BackoffState = field(default_factory=BackoffState)
+    fetching: BackoffState = field(default_factory=BackoffState)
     is_listing: bool = False
     is_done: bool = False
     gave_up: bool = False

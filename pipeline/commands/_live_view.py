@@ -21,7 +21,7 @@ from ualpipe.pipeline.supervisor.runner import Runner
 REFRESH_S = 0.5
 
 
-class Progress:
+class LiveView:
     """Shows a runner's numbers while it runs; used as a context manager."""
 
     def __init__(self, runner: Runner, level: str) -> None:
@@ -33,7 +33,7 @@ class Progress:
         self._handler = RichHandler(console=self._console, show_path=False, level=level.upper())
         self._handler.setFormatter(log.PlainFormatter(Redactor(runner.config.secrets), is_timed=False))
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> LiveView:
         logging.getLogger().handlers[:] = [self._handler]
         self._live.start()
         self._thread.start()

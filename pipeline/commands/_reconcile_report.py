@@ -11,8 +11,8 @@ from typing import Any
 
 from ualpipe.pipeline.clock import format_epoch, format_instant
 from ualpipe.pipeline.commands import counted
-from ualpipe.pipeline.reconcile.compare import Account, Missing, Row, fold, hour_text
-from ualpipe.pipeline.reconcile.relist import Relisted
+from ualpipe.pipeline.reconcile.compare import Comparison, HourRow, Missing, fold, hour_text
+from ualpipe.pipeline.reconcile.relist import StreamListing
 
 WIDTH_OF_FILES = 200  # columns, where there is no terminal to fit
 MAX_MISSING = 10  # items named for people; JSON has all
@@ -36,8 +36,8 @@ class Report:
     since: datetime
     until: datetime
     sinks: Sequence[str]
-    relisted: Sequence[Relisted]
-    account: Account
+    relisted: Sequence[StreamListing]
+    account: Comparison
     is_final: bool
 
     @property
@@ -94,11 +94,11 @@ class View:
         return {"before": before, "after": self._shown[-1].as_dict() if len(self._shown) > 1 else None}
 
 
-def _hour_of(row: Row) -> dict[str, Any]:
+def _hour_of(row: HourRow) -> dict[str, Any]:
     return {**{name: value for name, value in asdict(row).items() if name != "last"}, "hour": format_epoch(row.hour)}
 
 
-def _print(pipeline: str, report: Report, rows: Sequence[Row]) -> None:
+def _print(pipeline: str, report: Report, rows: Sequence[HourRow]) -> None:
     from rich.console import Console  # noqa: PLC0415 - slow to import, and not needed for JSON
 
     console = Console(highlight=False, markup=False)
@@ -113,7 +113,7 @@ def _print(pipeline: str, report: Report, rows: Sequence[Row]) -> None:
     console.print()
 
 
-def _table(sinks: Sequence[str], rows: Sequence[Row], width: int) -> Iterator[tuple[str, str]]:
+def _table(sinks: Sequence[str], rows: Sequence[HourRow], width: int) -> Iterator[tuple[str, str]]:
     """Yields the lines of the table, each with its style. No number is ever cut: sinks share a column where there is no room."""
     cells = _columns(sinks, rows)
     if _width(cells) > width:
@@ -129,7 +129,7 @@ def _table(sinks: Sequence[str], rows: Sequence[Row], width: int) -> Iterator[tu
         yield line, "red" if row.missing or row.gap_s else "yellow" if row.dead else ""
 
 
-def _columns(sinks: Sequence[str], rows: Sequence[Row]) -> list[list[str]]:
+def _columns(sinks: Sequence[str], rows: Sequence[HourRow]) -> list[list[str]]:
     """Returns heading and rows as text; without sinks, what is delivered is what the sink with the least has."""
     delivered = [f"→ {sink}" for sink in sinks] or ["→ every sink"]
     cells = [["  UTC", "listed", "fetched", "records", "dupl.", *delivered, "dead", "missing", "gaps"]]

@@ -11,7 +11,7 @@ from ualpipe.pipeline.config.model import PipelineConfig
 from ualpipe.pipeline.errors import EventError, MappingFailed, unexpected_as
 from ualpipe.pipeline.events import Event, Origin
 from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
-from ualpipe.pipeline.journal.types import StoredLetter
+from ualpipe.pipeline.journal.types import StoredDeadLetter
 from ualpipe.pipeline.process.transforming import Apply, events_of, run_transforms, steps_for
 
 Outcome = Literal["sent", "fetched", "filtered", "refused", "stays"]
@@ -20,7 +20,7 @@ _log = logging.getLogger("ualpipe.dead_letters")
 
 
 @dataclass(frozen=True, slots=True)
-class Forecast:
+class RetryPreview:
     """What would become of one dead letter.
 
     Attributes:
@@ -32,7 +32,7 @@ class Forecast:
         pointer: JSON pointer to the offending value.
     """
 
-    stored: StoredLetter
+    stored: StoredDeadLetter
     outcome: Outcome
     sinks: tuple[str, ...] = ()
     code: str = ""
@@ -40,7 +40,7 @@ class Forecast:
     pointer: str = ""
 
 
-def obstacle(stored: StoredLetter, config: PipelineConfig, letters: DeadLetters) -> str:
+def obstacle(stored: StoredDeadLetter, config: PipelineConfig, letters: DeadLetters) -> str:
     """Returns why a dead letter can't be sent again at all; empty when it can."""
     letter = stored.letter
     if letters.is_lost(stored):
@@ -52,7 +52,7 @@ def obstacle(stored: StoredLetter, config: PipelineConfig, letters: DeadLetters)
     return ""
 
 
-class Forecaster:
+class RetryPreviewer:
     """Runs dead letters through open transforms; changes nothing."""
 
     def __init__(self, config: PipelineConfig, letters: DeadLetters, transforms: Sequence[Apply]) -> None:
@@ -60,23 +60,23 @@ class Forecaster:
         self._letters = letters
         self._transforms = transforms
 
-    def forecast(self, stored: StoredLetter) -> Forecast:
+    def forecast(self, stored: StoredDeadLetter) -> RetryPreview:
         """Returns what would become of a dead letter."""
         if reason := obstacle(stored, self._config, self._letters):
-            return Forecast(stored, "stays", reason=reason)
+            return RetryPreview(stored, "stays", reason=reason)
         if stored.letter.batch is None:
-            return Forecast(stored, "fetched")
+            return RetryPreview(stored, "fetched")
         chunk = self._letters.chunk(stored)
         (event,) = events_of(Origin(stored.source, stored.tenant, stored.stream, stored.item, chunk))
         try:
             with unexpected_as(MappingFailed, _log, "a transform"):
                 passes = run_transforms(event, steps_for(chunk, self._transforms))
         except EventError as exc:
-            return Forecast(stored, "refused", (), type(exc).__name__, str(exc), getattr(exc, "pointer", ""))
+            return RetryPreview(stored, "refused", (), type(exc).__name__, str(exc), getattr(exc, "pointer", ""))
         sinks = self._takers(stored, event) if passes else ()
-        return Forecast(stored, "sent" if sinks else "filtered", sinks, reason=self._wait(sinks))
+        return RetryPreview(stored, "sent" if sinks else "filtered", sinks, reason=self._wait(sinks))
 
-    def _takers(self, stored: StoredLetter, event: Event) -> tuple[str, ...]:
+    def _takers(self, stored: StoredDeadLetter, event: Event) -> tuple[str, ...]:
         """Returns the sinks that a transformed event would go to: the one that refused it, else all that want it."""
         own, off = stored.letter.sink, self._config.disabled_sinks
         if own in off:

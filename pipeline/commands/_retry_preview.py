@@ -8,21 +8,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from ualpipe.pipeline.commands import counted
-from ualpipe.pipeline.commands._retry_forecast import Forecast
+from ualpipe.pipeline.commands._retry_forecast import RetryPreview
 from ualpipe.pipeline.commands._tables import Printer
 
 _IDS_SHOWN = 5
 _GOES_ON = ("sent", "fetched", "filtered")
 
 
-def all_go_on(found: Sequence[Forecast]) -> bool:
+def all_go_on(found: Sequence[RetryPreview]) -> bool:
     """Tells whether none would fail again or stay."""
     return all(forecast.outcome in _GOES_ON for forecast in found)
 
 
-def print_preview(found: Sequence[Forecast], config_version: str) -> None:
+def print_preview(found: Sequence[RetryPreview], config_version: str) -> None:
     """Prints a row for each kind of letter and of outcome, and a line that sums up."""
-    kinds: dict[tuple[str, ...], list[Forecast]] = {}
+    kinds: dict[tuple[str, ...], list[RetryPreview]] = {}
     for forecast in found:
         letter = forecast.stored.letter
         kinds.setdefault((letter.stage, letter.code, _outcome(forecast)), []).append(forecast)
@@ -36,7 +36,7 @@ def print_preview(found: Sequence[Forecast], config_version: str) -> None:
     printer.line(_summary(found, config_version))
 
 
-def preview_as_dict(found: Sequence[Forecast], config_version: str) -> dict[str, Any]:
+def preview_as_dict(found: Sequence[RetryPreview], config_version: str) -> dict[str, Any]:
     """Returns the whole preview as plain data."""
     return {
         "config": config_version,
@@ -47,12 +47,12 @@ def preview_as_dict(found: Sequence[Forecast], config_version: str) -> dict[str,
     }
 
 
-def print_json(found: Sequence[Forecast], config_version: str) -> None:
+def print_json(found: Sequence[RetryPreview], config_version: str) -> None:
     """Prints the whole preview as one JSON document."""
     print(json.dumps(preview_as_dict(found, config_version), indent=2))
 
 
-def _outcome(forecast: Forecast) -> str:
+def _outcome(forecast: RetryPreview) -> str:
     words = {
         "sent": f"go to {', '.join(forecast.sinks)}",
         "fetched": "be fetched again",
@@ -63,12 +63,12 @@ def _outcome(forecast: Forecast) -> str:
     return words[forecast.outcome]
 
 
-def _ids(alike: Sequence[Forecast]) -> str:
+def _ids(alike: Sequence[RetryPreview]) -> str:
     shown = " ".join(str(forecast.stored.id) for forecast in alike[:_IDS_SHOWN])
     return f"{shown} …" if len(alike) > _IDS_SHOWN else shown
 
 
-def _summary(found: Sequence[Forecast], config_version: str) -> str:
+def _summary(found: Sequence[RetryPreview], config_version: str) -> str:
     counts = Counter(forecast.outcome for forecast in found)
     passed = counts["sent"] + counts["filtered"]
     events = passed + counts["refused"]
@@ -82,7 +82,7 @@ def _summary(found: Sequence[Forecast], config_version: str) -> str:
     return f"{text}. Nothing was sent."
 
 
-def _as_dict(forecast: Forecast) -> dict[str, Any]:
+def _as_dict(forecast: RetryPreview) -> dict[str, Any]:
     stored = forecast.stored
     return {
         "id": stored.id,

@@ -10,14 +10,14 @@ from typing import Any
 
 from ualpipe.pipeline.clock import SystemClock, format_instant
 from ualpipe.pipeline.commands import counted
-from ualpipe.pipeline.commands._retry_forecast import Forecaster, obstacle
+from ualpipe.pipeline.commands._retry_forecast import RetryPreviewer, obstacle
 from ualpipe.pipeline.commands._retry_preview import all_go_on, print_json, print_preview
 from ualpipe.pipeline.config.loader import load_config
 from ualpipe.pipeline.config.model import PipelineConfig
 from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
-from ualpipe.pipeline.journal.types import StoredLetter
+from ualpipe.pipeline.journal.types import StoredDeadLetter
 from ualpipe.pipeline.observe import log
 from ualpipe.pipeline.supervisor.runner import EXIT_FINE, EXIT_INCOMPLETE, Runner
 from ualpipe.pipeline.supervisor.stages import open_transforms
@@ -42,14 +42,14 @@ def run(args: argparse.Namespace) -> int:
         file.close()
 
 
-def _found(args: argparse.Namespace, letters: DeadLetters) -> list[StoredLetter]:
+def _found(args: argparse.Namespace, letters: DeadLetters) -> list[StoredDeadLetter]:
     found = list(letters.find(args.ids, sink=args.sink, code=args.code))
     if missing := set(args.ids) - {stored.id for stored in found}:
         raise ConfigError(f"there is no dead letter {', '.join(map(str, sorted(missing)))} (see `ualpipe dead-letters list`)")
     return found
 
 
-def _chosen(args: argparse.Namespace, letters: DeadLetters) -> list[StoredLetter]:
+def _chosen(args: argparse.Namespace, letters: DeadLetters) -> list[StoredDeadLetter]:
     """Returns what an action is to change; all of them only when asked for."""
     if not (args.ids or args.all or args.sink or args.code):
         raise ConfigError("say which: ids, --sink, --code or --all")
@@ -90,7 +90,7 @@ def _export(args: argparse.Namespace, letters: DeadLetters, _config: PipelineCon
 def _preview(args: argparse.Namespace, letters: DeadLetters, config: PipelineConfig) -> int:
     log.set_up("warning", config.secrets)
     transforms = open_transforms(config, Runner(config, once=True).env)
-    forecaster = Forecaster(config, letters, [transform.apply for transform in transforms])
+    forecaster = RetryPreviewer(config, letters, [transform.apply for transform in transforms])
     forecasts = [forecaster.forecast(stored) for stored in _chosen(args, letters)]
     (print_json if args.json else print_preview)(forecasts, config.version)
     return EXIT_FINE if all_go_on(forecasts) else EXIT_INCOMPLETE
@@ -117,11 +117,11 @@ def _discard(args: argparse.Namespace, letters: DeadLetters, _config: PipelineCo
     return EXIT_FINE
 
 
-def _config_of(stored: StoredLetter, config: PipelineConfig) -> str:
+def _config_of(stored: StoredDeadLetter, config: PipelineConfig) -> str:
     return f"config {stored.config}{' (as of now)' if stored.config == config.version else ''}"
 
 
-def _as_dict(stored: StoredLetter) -> dict[str, Any]:
+def _as_dict(stored: StoredDeadLetter) -> dict[str, Any]:
     letter = stored.letter
     return {
         "id": stored.id,

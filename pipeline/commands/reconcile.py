@@ -20,9 +20,9 @@ from ualpipe.pipeline.journal.sqlite.file import JournalFile
 from ualpipe.pipeline.journal.sqlite.ledger import Ledger
 from ualpipe.pipeline.journal.sqlite.queries.accounts import mend, read_entries, read_gaps
 from ualpipe.pipeline.observe import log
-from ualpipe.pipeline.reconcile.compare import Account, Entry, ListedItem, Period, compare
-from ualpipe.pipeline.reconcile.relist import Relisted, relist
-from ualpipe.pipeline.runtime.rate_limit import Budgets
+from ualpipe.pipeline.reconcile.compare import Comparison, KnownItem, ListedItem, Period, compare
+from ualpipe.pipeline.reconcile.relist import StreamListing, relist
+from ualpipe.pipeline.runtime.rate_limit import RateLimits
 from ualpipe.pipeline.stages import Source
 from ualpipe.pipeline.supervisor.runner import EXIT_FINE, EXIT_INCOMPLETE, EXIT_REFUSED, Runner
 
@@ -82,12 +82,12 @@ class _Reconciliation:
     """What was listed, and how the journal compares with it now."""
 
     def __init__(self, config: PipelineConfig, since: datetime, clock: Clock) -> None:
-        self.account = Account((), ())
+        self.account = Comparison((), ())
         self._config = config
         self._since = since
         self._clock = clock
-        self._relisted: Sequence[Relisted] = ()
-        self._entries: Sequence[Entry] = ()
+        self._relisted: Sequence[StreamListing] = ()
+        self._entries: Sequence[KnownItem] = ()
 
     @property
     def is_to_be_sent(self) -> bool:
@@ -134,7 +134,7 @@ class _Reconciliation:
 def _sources(config: PipelineConfig, clock: Clock, stop: threading.Event) -> dict[str, Source]:
     """Makes the sources; their budgets end with ``stop``."""
     runner = Runner(config, once=True, clock=clock)
-    budgets = Budgets(clock, stop)
+    budgets = RateLimits(clock, stop)
     envs = {name: dataclasses.replace(runner.env(spec), budget=budgets.of(spec)) for name, spec in config.sources.items()}
     return {name: spec.cls(spec.options, envs[name]) for name, spec in config.sources.items()}
 

@@ -13,7 +13,7 @@ from ualpipe.pipeline.config.loader import load_config
 from ualpipe.pipeline.config.model import PipelineConfig
 from ualpipe.pipeline.observe import log
 from ualpipe.pipeline.runtime import interpreter
-from ualpipe.pipeline.runtime.cpu_affinity import Affinity
+from ualpipe.pipeline.runtime.cpu_affinity import CpuAffinity
 from ualpipe.pipeline.supervisor.runner import Runner
 
 
@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
 def run_pipeline(config: PipelineConfig, args: argparse.Namespace, *, once: bool) -> int:
     """Runs a pipeline in the foreground; ``args`` say how much is logged and shown. See ``Runner.run`` for the exit code."""
     log.set_up(args.log_level, config.secrets)
-    runner = Runner(config, once=once, affinity=Affinity.of_process())
+    runner = Runner(config, once=once, affinity=CpuAffinity.of_process())
     _stop_on_signals(runner)
     interpreter.tune()
     with _progress(runner, is_wanted=not args.no_progress and sys.stderr.isatty(), level=args.log_level):
@@ -44,6 +44,6 @@ def _stop_on_signals(runner: Runner) -> None:
 def _progress(runner: Runner, *, is_wanted: bool, level: str) -> AbstractContextManager[object]:
     if not is_wanted:
         return nullcontext()
-    from ualpipe.pipeline.commands._live_view import Progress  # noqa: PLC0415 - rich is slow to import
+    from ualpipe.pipeline.commands._live_view import LiveView  # noqa: PLC0415 - rich is slow to import
 
-    return Progress(runner, level)
+    return LiveView(runner, level)

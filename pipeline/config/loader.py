@@ -17,7 +17,7 @@ from ualpipe.pipeline.config.model import Condition, JournalOptions, PipelineCon
 from ualpipe.pipeline.config.schema_defects import schema_defects
 from ualpipe.pipeline.credentials.options import Credential
 from ualpipe.pipeline.errors import ConfigError
-from ualpipe.pipeline.marked_yaml import Located, Pointer
+from ualpipe.pipeline.marked_yaml import MarkedYaml, Pointer
 from ualpipe.pipeline.options import FileText, Secret, build, schema_of
 from ualpipe.pipeline.wording import did_you_mean
 
@@ -86,7 +86,7 @@ def processors() -> int:
 class _Checker:
     """Checks a config section by section, so that a defect in one does not hide those of others."""
 
-    def __init__(self, source: Located, path: Path) -> None:
+    def __init__(self, source: MarkedYaml, path: Path) -> None:
         self._source = source
         self._path = path
         self._base = path.resolve().parent

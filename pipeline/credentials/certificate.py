@@ -24,7 +24,7 @@ _FORMAT = serialization.PublicFormat.SubjectPublicKeyInfo
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class KeyPair:
     """A key pair with its certificate.
 
     Attributes:
@@ -38,7 +38,7 @@ class Identity:
     expires: datetime
 
 
-def read_certificate(config: Certificate) -> Identity:
+def read_certificate(config: Certificate) -> KeyPair:
     """Reads PFX, or private key and certificate as PEM.
 
     Raises:
@@ -49,7 +49,7 @@ def read_certificate(config: Certificate) -> Identity:
     if _public(key.public_key()) != _public(certificate.public_key()):
         raise SourceDenied(f"the private key {config.private_key} does not belong to the certificate {config.public}")
     encoded = key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return Identity(encoded.decode(), certificate.public_bytes(_PEM).decode(), certificate.not_valid_after_utc)
+    return KeyPair(encoded.decode(), certificate.public_bytes(_PEM).decode(), certificate.not_valid_after_utc)
 
 
 def days_left(expires: datetime, now: datetime) -> int:

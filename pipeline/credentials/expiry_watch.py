@@ -18,7 +18,7 @@ WARN_INTERVAL = timedelta(days=1)
 _log = logging.getLogger("ualpipe.credentials")
 
 
-class CertificateWatch:
+class ExpiryWatch:
     """Looks at the certificate files of a run once an hour, so that a replaced one counts as well."""
 
     def __init__(self, credentials: Mapping[str, Credential], clock: Clock, metrics: Metrics) -> None:

@@ -12,7 +12,7 @@ from ualpipe.pipeline.options import Secret
 _Looks = tuple[object, ...]
 
 
-class CredentialChanges:
+class RotationWatch:
     """Compares the files of all credentials with what they were at the last look."""
 
     def __init__(self, credentials: Mapping[str, Credential]) -> None:

@@ -19,7 +19,7 @@ _encoded = attrgetter("encoded")
 
 
 @dataclass(slots=True)
-class Share:
+class SinkBatch:
     """What one stored batch means for one sink.
 
     Attributes:
@@ -63,7 +63,7 @@ class Share:
         return self.expected == self.accounted and min(s.delivered, s.filtered, s.dead) >= 0
 
 
-Piece = list[tuple[Share, list[Event]]]
+Write = list[tuple[SinkBatch, list[Event]]]
 """Events that are written together, by the share that they are of."""
 
 
@@ -79,9 +79,9 @@ def take_group(backlog: deque[BatchRef], limits: SinkLimits) -> list[BatchRef]:
     return group
 
 
-def cut(shares: Iterable[Share], limits: SinkLimits) -> Iterator[Piece]:
+def split_into_writes(shares: Iterable[SinkBatch], limits: SinkLimits) -> Iterator[Write]:
     """Cuts events into pieces that one write of the sink takes; an event larger than ``max_bytes`` goes alone."""
-    piece: Piece = []
+    piece: Write = []
     count = size = 0
     for share in shares:
         if count + len(share.events) <= limits.max_events and size + share.bytes <= limits.max_bytes:
@@ -100,12 +100,12 @@ def cut(shares: Iterable[Share], limits: SinkLimits) -> Iterator[Piece]:
         yield piece
 
 
-def events_of(piece: Piece) -> list[Event]:
+def events_in(piece: Write) -> list[Event]:
     """Returns the events of a piece in their order: a list of its own, which a sink may do with as it likes."""
     return [event for _share, events in piece for event in events]
 
 
-def leave(piece: Piece) -> None:
+def leave(piece: Write) -> None:
     """Leaves events for the next start."""
     for share, events in piece:
         share.settlement.pending += [event.index for event in events]

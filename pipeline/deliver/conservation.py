@@ -3,7 +3,7 @@
 | node | what has to be equal | where it is compared |
 |---|---|---|
 | item | records that the ledger counts for a work item = records in its stored batches | ``unbalanced`` |
-| transform | records of a batch = events made + filtered + refused, each position once | ``disorder`` |
+| transform | records of a batch = events made + filtered + refused, each position once | ``transform_imbalance`` |
 | delivery | records for a sink = delivered + filtered + dead + left to do | ``Share.is_conserved`` |
 | settlement | the same, as it stands in the journal after all starts and stops | ``unbalanced`` |
 """
@@ -13,12 +13,12 @@ from __future__ import annotations
 from operator import attrgetter
 
 from ualpipe.pipeline.buffer.prepare import PreparedBatch
-from ualpipe.pipeline.observe.conservation import Violation
+from ualpipe.pipeline.observe.conservation import Imbalance
 
 _INDEX = attrgetter("index")
 
 
-def disorder(prepared: PreparedBatch) -> Violation | None:
+def transform_imbalance(prepared: PreparedBatch) -> Imbalance | None:
     """Tells whether the transforms made something else of a batch than one event, one refusal or nothing for each record."""
     positions = set(map(_INDEX, prepared.events))
     positions.update(letter.position for letter in prepared.letters if letter.position is not None)
@@ -27,4 +27,4 @@ def disorder(prepared: PreparedBatch) -> Violation | None:
     is_in_range = not positions or (min(positions) >= 0 and max(positions) < prepared.ref.records)
     if is_whole and is_in_range and len(positions) == named:
         return None
-    return Violation("transform", f"batch {prepared.ref.id}", prepared.records, len(positions) + prepared.filtered)
+    return Imbalance("transform", f"batch {prepared.ref.id}", prepared.records, len(positions) + prepared.filtered)

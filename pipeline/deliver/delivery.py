@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from ualpipe.pipeline import metrics as m
-from ualpipe.pipeline.buffer.batch_buffer import PreparedBatches
+from ualpipe.pipeline.buffer.batch_buffer import BatchBuffer
 from ualpipe.pipeline.config.model import StageSpec
-from ualpipe.pipeline.deliver.batching import Piece, Share, cut, events_of, leave, take_group
-from ualpipe.pipeline.deliver.conservation import disorder
+from ualpipe.pipeline.deliver.batching import SinkBatch, Write, events_in, leave, split_into_writes, take_group
+from ualpipe.pipeline.deliver.conservation import transform_imbalance
 from ualpipe.pipeline.errors import (
     EngineFailed,
     JournalFull,
@@ -30,7 +30,7 @@ from ualpipe.pipeline.errors import (
 from ualpipe.pipeline.events import Event
 from ualpipe.pipeline.journal.contract import Batches
 from ualpipe.pipeline.journal.types import BatchRef, Settlement
-from ualpipe.pipeline.observe.conservation import Violation
+from ualpipe.pipeline.observe.conservation import Imbalance
 from ualpipe.pipeline.runtime.context import RunContext
 from ualpipe.pipeline.runtime.retry import DENIED, ONCE, SINK
 from ualpipe.pipeline.stages import Batch, Sink
@@ -49,7 +49,7 @@ class Delivery:
         spec: StageSpec,
         sink: Sink,
         batches: Batches,
-        prepared: PreparedBatches,
+        prepared: BatchBuffer,
         context: RunContext,
     ) -> None:
         self.name = spec.name
@@ -139,7 +139,7 @@ class Delivery:
     def _deliver(self, refs: list[BatchRef]) -> None:
         shares = self._shares(refs)
         self._read_ahead()
-        for piece in cut(shares, self._sink.limits):
+        for piece in split_into_writes(shares, self._sink.limits):
             if self._stop.is_set() or self.gave_up:
                 leave(piece)
             else:
@@ -164,7 +164,7 @@ class Delivery:
             if ref.id not in self._queued:  # its turn came meanwhile, and may be over
                 self._prepared.done(self.name, [ref])
 
-    def _shares(self, refs: list[BatchRef]) -> list[Share]:
+    def _shares(self, refs: list[BatchRef]) -> list[SinkBatch]:
         """Returns what the batches mean for this sink; a transform that fails as none should is tried again, never skipped."""
         failures = 0
         while True:
@@ -181,10 +181,10 @@ class Delivery:
                     self._recovered()
                 return shares
 
-    def _share(self, ref: BatchRef, left: frozenset[int] | None) -> Share:
+    def _share(self, ref: BatchRef, left: frozenset[int] | None) -> SinkBatch:
         """Returns what a batch means for this sink; ``left`` are the positions to do where it was begun."""
         prepared = self._prepared.take(ref)
-        if found := disorder(prepared):
+        if found := transform_imbalance(prepared):
             self._violated(found)
         events, letters, expected, filtered = prepared.events, prepared.letters, prepared.records, prepared.filtered
         if left:  # transforms may have changed since the stop: what they refuse or filter now is accounted for now
@@ -193,17 +193,17 @@ class Delivery:
             expected, filtered = len(left), len(left) - len(events) - len(letters)
         wanted = [event for event in events if self.name not in event.unwanted] if self._is_choosy else events
         filtered += len(events) - len(wanted)
-        share = Share(ref, wanted, Settlement(ref.id, filtered=filtered, dead=len(letters)), expected, list(letters))
+        share = SinkBatch(ref, wanted, Settlement(ref.id, filtered=filtered, dead=len(letters)), expected, list(letters))
         if (limit := self._sink.limits.max_event_bytes) is not None:
             share.set_oversized_aside(self.name, limit)
         return share
 
-    def _write(self, piece: Piece) -> None:
+    def _write(self, piece: Write) -> None:
         """Writes until every event is delivered, dead, or left for later by a stop."""
         failures = attempts = 0
         while piece:
             attempts += 1
-            events = events_of(piece)
+            events = events_in(piece)
             count = len(events)
             piece, causes = self._sort(piece, self._attempt(events), attempts)
             if not piece:
@@ -232,9 +232,9 @@ class Delivery:
         self._metrics.add(m.WRITES, sink=self.name, outcome="partial" if errors else "ok")
         return errors
 
-    def _sort(self, piece: Piece, errors: Mapping[int, SinkError], attempts: int) -> tuple[Piece, list[SinkError]]:
+    def _sort(self, piece: Write, errors: Mapping[int, SinkError], attempts: int) -> tuple[Write, list[SinkError]]:
         """Counts what is delivered, sets aside what is refused for good; returns what is left to try again, and why."""
-        again: Piece = []
+        again: Write = []
         causes: list[SinkError] = []
         start = 0
         for share, events in piece:
@@ -281,11 +281,11 @@ class Delivery:
 
     # --- settling ------------------------------------------------------------------------------------------------
 
-    def _settle(self, shares: Sequence[Share]) -> None:
+    def _settle(self, shares: Sequence[SinkBatch]) -> None:
         """Notes the outcome; on a full disk again and again, since what is delivered must not be sent twice."""
         for share in shares:
             if not share.is_conserved():
-                self._violated(Violation("delivery", f"batch {share.ref.id}", share.expected, share.accounted))
+                self._violated(Imbalance("delivery", f"batch {share.ref.id}", share.expected, share.accounted))
         while shares:
             try:
                 self._batches.settle(self.name, [s.settlement for s in shares], [x for s in shares for x in s.letters])
@@ -296,13 +296,13 @@ class Delivery:
                     break
         self._count(shares)
 
-    def _violated(self, violation: Violation) -> None:
+    def _violated(self, violation: Imbalance) -> None:
         """Reports that counts differ: a bug of a stage or ours, and perhaps a loss."""
         self.lost_count = True
         self._log.error("%s", violation)
         self._metrics.add(m.VIOLATIONS, node=violation.node, sink=self.name)
 
-    def _count(self, shares: Sequence[Share]) -> None:
+    def _count(self, shares: Sequence[SinkBatch]) -> None:
         label = {"sink": self.name}
         self._metrics.add(m.EVENTS_IN, sum(share.expected for share in shares), **label)
         self._metrics.add(m.EVENTS_DELIVERED, sum(share.settlement.delivered for share in shares), **label)

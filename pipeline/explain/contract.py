@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from ualpipe.pipeline.events import Event, Violation
+from ualpipe.pipeline.events import Event, SchemaViolation
 
 RuleKind = Literal["row", "operation", "message", "option", "original", "mark", "transform"]
 
@@ -99,10 +99,10 @@ class Original:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class SchemaFinding:
     """One way in which the record does not fit its schema, and where the schema says so."""
 
-    violation: Violation
+    violation: SchemaViolation
     schema: str
 
 
@@ -121,7 +121,7 @@ class Notes:
     attempts: list[Attempt] = field(default_factory=list)
     originals: list[Original] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[SchemaFinding] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
     def add(self, more: Notes) -> None:

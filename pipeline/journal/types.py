@@ -58,7 +58,7 @@ class Settlement:
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class CommitResult:
     """What one work item brought.
 
     Attributes:
@@ -128,7 +128,7 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredLetter:
+class StoredDeadLetter:
     """A dead letter as it stands in the journal."""
 
     id: int
@@ -143,7 +143,7 @@ class StoredLetter:
 
 
 @dataclass(frozen=True, slots=True)
-class Holdings:
+class DeadLetterTotals:
     """How many dead letters there are, what their bodies take in the journal, and when the oldest was noticed."""
 
     count: int

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Violation:
+class Imbalance:
     """A node whose sums differ.
 
     Attributes:

@@ -24,7 +24,7 @@ GROUP_RECORDS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Processed:
+class ProcessedChunk:
     """A chunk, ready for the journal and the sinks.
 
     Attributes:
@@ -44,7 +44,7 @@ class Processed:
 class Processor(Protocol):
     """Does the work on chunks. Thread-safe."""
 
-    def process(self, origin: Origin, *, transform: bool) -> Processed:
+    def process(self, origin: Origin, *, transform: bool) -> ProcessedChunk:
         """Decodes and compresses a chunk that was fetched just now.
 
         Args:
@@ -66,7 +66,7 @@ class Processor(Protocol):
 
 
 @dataclass(slots=True)
-class InProcess:
+class LocalProcessor:
     """Does it here. One chunk at a time, whichever threads they come from.
 
     Several that want the interpreter at once take it from one another every few milliseconds, and each finds the processor's
@@ -81,10 +81,10 @@ class InProcess:
     conditions: Mapping[str, Condition] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def process(self, origin: Origin, *, transform: bool) -> Processed:
+    def process(self, origin: Origin, *, transform: bool) -> ProcessedChunk:
         with self.lock:
             digests, transformed = self._decode(origin, transform=transform)
-        return Processed(digests, transformed, compress(origin.chunk.body), hashlib.sha256(origin.chunk.body).digest())
+        return ProcessedChunk(digests, transformed, compress(origin.chunk.body), hashlib.sha256(origin.chunk.body).digest())
 
     def transform(self, origin: Origin, duplicates: Collection[int]) -> Transformed:
         made = Transformed()

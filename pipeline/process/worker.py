@@ -17,8 +17,8 @@ from ualpipe.pipeline.drift import Drift
 from ualpipe.pipeline.errors import ContentUndecodable
 from ualpipe.pipeline.metrics import NotedMetrics
 from ualpipe.pipeline.observe.log import context_of
-from ualpipe.pipeline.process.processor import InProcess
-from ualpipe.pipeline.process.worker_protocol import Answer, Job, Line, Setup, packed_message, unpacked_message
+from ualpipe.pipeline.process.processor import LocalProcessor
+from ualpipe.pipeline.process.worker_protocol import Job, JobResult, LogLine, WorkerSetup, packed_message, unpacked_message
 from ualpipe.pipeline.runtime import interpreter
 from ualpipe.pipeline.runtime.rate_limit import TokenBucket
 from ualpipe.pipeline.stages import Env
@@ -50,7 +50,7 @@ def serve(connection: Connection) -> None:
 class Worker:
     """Has the transforms of a pipeline, opened."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: WorkerSetup) -> None:
         """Opens the transforms.
 
         Raises:
@@ -64,10 +64,10 @@ class Worker:
         for transform in transforms:
             transform.open()
         conditions = {name: compile_conditions(wanted) for name, wanted in setup.conditions.items()}
-        self._processor = InProcess([transform.apply for transform in transforms], conditions)
+        self._processor = LocalProcessor([transform.apply for transform in transforms], conditions)
         interpreter.tune()
 
-    def answer(self, job: Job, body: bytes) -> Answer:
+    def answer(self, job: Job, body: bytes) -> JobResult:
         """Works on a chunk; what goes wrong stands in the answer."""
         origin = job.origin(body)
         found: dict[str, Any]
@@ -80,7 +80,7 @@ class Worker:
             found = {"undecodable": str(exc)}
         except Exception:  # noqa: BLE001 - reported by the pipeline, which tries it again
             found = {"failure": traceback.format_exc()}
-        return Answer(**found, drift=self._drift.take(), metrics=self._metrics.take(), lines=self._lines.take())
+        return JobResult(**found, drift=self._drift.take(), metrics=self._metrics.take(), lines=self._lines.take())
 
     def _env(self, spec: StageSpec) -> Env:
         clock = SystemClock()
@@ -93,14 +93,14 @@ class _Lines(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self._kept: list[Line] = []
+        self._kept: list[LogLine] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         context = {key: str(value) for key, value in context_of(record).items()}
         trace = f"\n{_TRACES.formatException(record.exc_info)}" if record.exc_info else ""
-        self._kept.append(Line(record.name, record.levelno, f"{record.getMessage()}{trace}", context))
+        self._kept.append(LogLine(record.name, record.levelno, f"{record.getMessage()}{trace}", context))
 
-    def take(self) -> list[Line]:
+    def take(self) -> list[LogLine]:
         """Returns the lines since the last time."""
         kept, self._kept = self._kept, []
         return kept

@@ -16,8 +16,8 @@ from multiprocessing import Pipe
 
 from ualpipe.pipeline.errors import ContentUndecodable
 from ualpipe.pipeline.events import Origin, Transformed
-from ualpipe.pipeline.process.processor import InProcess, Processed
-from ualpipe.pipeline.process.worker_protocol import Answer, Job, Setup, job_of, packed_message, unpacked_message
+from ualpipe.pipeline.process.processor import LocalProcessor, ProcessedChunk
+from ualpipe.pipeline.process.worker_protocol import Job, JobResult, WorkerSetup, job_of, packed_message, unpacked_message
 from ualpipe.pipeline.runtime.context import RunContext
 
 ATTEMPTS = 3
@@ -30,10 +30,10 @@ _COMMAND = (sys.executable, "-P", "-c", "from ualpipe.pipeline.process.worker im
 _log = logging.getLogger("ualpipe.workers")
 
 
-class Workers:
+class WorkerPool:
     """Gives chunks to worker processes; does them here while none is ready. Thread-safe."""
 
-    def __init__(self, here: InProcess, setup: Setup, most: int, context: RunContext) -> None:
+    def __init__(self, here: LocalProcessor, setup: WorkerSetup, most: int, context: RunContext) -> None:
         """Starts nothing yet.
 
         Args:
@@ -50,14 +50,14 @@ class Workers:
         self._metrics = context.metrics
         self._clock = context.clock
         self._affinity = context.affinity
-        self._idle: list[_Process] = []
+        self._idle: list[_WorkerProcess] = []
         self._count = 0
         self._is_starting = False
         self._is_closed = False
         self._used_at = context.clock.monotonic()
         self._changed = threading.Condition()
 
-    def process(self, origin: Origin, *, transform: bool) -> Processed:
+    def process(self, origin: Origin, *, transform: bool) -> ProcessedChunk:
         """See ``Processor``."""
         answer = self._answer(job_of(origin, is_fetched=True, transform=transform), origin)
         done = answer.processed if answer is not None else None
@@ -95,7 +95,7 @@ class Workers:
         for worker in ended:
             worker.end()
 
-    def _answer(self, job: Job, origin: Origin) -> Answer | None:
+    def _answer(self, job: Job, origin: Origin) -> JobResult | None:
         """Returns the answer of a worker; None when none is ready, and this process is to do it.
 
         Raises:
@@ -119,7 +119,7 @@ class Workers:
             raise RuntimeError(f"worker processes that ended while they worked on a chunk of {origin.item}: {ended}")
         return None
 
-    def _checked(self, answer: Answer, origin: Origin) -> Answer:
+    def _checked(self, answer: JobResult, origin: Origin) -> JobResult:
         for line in answer.lines:
             line.log()
         self._drift.add(answer.drift)
@@ -130,7 +130,7 @@ class Workers:
             raise RuntimeError(f"in a worker process:\n{answer.failure}")
         return answer
 
-    def _take(self, *, must_start: bool) -> _Process | None:
+    def _take(self, *, must_start: bool) -> _WorkerProcess | None:
         """Returns a worker that has nothing to do, waiting for one; None where there is none yet, or no longer."""
         with self._changed:
             self._used_at = self._clock.monotonic()
@@ -141,13 +141,13 @@ class Workers:
             self._changed.wait_for(lambda: self._idle or (self._count == 0 and not self._is_starting))
             return self._idle.pop() if self._idle else None
 
-    def _give_back(self, worker: _Process) -> None:
+    def _give_back(self, worker: _WorkerProcess) -> None:
         with self._changed:
             self._idle.append(worker)
             self._used_at = self._clock.monotonic()
             self._changed.notify()
 
-    def _lose(self, worker: _Process) -> None:
+    def _lose(self, worker: _WorkerProcess) -> None:
         """Notes that a worker has ended by itself; its job is done by another one."""
         code = worker.end()
         _log.warning("a worker process ended by itself (%s); its work is done again", code)
@@ -166,7 +166,7 @@ class Workers:
     def _start(self) -> None:
         worker = None
         try:
-            worker = _Process(packed_message(self._setup))
+            worker = _WorkerProcess(packed_message(self._setup))
         except Exception as exc:  # noqa: BLE001 - a plugin's options may be such that they can't be sent, too
             _log.warning("no worker process could be started; one process goes on alone: %s", exc)
         with self._changed:
@@ -179,7 +179,7 @@ class Workers:
             self._changed.notify_all()
 
 
-class _Process:
+class _WorkerProcess:
     """One process and the connection to it."""
 
     def __init__(self, setup: bytes) -> None:
@@ -205,7 +205,7 @@ class _Process:
             raise RuntimeError(f"it was not ready within {START_TIMEOUT_S:g} s")
         self._connection.recv_bytes()
 
-    def ask(self, job: Job, body: bytes) -> Answer:
+    def ask(self, job: Job, body: bytes) -> JobResult:
         """Returns the answer to a job.
 
         Raises:
@@ -213,7 +213,7 @@ class _Process:
         """
         self._connection.send_bytes(packed_message(job))
         self._connection.send_bytes(body)
-        answer: Answer = unpacked_message(self._connection.recv_bytes())
+        answer: JobResult = unpacked_message(self._connection.recv_bytes())
         return answer
 
     def end(self) -> str:

@@ -12,12 +12,12 @@ from ualpipe.pipeline.config.model import StageSpec
 from ualpipe.pipeline.drift import Counts
 from ualpipe.pipeline.events import Origin, Transformed
 from ualpipe.pipeline.metrics import Noted
-from ualpipe.pipeline.process.processor import Processed
+from ualpipe.pipeline.process.processor import ProcessedChunk
 from ualpipe.pipeline.records.chunk import Chunk, Framing
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
+class WorkerSetup:
     """What a worker needs to know once.
 
     Attributes:
@@ -62,7 +62,7 @@ def job_of(origin: Origin, **how: Any) -> Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LogLine:
     """A log line of a worker."""
 
     logger: str
@@ -76,7 +76,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class JobResult:
     """What became of a job.
 
     Attributes:
@@ -89,16 +89,16 @@ class Answer:
         lines: What they logged.
     """
 
-    processed: Processed | None = None
+    processed: ProcessedChunk | None = None
     transformed: Transformed | None = None
     undecodable: str = ""
     failure: str = ""
     drift: Counts = field(default_factory=dict)
     metrics: list[Noted] = field(default_factory=list)
-    lines: list[Line] = field(default_factory=list)
+    lines: list[LogLine] = field(default_factory=list)
 
 
-def packed_message(message: Setup | Job | Answer) -> bytes:
+def packed_message(message: WorkerSetup | Job | JobResult) -> bytes:
     """Returns a message as it is sent."""
     return pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
 

@@ -44,7 +44,7 @@ class ListedItem:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class SinkCount:
     """What became of an item's records at one sink: ``owed`` are neither delivered nor filtered nor dead."""
 
     delivered: int = 0
@@ -52,7 +52,7 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry(ListedItem):
+class KnownItem(ListedItem):
     """A work item as the journal knows it.
 
     Attributes:
@@ -75,7 +75,7 @@ class Entry(ListedItem):
     is_refetched: bool = False
     is_removed: bool = False
     letters: int = 0
-    shares: Mapping[str, Share] = field(default_factory=dict)
+    shares: Mapping[str, SinkCount] = field(default_factory=dict)
 
     @property
     def missing(self) -> Reason | None:
@@ -115,7 +115,7 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class HourRow:
     """One hour of one stream, or several hours.
 
     Attributes:
@@ -153,7 +153,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class Comparison:
     """Everything that was compared.
 
     Attributes:
@@ -161,7 +161,7 @@ class Account:
         missing: The same order.
     """
 
-    rows: Sequence[Row]
+    rows: Sequence[HourRow]
     missing: Sequence[Missing]
 
     @property
@@ -171,8 +171,8 @@ class Account:
 
 
 def compare(
-    listed: Iterable[ListedItem], entries: Iterable[Entry], gaps: Iterable[GapPeriod], sinks: Sequence[str], period: Period
-) -> Account:
+    listed: Iterable[ListedItem], entries: Iterable[KnownItem], gaps: Iterable[GapPeriod], sinks: Sequence[str], period: Period
+) -> Comparison:
     """Compares a listing with the journal.
 
     Args:
@@ -191,13 +191,13 @@ def compare(
     rows += _gap_rows(gaps, {item.source: item.tenant for item in found}, sinks, period)
     rows.sort(key=lambda row: (row.source, row.stream, row.hour))
     by_hour = itertools.groupby(rows, key=lambda row: (row.source, row.stream, row.hour))
-    return Account([_sum(list(hour)) for _place, hour in by_hour], missing)
+    return Comparison([_sum(list(hour)) for _place, hour in by_hour], missing)
 
 
-def fold(rows: Iterable[Row]) -> list[Row]:
+def fold(rows: Iterable[HourRow]) -> list[HourRow]:
     """Puts the quiet hours of a stream together, day by day (UTC), for people; a gap stays apart from what is not in it."""
 
-    def part(numbered: tuple[int, Row]) -> tuple[object, ...]:
+    def part(numbered: tuple[int, HourRow]) -> tuple[object, ...]:
         number, row = numbered
         own = -1 if row.is_quiet else number  # the others stay by themselves
         return row.source, row.stream, row.hour // (24 * HOUR_S), row.gap_s > 0, own
@@ -205,51 +205,51 @@ def fold(rows: Iterable[Row]) -> list[Row]:
     return [_sum([row for _number, row in same]) for _part, same in itertools.groupby(enumerate(rows), key=part)]
 
 
-def hour_text(row: Row) -> str:
+def hour_text(row: HourRow) -> str:
     """Returns the hours of a row (``2026-11-20 08h``, ``2026-11-20 00-07h``), UTC."""
     first, last = (datetime.fromtimestamp(hour, UTC) for hour in (row.hour, row.last))
     return f"{first:%Y-%m-%d %H}h" if row.hour == row.last else f"{first:%Y-%m-%d %H}-{last:%H}h"
 
 
 def _missing(item: ListedItem) -> Missing | None:
-    reason = item.missing if isinstance(item, Entry) else "not in the ledger"
+    reason = item.missing if isinstance(item, KnownItem) else "not in the ledger"
     if reason is None:
         return None
-    shares = item.shares if isinstance(item, Entry) else {}
+    shares = item.shares if isinstance(item, KnownItem) else {}
     owed = {sink: share.owed for sink, share in shares.items() if share.owed}
     return Missing(item.source, item.tenant, item.stream, item.key, item.at, reason, owed)
 
 
-def _row_of(item: ListedItem, sinks: Sequence[str]) -> Row:
+def _row_of(item: ListedItem, sinks: Sequence[str]) -> HourRow:
     hour = _hour(item.at)
-    empty = Row(item.source, item.tenant, item.stream, hour, hour, listed=1, delivered=dict.fromkeys(sinks, 0))
-    if not isinstance(item, Entry):
+    empty = HourRow(item.source, item.tenant, item.stream, hour, hour, listed=1, delivered=dict.fromkeys(sinks, 0))
+    if not isinstance(item, KnownItem):
         return dataclasses.replace(empty, missing=1)
     return dataclasses.replace(
         empty,
         fetched=int(item.state == "fetched"),
         records=item.records,
         duplicates=item.duplicates,
-        delivered={sink: item.shares.get(sink, Share()).delivered for sink in sinks},
+        delivered={sink: item.shares.get(sink, SinkCount()).delivered for sink in sinks},
         dead=max(item.letters, int(item.state in ("dead", "gone"))),
         missing=int(item.missing is not None),
         removed=int(item.is_removed),
     )
 
 
-def _gap_rows(gaps: Iterable[GapPeriod], tenants: Mapping[str, str], sinks: Sequence[str], period: Period) -> list[Row]:
+def _gap_rows(gaps: Iterable[GapPeriod], tenants: Mapping[str, str], sinks: Sequence[str], period: Period) -> list[HourRow]:
     """Cuts gaps into hours."""
     rows = []
     for gap in gaps:
         start, end = max(gap.start, period.start), min(gap.end, period.end)
         for hour in range(_hour(start), math.ceil(end) if end > start else 0, HOUR_S):
             seconds = min(end, hour + HOUR_S) - max(start, hour)
-            row = Row(gap.source, tenants.get(gap.source, ""), gap.stream, hour, hour, delivered=dict.fromkeys(sinks, 0))
+            row = HourRow(gap.source, tenants.get(gap.source, ""), gap.stream, hour, hour, delivered=dict.fromkeys(sinks, 0))
             rows.append(dataclasses.replace(row, gap_s=seconds))
     return rows
 
 
-def _sum(rows: Sequence[Row]) -> Row:
+def _sum(rows: Sequence[HourRow]) -> HourRow:
     """Adds up rows of one stream, which are in the order of time."""
     first, last = rows[0], rows[-1]
     counts = ("listed", "fetched", "records", "duplicates", "dead", "missing", "removed", "gap_s")

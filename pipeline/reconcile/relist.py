@@ -25,7 +25,7 @@ _log = logging.getLogger("ualpipe.reconcile")
 
 
 @dataclass(slots=True)
-class Relisted:
+class StreamListing:
     """What one stream still has.
 
     Attributes:
@@ -46,7 +46,7 @@ class Relisted:
         return isinstance(self.error, SourceDenied)
 
 
-def relist(sources: Mapping[str, Source], since: Instant, clock: Clock, stop: threading.Event) -> list[Relisted]:
+def relist(sources: Mapping[str, Source], since: Instant, clock: Clock, stop: threading.Event) -> list[StreamListing]:
     """Lists all streams of all sources, sources side by side; tries a bounded number of times, and closes them.
 
     Args:
@@ -77,9 +77,9 @@ class _Relisting:
         self._clock = clock
         self._stop = stop
 
-    def run(self) -> list[Relisted]:
+    def run(self) -> list[StreamListing]:
         """Lists stream after stream."""
-        unnamed = Relisted(self._name, self._source.tenant, "")
+        unnamed = StreamListing(self._name, self._source.tenant, "")
         names: list[str] = []
         try:
             self._try(unnamed, lambda: names.extend(self._source.streams()))
@@ -87,8 +87,8 @@ class _Relisting:
         finally:
             close_quietly(self._source, _log)
 
-    def _list(self, stream: str) -> Relisted:
-        relisted = Relisted(self._name, self._source.tenant, stream)
+    def _list(self, stream: str) -> StreamListing:
+        relisted = StreamListing(self._name, self._source.tenant, stream)
 
         def discover() -> None:
             self._source.open()
@@ -102,7 +102,7 @@ class _Relisting:
         self._try(relisted, discover)
         return relisted
 
-    def _try(self, relisted: Relisted, work: Callable[[], None]) -> None:
+    def _try(self, relisted: StreamListing, work: Callable[[], None]) -> None:
         """Does something until it goes well, the service refuses, or it has failed a few times."""
         failures = 0
         while True:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from ualpipe.pipeline.clock import Clock, SystemClock
 from ualpipe.pipeline.drift import Drift
 from ualpipe.pipeline.metrics import Metrics
-from ualpipe.pipeline.runtime.cpu_affinity import Affinity
-from ualpipe.pipeline.runtime.rate_limit import Budgets
-from ualpipe.pipeline.runtime.thread_pool import Crew
+from ualpipe.pipeline.runtime.cpu_affinity import CpuAffinity
+from ualpipe.pipeline.runtime.rate_limit import RateLimits
+from ualpipe.pipeline.runtime.thread_pool import ThreadPool
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class RunContext:
     metrics: Metrics = field(default_factory=Metrics)
     stop: threading.Event = field(default_factory=threading.Event)
     drift: Drift = field(default_factory=Drift)
-    crew: Crew = field(default_factory=Crew)
-    affinity: Affinity = field(default_factory=Affinity)
-    budgets: Budgets = field(init=False)
+    crew: ThreadPool = field(default_factory=ThreadPool)
+    affinity: CpuAffinity = field(default_factory=CpuAffinity)
+    budgets: RateLimits = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "budgets", Budgets(self.clock, self.stop))
+        object.__setattr__(self, "budgets", RateLimits(self.clock, self.stop))

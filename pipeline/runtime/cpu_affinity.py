@@ -24,7 +24,7 @@ _SHORTEST_S = 1e-3  # between two looks
 _UNREADABLE = (OSError, ValueError, IndexError)
 
 
-class Affinity:
+class CpuAffinity:
     """Keeps all threads of this process on one processor, and moves them on when others want that one. Thread-safe.
 
     What can't be read or set here is left as it is: nothing depends on it but speed.
@@ -45,7 +45,7 @@ class Affinity:
         self._before = _Look(0.0, 0.0, {})
 
     @classmethod
-    def of_process(cls) -> Affinity:
+    def of_process(cls) -> CpuAffinity:
         """Returns one that keeps to the processors which this process was given; where systems tell of none, an idle one."""
         return cls(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ())
 

@@ -113,7 +113,7 @@ class TokenBucket:
         self._filled_at = now
 
 
-class Budgets:
+class RateLimits:
     """The buckets of a run: one for each tenant, and one for each source that names none."""
 
     def __init__(self, clock: Clock, stop: threading.Event) -> None:

@@ -24,10 +24,10 @@ IDLE_S = 10.0
 Task = Callable[[], None]
 
 
-class _Hand(threading.Thread):
+class _PoolThread(threading.Thread):
     """A thread, and what it is to do: nothing any more when it is woken without a task."""
 
-    def __init__(self, work: Callable[[_Hand], None]) -> None:
+    def __init__(self, work: Callable[[_PoolThread], None]) -> None:
         super().__init__(name="fetch", daemon=True)
         self.owner: object = None
         self.task: Task | None = None
@@ -38,7 +38,7 @@ class _Hand(threading.Thread):
         self._work(self)
 
 
-class Crew:
+class ThreadPool:
     """Does tasks in threads, so many at a time; what waits has no thread. Thread-safe."""
 
     def __init__(self, places: int = AT_ONCE, stalled_s: float = STALLED_S, storing: int = STORING + 1) -> None:
@@ -55,12 +55,12 @@ class Crew:
         self._changed = threading.Condition()
         self._urgent: deque[tuple[object, Task]] = deque()
         self._waiting: deque[tuple[object, Task]] = deque()
-        self._busy: set[_Hand] = set()
-        self._placed: dict[_Hand, float] = {}  # those of them that have a place, in the order of time
+        self._busy: set[_PoolThread] = set()
+        self._placed: dict[_PoolThread, float] = {}  # those of them that have a place, in the order of time
         self._storing = 0
         self._returning = 0
-        self._idle: list[_Hand] = []  # the one that worked last is the last
-        self._hands: set[_Hand] = set()
+        self._idle: list[_PoolThread] = []  # the one that worked last is the last
+        self._hands: set[_PoolThread] = set()
         self._is_closed = False
 
     def submit(self, owner: object, task: Task, *, is_urgent: bool = False) -> None:
@@ -105,7 +105,7 @@ class Crew:
     def aside(self) -> Iterator[None]:
         """Gives the place of the task that runs in this thread to another, while it waits for something of its own."""
         hand = threading.current_thread()
-        assert isinstance(hand, _Hand)
+        assert isinstance(hand, _PoolThread)
         with self._changed:
             del self._placed[hand]
             self._begin()
@@ -143,13 +143,13 @@ class Crew:
             self._placed[hand] = time.monotonic()
             hand.wanted.release()
 
-    def _new_hand(self) -> _Hand:
-        hand = _Hand(self._work)
+    def _new_hand(self) -> _PoolThread:
+        hand = _PoolThread(self._work)
         self._hands.add(hand)
         hand.start()
         return hand
 
-    def _work(self, hand: _Hand) -> None:
+    def _work(self, hand: _PoolThread) -> None:
         try:
             while (task := self._next_task(hand)) is not None:
                 self._do(hand, task)
@@ -157,7 +157,7 @@ class Crew:
             with self._changed:
                 self._hands.discard(hand)
 
-    def _do(self, hand: _Hand, task: Task) -> None:
+    def _do(self, hand: _PoolThread, task: Task) -> None:
         try:
             task()
         finally:
@@ -167,7 +167,7 @@ class Crew:
                 del self._placed[hand]
                 self._changed.notify_all()
 
-    def _next_task(self, hand: _Hand) -> Task | None:
+    def _next_task(self, hand: _PoolThread) -> Task | None:
         """Waits for a task; returns None when the thread is to end: there was none for a while, or there are no more."""
         with self._changed:
             if self._is_closed:

@@ -8,22 +8,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from ualpipe.pipeline import metrics as m
-from ualpipe.pipeline.buffer.batch_buffer import PreparedBatches
+from ualpipe.pipeline.buffer.batch_buffer import BatchBuffer
 from ualpipe.pipeline.clock import Clock, SystemClock
 from ualpipe.pipeline.collect.collector import Collector
 from ualpipe.pipeline.config.model import PipelineConfig, StageSpec
-from ualpipe.pipeline.credentials.expiry_watch import CertificateWatch
-from ualpipe.pipeline.credentials.rotation_watch import CredentialChanges
+from ualpipe.pipeline.credentials.expiry_watch import ExpiryWatch
+from ualpipe.pipeline.credentials.rotation_watch import RotationWatch
 from ualpipe.pipeline.deliver.delivery import Delivery
 from ualpipe.pipeline.errors import JournalError, PipelineError
-from ualpipe.pipeline.journal.sqlite.journal import Journal, JournalFull
+from ualpipe.pipeline.journal.sqlite.journal import JournalFull, SqliteJournal
 from ualpipe.pipeline.journal.sqlite.queries.audit import unbalanced
 from ualpipe.pipeline.journal.types import BatchRef
-from ualpipe.pipeline.process.processor import InProcess, Processor
+from ualpipe.pipeline.process.processor import LocalProcessor, Processor
 from ualpipe.pipeline.runtime import interpreter
 from ualpipe.pipeline.runtime.context import RunContext
-from ualpipe.pipeline.runtime.cpu_affinity import Affinity
-from ualpipe.pipeline.runtime.thread_pool import STORING, Crew
+from ualpipe.pipeline.runtime.cpu_affinity import CpuAffinity
+from ualpipe.pipeline.runtime.thread_pool import STORING, ThreadPool
 from ualpipe.pipeline.stages import Env, Transform
 from ualpipe.pipeline.supervisor.stages import open_transforms
 
@@ -42,7 +42,7 @@ class Runner:
     """One run of one pipeline, in this process."""
 
     def __init__(
-        self, config: PipelineConfig, *, once: bool, clock: Clock | None = None, affinity: Affinity | None = None
+        self, config: PipelineConfig, *, once: bool, clock: Clock | None = None, affinity: CpuAffinity | None = None
     ) -> None:
         """Builds the stages; nothing is opened yet.
 
@@ -56,17 +56,17 @@ class Runner:
         self.once = once
         self.collectors: list[Collector] = []
         self.deliveries: list[Delivery] = []
-        crew = Crew(storing=STORING + config.workers)
-        self._context = RunContext(once, clock or SystemClock(), crew=crew, affinity=affinity or Affinity())
+        crew = ThreadPool(storing=STORING + config.workers)
+        self._context = RunContext(once, clock or SystemClock(), crew=crew, affinity=affinity or CpuAffinity())
         self._clock = self._context.clock
         self._stop = self._context.stop
         self.metrics = self._context.metrics
-        self._certificates = CertificateWatch(config.credentials, self._clock, self.metrics)
-        self._changes = CredentialChanges(config.credentials)
+        self._certificates = ExpiryWatch(config.credentials, self._clock, self.metrics)
+        self._changes = RotationWatch(config.credentials)
         self._started_at = self._audited_until = 0.0
         self._letters_beyond = ""
         self._fatal: PipelineError | None = None
-        self._processor: Processor = InProcess()
+        self._processor: Processor = LocalProcessor()
 
     @property
     def parts(self) -> list[Collector | Delivery]:
@@ -92,7 +92,7 @@ class Runner:
             ConfigError: A transform's tables or databases are missing or wrong.
             JournalError: The journal can't be used (any more).
         """
-        journal = Journal(
+        journal = SqliteJournal(
             self.config.state_dir,
             self._clock,
             config_version=self.config.version,
@@ -107,12 +107,12 @@ class Runner:
             self._context.affinity.release()
             journal.close()
 
-    def _run(self, journal: Journal) -> int:
+    def _run(self, journal: SqliteJournal) -> int:
         self._started_at = self._audited_until = self._clock.now().timestamp()
         self._context.drift.remember(journal.drift.known())
         transforms = open_transforms(self.config, self.env)
         self._processor = self._make_processor(transforms)
-        prepared = PreparedBatches(journal.batches, self._processor, list(self.config.sinks), self.config.workers)
+        prepared = BatchBuffer(journal.batches, self._processor, list(self.config.sinks), self.config.workers)
         self.deliveries = [self._delivery(spec, journal, prepared) for spec in self.config.sinks.values()]
         self.collectors = [self._collector(spec, journal, prepared) for spec in self.config.sources.values()]
         collectors, deliveries = _threads(self.collectors), _threads(self.deliveries)
@@ -148,22 +148,22 @@ class Runner:
     def _make_processor(self, transforms: Sequence[Transform]) -> Processor:
         wanted = {spec.name: spec for spec in self.config.sinks.values() if spec.when is not None}
         conditions = {name: spec.when for name, spec in wanted.items() if spec.when is not None}
-        here = InProcess([transform.apply for transform in transforms], conditions)
+        here = LocalProcessor([transform.apply for transform in transforms], conditions)
         if self.config.workers == 1:
             return here
         # Loads what starts processes, which `check` and `status` have no time for.
-        from ualpipe.pipeline.process.worker_pool import Workers  # noqa: PLC0415
-        from ualpipe.pipeline.process.worker_protocol import Setup  # noqa: PLC0415
+        from ualpipe.pipeline.process.worker_pool import WorkerPool  # noqa: PLC0415
+        from ualpipe.pipeline.process.worker_protocol import WorkerSetup  # noqa: PLC0415
 
         level = logging.getLogger("ualpipe").getEffectiveLevel()
-        setup = Setup(self.config.transforms, {name: spec.common.when for name, spec in wanted.items()}, level)
-        return Workers(here, setup, self.config.workers, self._context)
+        setup = WorkerSetup(self.config.transforms, {name: spec.common.when for name, spec in wanted.items()}, level)
+        return WorkerPool(here, setup, self.config.workers, self._context)
 
-    def _delivery(self, spec: StageSpec, journal: Journal, prepared: PreparedBatches) -> Delivery:
+    def _delivery(self, spec: StageSpec, journal: SqliteJournal, prepared: BatchBuffer) -> Delivery:
         sink = spec.cls(spec.options, self.env(spec))
         return Delivery(spec, sink, journal.batches, prepared, self._context)
 
-    def _collector(self, spec: StageSpec, journal: Journal, prepared: PreparedBatches) -> Collector:
+    def _collector(self, spec: StageSpec, journal: SqliteJournal, prepared: BatchBuffer) -> Collector:
         def notify(refs: list[BatchRef]) -> None:
             for delivery in self.deliveries:
                 delivery.notify(refs)
@@ -173,7 +173,7 @@ class Runner:
 
     # --- watching ------------------------------------------------------------------------------------------------
 
-    def _watch(self, journal: Journal, collectors: list[threading.Thread]) -> None:
+    def _watch(self, journal: SqliteJournal, collectors: list[threading.Thread]) -> None:
         """Cares for the journal until the run ends, then ends the collectors."""
         prune_at = self._clock.monotonic()
         trim_at = prune_at + TRIM_INTERVAL_S
@@ -191,7 +191,7 @@ class Runner:
         for thread in collectors:
             self._join(thread)
 
-    def _care(self, journal: Journal, *, is_prune_due: bool) -> None:
+    def _care(self, journal: SqliteJournal, *, is_prune_due: bool) -> None:
         """Measures and prunes the journal, keeps what is new in records, and looks at credentials."""
         with self._optional("old records can't be removed now"):
             self.metrics.set(m.JOURNAL_BYTES, journal.size_bytes())
@@ -233,7 +233,7 @@ class Runner:
             _log.info("dead letters are within their limits again")
         self._letters_beyond = beyond
 
-    def _keep_drift(self, journal: Journal) -> None:
+    def _keep_drift(self, journal: SqliteJournal) -> None:
         with self._optional("what is new in records can't be noted now"):
             self._context.drift.keep(journal.drift)
 
@@ -263,7 +263,7 @@ class Runner:
                     part.wake()
             thread.join(0.1)
 
-    def _outcome(self, journal: Journal) -> int:
+    def _outcome(self, journal: SqliteJournal) -> int:
         fatal = self._fatal or next((part.fatal for part in self.parts if part.fatal is not None), None)
         if fatal is not None:
             raise fatal
@@ -279,7 +279,7 @@ class Runner:
             return EXIT_REFUSED
         return EXIT_INCOMPLETE if any(summary.values()) else EXIT_FINE
 
-    def _left_undone(self, journal: Journal) -> list[str]:
+    def _left_undone(self, journal: SqliteJournal) -> list[str]:
         """Returns the sources and sinks that gave something up in this run, or were stopped before its end."""
         sinks = [delivery.name for delivery in self.deliveries if journal.batches.unsettled(delivery.name)]
         return [collector.name for collector in self.collectors if collector.gave_up] + sinks

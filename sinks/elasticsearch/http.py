@@ -20,7 +20,7 @@ USER_AGENT = "ualpipe"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """An HTTP answer.
 
     Attributes:
@@ -97,7 +97,9 @@ class Connection:
             retry_on_status=(),
         )
 
-    def request(self, method: str, target: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Answer:
+    def request(
+        self, method: str, target: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> HttpAnswer:
         """Sends one request to the next node.
 
         Raises:
@@ -110,7 +112,7 @@ class Connection:
             )
         except TransportError as exc:
             raise self._converted(exc) from exc
-        return Answer(found.meta.status, found.meta.headers, found.body or b"")
+        return HttpAnswer(found.meta.status, found.meta.headers, found.body or b"")
 
     def close(self) -> None:
         """Closes the connections."""

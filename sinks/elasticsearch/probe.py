@@ -10,7 +10,7 @@ import orjson
 from ualpipe.pipeline.errors import SinkError
 from ualpipe.pipeline.stages import Finding
 from ualpipe.sinks.elasticsearch.bulk import describe
-from ualpipe.sinks.elasticsearch.http import Answer, Connection
+from ualpipe.sinks.elasticsearch.http import Connection, HttpAnswer
 from ualpipe.sinks.elasticsearch.index_template import installed, template_name
 
 _NO_SECURITY = (400, 404, 405)  # what servers without the security feature answer on its paths
@@ -32,7 +32,7 @@ def probe(connection: Connection, data_stream: str, *, pipeline: str | None, set
         yield Finding("error", "cluster", str(exc), "check `urls`, `ca_file` and the network between")
 
 
-def _of_entry(answer: Answer) -> Finding:
+def _of_entry(answer: HttpAnswer) -> Finding:
     if answer.is_ok:
         return Finding("ok", "cluster", f"reached, logged in as {_json(answer).get('username', '?')}")
     if answer.status in _NO_SECURITY:
@@ -88,14 +88,14 @@ def _of_pipeline(connection: Connection, pipeline: str) -> Finding:
     return Finding("warning", subject, f"can't be read: {_said(answer)}")
 
 
-def _said(answer: Answer) -> str:
+def _said(answer: HttpAnswer) -> str:
     try:
         return f"HTTP {answer.status} {describe(orjson.loads(answer.body)['error'])}"
     except (ValueError, TypeError, KeyError):
         return f"HTTP {answer.status}"
 
 
-def _json(answer: Answer) -> Any:
+def _json(answer: HttpAnswer) -> Any:
     try:
         return orjson.loads(answer.body)
     except ValueError:

@@ -18,7 +18,7 @@ from ualpipe.pipeline.events import Event
 from ualpipe.pipeline.options import Duration, Secret, option
 from ualpipe.pipeline.stages import Batch, Env, Finding, SinkLimits
 from ualpipe.sinks.elasticsearch.bulk import bulk_body, failures, gzipped, refusal
-from ualpipe.sinks.elasticsearch.http import Answer, Connection, authorization
+from ualpipe.sinks.elasticsearch.http import Connection, HttpAnswer, authorization
 from ualpipe.sinks.elasticsearch.index_template import installed, must_install, template_name, wanted
 from ualpipe.sinks.elasticsearch.probe import probe
 from ualpipe.sinks.outcome import raise_if_all_failed
@@ -139,7 +139,7 @@ class ElasticsearchSink:
                 raise self._not_set_up(answer)
             self._env.log.info("installed the index template %s", target.rpartition("/")[2])
 
-    def _not_set_up(self, answer: Answer) -> SinkError:
+    def _not_set_up(self, answer: HttpAnswer) -> SinkError:
         error = self._refusal(answer)
         if not isinstance(error, SinkDenied):
             return error
@@ -184,7 +184,7 @@ class ElasticsearchSink:
         except SinkError as exc:
             return dict.fromkeys(range(len(events)), exc)  # the other parts may be delivered
 
-    def _send(self, body: bytes, *, requires_data_stream: bool) -> Answer:
+    def _send(self, body: bytes, *, requires_data_stream: bool) -> HttpAnswer:
         if self._connection is None:
             raise SinkUnavailable("write before open")
         headers = {"content-type": "application/x-ndjson"}
@@ -200,7 +200,7 @@ class ElasticsearchSink:
             query += f"&pipeline={quote(self._config.pipeline, safe='')}"
         return f"/{self._config.data_stream}/_bulk?{query}"
 
-    def _refusal(self, answer: Answer) -> SinkError:
+    def _refusal(self, answer: HttpAnswer) -> SinkError:
         return refusal(answer.status, answer.headers, answer.body, self._env.clock.now())
 
 

@@ -17,7 +17,7 @@ from ualpipe.pipeline.errors import ContentUndecodable, SourceUnavailable
 from ualpipe.pipeline.stages import Budget, Instant
 from ualpipe.sources.management_activity.body import PIECE_BYTES, bounded, decoded, whole_array
 from ualpipe.sources.management_activity.clouds import Cloud
-from ualpipe.sources.management_activity.errors import Answer, error_of, read_error
+from ualpipe.sources.management_activity.errors import HttpAnswer, error_of, read_error
 from ualpipe.sources.management_activity.http import TRANSPORT_ERRORS, Session, unreachable
 from ualpipe.sources.management_activity.tokens import Tokens
 from ualpipe.sources.management_activity.urls import is_served_by, shown_host, with_publisher
@@ -145,18 +145,18 @@ class ApiClient:
         except (ContentUndecodable, orjson.JSONDecodeError) as exc:
             raise SourceUnavailable(f"{what}: the answer is no list of this service: {exc}") from exc
         if not isinstance(value, list):
-            raise error_of(Answer(answer.status, answer.headers, body), what, now=self.now())
+            raise error_of(HttpAnswer(answer.status, answer.headers, body), what, now=self.now())
         return value
 
     def _pieces(self, answer: urllib3.BaseHTTPResponse, what: str) -> Iterator[bytes]:
         pieces = whole_array(_parts(answer, what), _encoding(answer), max_bytes=self.max_blob_bytes, what=what)
         head = next(pieces)
         if head.lstrip()[:1] == b"{" and read_error(head)[0]:
-            raise error_of(Answer(answer.status, answer.headers, head), what, now=self.now(), is_blob=True)
+            raise error_of(HttpAnswer(answer.status, answer.headers, head), what, now=self.now(), is_blob=True)
         yield head
         yield from pieces
 
-    def _summary(self, answer: urllib3.BaseHTTPResponse) -> Answer:
+    def _summary(self, answer: urllib3.BaseHTTPResponse) -> HttpAnswer:
         """Reads the beginning of a refusal; what can't be read of it does not matter."""
         body = b""
         with contextlib.suppress(SourceUnavailable):
@@ -164,7 +164,7 @@ class ApiClient:
                 body += piece
                 if len(body) >= _ERROR_BYTES:
                     break
-        return Answer(answer.status, answer.headers, body[:_ERROR_BYTES])
+        return HttpAnswer(answer.status, answer.headers, body[:_ERROR_BYTES])
 
     def _note_skew(self, answer: urllib3.BaseHTTPResponse) -> None:
         with contextlib.suppress(KeyError, ValueError, TypeError):

@@ -35,7 +35,7 @@ class PageExpired(SourceUnavailable):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """An HTTP answer that is not what was asked for.
 
     Attributes:
@@ -100,7 +100,7 @@ _BY_STATUS: dict[int, Reaction] = {
 _BLOB_BY_STATUS: dict[int, Reaction] = {**_BY_STATUS, 404: Reaction(ContentGone), 410: Reaction(ContentGone)}
 
 
-def error_of(answer: Answer, what: str, *, now: datetime, is_blob: bool = False) -> SourceError:
+def error_of(answer: HttpAnswer, what: str, *, now: datetime, is_blob: bool = False) -> SourceError:
     """Returns the error that says how the engine reacts to an answer.
 
     Args:
@@ -118,7 +118,7 @@ def error_of(answer: Answer, what: str, *, now: datetime, is_blob: bool = False)
     return reaction.error(text)
 
 
-def _reaction(answer: Answer, code: str, message: str, *, is_blob: bool) -> Reaction:
+def _reaction(answer: HttpAnswer, code: str, message: str, *, is_blob: bool) -> Reaction:
     if code in REACTIONS:
         return REACTIONS[code]
     if "too many request" in message.lower():

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from ualpipe.pipeline.errors import SourceDenied, SourceError, SourceThrottled, SourceUnavailable
-from ualpipe.sources.management_activity.errors import Answer, retry_after_s, shorten, with_advice
+from ualpipe.sources.management_activity.errors import HttpAnswer, retry_after_s, shorten, with_advice
 
 _AADSTS = re.compile(r"AADSTS(\d+)")
 _TRACE = re.compile(r"\s*Trace ID:.*", re.DOTALL)  # differs each time, and would make each message a new one
@@ -53,7 +53,7 @@ THROTTLED = frozenset({50196, 90055})
 _TRANSIENT_ERRORS = frozenset({"temporarily_unavailable", "server_error"})
 
 
-def login_error(answer: Answer, what: str, now: datetime) -> SourceError:
+def login_error(answer: HttpAnswer, what: str, now: datetime) -> SourceError:
     """Returns the error that says how the engine reacts to a login that failed.
 
     Args:

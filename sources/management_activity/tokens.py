@@ -16,7 +16,7 @@ from ualpipe.pipeline.credentials.certificate import read_certificate
 from ualpipe.pipeline.credentials.options import Credential
 from ualpipe.pipeline.errors import SourceDenied, SourceError
 from ualpipe.sources.management_activity.clouds import Cloud
-from ualpipe.sources.management_activity.errors import Answer
+from ualpipe.sources.management_activity.errors import HttpAnswer
 from ualpipe.sources.management_activity.http import Session, unreachable
 from ualpipe.sources.management_activity.login_errors import login_error
 
@@ -124,7 +124,7 @@ class Tokens:
         return result
 
     def _make_app(self, proof: _Proof) -> msal.ConfidentialClientApplication:
-        self._http.last = Answer(0, {}, b"")
+        self._http.last = HttpAnswer(0, {}, b"")
         # Without instance discovery: the authority is the config's, and national clouds may not reach the public one.
         return msal.ConfidentialClientApplication(
             self._credential.client_id,
@@ -149,7 +149,7 @@ class _RememberingHttp:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self.last = Answer(0, {}, b"")
+        self.last = HttpAnswer(0, {}, b"")
 
     def get(self, url: str, **kwargs: Any) -> requests.Response:
         return self._remember(self._session.get(url, allow_redirects=False, **kwargs))
@@ -165,5 +165,5 @@ class _RememberingHttp:
         with contextlib.suppress(requests.RequestException):
             body = response.content
         # A good answer holds a token and is not kept.
-        self.last = Answer(response.status_code, response.headers, b"" if response.ok else body)
+        self.last = HttpAnswer(response.status_code, response.headers, b"" if response.ok else body)
         return response

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fakes import NOW
-from ualpipe.pipeline.runtime.thread_pool import Crew, Task
+from ualpipe.pipeline.runtime.thread_pool import Task, ThreadPool
 
 EVENT_LOOK_S = 0.005  # an event can't tell the clock that it was set
 ROUNDING_S = 1e-6  # what is due so soon is due now
@@ -176,7 +176,7 @@ class SimulatedCondition(threading.Condition):
             super().notify(len(self._waiters))  # type: ignore[attr-defined]
 
 
-class SimulatedCrew(Crew):
+class SimulatedCrew(ThreadPool):
     """A crew that tells the clock of its tasks."""
 
     def __init__(self, clock: SimulatedClock) -> None:

@@ -25,7 +25,7 @@ from chaos.crash_trial import Tallies, Trial
 from runs import TENANT_ID
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.journal.sqlite import journal as journal_module
-from ualpipe.pipeline.journal.sqlite.journal import Journal
+from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 from ualpipe.pipeline.journal.sqlite.seen.ids import RECENT_LIMIT
 from ualpipe.pipeline.journal.sqlite.seen.segments import MERGE_WIDTH
 from ualpipe.pipeline.records.identity import DIGEST_BYTES
@@ -45,7 +45,7 @@ def nothing(trial: Trial) -> None:
 
 def back_after_nine_days(trial: Trial) -> None:
     """Makes the journal of a pipeline that ran nine days ago for the last time: two of them can't be fetched any more."""
-    journal = Journal(trial.state_dir, SystemClock())
+    journal = SqliteJournal(trial.state_dir, SystemClock())
     for stream in CONTENT_TYPES:
         journal.gaps.conclude(SOURCE, TENANT_ID, stream, [], Listed(SystemClock().now() - timedelta(days=9)))
     journal.close()
@@ -54,7 +54,7 @@ def back_after_nine_days(trial: Trial) -> None:
 def remembering_many(trial: Trial) -> None:
     """Makes the journal of a pipeline that has seen so many Ids that with the next few a run is full, and runs are merged."""
     rng = random.Random(1)
-    journal = Journal(trial.state_dir, SystemClock())
+    journal = SqliteJournal(trial.state_dir, SystemClock())
     now = SystemClock().now().timestamp()
     with journal._file.transaction():
         seen = journal.batches._seen

@@ -14,7 +14,7 @@ import pytest
 
 from fakes import MemorySink, MemorySource, Pipeline, TagTransform, body, env, hurry, record, run_to_end
 from ualpipe.pipeline.clock import SystemClock
-from ualpipe.pipeline.journal.sqlite.journal import Journal
+from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 from ualpipe.pipeline.options import build
 from ualpipe.sinks.elasticsearch.sink import ElasticsearchSink
 
@@ -104,7 +104,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     return iter(())
 
 
-def deliver(folder: Path, server: BulkServer) -> tuple[int, MemorySink, Journal]:
+def deliver(folder: Path, server: BulkServer) -> tuple[int, MemorySink, SqliteJournal]:
     """Runs all records to the server, and to another sink beside it; returns the exit code, that sink and the journal."""
     options = {"urls": [server.url], "setup": False, "timeout": "5s"}
     search = ElasticsearchSink(build(ElasticsearchSink.Config, options, Path()), env("search", clock=SystemClock()))
@@ -113,7 +113,7 @@ def deliver(folder: Path, server: BulkServer) -> tuple[int, MemorySink, Journal]
     pipeline = Pipeline(folder / "state", source, {"search": search, "beside": beside}, [TagTransform()])
     runner = pipeline.runner()
     code = run_to_end(runner.run, runner.stop, timeout_s=30)
-    return code, beside, Journal(folder / "state", SystemClock())
+    return code, beside, SqliteJournal(folder / "state", SystemClock())
 
 
 def test_each_document_of_a_mixed_reply_gets_what_it_needs_and_no_other_waits_for_it(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from runs import TENANT_ID, Tenant, generated, ids_in, run_once, served, write_config
 from ualpipe.pipeline.clock import SystemClock
-from ualpipe.pipeline.journal.sqlite.journal import Journal
+from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 
 RECORDS = 120
 SINKS = {"sinks": {name: {"type": "file", "path": f"{name}/audit.ndjson"} for name in ("local", "archive")}}
@@ -155,7 +155,7 @@ def test_a_dry_run_says_so_and_changes_nothing(ran: Ran) -> None:
 
 
 def test_beside_a_running_pipeline_only_a_dry_run_works(ran: Ran) -> None:
-    journal = Journal(ran.folder / "state", SystemClock())
+    journal = SqliteJournal(ran.folder / "state", SystemClock())
     try:
         code, out, log = ran.command()
         assert (code, out) == (2, "")

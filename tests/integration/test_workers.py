@@ -23,18 +23,18 @@ from ualpipe.pipeline.config.model import StageSpec
 from ualpipe.pipeline.drift import FIELD, Thing
 from ualpipe.pipeline.errors import ContentUndecodable
 from ualpipe.pipeline.events import Event, Origin, Transformed
-from ualpipe.pipeline.process.processor import InProcess
-from ualpipe.pipeline.process.worker_pool import ATTEMPTS, IDLE_S, Workers
-from ualpipe.pipeline.process.worker_protocol import Setup
+from ualpipe.pipeline.process.processor import LocalProcessor
+from ualpipe.pipeline.process.worker_pool import ATTEMPTS, IDLE_S, WorkerPool
+from ualpipe.pipeline.process.worker_protocol import WorkerSetup
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.runtime.context import RunContext
-from ualpipe.pipeline.runtime.cpu_affinity import Affinity
+from ualpipe.pipeline.runtime.cpu_affinity import CpuAffinity
 from worker_transforms import ByOperation
 
 WANTED = {"some": {"event.action": "keep"}}
 MOST = 2
 
-Made = Callable[[], Workers]
+Made = Callable[[], WorkerPool]
 
 
 @pytest.fixture
@@ -43,17 +43,17 @@ def context(clock: FakeClock) -> RunContext:
 
 
 @pytest.fixture
-def here() -> InProcess:
+def here() -> LocalProcessor:
     transform = ByOperation(NoOptions(), None)  # type: ignore[arg-type] - asked only where a record says so
-    return InProcess([transform.apply], {name: compile_conditions(wanted) for name, wanted in WANTED.items()})
+    return LocalProcessor([transform.apply], {name: compile_conditions(wanted) for name, wanted in WANTED.items()})
 
 
 @pytest.fixture
-def workers(here: InProcess, context: RunContext, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workers]:
+def workers(here: LocalProcessor, context: RunContext, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkerPool]:
     """One worker that is ready, and room for another."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
-    setup = Setup([StageSpec("odd", "odd", ByOperation, NoOptions())], WANTED, logging.INFO)
-    made = Workers(here, setup, MOST, context)
+    setup = WorkerSetup([StageSpec("odd", "odd", ByOperation, NoOptions())], WANTED, logging.INFO)
+    made = WorkerPool(here, setup, MOST, context)
     made._start()
     assert made._count == 1, "the worker did not start"
     yield made
@@ -83,7 +83,7 @@ def pids(made: Transformed | None) -> set[int]:
     return {orjson.loads(event.encoded)["pid"] for event in made.events}
 
 
-def test_a_worker_makes_what_this_process_makes(workers: Workers, here: InProcess) -> None:
+def test_a_worker_makes_what_this_process_makes(workers: WorkerPool, here: LocalProcessor) -> None:
     chunk = origin("keep", "filter", "refuse", "other", "keep")
     ours, theirs = here.process(chunk, transform=True), workers.process(chunk, transform=True)
     assert shown(theirs.transformed) == shown(ours.transformed)
@@ -95,7 +95,7 @@ def test_a_worker_makes_what_this_process_makes(workers: Workers, here: InProces
 
 
 def test_what_a_worker_notes_counts_and_logs_arrives_here(
-    workers: Workers, context: RunContext, caplog: pytest.LogCaptureFixture
+    workers: WorkerPool, context: RunContext, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _chunk in range(2):
         workers.process(origin("note", "note"), transform=True)
@@ -106,14 +106,14 @@ def test_what_a_worker_notes_counts_and_logs_arrives_here(
     ] * 4
 
 
-def test_a_chunk_without_records_is_undecodable_in_a_worker_too(workers: Workers) -> None:
+def test_a_chunk_without_records_is_undecodable_in_a_worker_too(workers: WorkerPool) -> None:
     chunk = Origin("source", "tenant", "stream", "item", Chunk(b"<html>", "array"))
     with pytest.raises(ContentUndecodable) as error:
         workers.process(chunk, transform=True)
     assert error.value.body == b"<html>"
 
 
-def test_a_transform_that_fails_as_none_should_is_named(workers: Workers) -> None:
+def test_a_transform_that_fails_as_none_should_is_named(workers: WorkerPool) -> None:
     chunk = origin("keep", "fail")
     assert workers.process(chunk, transform=True).transformed is None
     with pytest.raises(RuntimeError, match="ZeroDivisionError: as none should"):
@@ -121,7 +121,7 @@ def test_a_transform_that_fails_as_none_should_is_named(workers: Workers) -> Non
 
 
 def test_the_work_of_a_worker_that_ends_is_done_by_another(
-    workers: Workers, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    workers: WorkerPool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     chunk = origin("keep", "end once", Marker=str(tmp_path / "ended"))
     found = workers.process(chunk, transform=True)
@@ -131,13 +131,15 @@ def test_the_work_of_a_worker_that_ends_is_done_by_another(
     assert "a worker process ended by itself (signal 9); its work is done again" in caplog.text
 
 
-def test_a_chunk_that_ends_each_worker_does_not_end_this_process(workers: Workers) -> None:
+def test_a_chunk_that_ends_each_worker_does_not_end_this_process(workers: WorkerPool) -> None:
     with pytest.raises(RuntimeError, match=f"worker processes that ended .*: {ATTEMPTS}"):
         workers.process(origin("end"), transform=True)
     assert workers.process(origin("keep"), transform=True).digests, "the others are done as before"
 
 
-def test_workers_without_work_end_after_a_while_and_come_back(workers: Workers, clock: FakeClock, here: InProcess) -> None:
+def test_workers_without_work_end_after_a_while_and_come_back(
+    workers: WorkerPool, clock: FakeClock, here: LocalProcessor
+) -> None:
     (process,) = [worker._process for worker in workers._idle]
     clock.advance(IDLE_S - 1)
     workers.rest()
@@ -155,9 +157,9 @@ def test_workers_without_work_end_after_a_while_and_come_back(workers: Workers, 
 @pytest.mark.skipif(
     sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2, reason="Linux, and two processors to choose from"
 )
-def test_with_workers_all_processors_are_used_and_without_them_one(here: InProcess, clock: FakeClock) -> None:
-    affinity, allowed = Affinity.of_process(), os.sched_getaffinity(0)
-    made = Workers(here, Setup([], {}, logging.INFO), MOST, RunContext(once=False, clock=clock, affinity=affinity))
+def test_with_workers_all_processors_are_used_and_without_them_one(here: LocalProcessor, clock: FakeClock) -> None:
+    affinity, allowed = CpuAffinity.of_process(), os.sched_getaffinity(0)
+    made = WorkerPool(here, WorkerSetup([], {}, logging.INFO), MOST, RunContext(once=False, clock=clock, affinity=affinity))
     affinity.confine()
     try:
         with here.lock:
@@ -174,10 +176,10 @@ def test_with_workers_all_processors_are_used_and_without_them_one(here: InProce
 
 
 def test_workers_that_cannot_start_leave_the_work_to_this_process(
-    here: InProcess, context: RunContext, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    here: LocalProcessor, context: RunContext, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("ualpipe.pipeline.workers._COMMAND", ("/nonexistent/python",))
-    made = Workers(here, Setup([], {}, logging.INFO), MOST, context)
+    made = WorkerPool(here, WorkerSetup([], {}, logging.INFO), MOST, context)
     made._start()
     assert "no worker process could be started; one process goes on alone" in caplog.text
     with here.lock:
@@ -187,18 +189,20 @@ def test_workers_that_cannot_start_leave_the_work_to_this_process(
 
 
 def test_options_that_cannot_be_sent_leave_the_work_to_this_process(
-    here: InProcess, context: RunContext, caplog: pytest.LogCaptureFixture
+    here: LocalProcessor, context: RunContext, caplog: pytest.LogCaptureFixture
 ) -> None:
-    made = Workers(here, Setup([StageSpec("odd", "odd", ByOperation, lambda: None)], {}, logging.INFO), MOST, context)
+    made = WorkerPool(here, WorkerSetup([StageSpec("odd", "odd", ByOperation, lambda: None)], {}, logging.INFO), MOST, context)
     made._start()
     assert "no worker process could be started; one process goes on alone" in caplog.text
     assert pids(made.process(origin("keep"), transform=True).transformed) == {os.getpid()}
     made.close()
 
 
-def test_an_answer_that_cannot_be_read_costs_its_worker_and_no_other(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_cannot_be_read_costs_its_worker_and_no_other(
+    workers: WorkerPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr("ualpipe.pipeline.workers.unpacked_message", lambda _text: 1 / 0)
+        broken.setattr("ualpipe.pipeline.process.worker_pool.unpacked_message", lambda _text: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             workers.process(origin("keep"), transform=True)
     assert workers._count == 0, "nobody waits for it"

@@ -9,7 +9,7 @@ from typing import Any
 from ualpipe.schemas import read_csv
 from ualpipe.transforms.ecs.fields import Ecs, load_ecs
 from ualpipe.transforms.ecs.mapping.constants import written
-from ualpipe.transforms.ecs.mapping.model import OperationClass, Row, Table
+from ualpipe.transforms.ecs.mapping.model import MappingRow, OperationClass, Table
 from ualpipe.transforms.ecs.mapping.reader import shipped_tables
 
 _HEAD = """# Field reference
@@ -119,13 +119,13 @@ def _table_row(*cells: str) -> str:
     return f"| {' | '.join(escaped)} |"
 
 
-def _source(row: Row) -> str:
+def _source(row: MappingRow) -> str:
     if row.conversion is None:
         return "constant"
     return ", else ".join(_code(source.text) for source in row.sources) or "whole record"
 
 
-def _targets(row: Row, ecs: Ecs) -> tuple[str, str]:
+def _targets(row: MappingRow, ecs: Ecs) -> tuple[str, str]:
     """Returns the fields that a row fills, and their types, each on a line of its own."""
     return "<br>".join(map(_code, row.fields)), "<br>".join(_type(name, ecs) for name in row.fields)
 
@@ -136,7 +136,7 @@ def _type(name: str, ecs: Ecs) -> str:
     return f"{field.type}, list" if field.is_array else field.type
 
 
-def _rule(row: Row) -> str:
+def _rule(row: MappingRow) -> str:
     parts = [f"`{row.conversion.name}`: {row.conversion.doc}" if row.conversion else f"{_code(written(row.value))}."]
     if row.when:
         parts.append(f"When {', '.join(_code(condition.text) for condition in row.when)}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ualpipe.transforms.ecs.conversions.registry import load_conversions
 from ualpipe.transforms.ecs.fields import load_ecs
 from ualpipe.transforms.ecs.mapping.layers import MappingTables, assemble
-from ualpipe.transforms.ecs.mapping.model import Place, Row, Table
+from ualpipe.transforms.ecs.mapping.model import MappingRow, Place, Table
 from ualpipe.transforms.ecs.mapping.reader import read_tables, shipped_tables
 from ualpipe.transforms.ecs.options import EcsTransformConfig
 
@@ -28,4 +28,4 @@ def _settings(config: EcsTransformConfig) -> Table:
         "data_stream.dataset": config.dataset,
         "data_stream.namespace": config.namespace,
     }
-    return Table("config", "", None, tuple(Row(to, place, value=value) for to, value in values.items()))
+    return Table("config", "", None, tuple(MappingRow(to, place, value=value) for to, value in values.items()))

@@ -12,7 +12,7 @@ from ualpipe.transforms.ecs.messages.renderer import Messages, load_messages
 from ualpipe.transforms.ecs.options import EcsTransformConfig
 from ualpipe.transforms.ecs.originals.originals import make_originals, shipped_shapes
 from ualpipe.transforms.ecs.tables import load_mapping
-from ualpipe.transforms.memo import Together
+from ualpipe.transforms.memo import MemoGroup
 
 
 class EcsTransform:
@@ -72,7 +72,7 @@ class _Mappers(dict[str, Mapper]):
         super().__init__()
         self._tables = tables
         self._compiled: dict[int, Mapper] = {}
-        self._together = Together()
+        self._together = MemoGroup()
 
     def __missing__(self, kind: str) -> Mapper:
         family = self._tables.families.get(kind, self._tables.other)

@@ -13,7 +13,7 @@ from ualpipe.pipeline.options import Duration, option
 from ualpipe.pipeline.stages import Env
 from ualpipe.transforms.geoip.database import AS, GEO, GeoDatabase
 from ualpipe.transforms.geoip.fields import Fields
-from ualpipe.transforms.memo import Remembered
+from ualpipe.transforms.memo import Memo
 
 LOOK_EVERY_S = 60.0
 
@@ -54,7 +54,7 @@ class GeoipTransform:
             name: GeoDatabase(path, kind, env, config.warn_after) for name, path, kind in files if path is not None
         }
         self._monotonic = env.clock.monotonic
-        self._known = Remembered(self._find)
+        self._known = Memo(self._find)
         self._look_at_s = 0.0
         self._looking = threading.Lock()
 
@@ -93,7 +93,7 @@ class GeoipTransform:
             renewed = [database.renew() for database in self._databases.values()]
             if any(renewed):
                 # A new one: what a thread finds in the old database just now lands in the old memory.
-                self._known = Remembered(self._find)
+                self._known = Memo(self._find)
 
 
 def _added(there: dict[str, Any], found: Fields) -> dict[str, Any]:

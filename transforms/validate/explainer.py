@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ualpipe.pipeline.events import Event, Violation
-from ualpipe.pipeline.explain.contract import Finding, Notes, Rule
+from ualpipe.pipeline.events import Event, SchemaViolation
+from ualpipe.pipeline.explain.contract import Notes, Rule, SchemaFinding
 from ualpipe.schemas import read_json
 from ualpipe.transforms.record_schemas import RecordSchemas
 from ualpipe.transforms.validate.transform import ValidateConfig
@@ -45,11 +45,11 @@ def schema_name(record: Mapping[str, Any]) -> str:
     return known.get(kind if isinstance(kind, str) else str(int(kind)), _COMMON) if isinstance(kind, int | str) else _COMMON
 
 
-def _located(violation: Violation, record: Mapping[str, Any]) -> Finding:
+def _located(violation: SchemaViolation, record: Mapping[str, Any]) -> SchemaFinding:
     """Returns a finding with the file that it comes from: a kind of record has properties of its own beside the common ones."""
     own = schema_name(record)
     first = violation.pointer.split("/")[1].replace("~1", "/").replace("~0", "~") if violation.pointer else ""
     if not first:
-        return Finding(violation, f"{_COMMON}#/required")
+        return SchemaFinding(violation, f"{_COMMON}#/required")
     file = own if first in read_json(f"records/{own}")["properties"] else _COMMON
-    return Finding(violation, f"{file}#/properties/{first}")
+    return SchemaFinding(violation, f"{file}#/properties/{first}")

@@ -15,15 +15,15 @@ from ualpipe.pipeline.journal.sqlite.intake import Intake
 from ualpipe.pipeline.journal.sqlite.seen.ids import SeenIds
 from ualpipe.pipeline.journal.types import (
     BatchRef,
+    CommitResult,
     DeadLetter,
     LedgerItem,
-    Received,
     Settlement,
     StoredBatch,
     pack_positions,
     unpack_positions,
 )
-from ualpipe.pipeline.process.processor import InProcess, Processor
+from ualpipe.pipeline.process.processor import LocalProcessor, Processor
 from ualpipe.pipeline.records.chunk import Chunk
 
 REMOVED_BEFORE = "removed_before"
@@ -52,9 +52,9 @@ class Batches:
             item: The work item.
             processor: Does the work on the records; one without transforms by default.
         """
-        return Intake(self._file, self._seen, self._dead_letters, item, processor or InProcess())
+        return Intake(self._file, self._seen, self._dead_letters, item, processor or LocalProcessor())
 
-    def commit(self, intakes: Sequence[Intake]) -> list[Received]:
+    def commit(self, intakes: Sequence[Intake]) -> list[CommitResult]:
         """Makes work items that are finished count, and their records, in one transaction.
 
         It also tells which of the records are duplicates, of those of an item before it in the same transaction too.

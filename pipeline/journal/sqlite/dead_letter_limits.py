@@ -8,14 +8,14 @@ from datetime import datetime
 from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.config.model import DeadLetterOptions
 from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
-from ualpipe.pipeline.journal.types import Holdings
+from ualpipe.pipeline.journal.types import DeadLetterTotals
 
 LOOK_AGAIN_S = 60.0
 """Dead letters are measured this often: that reads all of their rows, half a second for 200 MB of small ones."""
 _DAY_S = 86400.0
 
 
-def beyond(held: Holdings, options: DeadLetterOptions, now: datetime) -> list[str]:
+def beyond(held: DeadLetterTotals, options: DeadLetterOptions, now: datetime) -> list[str]:
     """Returns which limits dead letters are beyond, in words; none when all is well."""
     found = []
     if options.max_size is not None and held.bytes > options.max_size:
@@ -32,7 +32,7 @@ def beyond(held: Holdings, options: DeadLetterOptions, now: datetime) -> list[st
     return found
 
 
-class LetterLimits:
+class DeadLetterLimits:
     """The limits of one journal, looked at now and then. Thread-safe."""
 
     def __init__(self, letters: DeadLetters, options: DeadLetterOptions | None, clock: Clock) -> None:

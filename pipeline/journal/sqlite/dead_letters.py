@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ualpipe.pipeline.journal.sqlite.file import JournalFile, instant
-from ualpipe.pipeline.journal.types import DeadLetter, Holdings, LedgerItem, StoredLetter
+from ualpipe.pipeline.journal.types import DeadLetter, DeadLetterTotals, LedgerItem, StoredDeadLetter
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.records.compression import compress
 
@@ -53,14 +53,14 @@ class DeadLetters:
         """Returns how many there are that were noticed at or after an instant (epoch seconds)."""
         return int(self._file.rows("SELECT count(*) FROM dead_letter WHERE state = 'dead' AND noticed_at >= ?", (since,))[0][0])
 
-    def held(self) -> Holdings:
+    def held(self) -> DeadLetterTotals:
         """Measures what there is; reads every row, but not the bodies."""
         count, size, oldest = self._file.rows(
             "SELECT count(*), coalesce(sum(length(body)), 0), min(noticed_at) FROM dead_letter WHERE state = 'dead'"
         )[0]
-        return Holdings(count, size, instant(oldest))
+        return DeadLetterTotals(count, size, instant(oldest))
 
-    def find(self, ids: Sequence[int] = (), *, sink: str | None = None, code: str | None = None) -> Iterator[StoredLetter]:
+    def find(self, ids: Sequence[int] = (), *, sink: str | None = None, code: str | None = None) -> Iterator[StoredDeadLetter]:
         """Yields dead letters, oldest first: all, or those of some ids, a sink, or a code."""
         wanted: list[str] = ["state = 'dead'"]
         values: list[str] = []
@@ -77,9 +77,9 @@ class DeadLetters:
             found["body"] = self._file.unpack(found["body"])
             found["noticed_at"] = instant(found["noticed_at"])
             letter = DeadLetter(**{name: found.pop(name) for name in DeadLetter.__slots__})
-            yield StoredLetter(**found, letter=letter)
+            yield StoredDeadLetter(**found, letter=letter)
 
-    def requeue(self, stored: StoredLetter) -> bool:
+    def requeue(self, stored: StoredDeadLetter) -> bool:
         """Sends a dead letter on its way again: an event as a batch of its own to the sinks it missed, a work item to fetching.
 
         Returns:
@@ -96,7 +96,7 @@ class DeadLetters:
                 db.execute(f"UPDATE item SET state = 'listed', attempts = 0, next_attempt = 0 WHERE {_ITEM}", _item_of(stored))
         return True
 
-    def is_lost(self, stored: StoredLetter) -> bool:
+    def is_lost(self, stored: StoredDeadLetter) -> bool:
         """Tells whether a letter can't be sent again: the service has dropped the work item, and there are no bytes to send."""
         rows = self._file.rows(f"SELECT expires FROM item WHERE {_ITEM}", _item_of(stored))
         if not rows:
@@ -104,7 +104,7 @@ class DeadLetters:
         expires = rows[0][0]
         return stored.letter.batch is None and expires is not None and bool(expires < self._file.now())
 
-    def chunk(self, stored: StoredLetter) -> Chunk:
+    def chunk(self, stored: StoredDeadLetter) -> Chunk:
         """Returns the event of a dead letter as a chunk of its own."""
         (state,) = self._file.rows(f"SELECT state FROM item WHERE {_ITEM}", _item_of(stored))[0]
         return Chunk(b"[" + stored.letter.body + b"]", "notice") if state == "notice" else chunk_of(stored.letter)
@@ -119,7 +119,7 @@ class DeadLetters:
             "UPDATE dead_letter SET body = ? WHERE batch = ? AND state = 'retried'", [(nothing, batch) for (batch,) in batches]
         )
 
-    def discard(self, stored: StoredLetter) -> None:
+    def discard(self, stored: StoredDeadLetter) -> None:
         """Lets go of a dead letter's bytes; that it was there, and why, stays in the journal."""
         with self._file.transaction() as db:
             db.execute(
@@ -137,7 +137,7 @@ class DeadLetters:
         names, marks = ", ".join(values), ", ".join("?" * len(values))
         db.execute(f"INSERT OR IGNORE INTO dead_letter({names}) VALUES ({marks})", list(values.values()))
 
-    def _insert_batch(self, db: sqlite3.Connection, stored: StoredLetter) -> None:
+    def _insert_batch(self, db: sqlite3.Connection, stored: StoredDeadLetter) -> None:
         chunk = self.chunk(stored)
         packed, sha256 = compress(chunk.body), hashlib.sha256(chunk.body).digest()
         db.execute(
@@ -153,5 +153,5 @@ def chunk_of(letter: DeadLetter) -> Chunk:
     return Chunk(b"[" + letter.body + b"]", "array") if b"\n" in letter.body else Chunk(letter.body, "lines")
 
 
-def _item_of(stored: StoredLetter) -> tuple[str, str, str]:
+def _item_of(stored: StoredDeadLetter) -> tuple[str, str, str]:
     return stored.source, stored.stream, stored.item

@@ -90,7 +90,7 @@ class JournalFile:
                 if self.db.in_transaction:
                     self.db.execute("ROLLBACK")
                 if isinstance(exc, sqlite3.Error):
-                    raise explain(self.path, exc) from exc
+                    raise journal_error(self.path, exc) from exc
                 raise
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
@@ -99,7 +99,7 @@ class JournalFile:
             try:
                 return self.db.execute(sql, values).fetchall()
             except sqlite3.Error as exc:
-                raise explain(self.path, exc) from exc
+                raise journal_error(self.path, exc) from exc
 
     def now(self) -> float:
         """Returns the time of day in epoch seconds."""
@@ -122,7 +122,7 @@ class JournalFile:
         return int(self.rows(f"SELECT (page_count - freelist_count) * page_size FROM {tables}")[0][0])
 
 
-def explain(path: Path, exc: sqlite3.Error) -> JournalError:
+def journal_error(path: Path, exc: sqlite3.Error) -> JournalError:
     """Words an error of SQLite: what happened, and what to do."""
     extended = getattr(exc, "sqlite_errorcode", 0)
     code = extended & 0xFF
@@ -195,7 +195,7 @@ def _open(path: Path, *, is_owner: bool) -> sqlite3.Connection:
             db.close()
             raise
     except sqlite3.Error as exc:
-        raise explain(path, exc) from exc
+        raise journal_error(path, exc) from exc
     except OSError as exc:
         raise JournalError(f"can't open the journal {path}: {exc.strerror}") from exc
     return db

@@ -13,8 +13,8 @@ from ualpipe.pipeline.events import Origin
 from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
 from ualpipe.pipeline.journal.sqlite.seen.ids import SeenIds
-from ualpipe.pipeline.journal.types import BatchRef, DeadLetter, LedgerItem, Received, StoredBatch, pack_positions
-from ualpipe.pipeline.process.processor import Processed, Processor
+from ualpipe.pipeline.journal.types import BatchRef, CommitResult, DeadLetter, LedgerItem, StoredBatch, pack_positions
+from ualpipe.pipeline.process.processor import ProcessedChunk, Processor
 from ualpipe.pipeline.records.chunk import Chunk
 
 
@@ -24,7 +24,7 @@ class _Read:
 
     origin: Origin
     received_at: float
-    processed: Processed
+    processed: ProcessedChunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class Intake:
             read = None
         self._read = read
 
-    def enter(self, db: sqlite3.Connection) -> Received:
+    def enter(self, db: sqlite3.Connection) -> CommitResult:
         """Makes the item and its records count: part of the transaction of ``Batches.commit``, which tells of duplicates."""
         parts = [*self._staged, *([self._insert(self._read, ready=True)] if self._read is not None else [])]
         duplicates = [self._separate(part) for part in parts]
@@ -121,7 +121,7 @@ class Intake:
         )
         if self.rest is not None:
             self._dead_letters.insert_for_item(db, self.rest, self._item)
-        return Received(*totals, refs, _in_hand(self._read, refs, duplicates) if self._read is not None else None)
+        return CommitResult(*totals, refs, _in_hand(self._read, refs, duplicates) if self._read is not None else None)
 
     def entered(self) -> None:
         """Notes that it was committed: nothing of it is undone any more, or needed."""

@@ -15,15 +15,15 @@ from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.config.model import DeadLetterOptions
 from ualpipe.pipeline.errors import JournalFull
 from ualpipe.pipeline.journal.sqlite.batches import Batches
-from ualpipe.pipeline.journal.sqlite.dead_letter_limits import LetterLimits
+from ualpipe.pipeline.journal.sqlite.dead_letter_limits import DeadLetterLimits
 from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
 from ualpipe.pipeline.journal.sqlite.drift import DriftTable
 from ualpipe.pipeline.journal.sqlite.file import FILE_NAME, JournalFile
 from ualpipe.pipeline.journal.sqlite.gaps import Gaps
 from ualpipe.pipeline.journal.sqlite.ledger import Ledger
-from ualpipe.pipeline.journal.sqlite.stalls import Troubles
+from ualpipe.pipeline.journal.sqlite.stalls import HealthNotes
 
-__all__ = ["FILE_NAME", "Journal", "JournalFull"]
+__all__ = ["FILE_NAME", "JournalFull", "SqliteJournal"]
 
 MIN_FREE_BYTES = 32 * 1024 * 1024
 """Room left on the disk for settling what is stored; below it nothing more is fetched."""
@@ -34,7 +34,7 @@ SEEN_S = 30 * 86400.0
 """How long Ids are remembered: longer than the service keeps content, so that nothing it lists again is taken for new."""
 
 
-class Journal:
+class SqliteJournal:
     """The journal of one state directory, opened for a running pipeline: one process at a time."""
 
     def __init__(
@@ -70,8 +70,8 @@ class Journal:
         self.batches = Batches(self._file, self.dead_letters)
         self.drift = DriftTable(self._file)
         self.gaps = Gaps(self._file)
-        self.troubles = Troubles(self._file)
-        self.letter_limits = LetterLimits(self.dead_letters, letter_limits, clock)
+        self.troubles = HealthNotes(self._file)
+        self.letter_limits = DeadLetterLimits(self.dead_letters, letter_limits, clock)
 
     def close(self) -> None:
         """Closes the file. Safe twice."""

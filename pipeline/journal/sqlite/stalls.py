@@ -15,7 +15,7 @@ _KEY = "troubles"
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class PartHealth:
     """A part of the pipeline that stands still.
 
     Attributes:
@@ -29,7 +29,7 @@ class Trouble:
     since: str
 
 
-class Troubles:
+class HealthNotes:
     """Keeps the note up to date: for the one process that runs the pipeline."""
 
     def __init__(self, file: JournalFile) -> None:
@@ -56,11 +56,11 @@ class Troubles:
             self._noted = noted
 
 
-def read_troubles(file: JournalFile) -> list[Trouble]:
+def read_troubles(file: JournalFile) -> list[PartHealth]:
     """Returns what stood still when the pipeline noted it last, the oldest first."""
     rows = file.rows("SELECT value FROM meta WHERE key = ?", (_KEY,))
     noted = orjson.loads(rows[0][0]) if rows else {}
     found = sorted(noted.items(), key=lambda item: (item[1][1], item[0]))
     return [
-        Trouble(part, reason, format_instant(moment) if (moment := instant(since)) else "") for part, (reason, since) in found
+        PartHealth(part, reason, format_instant(moment) if (moment := instant(since)) else "") for part, (reason, since) in found
     ]

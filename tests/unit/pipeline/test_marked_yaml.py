@@ -7,18 +7,18 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ualpipe.pipeline.marked_yaml import Defect, Located, dotted, load
+from ualpipe.pipeline.marked_yaml import Defect, MarkedYaml, dotted, load
 
 CANARY = "planted-canary"
 
 
-def read(folder: Path, text: str | bytes, **environ: str) -> Located:
+def read(folder: Path, text: str | bytes, **environ: str) -> MarkedYaml:
     path = folder / "pipeline.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return load(path, environ)
 
 
-def defects(found: Located) -> list[str]:
+def defects(found: MarkedYaml) -> list[str]:
     return [str(defect) for defect in found.defects]
 
 

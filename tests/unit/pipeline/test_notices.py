@@ -11,7 +11,7 @@ from ualpipe.pipeline.errors import NotJson
 from ualpipe.pipeline.events import Origin
 from ualpipe.pipeline.journal.types import BatchRef, StoredBatch
 from ualpipe.pipeline.notices import gap_notice, notice_body
-from ualpipe.pipeline.process.processor import InProcess
+from ualpipe.pipeline.process.processor import LocalProcessor
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.stages import Gap
 from ualpipe.transforms.ecs.options import EcsTransformConfig
@@ -30,7 +30,7 @@ TEXT = (
 def prepared(*transforms, framing="notice", notice=NOTICE):
     body = notice_body(notice)
     origin = Origin("contoso", TENANT, "Audit.Exchange", "notice", Chunk(body, framing), RECEIVED)
-    return prepare(StoredBatch(BatchRef(1, 1, len(body)), origin, frozenset()), InProcess(transforms))
+    return prepare(StoredBatch(BatchRef(1, 1, len(body)), origin, frozenset()), LocalProcessor(transforms))
 
 
 def document(*transforms) -> dict:

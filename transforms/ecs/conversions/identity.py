@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from ualpipe.transforms.ecs.conversions.directory import target_user
-from ualpipe.transforms.memo import Remembered
+from ualpipe.transforms.memo import Memo
 
 _ADDRESS = re.compile(r"^([^@\s#|\\<>\"]+)@([^@\s#|\\<>\"]+\.[^@\s#|\\.<>\"]+)$")
 _GUEST_URN = re.compile(r"^urn:spo:(?:guest|anon|tenantanon)#(.*)$", re.IGNORECASE)
@@ -59,7 +59,7 @@ class IdentityConversions:
     def __init__(self, words: Mapping[str, Sequence[str]]) -> None:
         self._nobody = frozenset(word.lower() for word in words["nobody"])
         self._services = frozenset(word.lower() for word in words["services"])
-        self._known = Remembered(self._classify)
+        self._known = Memo(self._classify)
 
     def read(self, text: str) -> Identity:
         """Returns what a user id says."""

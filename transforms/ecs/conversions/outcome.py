@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ualpipe.transforms.memo import Remembered
+from ualpipe.transforms.memo import Memo
 
 _HASHABLE: frozenset[type] = frozenset({str, bool, type(None)})
 
@@ -28,7 +28,7 @@ def make_outcome(words: Mapping[str, Sequence[str]]) -> Callable[[Mapping[str, A
             return "failure"
         return outcomes.get(as_word(status), "unknown")
 
-    known = Remembered(lambda pair: judge(*pair))
+    known = Memo(lambda pair: judge(*pair))
 
     def outcome(originals: Mapping[str, Any]) -> str:
         operation, status = originals.get("Operation"), originals.get("ResultStatus")

@@ -31,7 +31,7 @@ from ualpipe.transforms.ecs.conversions import (
 from ualpipe.transforms.ecs.conversions.address import client_ip, network_type, read_address, read_server
 from ualpipe.transforms.ecs.conversions.identity import IdentityConversions
 from ualpipe.transforms.ecs.conversions.outcome import make_outcome, make_status
-from ualpipe.transforms.memo import OF_PEOPLE, Remembered
+from ualpipe.transforms.memo import OF_PEOPLE, Memo
 
 Takes = Literal["text", "value", "structure", "record"]
 Parts = Mapping[str, str]
@@ -63,7 +63,7 @@ class Conversion:
 
     Attributes:
         name: As in ``as``.
-        function: What converts; a ``Remembered`` for conversions of text that comes again and again.
+        function: What converts; a ``Memo`` for conversions of text that comes again and again.
         doc: One sentence for the reference.
         type: ECS type of the result; for ``parts`` empty.
         parts: For a conversion into several fields below the row's ``to``: name of each with its ECS type.
@@ -72,7 +72,7 @@ class Conversion:
     """
 
     name: str
-    function: Callable[[Any], Any] | Remembered
+    function: Callable[[Any], Any] | Memo
     doc: str
     type: str = "keyword"
     parts: Parts = field(default_factory=dict)
@@ -82,7 +82,7 @@ class Conversion:
     @property
     def convert(self) -> Callable[[Any], Any]:
         """The function, for any value: what is no text is not converted by a conversion of text."""
-        function: Callable[[Any], Any] = self.function.__getitem__ if isinstance(self.function, Remembered) else self.function
+        function: Callable[[Any], Any] = self.function.__getitem__ if isinstance(self.function, Memo) else self.function
         return (lambda value: function(value) if type(value) is str else None) if self.takes == "text" else function
 
 
@@ -101,10 +101,10 @@ def _plain() -> list[Conversion]:
         Conversion("same", _values.same, "The value of another ECS field, unchanged.", "", takes="structure"),
         Conversion("trimmed", _values.trimmed, "Text without blanks around it."),
         Conversion("lower", _values.lower, "Text in lower case."),
-        Conversion("guid", Remembered(_values.guid), "A GUID in lower case; other text as it is."),
+        Conversion("guid", Memo(_values.guid), "A GUID in lower case; other text as it is."),
         Conversion("sha256", _values.sha256, "A SHA-256 in lower case; nothing else."),
         Conversion("long", _values.whole_number, "A whole number of 64 bits, also from text.", "long", takes="value"),
-        Conversion("date", Remembered(_values.date), "A date and time in UTC; year 0001 is left out.", "date"),
+        Conversion("date", Memo(_values.date), "A date and time in UTC; year 0001 is left out.", "date"),
         Conversion("boolean", _values.boolean, "True or false, also from text.", "boolean", takes="value"),
         Conversion("json_value", _directory.json_value, "The one text in a property value that is JSON."),
     ]
@@ -112,25 +112,25 @@ def _plain() -> list[Conversion]:
 
 def _network() -> list[Conversion]:
     return [
-        Conversion("ip", Remembered(client_ip), "The IP address in any form of a client address.", "ip"),
-        Conversion("address", Remembered(read_address), "Address, IP, port and domain of a client address.", "", _ADDRESS),
+        Conversion("ip", Memo(client_ip), "The IP address in any form of a client address.", "ip"),
+        Conversion("address", Memo(read_address), "Address, IP, port and domain of a client address.", "", _ADDRESS),
         Conversion("server", read_server, "Address, IP and domain in `HOST (build or address)`.", "", _SERVER),
         Conversion("network_type", network_type, "`ipv4` or `ipv6` of an IP address."),
         Conversion("details_agent", _directory.details_agent, "User-Agent in `additionalDetails`."),
-        Conversion("client_agent", Remembered(_mail.client_agent), "User agent in a ClientInfoString; a UserAgent as it is."),
+        Conversion("client_agent", Memo(_mail.client_agent), "User agent in a ClientInfoString; a UserAgent as it is."),
     ]
 
 
 def _people(words: Mapping[str, Any]) -> list[Conversion]:
     people = IdentityConversions(words["identities"])
-    identity, addressed, person = Remembered(people.identity), Remembered(people.addressed), Remembered(people.person, OF_PEOPLE)
+    identity, addressed, person = Memo(people.identity), Memo(people.addressed), Memo(people.person, OF_PEOPLE)
     return [
         Conversion("identity", identity, "User id, name, address and domain, by the form of a user id.", "", _IDENTITY),
         Conversion("addressed", addressed, "Name, address and domain of an e-mail address; nothing else.", "", _ADDRESSED),
-        Conversion("user_id", Remembered(people.user_id), "A user id, unless it stands for nobody (`Not Available`)."),
+        Conversion("user_id", Memo(people.user_id), "A user id, unless it stands for nobody (`Not Available`)."),
         Conversion("person", person, "Name and address of a person or service; nothing for opaque ids.", makes_list=True),
-        Conversion("process_of", Remembered(people.process_of), "Process in `NT AUTHORITY\\SYSTEM (process)`."),
-        Conversion("user_role", Remembered(words["user_roles"].get), "Name of a user type, unless it is an ordinary user's."),
+        Conversion("process_of", Memo(people.process_of), "Process in `NT AUTHORITY\\SYSTEM (process)`."),
+        Conversion("user_role", Memo(words["user_roles"].get), "Name of a user type, unless it is an ordinary user's."),
         Conversion("target_user", people.target_user, "The user a directory operation is about.", "", _IDENTITY, "structure"),
         Conversion("target_group", _directory.target_group, "The group a directory operation is about.", "", _NAMED, "structure"),
         Conversion("mailbox_owner", people.mailbox_owner, "Owner of a mailbox, where another acts.", "", _IDENTITY, "record"),
@@ -141,8 +141,8 @@ def _records(words: Mapping[str, Any]) -> list[Conversion]:
     names = {row["id"]: row["name"] for row in read_csv("record_types.csv")}
     outcome = make_outcome(words["outcomes"])
     return [
-        Conversion("action", Remembered(_values.action), "An operation without the dot and blanks at its end."),
-        Conversion("record_type", Remembered(lambda kind: names.get(kind, kind)), "Name of a record type, else its number."),
+        Conversion("action", Memo(_values.action), "An operation without the dot and blanks at its end."),
+        Conversion("record_type", Memo(lambda kind: names.get(kind, kind)), "Name of a record type, else its number."),
         Conversion("outcome", outcome, "Outcome by Operation and ResultStatus.", takes="record"),
         Conversion("status", make_status(words["outcomes"]), "Outcome by a status of the workload's own.", takes="value"),
     ]
@@ -154,8 +154,8 @@ def _files() -> list[Conversion]:
         Conversion("file_url", _web.read_file_url, "The parts of a URL as SharePoint writes it.", "", _URL),
         Conversion("file_name", _web.file_name, "File name in a path."),
         Conversion("file_extension", _web.file_extension, "Extension of a file name."),
-        Conversion("extension", Remembered(_web.extension), "An extension without its dot."),
-        Conversion("file_kind", Remembered(_web.file_kind), "`file` or `dir` of an ItemType."),
+        Conversion("extension", Memo(_web.extension), "An extension without its dot."),
+        Conversion("file_kind", Memo(_web.file_kind), "`file` or `dir` of an ItemType."),
         Conversion("file_path", _web.file_path, "Folder and file name of a SharePoint record.", takes="record"),
         Conversion("windows_path", _web.windows_path, "A path with drive or share; nothing else."),
     ]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ualpipe.transforms.memo import Remembered
+from ualpipe.transforms.memo import Memo
 
 _SITE = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://(?:[^@/\s]*@)?(\[[^\]\s]+\]|[^:@\s]+)(?::(\d{1,5}))?$")
 _BARE = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://[^/?#\s]+)([?#].*)?$", re.DOTALL)  # no path: something else follows the host
@@ -91,7 +91,7 @@ def _read_site(text: str) -> Parts | None:
     return found
 
 
-_sites = Remembered(_read_site)
+_sites = Memo(_read_site)
 
 
 def file_extension(name: str) -> str | None:

@@ -15,9 +15,9 @@ from ualpipe.transforms.ecs.explain.fields_read import fields_read
 from ualpipe.transforms.ecs.explain.message import MessageExplainer
 from ualpipe.transforms.ecs.explain.originals import explain_originals
 from ualpipe.transforms.ecs.fields import load_ecs
-from ualpipe.transforms.ecs.mapping.interpreter import Tried, run
+from ualpipe.transforms.ecs.mapping.interpreter import RowResult, run
 from ualpipe.transforms.ecs.mapping.layers import MappingTables
-from ualpipe.transforms.ecs.mapping.model import Family, OperationClass, OperationClasses, Row, Table
+from ualpipe.transforms.ecs.mapping.model import Family, MappingRow, OperationClass, OperationClasses, Table
 from ualpipe.transforms.ecs.mapping.reader import read_tables, shipped_files, shipped_tables
 from ualpipe.transforms.ecs.options import EcsTransformConfig
 from ualpipe.transforms.ecs.originals.originals import make_originals, shipped_shapes
@@ -50,7 +50,7 @@ class EcsExplainer:
 
     def rules(self) -> list[Rule]:
         """Returns all rows and entries of the operation tables: the user's own files first, the strongest of them first."""
-        written: list[Row | OperationClass] = []
+        written: list[MappingRow | OperationClass] = []
         for table in self._files:
             written += [*table.rows, *table.operations]
         options = [row for row in self._tables.other.rows if row.place.path is None]
@@ -63,7 +63,7 @@ class EcsExplainer:
         originals = self._originals(record)
         family = self._family(originals)
         notes = Notes()
-        trace: list[Tried] = []
+        trace: list[RowResult] = []
         document = run(family, originals, trace.append)
         _note_trace(notes, trace, originals)
         notes.attempts += _replaced(self._files, family, originals.get("RecordType"))
@@ -82,7 +82,7 @@ class EcsExplainer:
         return self._tables.families.get(kind, self._tables.other) if type(kind) is str else self._tables.other
 
 
-def rule_of(entry: Row | OperationClass, operation: str = "") -> Rule:
+def rule_of(entry: MappingRow | OperationClass, operation: str = "") -> Rule:
     """Returns a row, or an entry of an operation table, as a rule; with the operation, the name by which the entry knows it."""
     place = entry.place
     rule = _rule_of_class(entry, operation) if isinstance(entry, OperationClass) else _rule_of_row(entry)
@@ -96,7 +96,7 @@ def _rule_of_class(entry: OperationClass, operation: str) -> Rule:
     return Rule("operation", _names(entry, operation), _CLASS_FIELDS, ("Operation",))
 
 
-def _rule_of_row(row: Row) -> Rule:
+def _rule_of_row(row: MappingRow) -> Rule:
     return Rule(
         "row",
         does=row.conversion.name if row.conversion else "constant",
@@ -112,8 +112,8 @@ def _shipped() -> frozenset[Any]:
     return frozenset(shipped_files())
 
 
-def _only_removes(entry: Row | OperationClass) -> bool:
-    return isinstance(entry, Row) and not (entry.sources or entry.conversion or entry.value is not None)
+def _only_removes(entry: MappingRow | OperationClass) -> bool:
+    return isinstance(entry, MappingRow) and not (entry.sources or entry.conversion or entry.value is not None)
 
 
 def _names(entry: OperationClass, operation: str) -> str:
@@ -128,7 +128,7 @@ def _names(entry: OperationClass, operation: str) -> str:
 # Rows
 
 
-def _note_trace(notes: Notes, trace: Sequence[Tried], originals: Mapping[str, Any]) -> None:
+def _note_trace(notes: Notes, trace: Sequence[RowResult], originals: Mapping[str, Any]) -> None:
     filled: dict[str, Rule] = {}
     operation = originals.get("Operation")
     for tried in trace:
@@ -141,7 +141,7 @@ def _note_trace(notes: Notes, trace: Sequence[Tried], originals: Mapping[str, An
         filled.update(dict.fromkeys(tried.made, rule))
 
 
-def _sources(tried: Tried, originals: Mapping[str, Any]) -> tuple[str, ...]:
+def _sources(tried: RowResult, originals: Mapping[str, Any]) -> tuple[str, ...]:
     if isinstance(tried.by, OperationClass):
         return ("Operation",)
     if tried.source is not None:
@@ -165,7 +165,7 @@ def _replaced(files: Sequence[Table], family: Family, kind: Any) -> Iterator[Att
         removers.update({name: rule_of(row) for row in table.rows if row.replaces for name in row.fields})
 
 
-def _attempt(tried: Tried, rule: Rule, name: str, filled_by: Rule | None) -> Attempt:
+def _attempt(tried: RowResult, rule: Rule, name: str, filled_by: Rule | None) -> Attempt:
     if name in tried.made:
         return Attempt(name, rule, "made", f"made {_shown(tried.made[name])}{_from(tried)}")
     if tried.result in ("condition", "absent", "known"):
@@ -176,22 +176,22 @@ def _attempt(tried: Tried, rule: Rule, name: str, filled_by: Rule | None) -> Att
     return Attempt(name, rule, "unfit", _unfit(tried, rule, name))
 
 
-def _from(tried: Tried) -> str:
+def _from(tried: RowResult) -> str:
     return f" of {tried.source.text} {_shown(tried.read)}" if tried.source else ""
 
 
-def _reason(tried: Tried) -> str:
+def _reason(tried: RowResult) -> str:
     if tried.failed is not None:
         there = "nothing stands there" if tried.read is None else f"it is {_shown(tried.read)}"
         return f"needs {tried.failed.text}; {there}"
     if tried.result == "known":
         return f"adds nothing new{_from(tried)}"
-    assert isinstance(tried.by, Row)
+    assert isinstance(tried.by, MappingRow)
     names = [source.text for source in tried.by.sources]
     return f"there is no {names[0]}" if len(names) == 1 else f"there is none of {', '.join(names)}"
 
 
-def _unfit(tried: Tried, rule: Rule, name: str) -> str:
+def _unfit(tried: RowResult, rule: Rule, name: str) -> str:
     of = f"{tried.source.text} {_shown(tried.read)}" if tried.source else "this record"
     part = name.rpartition(".")[2] if tried.made or tried.taken else ""
     return f"`{rule.does}` makes no {part} of {of}" if part else f"`{rule.does}` makes nothing of {of}"
@@ -202,7 +202,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}…"
 
 
-def _about_operation(originals: Mapping[str, Any], trace: Iterable[Tried]) -> Iterator[str]:
+def _about_operation(originals: Mapping[str, Any], trace: Iterable[RowResult]) -> Iterator[str]:
     operation = originals.get("Operation")
     if isinstance(operation, str) and not any(name in tried.made for tried in trace for name in _CLASS_FIELDS):
         yield f"The operation {operation} stands in no operation table for this kind of record: no event.category, no event.type."

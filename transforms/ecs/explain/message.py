@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ualpipe.pipeline.explain.contract import Attempt, Made, Rule
-from ualpipe.transforms.ecs.mapping.model import Source
+from ualpipe.transforms.ecs.mapping.model import SourcePath
 from ualpipe.transforms.ecs.messages.compiler import Sentence, compile_message
 from ualpipe.transforms.ecs.messages.model import Message
 from ualpipe.transforms.ecs.messages.renderer import SHIPPED, load_messages
@@ -72,7 +72,7 @@ class MessageExplainer:
             self._sentences[key] = compile_message(message, verb, "", lambda _originals, _document: None)
         return self._sentences[key]
 
-    def _sources(self, message: Message, text: str, originals: Record, document: Record) -> Iterator[Source]:
+    def _sources(self, message: Message, text: str, originals: Record, document: Record) -> Iterator[SourcePath]:
         """Yields the fields without which the message would be another."""
         for source in _candidates(message):
             less_originals, less_document = _without(source, originals, document)
@@ -96,7 +96,7 @@ def _rule(message: Message, name: str = "") -> Rule:
     )
 
 
-def _candidates(message: Message) -> Iterator[Source]:
+def _candidates(message: Message) -> Iterator[SourcePath]:
     for variant in (*message.say, *message.failed):
         for value in variant.values.values():
             yield from value.sources
@@ -104,7 +104,7 @@ def _candidates(message: Message) -> Iterator[Source]:
             yield condition.source
 
 
-def _without(source: Source, originals: Record, document: Record) -> tuple[Record, Record]:
+def _without(source: SourcePath, originals: Record, document: Record) -> tuple[Record, Record]:
     """Returns originals and document without what a source reads; of the originals the whole field goes."""
     if source.of == "originals":
         return {name: value for name, value in originals.items() if name != source.steps[0].name}, document
@@ -117,5 +117,5 @@ def _without(source: Source, originals: Record, document: Record) -> tuple[Recor
     return originals, less
 
 
-def _written(source: Source) -> str:
+def _written(source: SourcePath) -> str:
     return f"ecs:{source.field}" if source.of == "document" else source.text

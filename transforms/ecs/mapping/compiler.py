@@ -12,9 +12,9 @@ from typing import Any
 
 from ualpipe.transforms.ecs.conversions.registry import Conversion
 from ualpipe.transforms.ecs.mapping import operators as _mapping_read
-from ualpipe.transforms.ecs.mapping.model import Condition, Family, Row
+from ualpipe.transforms.ecs.mapping.model import Family, MappingRow, RowCondition
 from ualpipe.transforms.ecs.mapping.paths import Sources, parents_of, split, variable
-from ualpipe.transforms.memo import Remembered, Together
+from ualpipe.transforms.memo import Memo, MemoGroup
 
 Document = dict[str, Any]
 Mapper = Callable[[Document], Document]
@@ -24,14 +24,14 @@ _AS_IT_IS = ("keyword", "text")  # conversions that leave text alone
 _CLASS_FIELDS = {"event.category": "category", "event.type": "type"}
 
 
-def compile_family(family: Family, together: Together | None = None) -> Mapper:
+def compile_family(family: Family, together: MemoGroup | None = None) -> Mapper:
     """Returns the function that maps the originals of one kind of record into an ECS document (without ``o365``).
 
     Args:
         family: Its rows.
         together: What functions of the same mapping share.
     """
-    writer = _Writer(family, together or Together())
+    writer = _Writer(family, together or MemoGroup())
     code = compile(writer.source(), f"<mapping {family.name}>", "exec")
     exec(code, writer.names)  # noqa: S102 - see above: no foreign text becomes code
     mapper: Mapper = writer.names["mapped"]
@@ -40,7 +40,7 @@ def compile_family(family: Family, together: Together | None = None) -> Mapper:
 
 def source_of(family: Family) -> str:
     """Returns the source text of ``compile_family``'s function, for reading."""
-    return _Writer(family, Together()).source()
+    return _Writer(family, MemoGroup()).source()
 
 
 def _indented(lines: Sequence[str]) -> list[str]:
@@ -64,7 +64,7 @@ class _Writer:
     """
 
     family: Family
-    together: Together
+    together: MemoGroup
     names: dict[str, Any] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
     constants: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -97,7 +97,7 @@ class _Writer:
         body = ["get = originals.get", *self._beginning(), *self.lines, *self._ending(), "return document"]
         return "def mapped(originals):\n" + "".join(f"    {line}\n" for line in body)
 
-    def _can_run(self, row: Row) -> bool:
+    def _can_run(self, row: MappingRow) -> bool:
         """Says whether any source of a row can be there: not where no row fills the ECS field that it reads."""
         known = {*self.filled, *_CLASS_FIELDS}
         return not row.sources or any(source.of == "originals" or source.field in known for source in row.sources)
@@ -140,14 +140,14 @@ class _Writer:
 
     # Rows
 
-    def _rows(self, rows: Sequence[Row]) -> None:
+    def _rows(self, rows: Sequence[MappingRow]) -> None:
         for group in _groups(rows):
             if len(group) > 1:
                 self._group(group)
             else:
                 self._row(group[0])
 
-    def _row(self, row: Row) -> None:
+    def _row(self, row: MappingRow) -> None:
         parent, leaf = split(row.to)
         if leaf in self.constants.get(parent, {}):
             return  # a stronger row fills it in any case
@@ -161,11 +161,11 @@ class _Writer:
         self.lines += [f"# {str(row.place)!r} {row.to}", *lines]
         self.possible.update(row.fields)
 
-    def _group(self, rows: Sequence[Row]) -> None:
+    def _group(self, rows: Sequence[MappingRow]) -> None:
         """Writes rows that convert the same text: what is remembered of it is looked up once for all of them."""
         conversions = list({row.conversion.name: row.conversion for row in rows if row.conversion}.values())
         results = {conversion.name: f"v{index}" for index, conversion in enumerate(conversions)}
-        remembered = [conversion.function for conversion in conversions if isinstance(conversion.function, Remembered)]
+        remembered = [conversion.function for conversion in conversions if isinstance(conversion.function, Memo)]
         looked_up = (
             f"{self._name('together', self.together.of(remembered))}[v]" if len(results) > 1 else self._call(conversions[0])
         )
@@ -180,7 +180,7 @@ class _Writer:
         lines = ["if type(v) is str:", *_indented(texts), "elif v is not None:", *_indented(others)]
         self.lines += [*self._read(rows[0]), *lines]
 
-    def _guard(self, row: Row) -> str:
+    def _guard(self, row: MappingRow) -> str:
         """Returns the test whether a row may still fill what it fills; empty where it may in any case."""
         if row.to in self.contested and row.makes_parts:
             is_first = row.to not in self._claims
@@ -191,27 +191,27 @@ class _Writer:
             return f"{leaf!r} not in {variable(parent)}"
         return ""
 
-    def _constant(self, row: Row) -> list[str]:
+    def _constant(self, row: MappingRow) -> list[str]:
         line = f"add({variable(row.to)}, {row.value!r})" if row.is_array else f"{self._place(row.to)} = {row.value!r}"
         return self._when(row, [line])
 
-    def _when(self, row: Row, lines: list[str], first: str = "") -> list[str]:
+    def _when(self, row: MappingRow, lines: list[str], first: str = "") -> list[str]:
         tests = [*([first] if first else []), *map(self._test, row.when)]
         return [f"if {' and '.join(tests)}:", *_indented(lines)] if tests else lines
 
-    def _test(self, condition: Condition) -> str:
+    def _test(self, condition: RowCondition) -> str:
         value = self._sources.expression(condition.source, self.possible)
         if condition.exists is not None:
             return f"{value} {'is not' if condition.exists else 'is'} None"
         return f"(c := {value}) is not None and {self._name('test', condition.test)}(c)"
 
-    def _read(self, row: Row) -> list[str]:
+    def _read(self, row: MappingRow) -> list[str]:
         first, *others = [self._sources.expression(source, self.possible) for source in row.sources]
         return [f"v = {first}", *(f"if v is None: v = {other}" for other in others)]
 
     # Conversions
 
-    def _converted(self, row: Row, conversion: Conversion) -> list[str]:
+    def _converted(self, row: MappingRow, conversion: Conversion) -> list[str]:
         if conversion.takes == "record":
             return self._when(row, [f"v = {self._name(conversion.name, conversion.function)}(originals)", *self._kept(row)])
         if conversion.name == "same":
@@ -225,7 +225,7 @@ class _Writer:
         by_type = ["if type(v) is str:", *_indented(texts), "elif v is not None:", *_indented(others)]
         return [*self._read(row), *(self._when(row, by_type, "v is not None") if row.when else by_type)]
 
-    def _others(self, row: Row) -> list[str]:
+    def _others(self, row: MappingRow) -> list[str]:
         """Returns lines that convert and store ``v`` where it is a list, a number or an object; few, as they rarely run."""
         parent, leaf = split(row.to)
         if row.is_array:
@@ -234,15 +234,15 @@ class _Writer:
             return [f"v = {self._of_others(row)}", *self._kept(row)]
         return [f"put_one({variable(parent)}, {leaf!r}, {self._any(row.conversion)}, v)"] if row.conversion else []
 
-    def _of_others(self, row: Row) -> str:
+    def _of_others(self, row: MappingRow) -> str:
         """Returns the expression that converts ``v`` where it is a list, a number or an object."""
         convert = self._any(row.conversion) if row.conversion else ""
         return f"many({convert}, [v])" if row.is_array else f"one_of({convert}, v)"
 
-    def _kept(self, row: Row, *, is_list: bool | None = None) -> list[str]:
+    def _kept(self, row: MappingRow, *, is_list: bool | None = None) -> list[str]:
         return ["if v is not None:", *_indented(self._stored(row, is_list=is_list))]
 
-    def _stored(self, row: Row, value: str = "v", *, is_list: bool | None = None) -> list[str]:
+    def _stored(self, row: MappingRow, value: str = "v", *, is_list: bool | None = None) -> list[str]:
         """Returns lines that store a value that is there."""
         if row.is_array:
             return [self._added(row, value, is_list=is_list)]
@@ -258,7 +258,7 @@ class _Writer:
         store = f"put_parts({target}, {value})" if taken.intersection(row.fields) else f"{target}.update({value})"
         return [store, f"claimed_{target} = True"] if row.to in self.contested else [store]
 
-    def _added(self, row: Row, value: str, *, is_list: bool | None) -> str:
+    def _added(self, row: MappingRow, value: str, *, is_list: bool | None) -> str:
         """Returns the line that adds to a list: without a look at what stands there already where nothing can."""
         found = variable(row.to)
         if row.to in self.possible or (row.conversion and row.conversion.name == "same"):
@@ -268,7 +268,7 @@ class _Writer:
 
     def _call(self, conversion: Conversion) -> str:
         function = self._name(conversion.name, conversion.function)
-        return f"{function}[v]" if isinstance(conversion.function, Remembered) else f"{function}(v)"
+        return f"{function}[v]" if isinstance(conversion.function, Memo) else f"{function}(v)"
 
     def _any(self, conversion: Conversion) -> str:
         name = f"any_{conversion.name}"
@@ -297,9 +297,9 @@ class _Writer:
                 self.lines.append(f"        {self._place(name)} = [*v.{attribute}]")
 
 
-def _groups(rows: Sequence[Row]) -> Iterator[list[Row]]:
+def _groups(rows: Sequence[MappingRow]) -> Iterator[list[MappingRow]]:
     """Cuts rows into runs that convert the same text by conversions that remember, and single rows."""
-    group: list[Row] = []
+    group: list[MappingRow] = []
     for row in rows:
         if group and not (_can_share(group[-1]) and _can_share(row) and group[-1].sources == row.sources):
             yield group
@@ -309,5 +309,5 @@ def _groups(rows: Sequence[Row]) -> Iterator[list[Row]]:
         yield group
 
 
-def _can_share(row: Row) -> bool:
-    return bool(row.conversion and isinstance(row.conversion.function, Remembered) and row.sources and not row.when)
+def _can_share(row: MappingRow) -> bool:
+    return bool(row.conversion and isinstance(row.conversion.function, Memo) and row.sources and not row.when)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ualpipe.transforms.ecs.conversions.registry import Conversion
-from ualpipe.transforms.ecs.mapping.model import Condition, Family, OperationClass, Row, Source, Step
+from ualpipe.transforms.ecs.mapping.model import Family, MappingRow, OperationClass, RowCondition, SourcePath, Step
 from ualpipe.transforms.ecs.mapping.operators import add, listed, many, one_of
 
 Document = dict[str, Any]
@@ -19,7 +19,7 @@ field; nothing can be made of what stands at its source; nothing stands there; a
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class RowResult:
     """What became of one row, or of the entry of the operation table, on one record.
 
     Attributes:
@@ -32,16 +32,16 @@ class Tried:
         failed: The first condition that does not hold.
     """
 
-    by: Row | OperationClass
+    by: MappingRow | OperationClass
     result: Result
     made: Mapping[str, Any] = field(default_factory=dict)
     taken: tuple[str, ...] = ()
-    source: Source | None = None
+    source: SourcePath | None = None
     read: Any = None
-    failed: Condition | None = None
+    failed: RowCondition | None = None
 
 
-Note = Callable[[Tried], None]
+Note = Callable[[RowResult], None]
 
 
 def run(family: Family, originals: Document, note: Note = lambda _tried: None) -> Document:
@@ -64,35 +64,35 @@ def run(family: Family, originals: Document, note: Note = lambda _tried: None) -
     return document
 
 
-def _run_row(row: Row, originals: Document, document: Document, claimed: set[str]) -> Tried:
+def _run_row(row: MappingRow, originals: Document, document: Document, claimed: set[str]) -> RowResult:
     for condition in row.when:
         seen = _read(condition.source, originals, document)
         if not condition.test(seen):
-            return Tried(row, "condition", read=seen, failed=condition)
+            return RowResult(row, "condition", read=seen, failed=condition)
     source, found, value = _value(row, originals, document)
     if value is None or value == []:
         is_absent = found is None and bool(row.sources)
-        return Tried(row, "absent" if is_absent else "unfit", source=source, read=found)
+        return RowResult(row, "absent" if is_absent else "unfit", source=source, read=found)
     if row.is_array:
         added = _extend(document, row.to, value)
-        return Tried(row, "made" if added else "known", {row.to: added} if added else {}, source=source, read=found)
+        return RowResult(row, "made" if added else "known", {row.to: added} if added else {}, source=source, read=found)
     if row.makes_parts and row.to in claimed:
-        return Tried(row, "taken", taken=tuple(f"{row.to}.{part}" for part in value), source=source, read=found)
+        return RowResult(row, "taken", taken=tuple(f"{row.to}.{part}" for part in value), source=source, read=found)
     claimed.update([row.to] if row.makes_parts else [])
     wanted = {f"{row.to}.{part}": content for part, content in value.items()} if row.makes_parts else {row.to: value}
     made, taken = _fill(document, wanted)
-    return Tried(row, "made" if made else "taken", made, taken, source, found)
+    return RowResult(row, "made" if made else "taken", made, taken, source, found)
 
 
-def _run_class(entry: OperationClass, document: Document) -> Tried:
+def _run_class(entry: OperationClass, document: Document) -> RowResult:
     wanted = {"event.category": list(entry.category), "event.type": list(entry.type)}
     if "category" in document.get("event", {}):
-        return Tried(entry, "taken", taken=tuple(wanted))
+        return RowResult(entry, "taken", taken=tuple(wanted))
     made, taken = _fill(document, wanted)
-    return Tried(entry, "made", made, taken)
+    return RowResult(entry, "made", made, taken)
 
 
-def _value(row: Row, originals: Document, document: Document) -> tuple[Source | None, Any, Any]:
+def _value(row: MappingRow, originals: Document, document: Document) -> tuple[SourcePath | None, Any, Any]:
     """Returns where a row's value comes from, what stands there, and what the row makes of it."""
     conversion = row.conversion
     if conversion is None:
@@ -105,13 +105,13 @@ def _value(row: Row, originals: Document, document: Document) -> tuple[Source | 
     return None, None, None
 
 
-def _converted(row: Row, conversion: Conversion, value: Any) -> Any:
+def _converted(row: MappingRow, conversion: Conversion, value: Any) -> Any:
     if conversion.takes == "structure":
         return conversion.convert(value)
     return many(conversion.convert, [value]) if row.is_array else one_of(conversion.convert, value)
 
 
-def _read(source: Source, originals: Document, document: Document) -> Any:
+def _read(source: SourcePath, originals: Document, document: Document) -> Any:
     return _walk(source.steps, originals if source.of == "originals" else document)
 
 

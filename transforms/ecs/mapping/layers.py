@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ualpipe.transforms.ecs.conversions.registry import Conversion
-from ualpipe.transforms.ecs.mapping.model import Family, OperationClasses, Row, Table
-from ualpipe.transforms.memo import Remembered
+from ualpipe.transforms.ecs.mapping.model import Family, MappingRow, OperationClasses, Table
+from ualpipe.transforms.memo import Memo
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def assemble(own: Sequence[Table], shipped: Sequence[Table]) -> MappingTables:
 
 
 def _family(tables: Sequence[Table]) -> Family:
-    rows: list[Row] = []
+    rows: list[MappingRow] = []
     replaced: set[str] = set()
     for table in tables:
         rows += [kept for row in table.rows if (kept := _without(row, replaced)) is not None]
@@ -57,7 +57,7 @@ def _family(tables: Sequence[Table]) -> Family:
     return Family(name, tuple(ordered), OperationClasses(tuple(table.operations for table in tables if table.operations)))
 
 
-def _without(row: Row, replaced: set[str]) -> Row | None:
+def _without(row: MappingRow, replaced: set[str]) -> MappingRow | None:
     """Returns a row as far as no stronger row replaces it: of a conversion of several parts the others stay."""
     if not replaced.intersection(row.fields):
         return row
@@ -71,11 +71,11 @@ def _without(row: Row, replaced: set[str]) -> Row | None:
 
 def _narrowed(conversion: Conversion, parts: Mapping[str, str]) -> Conversion:
     """Returns a conversion that makes only some of its parts."""
-    make = conversion.function.__getitem__ if isinstance(conversion.function, Remembered) else conversion.function
+    make = conversion.function.__getitem__ if isinstance(conversion.function, Memo) else conversion.function
 
     def narrowed(value: Any) -> dict[str, Any] | None:
         return {part: content for part, content in (make(value) or {}).items() if part in parts} or None
 
-    function = Remembered(narrowed) if isinstance(conversion.function, Remembered) else narrowed
+    function = Memo(narrowed) if isinstance(conversion.function, Memo) else narrowed
     left_out = "_".join(part for part in conversion.parts if part not in parts)
     return replace(conversion, name=f"{conversion.name}_without_{left_out}", function=function, parts=parts)

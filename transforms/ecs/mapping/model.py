@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from ualpipe.transforms.ecs.conversions.registry import Conversion
 from ualpipe.transforms.ecs.mapping.operators import Test
-from ualpipe.transforms.memo import Remembered
+from ualpipe.transforms.memo import Memo
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourcePath:
     """What a row reads.
 
     Attributes:
@@ -72,7 +72,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class RowCondition:
     """One line of ``when``: all of them must hold.
 
     Attributes:
@@ -82,14 +82,14 @@ class Condition:
         exists: For ``exists``: what is wanted; None for comparisons, which hold for no absent value.
     """
 
-    source: Source
+    source: SourcePath
     test: Test
     text: str
     exists: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MappingRow:
     """One row: an ECS field (or, with a conversion of several parts, the object they stand in) and what it is made of.
 
     Attributes:
@@ -106,10 +106,10 @@ class Row:
 
     to: str
     place: Place
-    sources: tuple[Source, ...] = ()
+    sources: tuple[SourcePath, ...] = ()
     conversion: Conversion | None = None
     value: Any = None
-    when: tuple[Condition, ...] = ()
+    when: tuple[RowCondition, ...] = ()
     is_array: bool = False
     replaces: bool = False
     note: str = ""
@@ -132,7 +132,7 @@ class Row:
         return any(source.of == "document" for source in self.all_sources)
 
     @property
-    def all_sources(self) -> tuple[Source, ...]:
+    def all_sources(self) -> tuple[SourcePath, ...]:
         """What it reads, conditions included."""
         return (*self.sources, *(condition.source for condition in self.when))
 
@@ -166,7 +166,7 @@ class Table:
     name: str
     title: str
     record_types: frozenset[str] | None
-    rows: tuple[Row, ...]
+    rows: tuple[MappingRow, ...]
     operations: tuple[OperationClass, ...] = ()
 
 
@@ -181,7 +181,7 @@ class Family:
     """
 
     name: str
-    rows: tuple[Row, ...]
+    rows: tuple[MappingRow, ...]
     classes: OperationClasses
 
 
@@ -190,7 +190,7 @@ class OperationClasses:
 
     def __init__(self, tables: Sequence[Sequence[OperationClass]]) -> None:
         self._tables = tables
-        self.known = Remembered(self._look_up)
+        self.known = Memo(self._look_up)
 
     def find(self, operation: Any) -> OperationClass | None:
         """Returns the class of an operation; None for an unknown one, about which nothing is made up."""

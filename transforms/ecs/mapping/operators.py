@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ualpipe.transforms.ecs.originals.shapes import as_text
-from ualpipe.transforms.memo import Remembered
+from ualpipe.transforms.memo import Memo
 
 Test = Callable[[Any], bool]
 
@@ -91,7 +91,7 @@ def make_test(modifier: str, wanted: Sequence[Any]) -> Test:
         "startswith": lambda text: text.startswith(words),
         "endswith": lambda text: text.endswith(words),
     }
-    known = Remembered(lambda text: compare[modifier](text.lower()))
+    known = Memo(lambda text: compare[modifier](text.lower()))
 
     def test(value: Any) -> bool:
         if type(value) is str:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ualpipe.transforms.ecs.mapping.model import Row, Source, Step
+from ualpipe.transforms.ecs.mapping.model import MappingRow, SourcePath, Step
 
 
 def variable(name: str) -> str:
@@ -45,7 +45,7 @@ class Sources:
     _items: int = 0
 
     @classmethod
-    def of(cls, rows: Sequence[Row], filled: Mapping[str, bool]) -> Sources:
+    def of(cls, rows: Sequence[MappingRow], filled: Mapping[str, bool]) -> Sources:
         """Counts what the rows look into."""
         sources = [source for row in rows for source in row.all_sources if source.of == "originals"]
         return cls(filled, Counter(source.steps[0].name for source in sources if _looks_into_object(source.steps)))
@@ -57,7 +57,7 @@ class Sources:
             lines += [f"{root} = get({name!r})", f"if type({root}) is not dict: {root} = NOTHING"]
         return lines
 
-    def expression(self, source: Source, possible: set[str]) -> str:
+    def expression(self, source: SourcePath, possible: set[str]) -> str:
         """Returns an expression for what a row reads: None where nothing stands there.
 
         Args:
@@ -71,7 +71,7 @@ class Sources:
             return f"({variable(source.field)} or None)" if source.field in possible else "None"
         return f"{variable(parent)}.get({leaf!r})" if not parent or parent in parents_of(self.filled) else "None"
 
-    def root_of(self, row: Row) -> str:
+    def root_of(self, row: MappingRow) -> str:
         """Returns the variable of the object that all sources of a row look into; empty where there is no such object."""
         paths = [source.steps for source in row.sources]
         names = {path[0].name for path in paths}

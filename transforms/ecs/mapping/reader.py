@@ -8,12 +8,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ualpipe.pipeline.marked_yaml import Located, Pointer
+from ualpipe.pipeline.marked_yaml import MarkedYaml, Pointer
 from ualpipe.pipeline.wording import did_you_mean
 from ualpipe.transforms.ecs.conversions.registry import DEFAULTS, Conversion, fits, load_conversions
 from ualpipe.transforms.ecs.fields import Ecs, load_ecs
 from ualpipe.transforms.ecs.mapping.constants import misfit
-from ualpipe.transforms.ecs.mapping.model import OperationClass, Row, Source, Table
+from ualpipe.transforms.ecs.mapping.model import MappingRow, OperationClass, SourcePath, Table
 from ualpipe.transforms.ecs.mapping.table_reader import TableReader, open_all, refuse_defects
 
 _TABLE_KEYS = ("title", "record_types", "rows", "operations")
@@ -41,7 +41,7 @@ def read_tables(paths: Sequence[Path], ecs: Ecs, conversions: Mapping[str, Conve
         ConfigError: Something in them is wrong; every finding of all files is named with file, line and column.
     """
 
-    def make(path: Path, text: Located) -> _Reader:
+    def make(path: Path, text: MarkedYaml) -> _Reader:
         return _Reader(path, text, ecs, conversions)
 
     readers, findings = open_all(paths, "mapping file", make)
@@ -69,7 +69,7 @@ class _Reader(TableReader):
             tuple(entry for entry in classes if entry),
         )
 
-    def _row(self, at: Pointer, data: Any) -> Row | None:
+    def _row(self, at: Pointer, data: Any) -> MappingRow | None:
         data = self.mapping(at, data, _ROW_KEYS)
         to = data.get("to")
         if not isinstance(to, str):
@@ -79,7 +79,7 @@ class _Reader(TableReader):
         if not self._is_target(at, to, conversion):
             return None
         field = self.ecs.field(to)
-        return Row(
+        return MappingRow(
             to=to,
             place=self.place(at),
             sources=tuple(self._sources(at, data.get("from"), conversion)),
@@ -136,7 +136,7 @@ class _Reader(TableReader):
             return f": it is an object; name a field in it, such as {inside[0]}, or a conversion that makes several"
         return did_you_mean(name, self.ecs.fields)
 
-    def _sources(self, at: Pointer, written: Any, conversion: Conversion | None) -> Iterable[Source]:
+    def _sources(self, at: Pointer, written: Any, conversion: Conversion | None) -> Iterable[SourcePath]:
         where = (*at, "from")
         is_needed = bool(conversion and conversion.takes != "record")
         if written is None or written == []:
@@ -149,7 +149,7 @@ class _Reader(TableReader):
             if (source := self.source(where, text)) is not None:
                 yield source
 
-    def source(self, at: Pointer, name: Any) -> Source | None:
+    def source(self, at: Pointer, name: Any) -> SourcePath | None:
         if not isinstance(name, str) or not name:
             self.text.defect(at, "a source is the name of a field, such as UserId or Item.Subject")
             return None
@@ -158,7 +158,7 @@ class _Reader(TableReader):
         if path != name and self.ecs.field(path) is None:
             self.text.defect(at, f'ECS has no field "{path}"{did_you_mean(path, self.ecs.fields)}')
             return None
-        return Source(name, tuple(step for step in steps if step), "document" if path != name else "originals")
+        return SourcePath(name, tuple(step for step in steps if step), "document" if path != name else "originals")
 
     def _constant(self, at: Pointer, data: Mapping[str, Any], to: str) -> Any:
         value = data.get("value")

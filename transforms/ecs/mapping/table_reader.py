@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 
 from ualpipe.pipeline import marked_yaml as located
 from ualpipe.pipeline.errors import ConfigError
-from ualpipe.pipeline.marked_yaml import Located, Pointer
+from ualpipe.pipeline.marked_yaml import MarkedYaml, Pointer
 from ualpipe.pipeline.wording import did_you_mean
 from ualpipe.transforms.ecs.conversions.registry import Conversion
 from ualpipe.transforms.ecs.fields import Ecs
 from ualpipe.transforms.ecs.mapping.constants import unusable, written
-from ualpipe.transforms.ecs.mapping.model import Condition, Place, Source, Step
+from ualpipe.transforms.ecs.mapping.model import Place, RowCondition, SourcePath, Step
 from ualpipe.transforms.ecs.mapping.operators import MODIFIERS, make_test
 
 _STEP = re.compile(r"^([^\[\]]+?)(?:(\[\])|\[([^\[\]=]+)=([^\[\]]*)\])?$")
@@ -27,12 +27,12 @@ class TableReader(ABC):
     """Reads one file; what is wrong is noted in ``text.defects``, with its place."""
 
     path: Path
-    text: Located
+    text: MarkedYaml
     ecs: Ecs
     conversions: Mapping[str, Conversion]
 
     @abstractmethod
-    def source(self, at: Pointer, name: Any) -> Source | None:
+    def source(self, at: Pointer, name: Any) -> SourcePath | None:
         """Returns what a name stands for; None, with a defect, where it stands for nothing."""
 
     def steps(self, at: Pointer, path: str) -> list[Step | None]:
@@ -46,7 +46,7 @@ class TableReader(ABC):
             return None
         return Step(match[1], each=bool(match[2] or match[3]), only=(match[3], match[4]) if match[3] else None)
 
-    def conditions(self, at: Pointer, data: Any) -> Iterator[Condition]:
+    def conditions(self, at: Pointer, data: Any) -> Iterator[RowCondition]:
         """Yields the conditions in a ``when``."""
         for key, wanted in self.mapping(at, data, None).items():
             name, _, modifier = key.partition("|")
@@ -60,7 +60,7 @@ class TableReader(ABC):
                 continue
             if source := self.source((*at, key), name):
                 exists = wanted if modifier == "exists" else None
-                yield Condition(source, make_test(modifier, values), f"{key}: {written(wanted)}", exists)
+                yield RowCondition(source, make_test(modifier, values), f"{key}: {written(wanted)}", exists)
 
     def kinds(self, at: Pointer, data: Any) -> Iterator[str]:
         """Yields record types as text."""
@@ -100,7 +100,7 @@ class TableReader(ABC):
 Reader = TypeVar("Reader", bound=TableReader)
 
 
-def open_all(paths: Sequence[Path], what: str, make: Callable[[Path, Located], Reader]) -> tuple[list[Reader], list[str]]:
+def open_all(paths: Sequence[Path], what: str, make: Callable[[Path, MarkedYaml], Reader]) -> tuple[list[Reader], list[str]]:
     """Opens files for reading; ``what`` they are called in messages.
 
     Returns:

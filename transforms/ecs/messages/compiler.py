@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ualpipe.transforms.ecs.mapping.model import Condition, Source
+from ualpipe.transforms.ecs.mapping.model import RowCondition, SourcePath
 from ualpipe.transforms.ecs.mapping.operators import listed, member, picked
 from ualpipe.transforms.ecs.mapping.paths import Sources, parents_of, split, variable
 from ualpipe.transforms.ecs.messages.model import VERB, Message, Value, Variant
@@ -148,7 +148,7 @@ class _Writer:
         parent = parents.pop()
         return variable(parent) if not parents and parent in self._shared else ""
 
-    def _words(self, source: Source, value: Value, nouns: tuple[str, ...]) -> str:
+    def _words(self, source: SourcePath, value: Value, nouns: tuple[str, ...]) -> str:
         """Returns an expression for the words of one source: None or nothing where there are none."""
         found = self._read(source)
         if nouns:
@@ -167,13 +167,13 @@ class _Writer:
             return found
         return f"(found if (found := {found}) is None or type(found) is str else spoken(found))"
 
-    def _condition(self, condition: Condition) -> str:
+    def _condition(self, condition: RowCondition) -> str:
         found = self._read(condition.source)
         if condition.exists is not None:
             return f"({found}) is {'not ' if condition.exists else ''}None"
         return f"{self._bind('test', condition.test)}({found})"
 
-    def _read(self, source: Source) -> str:
+    def _read(self, source: SourcePath) -> str:
         if source.of == "originals" and len(source.steps) == 1 and not source.steps[0].each:
             return f"originals.get({source.steps[0].name!r})"
         if source.of == "originals":
@@ -189,7 +189,7 @@ class _Writer:
         return f"{self._object_here(parent)}.get({leaf!r}, NOTHING)"
 
 
-def _first_of(source: Source) -> str:
+def _first_of(source: SourcePath) -> str:
     """Returns an expression for ``List[Key=value].Name``: one value will do in a sentence; empty for other paths."""
     if len(source.steps) != 2 or not source.steps[0].only or source.steps[1].each:
         return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ualpipe.transforms.ecs.mapping.model import Condition, Place, Source
+from ualpipe.transforms.ecs.mapping.model import Place, RowCondition, SourcePath
 from ualpipe.transforms.ecs.messages.template import Parts
 from ualpipe.transforms.ecs.messages.words import Saying
 
@@ -26,7 +26,7 @@ class Value:
         plain: Those of the sources that always hold one plain value: ECS fields that are no lists.
     """
 
-    sources: tuple[Source, ...]
+    sources: tuple[SourcePath, ...]
     say: Saying | None = None
     affixes: tuple[str, str] = ("", "")
     instead: str = ""
@@ -46,7 +46,7 @@ class Variant:
 
     parts: Parts
     values: Mapping[str, Value]
-    when: tuple[Condition, ...] = ()
+    when: tuple[RowCondition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

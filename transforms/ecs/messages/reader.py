@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ualpipe.pipeline.marked_yaml import Located, Pointer
+from ualpipe.pipeline.marked_yaml import MarkedYaml, Pointer
 from ualpipe.pipeline.wording import did_you_mean
 from ualpipe.transforms.ecs.conversions.registry import Conversion
 from ualpipe.transforms.ecs.fields import Ecs
-from ualpipe.transforms.ecs.mapping.model import Place, Source
+from ualpipe.transforms.ecs.mapping.model import Place, SourcePath
 from ualpipe.transforms.ecs.mapping.table_reader import TableReader, open_all, refuse_defects
 from ualpipe.transforms.ecs.messages.model import VERB, Message, MessageTable, Value, Variant
 from ualpipe.transforms.ecs.messages.template import NotTemplate, blanks, read_template
@@ -44,7 +44,7 @@ def read_messages(
     known = frozenset(originals)
     values: dict[str, Value] = {}
 
-    def make(path: Path, text: Located) -> _Reader:
+    def make(path: Path, text: MarkedYaml) -> _Reader:
         return _Reader(path, text, ecs, conversions, known, values)
 
     readers, findings = open_all(paths, "message file", make)
@@ -91,7 +91,7 @@ class _Reader(TableReader):
         found = tuple(source for source in sources if source)
         return Value(found, self._saying(at, data), affixes, instead, default, self._plain(found))
 
-    def _plain(self, sources: Sequence[Source]) -> frozenset[str]:
+    def _plain(self, sources: Sequence[SourcePath]) -> frozenset[str]:
         fields = {source.text: self.ecs.field(source.field) for source in sources if source.of == "document"}
         return frozenset(text for text, field in fields.items() if field and not field.is_array)
 
@@ -185,7 +185,7 @@ class _Reader(TableReader):
         source = self.source(at, name)
         return Value((source,), plain=self._plain([source])) if source else Value(())
 
-    def source(self, at: Pointer, name: Any) -> Source | None:
+    def source(self, at: Pointer, name: Any) -> SourcePath | None:
         if not isinstance(name, str) or not name:
             self.text.defect(at, "a source is the name of a field, such as source.ip or Item.Subject")
             return None
@@ -194,12 +194,12 @@ class _Reader(TableReader):
         if not all(steps):
             return None
         if path == name and self.ecs.field(name):
-            return Source(name, tuple(step for step in steps if step), "document")
+            return SourcePath(name, tuple(step for step in steps if step), "document")
         if path == name and not self._is_original(name):
             known = [*self.values, *self.originals, *self.ecs.fields]
             self.text.defect(at, f'"{name}" is no field of ECS or of o365.audit, and no value{did_you_mean(name, known)}')
             return None
-        return Source(name, tuple(step for step in steps if step))
+        return SourcePath(name, tuple(step for step in steps if step))
 
     def _is_original(self, name: str) -> bool:
         first = re.split(r"[.\[]", name, maxsplit=1)[0]

@@ -16,7 +16,7 @@ from ualpipe.transforms.ecs.messages.model import Message, MessageTable
 from ualpipe.transforms.ecs.messages.reader import read_messages
 from ualpipe.transforms.ecs.messages.words import MAX_LENGTH, shortened, tidy
 from ualpipe.transforms.ecs.originals.originals import shipped_shapes
-from ualpipe.transforms.memo import Remembered
+from ualpipe.transforms.memo import Memo
 
 SHIPPED = Path(str(files("ualpipe.schemas") / "ecs" / "messages.yaml"))
 """Our own templates."""
@@ -76,8 +76,8 @@ class Messages:
         self._compiled: dict[tuple[int, str], Sentence] = {}
         self._other = compile_message(self.other, "", self._prefix, _nothing) if self.other else _nothing
         kinds = {kind for table in tables for message in table.messages for kind in message.record_types or ()}
-        self._of_kind = {kind: Remembered(partial(self._sentence, kind)) for kind in kinds}
-        self._of_any = Remembered(partial(self._sentence, ""))
+        self._of_kind = {kind: Memo(partial(self._sentence, kind)) for kind in kinds}
+        self._of_any = Memo(partial(self._sentence, ""))
 
     def say(self, originals: Originals, document: Document) -> str | None:
         """Returns what happened, or None: nothing can be said, or the mapping has filled ``message`` already.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ualpipe.transforms.memo import Remembered
+from ualpipe.transforms.memo import Memo
 
 MAX_LENGTH = 1000  # characters of a message
 MAX_VALUE = 200  # characters of one value, where the message would be too long
@@ -96,7 +96,7 @@ class Saying:
     __slots__ = ("known",)
 
     def __init__(self, convert: Callable[[str], Any]) -> None:
-        self.known = Remembered(lambda text: spoken(convert(text)))
+        self.known = Memo(lambda text: spoken(convert(text)))
 
     def __call__(self, value: Any) -> str | None:
         """Returns the words for any value; None where there is nothing to say."""

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from ualpipe.pipeline.journal.sqlite.batches import REMOVED_BEFORE
-from ualpipe.pipeline.journal.sqlite.file import JournalFile, explain
-from ualpipe.pipeline.reconcile.compare import Entry, GapPeriod, Period, Place, Share
+from ualpipe.pipeline.journal.sqlite.file import JournalFile, journal_error
+from ualpipe.pipeline.reconcile.compare import GapPeriod, KnownItem, Period, Place, SinkCount
 
 MARGIN_S = 3600.0
 """Chunks of a long work item are stored so much earlier, at most, than it counts as fetched."""
@@ -38,7 +38,7 @@ _LETTERS = (
 )
 
 
-def read_entries(file: JournalFile, since: float, listed: Iterable[Place], sinks: Sequence[str]) -> list[Entry]:
+def read_entries(file: JournalFile, since: float, listed: Iterable[Place], sinks: Sequence[str]) -> list[KnownItem]:
     """Reads the work items that became available at or after an instant (epoch seconds), and those that are listed."""
     with _moment(file) as db:
         db.execute("CREATE TEMP TABLE chosen(id INTEGER PRIMARY KEY)")
@@ -47,10 +47,10 @@ def read_entries(file: JournalFile, since: float, listed: Iterable[Place], sinks
             "INSERT OR IGNORE INTO chosen SELECT id FROM item WHERE source = ? AND stream = ? AND key = ?", list(listed)
         )
         horizon = float((db.execute("SELECT value FROM meta WHERE key = ?", (REMOVED_BEFORE,)).fetchone() or (0.0,))[0])
-        shares: dict[int, dict[str, Share]] = defaultdict(dict)
+        shares: dict[int, dict[str, SinkCount]] = defaultdict(dict)
         for sink in sinks:
             for item, delivered, owed in db.execute(_SHARES, (sink,)):
-                shares[item][sink] = Share(delivered, owed)
+                shares[item][sink] = SinkCount(delivered, owed)
         letters = dict(db.execute(_LETTERS).fetchall())
         return [_entry(row, shares.get(row[0], {}), letters.get(row[0], 0), horizon) for row in db.execute(_ITEMS)]
 
@@ -61,7 +61,7 @@ def read_gaps(file: JournalFile, period: Period) -> list[GapPeriod]:
     return [GapPeriod(*row) for row in rows]
 
 
-def mend(file: JournalFile, entries: Iterable[Entry]) -> None:
+def mend(file: JournalFile, entries: Iterable[KnownItem]) -> None:
     """Makes what is missing due at once: to be fetched (again), or to be delivered (again)."""
     with file.transaction() as db:
         for entry in entries:
@@ -76,13 +76,13 @@ def mend(file: JournalFile, entries: Iterable[Entry]) -> None:
                     _unsettle_short(db, entry)
 
 
-def _fetch_again(db: sqlite3.Connection, entry: Entry) -> None:
+def _fetch_again(db: sqlite3.Connection, entry: KnownItem) -> None:
     newest = db.execute("SELECT coalesce(max(id), 0) FROM batch").fetchone()[0]
     db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"{_RESEND}{entry.id}", str(newest)))
     db.execute("UPDATE item SET state = 'listed', attempts = 0, next_attempt = 0 WHERE id = ?", (entry.id,))
 
 
-def _send_though_seen(db: sqlite3.Connection, entry: Entry) -> None:
+def _send_though_seen(db: sqlite3.Connection, entry: KnownItem) -> None:
     """Its Ids were seen when it came first, so that it came as duplicates: they go to the sinks nevertheless."""
     mark = f"{_RESEND}{entry.id}"
     newest = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = ?"
@@ -93,7 +93,7 @@ def _send_though_seen(db: sqlite3.Connection, entry: Entry) -> None:
     db.execute("DELETE FROM meta WHERE key = ?", (mark,))
 
 
-def _unsettle_short(db: sqlite3.Connection, entry: Entry) -> None:
+def _unsettle_short(db: sqlite3.Connection, entry: KnownItem) -> None:
     """Takes back settlements that do not account for every record; what was just not delivered yet needs nothing."""
     db.executemany(
         "DELETE FROM settlement WHERE sink = ? AND pending IS NULL AND delivered + filtered + dead <"
@@ -103,11 +103,11 @@ def _unsettle_short(db: sqlite3.Connection, entry: Entry) -> None:
     )
 
 
-def _entry(row: Sequence[object], shares: Mapping[str, Share], letters: int, horizon: float) -> Entry:
+def _entry(row: Sequence[object], shares: Mapping[str, SinkCount], letters: int, horizon: float) -> KnownItem:
     number, source, tenant, stream, key, at, state, records, duplicates, fetched_at, is_marked, kept = row
     is_short = state == "fetched" and records > kept  # type: ignore[operator]
     is_lost = is_short and fetched_at - MARGIN_S >= horizon  # type: ignore[operator]
-    return Entry(
+    return KnownItem(
         *(source, tenant, stream, key, at, number, state, records, duplicates),  # type: ignore[arg-type]
         is_lost=is_lost or (state == "fetched" and bool(is_marked)),
         is_refetched=bool(is_marked) and state == "fetched" and not is_short,
@@ -125,7 +125,7 @@ def _moment(file: JournalFile) -> Iterator[sqlite3.Connection]:
             file.db.execute("BEGIN")
             yield file.db
         except sqlite3.Error as exc:
-            raise explain(file.path, exc) from exc
+            raise journal_error(file.path, exc) from exc
         finally:
             if file.db.in_transaction:
                 file.db.execute("ROLLBACK")

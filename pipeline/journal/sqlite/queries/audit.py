@@ -8,7 +8,7 @@ from pathlib import Path
 from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.journal.sqlite.batches import REMOVED_BEFORE
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
-from ualpipe.pipeline.observe.conservation import Violation
+from ualpipe.pipeline.observe.conservation import Imbalance
 
 _SETTLEMENTS = """
 SELECT s.sink, s.batch, b.records - length(b.duplicates) / 4,
@@ -27,7 +27,7 @@ FROM item i WHERE i.state = 'fetched' AND i.fetched_at >= ?1 AND stored < i.reco
 """
 
 
-def unbalanced(state_dir: Path, clock: Clock, since: float) -> list[Violation]:
+def unbalanced(state_dir: Path, clock: Clock, since: float) -> list[Imbalance]:
     """Compares the sums in the journal for what was fetched or settled since an instant, without holding up who writes to it.
 
     Args:
@@ -41,6 +41,6 @@ def unbalanced(state_dir: Path, clock: Clock, since: float) -> list[Violation]:
     with closing(JournalFile(state_dir, clock, exclusive=False)) as file:
         settlements = file.rows(_SETTLEMENTS, (since,))
         items = file.rows(_ITEMS, (since, REMOVED_BEFORE))
-    return [Violation("settlement", f"batch {batch} at sink {sink}", into, out) for sink, batch, into, out in settlements] + [
-        Violation("item", f"work item {key}", into, out) for key, into, out in items
+    return [Imbalance("settlement", f"batch {batch} at sink {sink}", into, out) for sink, batch, into, out in settlements] + [
+        Imbalance("item", f"work item {key}", into, out) for key, into, out in items
     ]

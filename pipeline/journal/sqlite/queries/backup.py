@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ualpipe.pipeline.errors import ConfigError, JournalError
 from ualpipe.pipeline.folders import sync_folder
-from ualpipe.pipeline.journal.sqlite.file import BUSY_TIMEOUT_S, FILE_NAME, damaged, explain
+from ualpipe.pipeline.journal.sqlite.file import BUSY_TIMEOUT_S, FILE_NAME, damaged, journal_error
 
 
 def back_up(state_dir: Path, to: Path) -> int:
@@ -60,7 +60,7 @@ def _copy(journal: Path, partial: Path) -> None:
             source.backup(copy)
     except sqlite3.Error as exc:
         is_full = getattr(exc, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
-        raise explain(partial if is_full else journal, exc) from exc
+        raise journal_error(partial if is_full else journal, exc) from exc
 
 
 def _check(journal: Path, partial: Path) -> None:
@@ -70,6 +70,6 @@ def _check(journal: Path, partial: Path) -> None:
         with closing(sqlite3.connect(f"{partial.absolute().as_uri()}?immutable=1", uri=True)) as db:
             verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.Error as exc:
-        raise explain(journal, exc) from exc
+        raise journal_error(journal, exc) from exc
     if verdict != "ok":
         raise damaged(journal, verdict)

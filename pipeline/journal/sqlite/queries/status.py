@@ -15,7 +15,7 @@ from ualpipe.pipeline.journal.sqlite.dead_letter_limits import beyond
 from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
 from ualpipe.pipeline.journal.sqlite.file import JournalFile, instant
 from ualpipe.pipeline.journal.sqlite.queries.duplicates import Duplicates, read_duplicates
-from ualpipe.pipeline.journal.sqlite.stalls import Trouble, read_troubles
+from ualpipe.pipeline.journal.sqlite.stalls import PartHealth, read_troubles
 from ualpipe.pipeline.observe.backlog import SHORTEST_S, WINDOW_S, Backlog
 
 
@@ -150,7 +150,7 @@ class Status:
     journal_bytes: int
     beyond_limits: list[str]
     certificates: list[CertificateStatus]
-    troubles: list[Trouble]
+    troubles: list[PartHealth]
 
     @property
     def is_complete(self) -> bool:

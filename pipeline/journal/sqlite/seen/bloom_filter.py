@@ -23,7 +23,7 @@ _TWO_OF_EIGHT = [1 << low | 1 << high for high in range(8) for low in range(high
 _PAIRS = bytes(_TWO_OF_EIGHT[value % len(_TWO_OF_EIGHT)] for value in range(256))
 
 
-class SeenFilter:
+class BloomFilter:
     """A Bloom filter: three bytes a digest, two bits in each; the digest itself supplies the hashes."""
 
     def __init__(self, size: int) -> None:
@@ -64,7 +64,7 @@ class SeenFilter:
             at += len(piece)
 
 
-def maybe_added(filters: Sequence[SeenFilter], digests: Sequence[bytes]) -> list[tuple[int, int]]:
+def maybe_added(filters: Sequence[BloomFilter], digests: Sequence[bytes]) -> list[tuple[int, int]]:
     """Asks several filters for many digests at once.
 
     Returns:

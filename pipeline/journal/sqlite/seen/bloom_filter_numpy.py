@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from ualpipe.pipeline.journal.sqlite.seen.bloom_filter import SeenFilter
+    from ualpipe.pipeline.journal.sqlite.seen.bloom_filter import BloomFilter
 
 
-def add(seen: SeenFilter, digests: Iterable[bytes], pairs: bytes) -> None:
+def add(seen: BloomFilter, digests: Iterable[bytes], pairs: bytes) -> None:
     """Adds digests to a filter."""
     words, picks = _parts(b"".join(digests), pairs)
     bits = np.frombuffer(seen.bits, dtype=np.uint8)
@@ -21,7 +21,7 @@ def add(seen: SeenFilter, digests: Iterable[bytes], pairs: bytes) -> None:
         np.bitwise_or.at(bits, place, pick)
 
 
-def maybe_added(filters: Sequence[SeenFilter], digests: Sequence[bytes], pairs: bytes) -> list[tuple[int, int]]:
+def maybe_added(filters: Sequence[BloomFilter], digests: Sequence[bytes], pairs: bytes) -> list[tuple[int, int]]:
     """Asks several filters for many digests at once; see there."""
     words, picks = _parts(b"".join(digests), pairs)
     found: list[tuple[int, int]] = []

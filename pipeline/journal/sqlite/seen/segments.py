@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ualpipe.pipeline.journal.sqlite.seen.bloom_filter import SeenFilter, capacity_of, maybe_added
+from ualpipe.pipeline.journal.sqlite.seen.bloom_filter import BloomFilter, capacity_of, maybe_added
 from ualpipe.pipeline.journal.sqlite.seen.runs import PARTS, SeenRuns
 
 SMALLEST_FILTER = 1 << 20  # bytes
@@ -35,7 +35,7 @@ class Segment:
     """
 
     id: int
-    filter: SeenFilter
+    filter: BloomFilter
     ids: int = 0
     runs: dict[int, int] = field(default_factory=dict)
 
@@ -162,7 +162,7 @@ class Segments:
         size = _filter_size(sum(segment.ids for segment in self._segments.values()))
         number = _number_after(newest.id if newest is not None else 0)
         self._db.execute("INSERT INTO seen_segment(id, filter_bytes) VALUES (?, ?)", (number, size))
-        self._segments[number] = Segment(number, SeenFilter(size))
+        self._segments[number] = Segment(number, BloomFilter(size))
         return self._segments[number]
 
     def _note_run(self, segment: Segment, level: int) -> int:
@@ -176,9 +176,9 @@ class Segments:
             "INSERT INTO seen_filter(segment, bits) VALUES (?, ?)", ((segment.id, piece) for piece in segment.filter.pieces())
         )
 
-    def _load_filter(self, number: int, size: int) -> SeenFilter:
+    def _load_filter(self, number: int, size: int) -> BloomFilter:
         """Reads a stored filter, and adds the runs that were written since."""
-        loaded = SeenFilter(size)
+        loaded = BloomFilter(size)
         loaded.load(bits for (bits,) in self._db.execute("SELECT bits FROM seen_filter WHERE segment = ? ORDER BY id", (number,)))
         since = "SELECT id FROM seen_sorted WHERE segment = ? AND level = ? AND into_run IS NULL"
         for (run,) in self._db.execute(since, (number, _WRITTEN)).fetchall():

@@ -10,12 +10,12 @@ import pytest
 from fakes import TagTransform, body, commit, enter, hurry, record, records, store, until
 from ualpipe.pipeline.buffer import batch_buffer as prepared_module
 from ualpipe.pipeline.buffer import spill as _spill
-from ualpipe.pipeline.buffer.batch_buffer import PreparedBatches
+from ualpipe.pipeline.buffer.batch_buffer import BatchBuffer
 from ualpipe.pipeline.buffer.prepare import PreparedBatch, prepare
 from ualpipe.pipeline.errors import SchemaMismatch
 from ualpipe.pipeline.events import Event, Origin
 from ualpipe.pipeline.journal.types import BatchRef, StoredBatch
-from ualpipe.pipeline.process.processor import InProcess
+from ualpipe.pipeline.process.processor import LocalProcessor
 from ualpipe.pipeline.process.transforming import events_of, run_transforms
 from ualpipe.pipeline.records.chunk import Chunk
 
@@ -49,9 +49,9 @@ def test_events_carry_their_position_and_come_without_duplicates():
 
 
 def test_what_goes_to_sinks_is_the_document_as_json_in_one_line(journal):
-    batch = prepare(stored(journal, "a", [record(1, UserId='a\nb"ü')]), InProcess([TagTransform().apply]))
+    batch = prepare(stored(journal, "a", [record(1, UserId='a\nb"ü')]), LocalProcessor([TagTransform().apply]))
     assert [event.encoded for event in batch.events] == [orjson.dumps({"event": {"id": record(1)["Id"]}})]
-    plain = prepare(stored(journal, "b", [record(2, UserId='a\nb"ü')]), InProcess())
+    plain = prepare(stored(journal, "b", [record(2, UserId='a\nb"ü')]), LocalProcessor())
     assert orjson.loads(plain.events[0].encoded) == record(2, UserId='a\nb"ü')
     assert b"\n" not in plain.events[0].encoded
 
@@ -66,7 +66,7 @@ def test_transforms_run_in_order_until_one_filters(journal):
 
         return apply
 
-    batch = prepare(stored(journal, "a", [record(1)]), InProcess([step("one"), step("two", is_filter=True), step("three")]))
+    batch = prepare(stored(journal, "a", [record(1)]), LocalProcessor([step("one"), step("two", is_filter=True), step("three")]))
     assert calls == ["one", "two"]
     assert (batch.events, batch.filtered, batch.records) == ([], 1, 1)
 
@@ -74,7 +74,7 @@ def test_transforms_run_in_order_until_one_filters(journal):
 def test_every_record_is_an_event_filtered_or_a_letter(journal):
     found = [record(1), record(2, drop=True), record(3), record(1), record(4)]
     transforms = [failing_on({record(3)["Id"]: SchemaMismatch("no text", "/UserId")}), TagTransform().apply]
-    batch = prepare(stored(journal, "a", found), InProcess(transforms))
+    batch = prepare(stored(journal, "a", found), LocalProcessor(transforms))
     assert numbers(batch) == [record(1)["Id"], record(4)["Id"]]
     assert (batch.filtered, len(batch.letters), batch.records) == (1, 1, 4)
     (letter,) = batch.letters
@@ -89,14 +89,14 @@ def test_a_document_that_is_no_json_is_a_letter_and_not_the_end_of_its_neighbour
         event.document = {"odd": value} if event.index == 1 else {"fine": 1}
         return event
 
-    batch = prepare(stored(journal, "a", records(1, 3)), InProcess([odd]))
+    batch = prepare(stored(journal, "a", records(1, 3)), LocalProcessor([odd]))
     assert numbers(batch) == [*ids(1, 1), *ids(3, 1)]
     assert [letter.code for letter in batch.letters] == ["MappingFailed"]
 
 
 def test_an_exception_that_no_transform_should_raise_is_passed_on(journal):
     with pytest.raises(ZeroDivisionError):
-        prepare(stored(journal, "a", records(1, 3)), InProcess([failing_on({record(2)["Id"]: ZeroDivisionError()})]))
+        prepare(stored(journal, "a", records(1, 3)), LocalProcessor([failing_on({record(2)["Id"]: ZeroDivisionError()})]))
 
 
 def test_a_filtered_event_is_not_encoded():
@@ -120,7 +120,7 @@ def failing_on(errors):
 def test_sinks_in_step_share_one_mapping(journal):
     transform = TagTransform()
     refs = [store(journal, str(at), records(10 * at, 3)).batches[0] for at in range(4)]
-    shared = PreparedBatches(journal.batches, InProcess([transform.apply]), ["a", "b", "c"])
+    shared = BatchBuffer(journal.batches, LocalProcessor([transform.apply]), ["a", "b", "c"])
     for ref in refs:
         taken = [shared.take(ref) for _sink in "abc"]
         assert taken[0] is taken[1] is taken[2]
@@ -132,7 +132,7 @@ def test_sinks_in_step_share_one_mapping(journal):
 
 def test_a_batch_kept_in_hand_is_not_read_back(journal):
     batch = stored(journal, "a", records(1, 3))
-    shared = PreparedBatches(journal.batches, InProcess(), ["a"])
+    shared = BatchBuffer(journal.batches, LocalProcessor(), ["a"])
     with shared.room(batch.ref.bytes) as room:
         room.keep(batch)
     with journal._file.transaction() as db:
@@ -142,7 +142,7 @@ def test_a_batch_kept_in_hand_is_not_read_back(journal):
 
 def test_a_batch_kept_and_a_batch_read_back_are_the_same(journal):
     batch = stored(journal, "a", [*records(1, 3), record(2), 5, record(9, drop=True)])
-    shared = PreparedBatches(journal.batches, InProcess([TagTransform().apply]), ["a"])
+    shared = BatchBuffer(journal.batches, LocalProcessor([TagTransform().apply]), ["a"])
     with shared.room(batch.ref.bytes) as room:
         room.keep(batch)
     kept = shared.take(batch.ref)
@@ -161,7 +161,7 @@ def test_sinks_that_come_at_the_same_time_wait_for_the_one_that_prepares(journal
         return event
 
     (ref,) = store(journal, "a", records(1, 2)).batches
-    shared = PreparedBatches(journal.batches, InProcess([slow]), ["a", "b", "c"])
+    shared = BatchBuffer(journal.batches, LocalProcessor([slow]), ["a", "b", "c"])
     taken: list[PreparedBatch] = []
     threads = [threading.Thread(target=lambda: taken.append(shared.take(ref))) for _sink in "abc"]
     for thread in threads:
@@ -178,7 +178,7 @@ def test_sinks_that_come_at_the_same_time_wait_for_the_one_that_prepares(journal
 def test_a_transform_that_failed_is_asked_again_by_the_next_take(journal):
     errors = {record(1)["Id"]: ZeroDivisionError()}
     (ref,) = store(journal, "a", records(1, 2)).batches
-    shared = PreparedBatches(journal.batches, InProcess([failing_on(errors)]), ["a", "b"])
+    shared = BatchBuffer(journal.batches, LocalProcessor([failing_on(errors)]), ["a", "b"])
     with pytest.raises(ZeroDivisionError):
         shared.take(ref)
     errors.clear()
@@ -194,7 +194,7 @@ def test_transforms_run_as_records_are_decoded_where_there_is_room_and_duplicate
             raise SchemaMismatch("no", "/x")
         return None if event.id == record(3)["Id"] else event
 
-    shared = PreparedBatches(journal.batches, InProcess([count]), ["a"])
+    shared = BatchBuffer(journal.batches, LocalProcessor([count]), ["a"])
     with shared.room(900) as room, journal.batches.receive(enter(journal, "a"), shared.processor) as intake:
         intake.add(Chunk(body([*records(1, 4), record(1), 5]), "array"))
         received = commit(journal, intake, transform=room.is_there)
@@ -207,7 +207,7 @@ def test_transforms_run_as_records_are_decoded_where_there_is_room_and_duplicate
 
 def test_a_transform_that_fails_while_records_come_in_leaves_its_work_to_the_delivery(journal):
     errors = {record(2)["Id"]: ZeroDivisionError()}
-    shared = PreparedBatches(journal.batches, InProcess([failing_on(errors)]), ["a"])
+    shared = BatchBuffer(journal.batches, LocalProcessor([failing_on(errors)]), ["a"])
     with shared.room(900) as room, journal.batches.receive(enter(journal, "a"), shared.processor) as intake:
         intake.add(Chunk(body(records(1, 3)), "array"))
         received = commit(journal, intake, transform=room.is_there)
@@ -222,7 +222,7 @@ def test_a_transform_that_fails_while_records_come_in_leaves_its_work_to_the_del
 def test_what_has_no_room_in_memory_waits_on_disk_as_it_was_made(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 100)
     tag = TagTransform()
-    shared = PreparedBatches(journal.batches, InProcess([tag.apply]), ["a"])
+    shared = BatchBuffer(journal.batches, LocalProcessor([tag.apply]), ["a"])
     with shared.room(90) as first:
         assert first.is_there
         ref = received_in_room(journal, shared, [*records(1, 3), record(2), record(9, drop=True)])
@@ -235,7 +235,7 @@ def test_what_has_no_room_in_memory_waits_on_disk_as_it_was_made(journal, monkey
     shared.close()
 
 
-def received_in_room(journal, shared: PreparedBatches, found) -> BatchRef:
+def received_in_room(journal, shared: BatchBuffer, found) -> BatchRef:
     with shared.room(900) as room, journal.batches.receive(enter(journal, str(found)), shared.processor) as intake:
         assert room.is_there
         intake.add(Chunk(body(found), "array"))
@@ -247,7 +247,7 @@ def received_in_room(journal, shared: PreparedBatches, found) -> BatchRef:
 def test_without_room_in_memory_and_on_disk_nothing_is_transformed_ahead(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 100)
     monkeypatch.setattr(_spill, "CAPACITY_BYTES", 2000)
-    shared = PreparedBatches(journal.batches, InProcess(), ["a"])
+    shared = BatchBuffer(journal.batches, LocalProcessor(), ["a"])
     with shared.room(90):
         refs = []
         while not shared._spill.is_full:
@@ -264,7 +264,7 @@ def test_without_room_in_memory_and_on_disk_nothing_is_transformed_ahead(journal
 def test_sinks_in_step_take_a_batch_from_memory_one_soon_after_the_other(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 1000)
     monkeypatch.setattr(prepared_module, "IN_STEP_S", 5.0)
-    shared = PreparedBatches(journal.batches, InProcess(), ["first", "second"])
+    shared = BatchBuffer(journal.batches, LocalProcessor(), ["first", "second"])
     ref = received_in_room(journal, shared, records(1, 3))
     shared.take(ref)
     shared.done("first", [ref])
@@ -285,7 +285,7 @@ def test_sinks_in_step_take_a_batch_from_memory_one_soon_after_the_other(journal
 def test_sinks_far_behind_do_not_hold_up_fetching(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 100)
     monkeypatch.setattr(_spill, "CAPACITY_BYTES", 5000)
-    shared = PreparedBatches(journal.batches, InProcess(), ["a"])
+    shared = BatchBuffer(journal.batches, LocalProcessor(), ["a"])
     with shared.room(90):
         while shared._spill.unread_share < prepared_module.BEHIND:
             received_in_room(journal, shared, records(1, 3))
@@ -298,7 +298,7 @@ def test_sinks_far_behind_do_not_hold_up_fetching(journal, monkeypatch):
 
 def test_however_many_tenants_fetch_few_batches_are_on_their_way_at_a_time(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "TURNS", 2)
-    shared = PreparedBatches(journal.batches, InProcess(), ["a"], workers=3)
+    shared = BatchBuffer(journal.batches, LocalProcessor(), ["a"], workers=3)
     inside, most, lock = 0, 0, threading.Lock()
 
     def work() -> None:
@@ -321,7 +321,7 @@ def test_however_many_tenants_fetch_few_batches_are_on_their_way_at_a_time(journ
 
 def test_while_all_sinks_wait_for_their_destinations_nothing_is_transformed_ahead(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 100)
-    shared = PreparedBatches(journal.batches, InProcess(), ["a"])
+    shared = BatchBuffer(journal.batches, LocalProcessor(), ["a"])
     with shared.room(90):
         shared.set_stuck("a", stuck=True)
         with shared.room(90) as room:
@@ -333,7 +333,7 @@ def test_while_all_sinks_wait_for_their_destinations_nothing_is_transformed_ahea
 
 def test_memory_stays_within_its_bound_and_what_does_not_fit_is_read_back(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 3000)
-    shared = PreparedBatches(journal.batches, InProcess(), ["quick", "slow"])
+    shared = BatchBuffer(journal.batches, LocalProcessor(), ["quick", "slow"])
     batches = []
     for at in range(20):
         with shared.room(900) as room, journal.batches.receive(enter(journal, str(at))) as intake:
@@ -358,7 +358,7 @@ def test_sinks_that_are_behind_get_what_was_made_already(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 3000)
     tag = TagTransform()
     refused = failing_on({record(31)["Id"]: SchemaMismatch("no text", "/UserId")})
-    shared = PreparedBatches(journal.batches, InProcess([refused, tag.apply]), ["quick", "slow", "slower"])
+    shared = BatchBuffer(journal.batches, LocalProcessor([refused, tag.apply]), ["quick", "slow", "slower"])
     refs = [store(journal, str(at), [*records(10 * at, 3), record(10 * at + 5, drop=True)]).batches[0] for at in range(9)]
     quick, slow, slower = ([_delivered(shared, sink, ref) for ref in refs] for sink in ("quick", "slow", "slower"))
     assert quick == slow == slower
@@ -367,21 +367,21 @@ def test_sinks_that_are_behind_get_what_was_made_already(journal, monkeypatch):
     shared.close()
 
 
-def _delivered(shared: PreparedBatches, sink: str, ref) -> tuple[list, list, int]:
+def _delivered(shared: BatchBuffer, sink: str, ref) -> tuple[list, list, int]:
     batch = shared.take(ref)
     shared.done(sink, [ref])
     letters = [[int(orjson.loads(letter.body)["Id"][-2:])] for letter in batch.letters]
     return [(event.id, event.encoded, event.raw, event.record) for event in batch.events], letters, batch.filtered
 
 
-def held(shared: PreparedBatches, *, is_read_back: bool) -> int:
+def held(shared: BatchBuffer, *, is_read_back: bool) -> int:
     return sum(entry.bytes for entry in shared._entries.values() if entry.is_read_back is is_read_back)
 
 
 def test_what_a_sink_that_is_behind_reads_back_takes_no_room_from_what_is_fetched(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 1000)
     monkeypatch.setattr(prepared_module, "ROOM_WAIT_S", 60.0)
-    shared = PreparedBatches(journal.batches, InProcess(), ["quick", "behind"])
+    shared = BatchBuffer(journal.batches, LocalProcessor(), ["quick", "behind"])
     for at in range(3):
         shared.take(store(journal, str(at), records(10 * at, 3)).batches[0])
     with shared.room(900) as room:
@@ -392,7 +392,7 @@ def test_what_a_sink_that_is_behind_reads_back_takes_no_room_from_what_is_fetche
 def test_one_batch_larger_than_the_memory_is_still_prepared(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 100)
     batch = stored(journal, "a", records(1, 5))
-    shared = PreparedBatches(journal.batches, InProcess(), ["a"])
+    shared = BatchBuffer(journal.batches, LocalProcessor(), ["a"])
     with shared.room(batch.ref.bytes) as room:
         room.keep(batch)
     assert numbers(shared.take(batch.ref)) == ids(1, 5)
@@ -401,7 +401,7 @@ def test_one_batch_larger_than_the_memory_is_still_prepared(journal, monkeypatch
 
 
 def test_room_that_was_not_used_is_given_back(journal):
-    shared = PreparedBatches(journal.batches, InProcess(), ["a"])
+    shared = BatchBuffer(journal.batches, LocalProcessor(), ["a"])
     with pytest.raises(OSError, match="cut off"), shared.room(1000):
         raise OSError("cut off")
     with shared.room(1000):
@@ -410,7 +410,7 @@ def test_room_that_was_not_used_is_given_back(journal):
 
 
 def test_a_batch_that_a_sink_found_in_the_journal_before_it_was_handed_on_takes_room_once(journal):
-    shared = PreparedBatches(journal.batches, InProcess(), ["a"])
+    shared = BatchBuffer(journal.batches, LocalProcessor(), ["a"])
     batch = stored(journal, "a", records(1, 3))
     with shared.room(batch.ref.bytes) as room:
         shared.take(batch.ref)
@@ -422,7 +422,7 @@ def test_a_batch_that_a_sink_found_in_the_journal_before_it_was_handed_on_takes_
 
 def test_nothing_is_kept_for_a_sink_that_is_stuck(journal):
     (ref,) = store(journal, "a", records(1, 3)).batches
-    shared = PreparedBatches(journal.batches, InProcess(), ["fine", "stuck"])
+    shared = BatchBuffer(journal.batches, LocalProcessor(), ["fine", "stuck"])
     shared.set_stuck("stuck", stuck=True)
     shared.take(ref)
     shared.done("fine", [ref])
@@ -434,7 +434,7 @@ def test_nothing_is_kept_for_a_sink_that_is_stuck(journal):
 def test_fetching_does_not_wait_for_room_when_all_sinks_are_stuck(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 100)
     monkeypatch.setattr(prepared_module, "ROOM_WAIT_S", 60.0)
-    shared = PreparedBatches(journal.batches, InProcess(), ["a"])
+    shared = BatchBuffer(journal.batches, LocalProcessor(), ["a"])
     with shared.room(90) as room:
         room.keep(stored(journal, "a", records(1, 1)))
     shared.set_stuck("a", stuck=True)
@@ -445,7 +445,7 @@ def test_fetching_does_not_wait_for_room_when_all_sinks_are_stuck(journal, monke
 def test_fetching_waits_for_room_until_a_sink_is_done(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 100)
     monkeypatch.setattr(prepared_module, "ROOM_WAIT_S", 60.0)
-    shared = PreparedBatches(journal.batches, InProcess(), ["a"])
+    shared = BatchBuffer(journal.batches, LocalProcessor(), ["a"])
     batch = stored(journal, "a", records(1, 1))
     with shared.room(90) as room:
         room.keep(batch)
@@ -465,13 +465,13 @@ def test_fetching_waits_for_room_until_a_sink_is_done(journal, monkeypatch):
 
 def test_done_for_a_batch_that_is_not_in_memory_is_nothing(journal):
     (ref,) = store(journal, "a", records(1, 3)).batches
-    PreparedBatches(journal.batches, InProcess(), ["a"]).done("a", [ref])
+    BatchBuffer(journal.batches, LocalProcessor(), ["a"]).done("a", [ref])
 
 
 def test_many_threads_at_once_lose_no_batch_and_no_byte_of_the_bound(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 2500)
     batches = [stored(journal, str(at), records(10 * at, 3)) for at in range(12)]
-    shared = PreparedBatches(journal.batches, InProcess([TagTransform().apply]), ["a", "b", "c"])
+    shared = BatchBuffer(journal.batches, LocalProcessor([TagTransform().apply]), ["a", "b", "c"])
     found: dict[str, list[str]] = {"a": [], "b": [], "c": []}
 
     def deliver(sink: str) -> None:

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from ualpipe.pipeline.buffer import spill as _spill
-from ualpipe.pipeline.buffer.spill import CAPACITY_BYTES, Spill
+from ualpipe.pipeline.buffer.spill import CAPACITY_BYTES, SpillFile
 
 
 @pytest.fixture
 def make_spill(tmp_path):
-    made: list[Spill] = []
+    made: list[SpillFile] = []
 
-    def make(capacity: int = CAPACITY_BYTES, folder=tmp_path) -> Spill:
-        made.append(Spill(folder, capacity))
+    def make(capacity: int = CAPACITY_BYTES, folder=tmp_path) -> SpillFile:
+        made.append(SpillFile(folder, capacity))
         return made[-1]
 
     yield make

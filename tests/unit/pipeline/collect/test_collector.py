@@ -25,10 +25,10 @@ from fakes import (
     until,
 )
 from ualpipe.pipeline import metrics as m
-from ualpipe.pipeline.buffer.batch_buffer import PreparedBatches
+from ualpipe.pipeline.buffer.batch_buffer import BatchBuffer
 from ualpipe.pipeline.collect import fetch_group as _haul
 from ualpipe.pipeline.collect.collector import Collector
-from ualpipe.pipeline.collect.fetch_group import MOST_ITEMS, Haul
+from ualpipe.pipeline.collect.fetch_group import MOST_ITEMS, FetchGroup
 from ualpipe.pipeline.collect.fetcher import LAST_CHANCE_S, UNDECODABLE_ATTEMPTS
 from ualpipe.pipeline.config.model import SourceOptions, StageSpec
 from ualpipe.pipeline.errors import (
@@ -41,9 +41,9 @@ from ualpipe.pipeline.errors import (
     SourceThrottled,
     SourceUnavailable,
 )
-from ualpipe.pipeline.journal.sqlite.journal import Journal, JournalFull
+from ualpipe.pipeline.journal.sqlite.journal import JournalFull, SqliteJournal
 from ualpipe.pipeline.options import build
-from ualpipe.pipeline.process.processor import InProcess
+from ualpipe.pipeline.process.processor import LocalProcessor
 from ualpipe.pipeline.runtime.context import RunContext
 from ualpipe.pipeline.runtime.rate_limit import TokenBucket
 from ualpipe.pipeline.runtime.retry import DENIED, FETCH, ONCE, THROTTLED
@@ -64,12 +64,12 @@ class Bench:
     clock: HurriedClock = field(default_factory=HurriedClock)
 
     def __post_init__(self):
-        self.journal = Journal(self.folder, self.clock, max_bytes=self.max_bytes)
+        self.journal = SqliteJournal(self.folder, self.clock, max_bytes=self.max_bytes)
         self.notified: list = []
 
     def collector(self, source, *, once=True, **options) -> Collector:
         self.context = RunContext(once, self.clock)
-        prepared = PreparedBatches(self.journal.batches, InProcess(), ["sink"])
+        prepared = BatchBuffer(self.journal.batches, LocalProcessor(), ["sink"])
         common = build(SourceOptions, {"concurrency": 2, "poll_interval": "60s", **options}, self.folder)
         self.spec = StageSpec("source", "memory", MemorySource, NoOptions(), common)
         return Collector(self.spec, source, self.journal, prepared, self.notified.extend, self.context)
@@ -654,7 +654,7 @@ def hauls(monkeypatch) -> list[list[str]]:
     """Keys of what was fetched, by haul in the order of their ends."""
     found: list[list[str]] = []
     by_haul: dict[int, list[str]] = {}
-    fetch, close = Haul.fetch, Haul.__exit__
+    fetch, close = FetchGroup.fetch, FetchGroup.__exit__
 
     def noted(haul, item):
         by_haul.setdefault(id(haul), []).append(item.work.key)
@@ -664,8 +664,8 @@ def hauls(monkeypatch) -> list[list[str]]:
         found.append(by_haul.pop(id(haul)))
         close(haul, *how)
 
-    monkeypatch.setattr(Haul, "fetch", noted)
-    monkeypatch.setattr(Haul, "__exit__", ended)
+    monkeypatch.setattr(FetchGroup, "fetch", noted)
+    monkeypatch.setattr(FetchGroup, "__exit__", ended)
     monkeypatch.setattr(_haul, "LONGEST_S", 1e9)
     return found
 
@@ -709,9 +709,9 @@ def test_an_item_that_hangs_holds_up_none_that_was_not_begun(bench):
 def test_a_tenant_is_left_alone_before_what_was_fetched_is_stored(unhurried, monkeypatch):
     source, pauses = many("s", 4), []
     source.fetch_errors["s2"] = [SourceThrottled("429", retry_after_s=0.5)]
-    store = Haul.store
+    store = FetchGroup.store
     monkeypatch.setattr(
-        Haul, "store", lambda haul: (pauses.append(unhurried.context.budgets.of(unhurried.spec).pause_left_s), store(haul))
+        FetchGroup, "store", lambda haul: (pauses.append(unhurried.context.budgets.of(unhurried.spec).pause_left_s), store(haul))
     )
     unhurried.collect(source, concurrency=1)
     assert 0 < pauses[0] <= 0.5
@@ -733,14 +733,14 @@ def test_where_fewer_are_to_be_fetched_at_a_time_no_haul_goes_on_beyond_that(ben
 def test_an_item_that_failed_is_accounted_for_though_there_was_no_room_for_another(bench, monkeypatch):
     source = many("s", 2)
     source.items["s"]["s1"] = b"nonsense"
-    store, full = Haul.store, [JournalFull("the disk is full")]
+    store, full = FetchGroup.store, [JournalFull("the disk is full")]
 
     def no_room_once(haul):
         store(haul)
         if haul.failed and full:
             raise full.pop()
 
-    monkeypatch.setattr(Haul, "store", no_room_once)
+    monkeypatch.setattr(FetchGroup, "store", no_room_once)
     with bench.collecting(source, concurrency=1):
         until(lambda: not full, "the full disk")
         until(bench.letters, "the dead letter")

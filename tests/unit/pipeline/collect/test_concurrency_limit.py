@@ -4,23 +4,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ualpipe.pipeline.collect.concurrency_limit import Pace
+from ualpipe.pipeline.collect.concurrency_limit import ConcurrencyLimit
 
 
-def went_well(pace: Pace, count: int) -> None:
+def went_well(pace: ConcurrencyLimit, count: int) -> None:
     for _request in range(count):
         pace.went_well()
 
 
 def test_it_begins_at_the_most_and_never_goes_beyond():
-    pace = Pace(8)
+    pace = ConcurrencyLimit(8)
     assert pace.limit == 8
     went_well(pace, 100)
     assert pace.limit == 8
 
 
 def test_strain_halves_it_down_to_one():
-    pace = Pace(8)
+    pace = ConcurrencyLimit(8)
     limits = []
     for _strain in range(5):
         pace.was_strained(pace.round)
@@ -29,20 +29,20 @@ def test_strain_halves_it_down_to_one():
 
 
 def test_a_burst_of_refusals_counts_as_one():
-    pace = Pace(8)
+    pace = ConcurrencyLimit(8)
     begun_in = pace.round
     assert [pace.was_strained(begun_in) for _request in range(8)] == [True] + [False] * 7
     assert pace.limit == 4
 
 
 def test_it_says_when_there_is_nothing_left_to_lower():
-    pace = Pace(1)
+    pace = ConcurrencyLimit(1)
     assert not pace.was_strained(pace.round)
     assert pace.limit == 1
 
 
 def test_each_round_that_went_well_adds_one():
-    pace = Pace(8)
+    pace = ConcurrencyLimit(8)
     pace.was_strained(pace.round)
     limits = []
     for _round in range(4):
@@ -53,7 +53,7 @@ def test_each_round_that_went_well_adds_one():
 
 @pytest.mark.parametrize("capacity", [1, 3, 6])
 def test_it_keeps_near_what_the_service_stands(capacity):
-    pace, seen = Pace(16), []
+    pace, seen = ConcurrencyLimit(16), []
     for _round in range(200):
         at_once, begun_in = pace.limit, pace.round
         for request in range(at_once):
@@ -69,7 +69,7 @@ def test_it_keeps_near_what_the_service_stands(capacity):
 
 @given(st.integers(1, 64), st.lists(st.tuples(st.booleans(), st.integers(0, 70)), max_size=200))
 def test_whatever_happens_it_stays_between_one_and_the_most(most, happenings):
-    pace = Pace(most)
+    pace = ConcurrencyLimit(most)
     for is_strain, back in happenings:
         pace.was_strained(pace.round - back) if is_strain else pace.went_well()
         assert 1 <= pace.limit <= most

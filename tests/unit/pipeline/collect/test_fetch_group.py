@@ -9,13 +9,13 @@ from functools import partial
 import pytest
 
 from fakes import FakeClock, MemorySource, body, enter, record, records, stored_ids
-from ualpipe.pipeline.buffer.batch_buffer import PreparedBatches
-from ualpipe.pipeline.collect.fetch_group import LONGEST_S, MOST_BYTES, MOST_ITEMS, Haul
+from ualpipe.pipeline.buffer.batch_buffer import BatchBuffer
+from ualpipe.pipeline.collect.fetch_group import LONGEST_S, MOST_BYTES, MOST_ITEMS, FetchGroup
 from ualpipe.pipeline.collect.fetcher import UNDECODABLE_ATTEMPTS, Fetcher
 from ualpipe.pipeline.errors import ContentUndecodable, SourceUnavailable, Stopped
 from ualpipe.pipeline.journal.sqlite.intake import Intake
-from ualpipe.pipeline.journal.sqlite.journal import Journal, JournalFull
-from ualpipe.pipeline.process.processor import InProcess
+from ualpipe.pipeline.journal.sqlite.journal import JournalFull, SqliteJournal
+from ualpipe.pipeline.process.processor import LocalProcessor
 from ualpipe.pipeline.runtime.context import RunContext
 
 LOG = logging.getLogger("ualpipe.source.test")
@@ -27,17 +27,17 @@ class Bench:
     def __init__(self, folder, bodies, **options):
         self.clock = FakeClock()
         self.context = RunContext(False, self.clock)
-        self.journal = Journal(folder, self.clock)
+        self.journal = SqliteJournal(folder, self.clock)
         self.source = MemorySource({"stream": bodies}, **options)
         self.items = {key: enter(self.journal, key) for key in bodies}
-        self.prepared = PreparedBatches(self.journal.batches, InProcess(), ["sink"])
+        self.prepared = BatchBuffer(self.journal.batches, LocalProcessor(), ["sink"])
         self.fetcher = Fetcher("source", self.source, self.journal, self.context, LOG)
         self.told: list = []
 
-    def haul(self) -> Haul:
-        return Haul(self.fetcher, self.journal.batches, self.prepared, self.told.extend, self.clock, LOG)
+    def haul(self) -> FetchGroup:
+        return FetchGroup(self.fetcher, self.journal.batches, self.prepared, self.told.extend, self.clock, LOG)
 
-    def bring_in(self) -> Haul:
+    def bring_in(self) -> FetchGroup:
         """Fetches all items in one haul."""
         with self.haul() as haul:
             for item in self.items.values():

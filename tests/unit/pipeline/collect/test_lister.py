@@ -9,7 +9,7 @@ import pytest
 
 from fakes import NOW, FakeClock, MemorySource
 from ualpipe.pipeline.collect.lister import Lister
-from ualpipe.pipeline.journal.sqlite.journal import Journal
+from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 from ualpipe.pipeline.runtime.context import RunContext
 from ualpipe.pipeline.stages import Listed, WorkItem
 
@@ -25,7 +25,7 @@ def source(ages: dict[str, timedelta], listed: Listed) -> MemorySource:
     return made
 
 
-def discovered(journal: Journal, clock: FakeClock, found: MemorySource) -> set[str]:
+def discovered(journal: SqliteJournal, clock: FakeClock, found: MemorySource) -> set[str]:
     """Lists as a process that was started just now does; returns the keys in the ledger."""
     log = logging.getLogger("ualpipe.test")
     context = RunContext(once=True, clock=clock)
@@ -35,7 +35,7 @@ def discovered(journal: Journal, clock: FakeClock, found: MemorySource) -> set[s
 
 @pytest.mark.parametrize("later", [Listed(NOW), Listed(NOW, NOW - timedelta(hours=1))])
 def test_what_was_there_before_the_first_listing_began_is_left_alone_for_ever(
-    journal: Journal, clock: FakeClock, later: Listed
+    journal: SqliteJournal, clock: FakeClock, later: Listed
 ) -> None:
     """Of what a later listing finds by looking back further, after a restart too: the user did not ask for it."""
     assert discovered(journal, clock, source({"new": timedelta(hours=1)}, Listed(NOW, BEGIN))) == {"new"}
@@ -44,19 +44,19 @@ def test_what_was_there_before_the_first_listing_began_is_left_alone_for_ever(
         assert discovered(journal, clock, source(found, later)) == {"new", "late", "very late"}
 
 
-def test_without_a_beginning_everything_is_wanted(journal: Journal, clock: FakeClock) -> None:
+def test_without_a_beginning_everything_is_wanted(journal: SqliteJournal, clock: FakeClock) -> None:
     found = source({"new": timedelta(hours=1), "old": timedelta(days=300)}, Listed(NOW))
     assert discovered(journal, clock, found) == {"new", "old"}
 
 
-def test_what_has_no_time_is_wanted(journal: Journal, clock: FakeClock) -> None:
+def test_what_has_no_time_is_wanted(journal: SqliteJournal, clock: FakeClock) -> None:
     discovered(journal, clock, source({}, Listed(NOW, BEGIN)))
     undated = MemorySource({"s": {}})
     undated.discover = lambda stream, _since: iter([WorkItem(stream, "undated"), Listed(NOW)])  # type: ignore[method-assign]
     assert discovered(journal, clock, undated) == {"undated"}
 
 
-def test_a_first_listing_that_breaks_off_sets_no_beginning(journal: Journal, clock: FakeClock) -> None:
+def test_a_first_listing_that_breaks_off_sets_no_beginning(journal: SqliteJournal, clock: FakeClock) -> None:
     broken = MemorySource({"s": {}})
 
     def discover(stream: str, _since: datetime | None):  # type: ignore[no-untyped-def]

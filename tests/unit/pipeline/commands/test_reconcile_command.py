@@ -11,7 +11,7 @@ from ualpipe.pipeline.commands._reconcile_report import View
 from ualpipe.pipeline.commands.reconcile import reconcile
 from ualpipe.pipeline.errors import JournalError, SinkRejected, SourceDenied, SourceThrottled, SourceUnavailable
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
-from ualpipe.pipeline.journal.sqlite.journal import Journal
+from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 from ualpipe.pipeline.stages import Gap
 
 SINCE = NOW - timedelta(days=7)
@@ -147,7 +147,7 @@ def _end_after(_code: int) -> int:
 
 
 def test_what_retention_removed_is_not_missing(pipeline):
-    journal = Journal(pipeline.state_dir, pipeline.clock)
+    journal = SqliteJournal(pipeline.state_dir, pipeline.clock)
     journal._file.clock = FakeClock(pipeline.clock.now() + timedelta(days=1))
     assert journal.prune(["siem", "local"], 0.0) == 3
     journal.close()
@@ -196,14 +196,14 @@ def test_our_own_look_back_opens_no_gap(pipeline):
 
 
 def test_a_gap_in_the_journal_is_not_complete(pipeline):
-    journal = Journal(pipeline.state_dir, pipeline.clock)
+    journal = SqliteJournal(pipeline.state_dir, pipeline.clock)
     journal.gaps.note("source", "s", Gap(NOW - timedelta(hours=5), NOW - timedelta(hours=3), "kept for 7 days only"))
     journal.close()
     assert reconciled(pipeline) == (1, [], [])
 
 
 def test_a_running_pipeline_is_not_disturbed(pipeline):
-    with closing(Journal(pipeline.state_dir, pipeline.clock)):
+    with closing(SqliteJournal(pipeline.state_dir, pipeline.clock)):
         with pytest.raises(JournalError, match=r"heals by itself.*--dry-run"):
             reconciled(pipeline)
         assert reconciled(pipeline, mends=False) == (0, [])

@@ -6,16 +6,16 @@ from datetime import timedelta
 import pytest
 
 from fakes import NOW, TENANT, FakeClock, MemorySink, MemorySource, Pipeline, TagTransform, body, enter, record, records, store
-from ualpipe.pipeline.commands._retry_forecast import Forecaster
+from ualpipe.pipeline.commands._retry_forecast import RetryPreviewer
 from ualpipe.pipeline.errors import SchemaMismatch
-from ualpipe.pipeline.journal.sqlite.journal import Journal
+from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 from ualpipe.pipeline.journal.types import DeadLetter, Settlement
 from ualpipe.pipeline.stages import Gap, Listed, WorkItem
 
 
 @pytest.fixture
 def journal(tmp_path):
-    made = Journal(tmp_path, FakeClock(), config_version="an older one")
+    made = SqliteJournal(tmp_path, FakeClock(), config_version="an older one")
     yield made
     made.close()
 
@@ -43,7 +43,7 @@ def set_aside(journal, *found, stage: str = "transform", sink: str | None = None
 
 
 def forecasts(journal, config, *transforms):
-    forecaster = Forecaster(config, journal.dead_letters, transforms or [mismatch, TagTransform().apply])
+    forecaster = RetryPreviewer(config, journal.dead_letters, transforms or [mismatch, TagTransform().apply])
     before = journal._file.db.total_changes
     found = [forecaster.forecast(stored) for stored in journal.dead_letters.find()]
     assert journal._file.db.total_changes == before, "a forecast changes nothing"

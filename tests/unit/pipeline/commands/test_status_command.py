@@ -10,7 +10,7 @@ from fakes import TENANT
 from ualpipe.pipeline.cli import main
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.commands.status import _outlook
-from ualpipe.pipeline.journal.sqlite.journal import Journal
+from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 from ualpipe.pipeline.journal.sqlite.queries.status import CertificateStatus
 from ualpipe.pipeline.stages import WorkItem
 
@@ -32,7 +32,7 @@ def pipeline(tmp_path):
     """A pipeline with a backlog and a certificate that ends soon."""
     (tmp_path / "pipeline.yaml").write_text(CONFIG)
     write_certificate(tmp_path, datetime.now(UTC) + timedelta(days=12, hours=1))
-    journal = Journal(tmp_path / "state", SystemClock())
+    journal = SqliteJournal(tmp_path / "state", SystemClock())
     came = datetime(2026, 1, 1, tzinfo=UTC)
     journal.ledger.enter("archive", TENANT, [WorkItem("in", str(at), {}, came, came + timedelta(days=7)) for at in range(3)])
     journal.close()
@@ -50,7 +50,7 @@ def test_people_see_the_outlook_of_the_backlog_and_the_days_of_the_certificate(p
 
 
 def test_people_see_what_stands_still(pipeline, tmp_path, capsys):
-    journal = Journal(tmp_path / "state", SystemClock())
+    journal = SqliteJournal(tmp_path / "state", SystemClock())
     journal.troubles.note({"sink siem": "[red]refused[/]"})
     journal.close()
     main(["status", pipeline])

@@ -7,9 +7,9 @@ import pytest
 from app_certificates import write_certificate
 from fakes import NOW
 from ualpipe.pipeline import metrics as m
-from ualpipe.pipeline.credentials.expiry_watch import CertificateWatch
+from ualpipe.pipeline.credentials.expiry_watch import ExpiryWatch
 from ualpipe.pipeline.credentials.options import Certificate, Credential
-from ualpipe.pipeline.credentials.rotation_watch import CredentialChanges
+from ualpipe.pipeline.credentials.rotation_watch import RotationWatch
 from ualpipe.pipeline.metrics import Metrics
 from ualpipe.pipeline.options import FileText, Secret
 
@@ -29,9 +29,9 @@ def metrics():
 def watching(tmp_path, clock, metrics):
     """Makes a watch of one certificate that lasts so many days."""
 
-    def make(days: float) -> CertificateWatch:
+    def make(days: float) -> ExpiryWatch:
         certificate = write_certificate(tmp_path, NOW + timedelta(days=days))
-        return CertificateWatch({"audit-app": credential(certificate)}, clock, metrics)
+        return ExpiryWatch({"audit-app": credential(certificate)}, clock, metrics)
 
     return make
 
@@ -110,13 +110,13 @@ def test_a_file_that_can_not_be_read_is_left_to_the_login(watching, metrics, cap
 
 
 def test_nothing_has_changed_at_first_and_while_files_stay(tmp_path):
-    changes = CredentialChanges({"app": credential(write_certificate(tmp_path, NOW))})
+    changes = RotationWatch({"app": credential(write_certificate(tmp_path, NOW))})
     assert [changes.look() for _look in range(3)] == [False] * 3
 
 
 @pytest.mark.parametrize("name", ["key.pem", "cert.pem"])
 def test_a_replaced_file_is_noticed_once(tmp_path, name):
-    changes = CredentialChanges({"app": credential(write_certificate(tmp_path, NOW))})
+    changes = RotationWatch({"app": credential(write_certificate(tmp_path, NOW))})
     changes.look()
     (tmp_path / "new").write_bytes((tmp_path / name).read_bytes())
     (tmp_path / "new").replace(tmp_path / name)
@@ -124,7 +124,7 @@ def test_a_replaced_file_is_noticed_once(tmp_path, name):
 
 
 def test_a_file_that_goes_and_comes_back_is_noticed(tmp_path):
-    changes = CredentialChanges({"app": credential(write_certificate(tmp_path, NOW))})
+    changes = RotationWatch({"app": credential(write_certificate(tmp_path, NOW))})
     changes.look()
     whole = (tmp_path / "key.pem").read_bytes()
     (tmp_path / "key.pem").unlink()
@@ -137,7 +137,7 @@ def test_a_replaced_secret_is_noticed_and_not_kept_in_clear(tmp_path):
     file = tmp_path / "secret"
     file.write_text("planted-old")
     secret = Secret(FileText("planted-old", file.read_text))
-    changes = CredentialChanges({"app": Credential(client_id="app", client_secret=secret, certificate=None)})
+    changes = RotationWatch({"app": Credential(client_id="app", client_secret=secret, certificate=None)})
     changes.look()
     file.write_text("planted-new")
     assert [changes.look() for _look in range(2)] == [True, False]
@@ -145,5 +145,5 @@ def test_a_replaced_secret_is_noticed_and_not_kept_in_clear(tmp_path):
 
 
 def test_without_credentials_there_is_nothing_to_notice(clock, metrics):
-    CertificateWatch({}, clock, metrics).look()
-    assert [CredentialChanges({}).look() for _look in range(2)] == [False, False]
+    ExpiryWatch({}, clock, metrics).look()
+    assert [RotationWatch({}).look() for _look in range(2)] == [False, False]

@@ -6,7 +6,7 @@ from collections import deque
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ualpipe.pipeline.deliver.batching import GROUP_BYTES, Share, cut, events_of, take_group
+from ualpipe.pipeline.deliver.batching import GROUP_BYTES, SinkBatch, events_in, split_into_writes, take_group
 from ualpipe.pipeline.errors import SinkRejected
 from ualpipe.pipeline.events import Event, Origin
 from ualpipe.pipeline.journal.types import BatchRef, Settlement
@@ -18,11 +18,11 @@ from ualpipe.pipeline.stages import SinkLimits
 def test_pieces_keep_order_and_limits(sizes, max_events, max_bytes):
     origin = Origin("s", "", "s", "i", Chunk(b"[]", "array"))
     events = [[Event({}, at, origin, encoded=b"x" * size) for at, size in enumerate(one)] for one in sizes]
-    shares = [Share(BatchRef(at, len(one), 10), one, Settlement(at), len(one)) for at, one in enumerate(events)]
-    pieces = list(cut(shares, SinkLimits(max_events=max_events, max_bytes=max_bytes)))
-    assert [event for piece in pieces for event in events_of(piece)] == [event for one in events for event in one]
+    shares = [SinkBatch(BatchRef(at, len(one), 10), one, Settlement(at), len(one)) for at, one in enumerate(events)]
+    pieces = list(split_into_writes(shares, SinkLimits(max_events=max_events, max_bytes=max_bytes)))
+    assert [event for piece in pieces for event in events_in(piece)] == [event for one in events for event in one]
     assert all(event in share.events for piece in pieces for share, part in piece for event in part)
-    lengths = [[len(event.encoded) for event in events_of(piece)] for piece in pieces]
+    lengths = [[len(event.encoded) for event in events_in(piece)] for piece in pieces]
     for found, after in itertools.pairwise([*lengths, []]):
         assert 1 <= len(found) <= max_events
         assert sum(found) <= max_bytes or len(list(filter(None, found))) == 1
@@ -42,7 +42,7 @@ def test_groups_take_everything_in_order_and_fit_one_write(shapes, max_events):
 
 def test_a_share_is_conserved_only_when_each_record_is_accounted_for():
     event = Event({"Id": "a"}, 1, Origin("s", "", "s", "i", Chunk(b'[{"Id": "x"}, {"Id": "a"}]', "array")))
-    share = Share(BatchRef(1, 4, 10), [event], Settlement(1, delivered=1, filtered=1), 4)
+    share = SinkBatch(BatchRef(1, 4, 10), [event], Settlement(1, delivered=1, filtered=1), 4)
     assert not share.is_conserved()
     share.dead("sink", event, SinkRejected("bad"), 2)
     share.settlement.pending.append(3)

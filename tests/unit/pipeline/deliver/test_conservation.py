@@ -11,18 +11,18 @@ import pytest
 
 from fakes import NOW, FakeClock, MemorySink, MemorySource, NoOptions, Pipeline, TagTransform, body, hurry, record, records, store
 from ualpipe.pipeline import metrics as m
-from ualpipe.pipeline.buffer.batch_buffer import PreparedBatches
+from ualpipe.pipeline.buffer.batch_buffer import BatchBuffer
 from ualpipe.pipeline.buffer.prepare import PreparedBatch, prepare
 from ualpipe.pipeline.config.model import StageSpec
-from ualpipe.pipeline.deliver.conservation import disorder
+from ualpipe.pipeline.deliver.conservation import transform_imbalance
 from ualpipe.pipeline.deliver.delivery import Delivery
 from ualpipe.pipeline.errors import MappingFailed
 from ualpipe.pipeline.events import Event
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
-from ualpipe.pipeline.journal.sqlite.journal import Journal
+from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 from ualpipe.pipeline.journal.sqlite.queries.audit import unbalanced
 from ualpipe.pipeline.journal.types import BatchRef, DeadLetter, Settlement
-from ualpipe.pipeline.process.processor import InProcess
+from ualpipe.pipeline.process.processor import LocalProcessor
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.runtime.context import RunContext
 from ualpipe.pipeline.supervisor.runner import EXIT_FINE, EXIT_INCOMPLETE
@@ -37,7 +37,7 @@ def _hurried(monkeypatch):
 
 @pytest.fixture
 def journal(tmp_path):
-    made = Journal(tmp_path / "state", FakeClock())
+    made = SqliteJournal(tmp_path / "state", FakeClock())
     yield made
     made.close()
 
@@ -127,9 +127,9 @@ def letter(position: int) -> DeadLetter:
 def test_each_record_is_an_event_or_refused_or_filtered(journal):
     store(journal, "item", [*records(1, 3), record(1)])
     (ref,) = journal.batches.unsettled("sink")
-    assert disorder(prepare(journal.batches.read(ref), InProcess([TagTransform().apply]))) is None
-    assert disorder(prepared()) is None
-    assert disorder(prepared(letters=[letter(0), letter(2)], filtered=1)) is None
+    assert transform_imbalance(prepare(journal.batches.read(ref), LocalProcessor([TagTransform().apply]))) is None
+    assert transform_imbalance(prepared()) is None
+    assert transform_imbalance(prepared(letters=[letter(0), letter(2)], filtered=1)) is None
 
 
 @pytest.mark.parametrize(
@@ -143,21 +143,21 @@ def test_each_record_is_an_event_or_refused_or_filtered(journal):
     ],
 )
 def test_other_sums_and_positions_are_a_violation(changes):
-    assert disorder(prepared(**changes)).node == "transform"
+    assert transform_imbalance(prepared(**changes)).node == "transform"
 
 
 def test_records_that_do_not_come_back_from_the_journal_are_not_taken_for_filtered(journal):
     store(journal, "item", records(1, 4))
     stored = journal.batches.read(journal.batches.unsettled("sink")[0])
     fewer = dataclasses.replace(stored.origin, chunk=Chunk(body(records(1, 3)), "array"))
-    found = disorder(prepare(dataclasses.replace(stored, origin=fewer), InProcess()))
+    found = transform_imbalance(prepare(dataclasses.replace(stored, origin=fewer), LocalProcessor()))
     assert (found.into, found.out) == (4, 3)
 
 
 # --- delivery --------------------------------------------------------------------------------------------------------
 
 
-class Dropping(PreparedBatches):
+class Dropping(BatchBuffer):
     """Hands a sink one event less than there are."""
 
     def take(self, ref: BatchRef) -> PreparedBatch:
@@ -170,7 +170,7 @@ def test_an_event_that_gets_lost_before_the_sink_is_found_out(journal, caplog):
     store(journal, "item", records(1, 4))
     spec = StageSpec("sink", "memory", MemorySink, NoOptions())
     context = RunContext(once=True, clock=FakeClock())
-    delivery = Delivery(spec, MemorySink(), journal.batches, Dropping(journal.batches, InProcess(), ["sink"]), context)
+    delivery = Delivery(spec, MemorySink(), journal.batches, Dropping(journal.batches, LocalProcessor(), ["sink"]), context)
     delivery.finish()
     delivery.run()
     assert delivery.lost_count
@@ -246,7 +246,7 @@ def test_a_run_on_a_journal_that_lost_a_batch_says_so_and_does_not_end_well(tmp_
             return super().write(batch)
 
     state = tmp_path / "state"
-    Journal(state, FakeClock()).close()
+    SqliteJournal(state, FakeClock()).close()
     runner_journal = JournalFile(state, FakeClock(), exclusive=False)
     code, runner = run(tmp_path, Losing())
     runner_journal.close()

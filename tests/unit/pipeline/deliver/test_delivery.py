@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 
 from fakes import FakeClock, MemorySink, NoOptions, TagTransform, commit, enter, record, records, store, until
 from ualpipe.pipeline import metrics as m
-from ualpipe.pipeline.buffer.batch_buffer import PreparedBatches
+from ualpipe.pipeline.buffer.batch_buffer import BatchBuffer
 from ualpipe.pipeline.conditions.compiler import compile_conditions
 from ualpipe.pipeline.config.model import StageSpec
 from ualpipe.pipeline.deliver.delivery import Delivery
 from ualpipe.pipeline.errors import ConfigError, MappingFailed, SinkDenied, SinkRejected, SinkThrottled, SinkUnavailable, Stopped
 from ualpipe.pipeline.events import Event
-from ualpipe.pipeline.journal.sqlite.journal import Journal
+from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 from ualpipe.pipeline.journal.types import Settlement
-from ualpipe.pipeline.process.processor import InProcess
+from ualpipe.pipeline.process.processor import LocalProcessor
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.runtime.context import RunContext
 from ualpipe.pipeline.runtime.retry import DENIED, ONCE, SINK
@@ -37,13 +37,13 @@ class Bench:
     transforms: list = field(default_factory=list)
 
     def __post_init__(self):
-        self.journal = Journal(self.folder, self.clock)
+        self.journal = SqliteJournal(self.folder, self.clock)
 
     def deliver(self, sink, *, name="sink", once=False, when=None) -> Delivery:
         self.context = RunContext(once, self.clock)
         condition = compile_conditions(when) if when else None
-        processor = InProcess([one.apply for one in self.transforms], {name: condition} if condition else {})
-        prepared = PreparedBatches(self.journal.batches, processor, [name])
+        processor = LocalProcessor([one.apply for one in self.transforms], {name: condition} if condition else {})
+        prepared = BatchBuffer(self.journal.batches, processor, [name])
         spec = StageSpec(name, "memory", MemorySink, NoOptions(), when=condition)
         delivery = Delivery(spec, sink, self.journal.batches, prepared, self.context)
         delivery.finish()
@@ -136,7 +136,7 @@ def test_writes_keep_to_the_bytes_the_sink_takes(bench):
 
 def test_a_sink_that_is_behind_has_the_next_batches_read_back_while_it_writes(bench):
     refs = [store(bench.journal, str(at), records(10 * at, 2)).batches[0] for at in range(4)]
-    prepared = PreparedBatches(bench.journal.batches, InProcess(), ["sink"])
+    prepared = BatchBuffer(bench.journal.batches, LocalProcessor(), ["sink"])
 
     def write_slowly(batch):
         following = refs[(int(batch.events[0].id[-2:]) + 10) // 10 :][:1]
@@ -173,7 +173,7 @@ def test_the_sink_is_opened_before_the_first_write_and_closed_at_the_end(bench):
 def test_batches_told_of_in_any_order_and_twice_are_delivered_once(bench):
     refs = [store(bench.journal, str(at), records(10 * at, 2)).batches[0] for at in range(5)]
     sink = MemorySink(limits=SinkLimits(max_events=2))
-    prepared = PreparedBatches(bench.journal.batches, InProcess(), ["sink"])
+    prepared = BatchBuffer(bench.journal.batches, LocalProcessor(), ["sink"])
     spec = StageSpec("sink", "memory", MemorySink, NoOptions())
     delivery = Delivery(spec, sink, bench.journal.batches, prepared, RunContext(once=True, clock=bench.clock))
     sink.script = [lambda _batch: delivery.notify([refs[0], refs[4], refs[2]]) or {}] * 8
@@ -188,7 +188,7 @@ def test_a_batch_told_of_late_when_it_is_delivered_and_removed_is_passed_over(be
     (ref,) = store(bench.journal, "a", records(1, 2)).batches
     store(bench.journal, "b", records(11, 2))
     sink = MemorySink()
-    prepared = PreparedBatches(bench.journal.batches, InProcess(), ["sink"])
+    prepared = BatchBuffer(bench.journal.batches, LocalProcessor(), ["sink"])
     spec = StageSpec("sink", "memory", MemorySink, NoOptions())
     delivery = Delivery(spec, sink, bench.journal.batches, prepared, RunContext(once=True, clock=bench.clock))
     bench.journal.batches.settle("sink", [Settlement(ref.id, delivered=2)])

@@ -8,7 +8,7 @@ import pytest
 from fakes import body, enter, records, store
 from ualpipe.pipeline.errors import ConfigError, JournalError
 from ualpipe.pipeline.journal.sqlite.file import FILE_NAME
-from ualpipe.pipeline.journal.sqlite.journal import Journal
+from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 from ualpipe.pipeline.journal.sqlite.queries.backup import back_up
 from ualpipe.pipeline.journal.types import Settlement
 
@@ -22,19 +22,19 @@ def dump(path) -> list[str]:
         db.close()
 
 
-def filled(folder, clock, count: int = 20) -> Journal:
-    journal = Journal(folder, clock)
+def filled(folder, clock, count: int = 20) -> SqliteJournal:
+    journal = SqliteJournal(folder, clock)
     for at in range(count):
         (ref,) = store(journal, str(at), records(20 * at, 20)).batches
         journal.batches.settle("siem", [Settlement(ref.id, delivered=20)])
     return journal
 
 
-def restored(backup, folder, clock) -> Journal:
+def restored(backup, folder, clock) -> SqliteJournal:
     """Puts a backup in the place of a journal, as the command says."""
     folder.mkdir()
     (folder / FILE_NAME).write_bytes(backup.read_bytes())
-    return Journal(folder, clock)
+    return SqliteJournal(folder, clock)
 
 
 def test_a_backup_of_a_journal_in_use_holds_what_is_in_its_write_ahead_log(tmp_path, clock):

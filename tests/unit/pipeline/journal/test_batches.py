@@ -7,7 +7,7 @@ import pytest
 from fakes import TENANT, body, chunks_of, commit, enter, record, records, snapshot, store
 from ualpipe.pipeline.errors import ContentUndecodable, JournalError
 from ualpipe.pipeline.journal.sqlite.batches import REMOVED_BEFORE
-from ualpipe.pipeline.journal.sqlite.journal import SEEN_S, Journal
+from ualpipe.pipeline.journal.sqlite.journal import SEEN_S, SqliteJournal
 from ualpipe.pipeline.journal.types import DeadLetter, Settlement
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.records.compression import compress
@@ -17,7 +17,7 @@ DAY_S = 86400.0
 
 @pytest.fixture
 def journal(tmp_path, clock):
-    made = Journal(tmp_path / "state", clock)
+    made = SqliteJournal(tmp_path / "state", clock)
     yield made
     made.close()
 
@@ -100,7 +100,7 @@ def test_staged_chunks_of_a_process_that_ended_are_dropped_at_the_next_start(jou
         for chunk in chunks(records(1, 40), 1000):
             intake.add(chunk)
         assert rows(journal, "SELECT count(*) > 2 FROM batch") == [(1,)]
-        crashed = Journal(snapshot(tmp_path / "state", tmp_path / "crashed"), clock)
+        crashed = SqliteJournal(snapshot(tmp_path / "state", tmp_path / "crashed"), clock)
     assert rows(crashed, "SELECT count(*) FROM batch") == [(0,)]
     assert crashed.batches.unsettled("sink") == []
     assert store(crashed, "item", records(1, 40), chunk_bytes=1000).duplicates == 0

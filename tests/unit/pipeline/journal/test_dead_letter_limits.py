@@ -7,8 +7,8 @@ import pytest
 from fakes import NOW, enter
 from ualpipe.pipeline.config.model import DeadLetterOptions
 from ualpipe.pipeline.journal.sqlite.dead_letter_limits import LOOK_AGAIN_S, beyond
-from ualpipe.pipeline.journal.sqlite.journal import Journal, JournalFull
-from ualpipe.pipeline.journal.types import DeadLetter, Holdings
+from ualpipe.pipeline.journal.sqlite.journal import JournalFull, SqliteJournal
+from ualpipe.pipeline.journal.types import DeadLetter, DeadLetterTotals
 from ualpipe.pipeline.options import build
 
 DAY = 86400.0
@@ -18,8 +18,8 @@ def options(**values) -> DeadLetterOptions:
     return build(DeadLetterOptions, values, None)
 
 
-def held(count: int = 3, size: int = 100, age_days: float = 1.0) -> Holdings:
-    return Holdings(count, size, NOW - timedelta(days=age_days) if count else None)
+def held(count: int = 3, size: int = 100, age_days: float = 1.0) -> DeadLetterTotals:
+    return DeadLetterTotals(count, size, NOW - timedelta(days=age_days) if count else None)
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ def opened(tmp_path, clock):
     """Opens a journal with limits."""
     made = []
 
-    def journal(**values) -> Journal:
-        made.append(Journal(tmp_path, clock, letter_limits=options(**values)))
+    def journal(**values) -> SqliteJournal:
+        made.append(SqliteJournal(tmp_path, clock, letter_limits=options(**values)))
         return made[-1]
 
     yield journal
@@ -66,7 +66,7 @@ def test_both_limits_may_be_passed():
 
 def test_what_is_held_is_measured_as_it_is_stored(opened, clock):
     journal = opened()
-    assert journal.dead_letters.held() == Holdings(0, 0, None)
+    assert journal.dead_letters.held() == DeadLetterTotals(0, 0, None)
     bury(journal, "a", b"x" * 10_000)
     clock.advance(60)
     bury(journal, "b")

@@ -7,14 +7,14 @@ from datetime import timedelta
 import pytest
 
 from fakes import NOW, TENANT, body, enter, record, records, store
-from ualpipe.pipeline.journal.sqlite.journal import Journal
+from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 from ualpipe.pipeline.journal.types import DeadLetter, Settlement
 from ualpipe.pipeline.stages import WorkItem
 
 
 @pytest.fixture
 def journal(tmp_path, clock):
-    made = Journal(tmp_path, clock, config_version="0123456789ab")
+    made = SqliteJournal(tmp_path, clock, config_version="0123456789ab")
     yield made
     made.close()
 

@@ -4,12 +4,12 @@ import json
 
 from fakes import TENANT, record, records, store
 from ualpipe.pipeline.cli import main
-from ualpipe.pipeline.journal.sqlite.journal import Journal
+from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 from ualpipe.pipeline.journal.sqlite.queries.duplicates import LISTED_AGAIN, OTHER_BLOB, Duplicates, read_duplicates
 from ualpipe.pipeline.journal.sqlite.queries.status import read_status
 
 
-def counted(journal: Journal) -> dict[str, int]:
+def counted(journal: SqliteJournal) -> dict[str, int]:
     found = read_duplicates(journal._file)
     assert {each.tenant for each in found} <= {TENANT}
     return {each.cause: each.records for each in found}

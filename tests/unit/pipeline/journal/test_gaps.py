@@ -5,7 +5,7 @@ from datetime import timedelta
 import orjson
 
 from fakes import NOW, TENANT, FakeClock
-from ualpipe.pipeline.journal.sqlite.journal import Journal
+from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 from ualpipe.pipeline.stages import Gap, Listed
 
 START = NOW - timedelta(days=9)
@@ -87,7 +87,7 @@ def test_the_same_period_of_another_stream_is_another_gap(journal):
 
 def test_the_id_of_a_gap_is_the_same_in_a_journal_made_anew(journal, tmp_path):
     conclude(journal, GAP)
-    other = Journal(tmp_path / "other", FakeClock(NOW + timedelta(days=1)))
+    other = SqliteJournal(tmp_path / "other", FakeClock(NOW + timedelta(days=1)))
     conclude(other, GAP)
     assert [notice["Id"] for notice in notices(journal)] == [notice["Id"] for notice in notices(other)]
     other.close()

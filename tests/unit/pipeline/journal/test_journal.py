@@ -16,13 +16,13 @@ from ualpipe.pipeline.errors import JournalError
 from ualpipe.pipeline.journal.sqlite import journal as journal_module
 from ualpipe.pipeline.journal.sqlite import schema as _journal_schema
 from ualpipe.pipeline.journal.sqlite.file import FILE_NAME, JournalFile
-from ualpipe.pipeline.journal.sqlite.journal import Journal, JournalFull
+from ualpipe.pipeline.journal.sqlite.journal import JournalFull, SqliteJournal
 from ualpipe.pipeline.journal.types import Settlement
 
 
 def state(folder, clock) -> tuple:
     """Returns everything a journal tells that matters."""
-    journal = Journal(folder, clock)
+    journal = SqliteJournal(folder, clock)
     try:
         refs = journal.batches.unsettled("sink")
         found = [one for ref in refs for one in journal.batches.read(ref).origin.chunk.records]
@@ -45,7 +45,7 @@ def contents(folder) -> dict[str, bytes]:
 def test_the_state_directory_and_its_files_are_for_their_owner_alone(tmp_path, clock):
     old = os.umask(0o022)
     try:
-        journal = Journal(tmp_path / "deep" / "state", clock)
+        journal = SqliteJournal(tmp_path / "deep" / "state", clock)
     finally:
         os.umask(old)
     store(journal, "item", records(1, 3))
@@ -62,10 +62,10 @@ def test_a_journal_that_was_not_made_to_the_end_is_made_at_the_next_start(tmp_pa
     with monkeypatch.context() as patch:
         patch.setattr(_journal_schema, "TABLES", f"COMMIT; {made} here the process ends")
         with pytest.raises(JournalError):
-            Journal(tmp_path, clock)
+            SqliteJournal(tmp_path, clock)
     for part in ("", "-journal"):
         (tmp_path / f"{FILE_NAME}.new{part}").write_bytes(b"what else it left")
-    journal = Journal(tmp_path, clock)
+    journal = SqliteJournal(tmp_path, clock)
     store(journal, "item", records(1, 3))
     journal.close()
     assert state(tmp_path, clock)[0] == records(1, 3)
@@ -73,29 +73,29 @@ def test_a_journal_that_was_not_made_to_the_end_is_made_at_the_next_start(tmp_pa
 
 
 def test_what_is_left_of_a_journal_that_was_moved_is_not_taken_for_a_part_of_the_new_one(tmp_path, clock):
-    journal = Journal(tmp_path / "state", clock)
+    journal = SqliteJournal(tmp_path / "state", clock)
     store(journal, "item", records(1, 200))
     crashed = snapshot(tmp_path / "state", tmp_path / "crashed")
     journal.close()
     (crashed / FILE_NAME).rename(tmp_path / "aside.db")
     before = contents(crashed)
     with pytest.raises(JournalError, match=rf"{FILE_NAME}-wal is there.*move that, too"):
-        Journal(crashed, clock)
+        SqliteJournal(crashed, clock)
     assert contents(crashed) == before
     (crashed / f"{FILE_NAME}-wal").unlink()
-    Journal(crashed, clock).close()
+    SqliteJournal(crashed, clock).close()
     assert state(crashed, clock) == ([], [], [])
 
 
 def test_every_transaction_is_on_the_disk_when_it_ends(tmp_path, clock):
-    journal = Journal(tmp_path, clock)
+    journal = SqliteJournal(tmp_path, clock)
     assert journal._file.rows("PRAGMA journal_mode") == [("wal",)]
     assert journal._file.rows("PRAGMA synchronous") == [(2,)]
     journal.close()
 
 
 def test_what_was_stored_is_there_when_the_journal_is_opened_again(tmp_path, clock):
-    journal = Journal(tmp_path, clock)
+    journal = SqliteJournal(tmp_path, clock)
     (ref,) = store(journal, "a", records(1, 3)).batches
     journal.batches.settle("other", [Settlement(ref.id, delivered=3)])
     journal.close()
@@ -116,23 +116,23 @@ sys.stdin.read()
         assert holder.stdout.readline() == b"open\n"
         before = contents(tmp_path)
         with pytest.raises(JournalError, match=rf"in use by another ualpipe run \(process {holder.pid}\)"):
-            Journal(tmp_path, clock)
+            SqliteJournal(tmp_path, clock)
         assert contents(tmp_path) == before
         JournalFile(tmp_path, clock, exclusive=False).close()
         holder.communicate()
-    Journal(tmp_path, clock).close()
+    SqliteJournal(tmp_path, clock).close()
 
 
 def test_the_lock_of_a_process_that_was_killed_does_not_stay(tmp_path, clock):
     (tmp_path / "lock").write_text("99999\n")
-    Journal(tmp_path, clock).close()
+    SqliteJournal(tmp_path, clock).close()
     assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
 
 
 def test_a_refused_journal_lets_go_of_the_directory(tmp_path, clock):
     (tmp_path / FILE_NAME).write_bytes(b"no database" * 1000)
     with pytest.raises(JournalError):
-        Journal(tmp_path, clock)
+        SqliteJournal(tmp_path, clock)
     with (tmp_path / "lock").open("r+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
@@ -146,12 +146,12 @@ def test_readers_need_a_journal_and_do_not_make_one(tmp_path, clock):
 def test_a_state_directory_that_can_not_be_made_is_said_so(tmp_path, clock):
     (tmp_path / "file").write_text("")
     with pytest.raises(JournalError, match="can't use the state directory"):
-        Journal(tmp_path / "file" / "state", clock)
+        SqliteJournal(tmp_path / "file" / "state", clock)
 
 
 def test_an_empty_file_that_a_crash_left_becomes_a_journal(tmp_path, clock):
     (tmp_path / FILE_NAME).touch()
-    journal = Journal(tmp_path, clock)
+    journal = SqliteJournal(tmp_path, clock)
     store(journal, "a", records(1, 2))
     journal.close()
     assert state(tmp_path, clock)[0] == records(1, 2)
@@ -161,7 +161,7 @@ def test_an_empty_file_that_a_crash_left_becomes_a_journal(tmp_path, clock):
 
 
 def test_a_journal_of_another_version_is_refused_and_left_as_it_is(tmp_path, clock):
-    Journal(tmp_path, clock).close()
+    SqliteJournal(tmp_path, clock).close()
     with sqlite3.connect(tmp_path / FILE_NAME) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
@@ -173,7 +173,7 @@ def test_a_journal_of_another_version_is_refused_and_left_as_it_is(tmp_path, clo
 
 
 def filled(folder, clock) -> None:
-    journal = Journal(folder, clock)
+    journal = SqliteJournal(folder, clock)
     for at in range(30):
         store(journal, str(at), records(20 * at, 20))
     journal.close()
@@ -189,7 +189,7 @@ def test_a_damaged_journal_is_refused_or_read_right_and_nothing_is_changed(tmp_p
     path.write_bytes(data)
     before = contents(tmp_path)
     with pytest.raises(JournalError, match=r"(?s)damaged.*Nothing was changed or deleted.*To recover"):
-        Journal(tmp_path, clock)
+        SqliteJournal(tmp_path, clock)
     assert contents(tmp_path) == before
 
 
@@ -199,7 +199,7 @@ def test_a_torn_journal_is_refused_and_nothing_is_changed(tmp_path, clock):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     before = contents(tmp_path)
     with pytest.raises(JournalError, match="damaged"):
-        Journal(tmp_path, clock)
+        SqliteJournal(tmp_path, clock)
     assert contents(tmp_path) == before
 
 
@@ -207,12 +207,12 @@ def test_a_file_that_is_no_journal_is_refused_and_left_as_it_is(tmp_path, clock)
     (tmp_path / FILE_NAME).write_bytes(b"precious notes\n" * 1000)
     before = contents(tmp_path)
     with pytest.raises(JournalError, match="damaged"):
-        Journal(tmp_path, clock)
+        SqliteJournal(tmp_path, clock)
     assert contents(tmp_path) == before
 
 
 def test_a_damaged_journal_keeps_what_a_crash_left_in_its_write_ahead_log(tmp_path, clock):
-    journal = Journal(tmp_path / "state", clock)
+    journal = SqliteJournal(tmp_path / "state", clock)
     for at in range(30):
         store(journal, str(at), records(20 * at, 20))
     journal._file.rows("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -225,7 +225,7 @@ def test_a_damaged_journal_keeps_what_a_crash_left_in_its_write_ahead_log(tmp_pa
     before = contents(crashed)
     assert set(before) == {FILE_NAME, f"{FILE_NAME}-wal"}
     with pytest.raises(JournalError, match="damaged"):
-        Journal(crashed, clock)
+        SqliteJournal(crashed, clock)
     assert contents(crashed) == before
 
 
@@ -233,7 +233,7 @@ def test_a_damaged_journal_keeps_what_a_crash_left_in_its_write_ahead_log(tmp_pa
 
 
 def test_a_copy_taken_at_any_moment_holds_every_finished_transaction_and_nothing_else(tmp_path, clock):
-    journal = Journal(tmp_path / "state", clock)
+    journal = SqliteJournal(tmp_path / "state", clock)
     expected: list = []
     for at in range(6):
         store(journal, str(at), records(10 * at, 3), chunk_bytes=500)
@@ -253,7 +253,7 @@ def store_chunks(start: int) -> list:
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8, 0.99])
 def test_a_torn_write_ahead_log_falls_back_to_an_earlier_consistent_moment(tmp_path, clock, share):
-    journal = Journal(tmp_path / "state", clock)
+    journal = SqliteJournal(tmp_path / "state", clock)
     for at in range(10):
         store(journal, str(at), records(10 * at, 3))
     crashed = snapshot(tmp_path / "state", tmp_path / "crashed")
@@ -265,7 +265,7 @@ def test_a_torn_write_ahead_log_falls_back_to_an_earlier_consistent_moment(tmp_p
     fetched = [int(key) for key, what, _count in items if what == "fetched"]
     assert fetched == list(range(len(fetched)))
     assert found == [one for at in fetched for one in records(10 * at, 3)]
-    again = Journal(crashed, clock)
+    again = SqliteJournal(crashed, clock)
     for at in range(len(fetched), 10):
         assert store(again, str(at), records(10 * at, 3)).duplicates == 0
     again.close()
@@ -275,7 +275,7 @@ def test_a_torn_write_ahead_log_falls_back_to_an_earlier_consistent_moment(tmp_p
 
 
 def test_a_journal_at_its_size_limit_says_so_and_names_the_option(tmp_path, clock):
-    journal = Journal(tmp_path, clock, max_bytes=journal_size(tmp_path / "empty", clock) + 50_000)
+    journal = SqliteJournal(tmp_path, clock, max_bytes=journal_size(tmp_path / "empty", clock) + 50_000)
     journal.check_room()
     for at in range(100):
         store(journal, str(at), [{**one, "x": os.urandom(200).hex()} for one in records(10 * at, 10)])
@@ -287,7 +287,7 @@ def test_a_journal_at_its_size_limit_says_so_and_names_the_option(tmp_path, cloc
 
 def test_near_its_limit_a_journal_is_measured_each_time(tmp_path, clock):
     size = journal_size(tmp_path / "empty", clock)
-    journal = Journal(tmp_path, clock, max_bytes=int(size / 0.95))
+    journal = SqliteJournal(tmp_path, clock, max_bytes=int(size / 0.95))
     journal.check_room()
     for at in range(20):
         store(journal, str(at), [{**one, "x": os.urandom(200).hex()} for one in records(10 * at, 10)])
@@ -297,7 +297,7 @@ def test_near_its_limit_a_journal_is_measured_each_time(tmp_path, clock):
 
 
 def journal_size(folder, clock) -> int:
-    journal = Journal(folder, clock)
+    journal = SqliteJournal(folder, clock)
     try:
         return journal.size_bytes()
     finally:
@@ -305,7 +305,7 @@ def journal_size(folder, clock) -> int:
 
 
 def test_removed_batches_make_room(tmp_path, clock):
-    journal = Journal(tmp_path, clock)
+    journal = SqliteJournal(tmp_path, clock)
     refs = [
         store(journal, str(at), [{**one, "x": os.urandom(500).hex()} for one in records(10 * at, 10)]).batches[0]
         for at in range(30)
@@ -320,7 +320,7 @@ def test_removed_batches_make_room(tmp_path, clock):
 
 def test_a_nearly_full_disk_is_said_so_before_it_is_full(tmp_path, clock, monkeypatch):
     monkeypatch.setattr(journal_module, "MIN_FREE_BYTES", 1 << 60)
-    journal = Journal(tmp_path, clock)
+    journal = SqliteJournal(tmp_path, clock)
     stats = os.statvfs(tmp_path)
     if stats.f_bavail < stats.f_blocks // 8:
         with pytest.raises(JournalFull, match="is full"):
@@ -331,7 +331,7 @@ def test_a_nearly_full_disk_is_said_so_before_it_is_full(tmp_path, clock, monkey
 
 
 def test_a_full_disk_is_no_damage_and_rolls_back(tmp_path, clock):
-    journal = Journal(tmp_path, clock)
+    journal = SqliteJournal(tmp_path, clock)
     store(journal, "a", records(1, 3))
     (pages,) = journal._file.rows("PRAGMA page_count")[0]
     journal._file.rows(f"PRAGMA max_page_count = {pages}")
@@ -344,7 +344,7 @@ def test_a_full_disk_is_no_damage_and_rolls_back(tmp_path, clock):
 
 
 def test_an_exception_inside_a_transaction_rolls_it_back_and_leaves_the_journal_usable(tmp_path, clock):
-    journal = Journal(tmp_path, clock)
+    journal = SqliteJournal(tmp_path, clock)
     with contextlib.suppress(ZeroDivisionError), journal._file.transaction() as db:
         db.execute("INSERT INTO meta VALUES ('a', 'b')")
         raise ZeroDivisionError
@@ -354,7 +354,7 @@ def test_an_exception_inside_a_transaction_rolls_it_back_and_leaves_the_journal_
 
 
 def test_a_reader_sees_the_journal_of_a_running_pipeline_and_may_write_beside_it(tmp_path, clock):
-    journal = Journal(tmp_path, clock)
+    journal = SqliteJournal(tmp_path, clock)
     store(journal, "a", records(1, 2))
     reader = JournalFile(tmp_path, clock, exclusive=False)
     assert reader.rows("SELECT count(*) FROM batch") == [(1,)]

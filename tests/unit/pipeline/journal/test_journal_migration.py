@@ -8,7 +8,7 @@ from fakes import body, records, snapshot, store
 from ualpipe.pipeline.drift import FIELD, Thing
 from ualpipe.pipeline.journal.sqlite import schema as _journal_schema
 from ualpipe.pipeline.journal.sqlite.file import FILE_NAME, JournalFile
-from ualpipe.pipeline.journal.sqlite.journal import Journal
+from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 from ualpipe.pipeline.journal.sqlite.queries.status import read_status
 
 ADDED = {
@@ -22,7 +22,7 @@ ADDED = {
 @pytest.fixture(params=sorted(_journal_schema.MIGRATIONS))
 def old(request, tmp_path, clock):
     """The folder of a journal with records, as a release with that version left it."""
-    journal = Journal(tmp_path / "state", clock)
+    journal = SqliteJournal(tmp_path / "state", clock)
     store(journal, "a", records(1, 3))
     journal.close()
     with sqlite3.connect(tmp_path / "state" / FILE_NAME) as db:
@@ -43,7 +43,7 @@ def schema(folder):
 
 
 def test_a_run_brings_it_up_to_date_and_keeps_the_records(old, clock):
-    journal = Journal(old, clock)
+    journal = SqliteJournal(old, clock)
     (ref,) = journal.batches.unsettled("siem")
     assert journal.batches.read(ref).origin.chunk.body == body(records(1, 3))
     journal.drift.add({(Thing(FIELD, "6", "X"), "contoso"): 1})
@@ -52,8 +52,8 @@ def test_a_run_brings_it_up_to_date_and_keeps_the_records(old, clock):
 
 
 def test_it_is_then_as_a_new_one(old, tmp_path, clock):
-    Journal(old, clock).close()
-    Journal(tmp_path / "new", clock).close()
+    SqliteJournal(old, clock).close()
+    SqliteJournal(tmp_path / "new", clock).close()
     assert schema(old) == schema(tmp_path / "new")
 
 

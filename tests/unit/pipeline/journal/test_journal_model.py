@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from fakes import NOW, TENANT, FakeClock, body, chunks_of, record, snapshot
 from ualpipe.pipeline.clock import Clock
-from ualpipe.pipeline.journal.sqlite.journal import Journal
+from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 from ualpipe.pipeline.journal.sqlite.queries.replay import Selection, choose, send_again
 from ualpipe.pipeline.journal.types import DeadLetter, LedgerItem, Settlement
 from ualpipe.pipeline.records.cutting import CHUNK_BYTES
@@ -378,8 +378,8 @@ class JournalAndModel(RuleBasedStateMachine):
         ), at
 
 
-def open_journal(folder: Path, clock: Clock) -> Journal:
-    return Journal(folder, clock, sinks=SINKS)
+def open_journal(folder: Path, clock: Clock) -> SqliteJournal:
+    return SqliteJournal(folder, clock, sinks=SINKS)
 
 
 def body_of(number: int) -> bytes:

@@ -10,7 +10,7 @@ from fakes import records, store
 from ualpipe.pipeline.errors import JournalError
 from ualpipe.pipeline.journal.sqlite import schema as _journal_schema
 from ualpipe.pipeline.journal.sqlite.file import FILE_NAME, JournalFile
-from ualpipe.pipeline.journal.sqlite.journal import Journal
+from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 
 OLDEST = min(_journal_schema.MIGRATIONS)
 NEWEST = _journal_schema.VERSION
@@ -18,7 +18,7 @@ NEWEST = _journal_schema.VERSION
 
 @pytest.fixture
 def folder(tmp_path, clock):
-    journal = Journal(tmp_path, clock)
+    journal = SqliteJournal(tmp_path, clock)
     store(journal, "a", records(1, 3))
     journal.close()
     return tmp_path
@@ -56,10 +56,10 @@ def test_a_migration_that_fails_changes_nothing_and_is_tried_again(folder, clock
     fails = {**works, OLDEST: f"{works[OLDEST]} CREATE TABLE half(x); INSERT INTO no_such_table VALUES (1);"}
     monkeypatch.setattr(_journal_schema, "MIGRATIONS", fails)
     with pytest.raises(JournalError, match="no_such_table"):
-        Journal(folder, clock)
+        SqliteJournal(folder, clock)
     assert version(folder) == OLDEST
     monkeypatch.setattr(_journal_schema, "MIGRATIONS", works)
-    journal = Journal(folder, clock)
+    journal = SqliteJournal(folder, clock)
     assert journal._file.rows("SELECT count(*) FROM sqlite_master WHERE name = 'half'") == [(0,)]
     assert store(journal, "a again", records(1, 3)).duplicates == 3
     journal.close()

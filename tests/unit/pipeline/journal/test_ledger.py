@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes import NOW, TENANT, FakeClock, store
-from ualpipe.pipeline.journal.sqlite.journal import Journal
+from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 from ualpipe.pipeline.journal.sqlite.ledger import Ledger
 from ualpipe.pipeline.runtime.retry import FETCH
 from ualpipe.pipeline.stages import WorkItem
@@ -165,7 +165,7 @@ def test_a_clock_that_was_set_back_delays_no_attempt(ledger, clock):
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.lists(st.tuples(st.integers(0, 5), st.integers(-3, 3)), max_size=6), max_size=5))
 def test_however_items_are_listed_each_stands_once_as_first_seen(tmp_path_factory, listings):
-    journal = Journal(tmp_path_factory.mktemp("state"), FakeClock())
+    journal = SqliteJournal(tmp_path_factory.mktemp("state"), FakeClock())
     first_seen: dict[str, int] = {}
     for listing in listings:
         fresh = {str(key): hours for key, hours in reversed(listing) if str(key) not in first_seen}

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from fakes import TENANT, FakeClock, record, store
 from ualpipe.pipeline.journal.sqlite import schema as _journal_schema
-from ualpipe.pipeline.journal.sqlite.journal import Journal
+from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 from ualpipe.pipeline.journal.sqlite.seen import ids as seen
 from ualpipe.pipeline.journal.sqlite.seen import segments as _seen_segments
 from ualpipe.pipeline.journal.sqlite.seen.ids import SeenIds
@@ -310,12 +310,12 @@ def test_many_ids_at_once_are_merged_as_they_come(monkeypatch):
 @given(st.lists(lists_of_ids, max_size=6), st.integers(0, 5))
 def test_the_journal_remembers_across_reopening(tmp_path_factory, lists, reopen_at):
     folder = tmp_path_factory.mktemp("state")
-    journal = Journal(folder, FakeClock())
+    journal = SqliteJournal(folder, FakeClock())
     known: set[bytes] = set()
     for at, numbers in enumerate(lists):
         if at == reopen_at:
             journal.close()
-            journal = Journal(folder, FakeClock())
+            journal = SqliteJournal(folder, FakeClock())
         expected = model_split(known, [None if number is None else digest(number) for number in numbers])
         found = [{"Other": 1} if number is None else {"Id": str(number)} for number in numbers]
         assert stored(journal, str(at), found) == len(expected[0])
@@ -323,5 +323,5 @@ def test_the_journal_remembers_across_reopening(tmp_path_factory, lists, reopen_
     journal.close()
 
 
-def stored(journal: Journal, key: str, found: list) -> int:
+def stored(journal: SqliteJournal, key: str, found: list) -> int:
     return store(journal, key, found).duplicates

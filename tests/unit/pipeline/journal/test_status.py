@@ -10,7 +10,7 @@ from fakes import NOW, TENANT, FakeClock, body, enter, record, records, store
 from ualpipe.pipeline.credentials.options import Certificate, Credential
 from ualpipe.pipeline.drift import FIELD, RECORD_TYPE, Thing
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
-from ualpipe.pipeline.journal.sqlite.journal import Journal
+from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 from ualpipe.pipeline.journal.sqlite.queries.status import CertificateStatus, DriftStatus, SinkStatus, StreamStatus, read_status
 from ualpipe.pipeline.journal.types import DeadLetter, Settlement
 from ualpipe.pipeline.options import Secret
@@ -146,7 +146,7 @@ def test_drift_is_shown_by_source_with_its_times_and_counts(journal, status):
 def test_drift_of_an_earlier_run_is_known_to_the_next(tmp_path, journal):
     journal.drift.add({(Thing(FIELD, "6", "X"), "contoso"): 2, (Thing(FIELD, "6", "X"), "fabrikam"): 1})
     journal.close()
-    again = Journal(tmp_path, FakeClock())
+    again = SqliteJournal(tmp_path, FakeClock())
     assert again.drift.known() == {Thing(FIELD, "6", "X")}
     again.close()
 

@@ -6,20 +6,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ualpipe.pipeline.reconcile.compare import HOUR_S, Entry, GapPeriod, ListedItem, Period, Share, compare, fold, hour_text
+from ualpipe.pipeline.reconcile.compare import (
+    HOUR_S,
+    GapPeriod,
+    KnownItem,
+    ListedItem,
+    Period,
+    SinkCount,
+    compare,
+    fold,
+    hour_text,
+)
 
 START = 1_763_640_000 // (24 * HOUR_S) * 24 * HOUR_S  # midnight, UTC
 PERIOD = Period(START, START + 48 * HOUR_S)
 SINKS = ("siem", "local")
-DONE = {"siem": Share(10), "local": Share(10)}
+DONE = {"siem": SinkCount(10), "local": SinkCount(10)}
 
 
 def listed(key: str, hours: float = 1, stream: str = "s") -> ListedItem:
     return ListedItem("contoso", "tenant", stream, key, START + hours * HOUR_S)
 
 
-def entry(key: str, hours: float = 1, state: str = "fetched", stream: str = "s", **changes) -> Entry:
-    entered = Entry("contoso", "tenant", stream, key, START + hours * HOUR_S, 1, state)
+def entry(key: str, hours: float = 1, state: str = "fetched", stream: str = "s", **changes) -> KnownItem:
+    entered = KnownItem("contoso", "tenant", stream, key, START + hours * HOUR_S, 1, state)
     complete = {"records": 12, "duplicates": 2, "shares": DONE} if state == "fetched" else {}
     return replace(entered, **{**complete, **changes})
 
@@ -41,7 +51,7 @@ def test_what_is_fetched_and_settled_is_complete():
     [
         ({"state": "listed"}, "not fetched"),
         ({"is_lost": True}, "records are gone"),
-        ({"shares": {"siem": Share(10), "local": Share(7, owed=3)}}, "not delivered"),
+        ({"shares": {"siem": SinkCount(10), "local": SinkCount(7, owed=3)}}, "not delivered"),
     ],
 )
 def test_an_item_is_missing_until_every_sink_has_settled_it(changes, reason):
@@ -52,7 +62,7 @@ def test_an_item_is_missing_until_every_sink_has_settled_it(changes, reason):
 
 
 def test_only_the_sinks_that_lack_something_are_named():
-    account = compared([], [entry("a", shares={"siem": Share(10), "local": Share(7, owed=3)})])
+    account = compared([], [entry("a", shares={"siem": SinkCount(10), "local": SinkCount(7, owed=3)})])
     assert account.missing[0].owed == {"local": 3}
 
 
@@ -101,7 +111,7 @@ ENTRIES = st.builds(
     letters=st.integers(0, 2),
     is_lost=st.booleans(),
     records=st.integers(0, 9),
-    shares=st.dictionaries(st.sampled_from(SINKS), st.builds(Share, st.integers(0, 9), st.integers(0, 3))),
+    shares=st.dictionaries(st.sampled_from(SINKS), st.builds(SinkCount, st.integers(0, 9), st.integers(0, 3))),
 )
 LISTED = st.builds(listed, st.text("abcd", max_size=2), st.floats(0, 47), st.sampled_from(["s", "t"]))
 GAPS = st.builds(
@@ -126,7 +136,7 @@ def test_every_item_is_counted_once_and_nothing_is_missing_or_added_by_folding(f
         assert sum(row.missing for row in rows) == len(account.missing)
         assert sum(row.records for row in rows) == sum(one.records for one in entries)
         for sink in SINKS:
-            assert sum(row.delivered[sink] for row in rows) == sum(one.shares.get(sink, Share()).delivered for one in entries)
+            assert sum(row.delivered[sink] for row in rows) == sum(one.shares.get(sink, SinkCount()).delivered for one in entries)
     assert {(one.source, one.stream, one.key) for one in account.missing} == {
         one.place for one in entries if one.missing
     } | places - {one.place for one in entries}

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from ualpipe.pipeline.runtime import cpu_affinity as affinity
-from ualpipe.pipeline.runtime.cpu_affinity import Affinity
+from ualpipe.pipeline.runtime.cpu_affinity import CpuAffinity
 
 TICKS_A_SECOND = 100
 
@@ -60,12 +60,12 @@ def machine(tmp_path, monkeypatch):
 
 
 def test_all_threads_are_kept_where_the_process_is(machine):
-    Affinity(range(4)).confine()
+    CpuAffinity(range(4)).confine()
     assert machine.allowed == {"11": {2}, "12": {2}}
 
 
 def test_released_they_may_run_where_they_were_allowed_to(machine):
-    kept = Affinity([1, 2, 3])
+    kept = CpuAffinity([1, 2, 3])
     kept.confine()
     kept.release()
     assert kept.home is None
@@ -73,7 +73,7 @@ def test_released_they_may_run_where_they_were_allowed_to(machine):
 
 
 def test_it_stays_where_it_alone_is_busy(machine):
-    kept = Affinity(range(4))
+    kept = CpuAffinity(range(4))
     kept.confine()
     machine.work(10, own=0.95, cpu2=1.0, cpu0=0.1)
     kept.look()
@@ -81,7 +81,7 @@ def test_it_stays_where_it_alone_is_busy(machine):
 
 
 def test_it_moves_to_the_quietest_processor_it_may_use_when_others_take_its_own(machine):
-    kept = Affinity([0, 1, 2])
+    kept = CpuAffinity([0, 1, 2])
     kept.confine()
     machine.work(10, own=0.5, cpu0=0.2, cpu1=0.1, cpu2=1.0)  # processor 3 is idle, and not for us
     kept.look()
@@ -90,7 +90,7 @@ def test_it_moves_to_the_quietest_processor_it_may_use_when_others_take_its_own(
 
 
 def test_it_stays_where_others_are_as_busy_elsewhere(machine):
-    kept = Affinity(range(4))
+    kept = CpuAffinity(range(4))
     kept.confine()
     machine.work(10, own=0.5, cpu0=0.4, cpu1=0.45, cpu2=1.0, cpu3=0.5)
     kept.look()
@@ -98,7 +98,7 @@ def test_it_stays_where_others_are_as_busy_elsewhere(machine):
 
 
 def test_only_what_happened_since_it_last_looked_counts(machine):
-    kept = Affinity(range(4))
+    kept = CpuAffinity(range(4))
     kept.confine()
     machine.work(10, own=0.5, cpu0=0.9, cpu1=0.9, cpu2=1.0, cpu3=0.9)
     kept.look()
@@ -108,7 +108,7 @@ def test_only_what_happened_since_it_last_looked_counts(machine):
 
 
 def test_looking_twice_at_one_moment_changes_nothing(machine):
-    kept = Affinity(range(4))
+    kept = CpuAffinity(range(4))
     kept.confine()
     kept.look()
     kept.look()
@@ -117,7 +117,7 @@ def test_looking_twice_at_one_moment_changes_nothing(machine):
 
 @pytest.mark.parametrize("allowed", [(), (2,)])
 def test_with_nothing_to_choose_from_nothing_is_set(machine, allowed):
-    kept = Affinity(allowed)
+    kept = CpuAffinity(allowed)
     kept.confine()
     kept.look()
     kept.release()
@@ -125,7 +125,7 @@ def test_with_nothing_to_choose_from_nothing_is_set(machine, allowed):
 
 
 def test_what_is_not_confined_is_not_moved(machine):
-    kept = Affinity(range(4))
+    kept = CpuAffinity(range(4))
     machine.work(10, own=0.5, cpu2=1.0)
     kept.look()
     assert machine.allowed == {}
@@ -133,7 +133,7 @@ def test_what_is_not_confined_is_not_moved(machine):
 
 @pytest.mark.parametrize("missing", ["self/stat", "stat"])
 def test_a_system_that_tells_nothing_is_left_alone(machine, missing):
-    kept = Affinity(range(4))
+    kept = CpuAffinity(range(4))
     (machine.folder / missing).write_text("")
     kept.confine()
     kept.look()
@@ -148,7 +148,7 @@ def test_where_not_all_threads_can_be_kept_a_release_lets_all_go(machine, monkey
         machine.set_affinity(thread, cpus)
 
     monkeypatch.setattr(affinity.os, "sched_setaffinity", refuse_the_second, raising=False)
-    kept = Affinity(range(4))
+    kept = CpuAffinity(range(4))
     kept.confine()
     assert list(machine.allowed.values()) == [{2}]
     kept.release()

@@ -13,7 +13,7 @@ from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.config.model import SourceOptions, StageSpec
 from ualpipe.pipeline.errors import Stopped
 from ualpipe.pipeline.options import build
-from ualpipe.pipeline.runtime.rate_limit import BURST_S, Budgets, TokenBucket
+from ualpipe.pipeline.runtime.rate_limit import BURST_S, RateLimits, TokenBucket
 
 
 def bucket(per_minute, clock=None, stop=None) -> TokenBucket:
@@ -237,7 +237,7 @@ def spec(name: str, options: object, per_minute: int | None = None) -> StageSpec
 
 def test_sources_of_one_tenant_share_one_budget():
     clock = FakeClock()
-    budgets = Budgets(clock, threading.Event())
+    budgets = RateLimits(clock, threading.Event())
     first = budgets.of(spec("first", OfTenant("ABC"), 60))
     second = budgets.of(spec("second", OfTenant("abc"), 60))
     for _request in range(4):
@@ -247,7 +247,7 @@ def test_sources_of_one_tenant_share_one_budget():
 
 
 def test_the_pause_of_one_source_is_that_of_all_of_its_tenant_and_of_no_other():
-    budgets = Budgets(FakeClock(), threading.Event())
+    budgets = RateLimits(FakeClock(), threading.Event())
     first, second, other, local = (
         budgets.of(spec(name, options))
         for name, options in (("a", OfTenant("t")), ("b", OfTenant("t")), ("c", OfTenant("u")), ("d", object()))
@@ -259,7 +259,7 @@ def test_the_pause_of_one_source_is_that_of_all_of_its_tenant_and_of_no_other():
 @pytest.mark.parametrize("rates", [(6000, 60), (60, 6000), (None, 60), (60, None)])
 def test_the_strictest_rate_of_a_tenant_counts(rates):
     clock = FakeClock()
-    budgets = Budgets(clock, threading.Event())
+    budgets = RateLimits(clock, threading.Event())
     shared, _same = (budgets.of(spec(str(rate), OfTenant("t"), rate)) for rate in rates)
     for _request in range(2 + 5):
         shared.take()
@@ -267,6 +267,6 @@ def test_the_strictest_rate_of_a_tenant_counts(rates):
 
 
 def test_sources_without_a_tenant_have_budgets_of_their_own():
-    budgets = Budgets(FakeClock(), threading.Event())
+    budgets = RateLimits(FakeClock(), threading.Event())
     assert budgets.of(spec("a", object(), 60)) is not budgets.of(spec("b", object(), 60))
     assert budgets.of(spec("a", object(), 60)) is budgets.of(spec("a", object(), 60))

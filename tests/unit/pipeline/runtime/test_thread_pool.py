@@ -6,13 +6,13 @@ import pytest
 
 from fakes import until
 from ualpipe.pipeline.runtime import thread_pool as crew_module
-from ualpipe.pipeline.runtime.thread_pool import Crew
+from ualpipe.pipeline.runtime.thread_pool import ThreadPool
 
 
 class Visit:
     """A task that stays until it is told to leave."""
 
-    def __init__(self, crew: Crew, owner: object = "anyone", *, is_urgent: bool = False) -> None:
+    def __init__(self, crew: ThreadPool, owner: object = "anyone", *, is_urgent: bool = False) -> None:
         self.is_in = False
         self.thread = 0
         self.leave = threading.Event()
@@ -47,14 +47,14 @@ def count_in(visits: list[Visit]) -> int:
     return sum(visit.is_in for visit in visits)
 
 
-def leave_all(crew: Crew, visits: list[Visit], owner: object = "anyone") -> None:
+def leave_all(crew: ThreadPool, visits: list[Visit], owner: object = "anyone") -> None:
     for visit in visits:
         visit.leave.set()
     crew.leave(owner)
 
 
 def test_so_many_tasks_run_at_a_time_and_the_next_when_one_ends() -> None:
-    crew = Crew(places=2, stalled_s=60)
+    crew = ThreadPool(places=2, stalled_s=60)
     visits = [Visit(crew) for _visit in range(5)]
     until(lambda: count_in(visits) == 2)
     for number, visit in enumerate(visits[:3]):
@@ -65,7 +65,7 @@ def test_so_many_tasks_run_at_a_time_and_the_next_when_one_ends() -> None:
 
 
 def test_the_thread_that_worked_last_goes_on_first() -> None:
-    crew = Crew(places=3, stalled_s=60)
+    crew = ThreadPool(places=3, stalled_s=60)
     visits = [Visit(crew) for _visit in range(3)]
     until(lambda: count_in(visits) == 3)
     for ended, visit in enumerate((visits[1], visits[2], visits[0]), 1):
@@ -78,14 +78,14 @@ def test_the_thread_that_worked_last_goes_on_first() -> None:
 
 
 def test_who_takes_too_long_holds_up_nobody() -> None:
-    crew = Crew(places=2, stalled_s=0.05)
+    crew = ThreadPool(places=2, stalled_s=0.05)
     visits = [Visit(crew) for _visit in range(5)]
     until(lambda: crew.look() or count_in(visits) == 5)
     leave_all(crew, visits)
 
 
 def test_who_steps_aside_leaves_its_place_and_waits_for_one_again() -> None:
-    crew = Crew(places=1, stalled_s=60)
+    crew = ThreadPool(places=1, stalled_s=60)
     aside, second = Aside(crew), Visit(crew)
     until(lambda: aside.is_in and second.is_in)
     third = Visit(crew)
@@ -98,7 +98,7 @@ def test_who_steps_aside_leaves_its_place_and_waits_for_one_again() -> None:
 
 
 def test_while_many_store_no_other_begins() -> None:
-    crew = Crew(places=9, stalled_s=60, storing=2)
+    crew = ThreadPool(places=9, stalled_s=60, storing=2)
     storing = [Storing(crew) for _visit in range(2)]
     until(lambda: count_in(storing) == 2)
     other = Visit(crew)
@@ -109,7 +109,7 @@ def test_while_many_store_no_other_begins() -> None:
 
 
 def test_when_one_has_stored_who_comes_back_goes_on_and_others_begin() -> None:
-    crew = Crew(places=9, stalled_s=60, storing=1)
+    crew = ThreadPool(places=9, stalled_s=60, storing=1)
     leave_store, leave, back = threading.Event(), threading.Event(), threading.Event()
     seen: list[str] = []
 
@@ -139,7 +139,7 @@ def test_when_one_has_stored_who_comes_back_goes_on_and_others_begin() -> None:
 
 
 def test_what_is_urgent_goes_first() -> None:
-    crew = Crew(places=1, stalled_s=60)
+    crew = ThreadPool(places=1, stalled_s=60)
     first, second = Visit(crew), Visit(crew)
     until(lambda: first.is_in)
     urgent = Visit(crew, is_urgent=True)
@@ -150,7 +150,7 @@ def test_what_is_urgent_goes_first() -> None:
 
 
 def test_an_owner_that_leaves_waits_for_its_own_and_drops_what_has_not_begun() -> None:
-    crew = Crew(places=2, stalled_s=60)
+    crew = ThreadPool(places=2, stalled_s=60)
     mine, of_another = Visit(crew, "me"), Visit(crew, "another")
     until(lambda: mine.is_in and of_another.is_in)
     waiting, urgent = Visit(crew, "me"), Visit(crew, "me", is_urgent=True)
@@ -165,7 +165,7 @@ def test_an_owner_that_leaves_waits_for_its_own_and_drops_what_has_not_begun() -
 
 def test_a_thread_without_work_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crew_module, "IDLE_S", 0.01)
-    crew = Crew()
+    crew = ThreadPool()
     visit = Visit(crew)
     until(lambda: visit.is_in)
     leave_all(crew, [visit])
@@ -177,7 +177,7 @@ def test_a_thread_without_work_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_task_that_fails_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
     failures: list[object] = []
     monkeypatch.setattr(threading, "excepthook", failures.append)
-    crew = Crew(places=1, stalled_s=60)
+    crew = ThreadPool(places=1, stalled_s=60)
 
     def fail() -> None:
         raise ZeroDivisionError

@@ -23,7 +23,7 @@ from ualpipe.pipeline.options import build
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.stages import Batch
 from ualpipe.sinks.elasticsearch.bulk import bulk_body, document_id, failures, gzipped, refusal, retry_after_s
-from ualpipe.sinks.elasticsearch.http import Answer, Connection, authorization
+from ualpipe.sinks.elasticsearch.http import Connection, HttpAnswer, authorization
 from ualpipe.sinks.elasticsearch.index_template import index_pattern, installed, must_install, template_name, wanted
 from ualpipe.sinks.elasticsearch.sink import ElasticsearchSink
 from ualpipe.sinks.outcome import raise_if_all_failed
@@ -49,12 +49,12 @@ def event_of(body: bytes) -> Event:
 class Script:
     """Stands for the connection: answers in order, and remembers what was asked."""
 
-    def __init__(self, *answers: Answer | Exception) -> None:
+    def __init__(self, *answers: HttpAnswer | Exception) -> None:
         self._answers = list(answers)
         self.asked: list[tuple[str, str, bytes | None, Any]] = []
         self.is_closed = False
 
-    def request(self, method: str, target: str, body: bytes | None = None, headers: Any = None) -> Answer:
+    def request(self, method: str, target: str, body: bytes | None = None, headers: Any = None) -> HttpAnswer:
         self.asked.append((method, target, body, headers))
         found = self._answers.pop(0)
         if isinstance(found, Exception):
@@ -68,7 +68,7 @@ class Script:
 class ScriptedSink(ElasticsearchSink):
     """The sink on a script."""
 
-    def __init__(self, *answers: Answer | Exception, **options: Any) -> None:
+    def __init__(self, *answers: HttpAnswer | Exception, **options: Any) -> None:
         values = {"urls": ["https://es.contoso.example:9200"], "setup": False, **options}
         super().__init__(build(ElasticsearchSink.Config, values, Path()), env("search"))
         self.script = Script(*answers)
@@ -77,14 +77,14 @@ class ScriptedSink(ElasticsearchSink):
         return self.script
 
 
-def opened(*answers: Answer | Exception, **options: Any) -> ScriptedSink:
+def opened(*answers: HttpAnswer | Exception, **options: Any) -> ScriptedSink:
     sink = ScriptedSink(*answers, **options)
     sink.open()
     return sink
 
 
-def fine(count: int) -> Answer:
-    return Answer(200, {}, answer(*[CREATED] * count))
+def fine(count: int) -> HttpAnswer:
+    return HttpAnswer(200, {}, answer(*[CREATED] * count))
 
 
 # --- options -----------------------------------------------------------------------------------------------------
@@ -178,7 +178,7 @@ def test_a_compressed_request_says_so() -> None:
 
 def test_a_server_that_does_not_know_require_data_stream_is_asked_without() -> None:
     unknown = orjson.dumps({"error": {"reason": "request contains unrecognized parameter: [require_data_stream]"}})
-    sink = opened(Answer(400, {}, unknown), fine(1), fine(1))
+    sink = opened(HttpAnswer(400, {}, unknown), fine(1), fine(1))
     assert not sink.write(Batch(make_events(1)))
     assert not sink.write(Batch(make_events(1)))
     assert ["require_data_stream" in asked[1] for asked in sink.script.asked] == [True, False, False]
@@ -280,7 +280,7 @@ def test_an_answer_for_another_number_of_events_delivers_nothing() -> None:
 )
 def test_a_refused_request_says_the_reaction(status: int, expected: type[SinkError]) -> None:
     with pytest.raises(expected, match=f"HTTP {status}"):
-        opened(Answer(status, {}, b"<html>")).write(Batch(make_events(2)))
+        opened(HttpAnswer(status, {}, b"<html>")).write(Batch(make_events(2)))
 
 
 def test_a_refusal_tells_the_servers_reason() -> None:
@@ -289,7 +289,7 @@ def test_a_refusal_tells_the_servers_reason() -> None:
 
 
 def test_throttling_waits_the_time_it_was_told() -> None:
-    sink = opened(Answer(429, {"retry-after": "17"}, b""))
+    sink = opened(HttpAnswer(429, {"retry-after": "17"}, b""))
     with pytest.raises(SinkThrottled) as caught:
         sink.write(Batch(make_events(1)))
     assert caught.value.retry_after_s == 17
@@ -317,14 +317,14 @@ def test_retry_after_is_seconds_or_a_date(value: str | None, expected: float | N
 
 def test_a_request_that_is_too_large_is_sent_in_halves() -> None:
     events = make_events(5)
-    sink = opened(Answer(413, {}, b""), fine(2), fine(3))
+    sink = opened(HttpAnswer(413, {}, b""), fine(2), fine(3))
     assert not sink.write(Batch(events))
     assert [asked[2] for asked in sink.script.asked[1:]] == [bulk_body(events[:2]), bulk_body(events[2:])]
 
 
 def test_no_larger_request_than_was_taken_is_sent_again() -> None:
     events = make_events(8)
-    sink = opened(Answer(413, {}, b""), *[fine(4)] * 6, concurrency=1)
+    sink = opened(HttpAnswer(413, {}, b""), *[fine(4)] * 6, concurrency=1)
     for _write in range(2):
         assert not sink.write(Batch(events))
     assert [asked[2] for asked in sink.script.asked[1:]] == [bulk_body(events[:4]), bulk_body(events[4:])] * 2
@@ -334,7 +334,7 @@ def test_no_larger_request_than_was_taken_is_sent_again() -> None:
 
 
 def test_a_single_document_that_is_too_large_is_rejected_alone() -> None:
-    too_large = Answer(413, {}, b"")
+    too_large = HttpAnswer(413, {}, b"")
     sink = opened(too_large, fine(1), too_large, too_large, fine(1))
     found = sink.write(Batch(make_events(3)))
     assert {index: type(error) for index, error in found.items()} == {1: SinkRejected}
@@ -342,7 +342,7 @@ def test_a_single_document_that_is_too_large_is_rejected_alone() -> None:
 
 
 def test_a_failure_of_one_half_leaves_the_other_delivered() -> None:
-    sink = opened(Answer(413, {}, b""), fine(2), SinkUnavailable("gone"))
+    sink = opened(HttpAnswer(413, {}, b""), fine(2), SinkUnavailable("gone"))
     found = sink.write(Batch(make_events(4)))
     assert {index: str(error) for index, error in found.items()} == {2: "gone", 3: "gone"}
 
@@ -358,7 +358,7 @@ class Meeting(Script):
         self._all_there = threading.Barrier(at_once, timeout=PATIENCE_S)
         self._refuses = refuses
 
-    def request(self, method: str, target: str, body: bytes | None = None, headers: Any = None) -> Answer:
+    def request(self, method: str, target: str, body: bytes | None = None, headers: Any = None) -> HttpAnswer:
         assert body is not None
         self.asked.append((method, target, body, headers))
         self._all_there.wait()
@@ -393,14 +393,14 @@ class OldServer(Meeting):
         super().__init__(2)
         self._was_sent_again = threading.Event()
 
-    def request(self, method: str, target: str, body: bytes | None = None, headers: Any = None) -> Answer:
+    def request(self, method: str, target: str, body: bytes | None = None, headers: Any = None) -> HttpAnswer:
         assert body is not None
         if "require_data_stream" not in target:
             self._was_sent_again.set()
             return fine(body.count(b"\n") // 2)
         if self._all_there.wait() == 0:
             assert self._was_sent_again.wait(PATIENCE_S)
-        return Answer(400, {}, b'{"error": "contains unrecognized parameter: [require_data_stream]"}')
+        return HttpAnswer(400, {}, b'{"error": "contains unrecognized parameter: [require_data_stream]"}')
 
 
 def test_a_server_that_does_not_know_a_parameter_may_say_so_to_each_request() -> None:
@@ -415,11 +415,11 @@ class NarrowServer(Script):
         self._most = most
         self.counts: list[int] = []
 
-    def request(self, method: str, target: str, body: bytes | None = None, headers: Any = None) -> Answer:
+    def request(self, method: str, target: str, body: bytes | None = None, headers: Any = None) -> HttpAnswer:
         assert body is not None
         count = body.count(b"\n") // 2
         self.counts.append(count)
-        return fine(count) if count <= self._most else Answer(413, {}, b"")
+        return fine(count) if count <= self._most else HttpAnswer(413, {}, b"")
 
 
 def test_after_a_request_that_was_too_large_a_write_holds_what_is_sent_at_once() -> None:
@@ -450,7 +450,7 @@ def test_nothing_is_written_before_open() -> None:
 def test_a_refusal_of_all_events_is_a_refusal_of_the_batch() -> None:
     denied = item(403, "security_exception")
     with pytest.raises(SinkDenied, match="create_doc"):
-        opened(Answer(200, {}, answer(denied, denied))).write(Batch(make_events(2)))
+        opened(HttpAnswer(200, {}, answer(denied, denied))).write(Batch(make_events(2)))
 
 
 def test_rejected_events_never_stop_the_sink() -> None:
@@ -521,7 +521,7 @@ def test_a_proxys_page_is_no_template(body: bytes) -> None:
 
 
 def test_open_installs_the_template_once() -> None:
-    sink = opened(Answer(404, {}, b""), Answer(200, {}, b""), setup=True)
+    sink = opened(HttpAnswer(404, {}, b""), HttpAnswer(200, {}, b""), setup=True)
     sink.open()
     assert [asked[:2] for asked in sink.script.asked] == [
         ("GET", "/_index_template/ualpipe-o365.audit"),
@@ -530,20 +530,20 @@ def test_open_installs_the_template_once() -> None:
 
 
 def test_open_leaves_an_installed_template_as_it_is() -> None:
-    first = opened(Answer(404, {}, b""), Answer(200, {}, b""), setup=True)
+    first = opened(HttpAnswer(404, {}, b""), HttpAnswer(200, {}, b""), setup=True)
     written = orjson.loads(first.script.asked[1][2] or b"")
     found = orjson.dumps({"index_templates": [{"name": "x", "index_template": written}]})
-    assert len(opened(Answer(200, {}, found), setup=True).script.asked) == 1
+    assert len(opened(HttpAnswer(200, {}, found), setup=True).script.asked) == 1
 
 
 @pytest.mark.parametrize("answers", [[403], [404, 403]], ids=["read", "write"])
 def test_a_missing_right_to_install_the_template_says_what_to_do(answers: list[int]) -> None:
     with pytest.raises(SinkDenied, match=r"manage_index_templates.*setup: false"):
-        opened(*[Answer(status, {}, b"") for status in answers], setup=True)
+        opened(*[HttpAnswer(status, {}, b"") for status in answers], setup=True)
 
 
 def test_a_cluster_in_trouble_is_asked_for_the_template_again() -> None:
-    sink = ScriptedSink(Answer(503, {}, b""), Answer(404, {}, b""), Answer(200, {}, b""), setup=True)
+    sink = ScriptedSink(HttpAnswer(503, {}, b""), HttpAnswer(404, {}, b""), HttpAnswer(200, {}, b""), setup=True)
     with pytest.raises(SinkUnavailable):
         sink.open()
     sink.open()
@@ -553,14 +553,16 @@ def test_a_cluster_in_trouble_is_asked_for_the_template_again() -> None:
 # --- check -------------------------------------------------------------------------------------------------------
 
 
-def findings(*answers: Answer | Exception, **options: Any) -> dict[str, str]:
+def findings(*answers: HttpAnswer | Exception, **options: Any) -> dict[str, str]:
     return {finding.subject: finding.level for finding in ScriptedSink(*answers, **options).check()}
 
 
 def test_check_reports_what_a_missing_pipeline_and_privilege_would_do() -> None:
-    user = Answer(200, {}, b'{"username":"u"}')
+    user = HttpAnswer(200, {}, b'{"username":"u"}')
     rights = {"cluster": {}, "index": {"logs-o365.audit-default": {"create_doc": True, "auto_configure": False}}}
-    found = findings(user, Answer(200, {}, orjson.dumps(rights)), Answer(404, {}, b""), Answer(404, {}, b""), pipeline="geo")
+    found = findings(
+        user, HttpAnswer(200, {}, orjson.dumps(rights)), HttpAnswer(404, {}, b""), HttpAnswer(404, {}, b""), pipeline="geo"
+    )
     assert found == {
         "cluster": "ok",
         "privileges": "error",
@@ -570,14 +572,14 @@ def test_check_reports_what_a_missing_pipeline_and_privilege_would_do() -> None:
 
 
 def test_check_takes_a_server_without_security_for_fine() -> None:
-    assert findings(Answer(405, {}, b""), Answer(404, {}, b""), setup=True) == {
+    assert findings(HttpAnswer(405, {}, b""), HttpAnswer(404, {}, b""), setup=True) == {
         "cluster": "ok",
         "index template ualpipe-o365.audit": "ok",
     }
 
 
 @pytest.mark.parametrize(
-    "first", [Answer(401, {}, b""), Answer(502, {}, b""), SinkUnavailable("gone")], ids=["401", "502", "gone"]
+    "first", [HttpAnswer(401, {}, b""), HttpAnswer(502, {}, b""), SinkUnavailable("gone")], ids=["401", "502", "gone"]
 )
-def test_check_stops_where_nobody_lets_it_in(first: Answer | Exception) -> None:
+def test_check_stops_where_nobody_lets_it_in(first: HttpAnswer | Exception) -> None:
     assert list(findings(first).values()) == ["error"]

@@ -13,7 +13,7 @@ from ualpipe.pipeline.errors import ContentGone, SourceDenied, SourceError, Sour
 from ualpipe.sources.management_activity.errors import (
     REACTIONS,
     AlreadyEnabled,
-    Answer,
+    HttpAnswer,
     NotSubscribed,
     PageExpired,
     error_of,
@@ -30,16 +30,16 @@ AUDITING_OFF = {
 }
 
 
-def answer(body: object, status: int = 400, **headers: str) -> Answer:
+def answer(body: object, status: int = 400, **headers: str) -> HttpAnswer:
     text = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, text)
+    return HttpAnswer(status, {name.replace("_", "-"): value for name, value in headers.items()}, text)
 
 
-def refusal(code: str, message: str = "no", status: int = 400, **headers: str) -> Answer:
+def refusal(code: str, message: str = "no", status: int = 400, **headers: str) -> HttpAnswer:
     return answer({"error": {"code": code, "message": message}}, status, **headers)
 
 
-def error(found: Answer, *, is_blob: bool = False) -> SourceError:
+def error(found: HttpAnswer, *, is_blob: bool = False) -> SourceError:
     return error_of(found, "listing Audit.Exchange", now=NOW, is_blob=is_blob)
 
 

@@ -27,7 +27,7 @@ from ualpipe.pipeline.errors import SourceDenied, SourceError, SourceOverloaded,
 from ualpipe.pipeline.options import FileText, Secret
 from ualpipe.sources.management_activity import login_errors as _login_errors
 from ualpipe.sources.management_activity.clouds import CLOUDS
-from ualpipe.sources.management_activity.errors import Answer, split_advice
+from ualpipe.sources.management_activity.errors import HttpAnswer, split_advice
 from ualpipe.sources.management_activity.http import make_session
 from ualpipe.sources.management_activity.tokens import EARLY_S, RETRY_S, Tokens
 
@@ -331,7 +331,7 @@ def test_a_login_that_failed_is_tried_anew_not_answered_from_memory() -> None:
 @pytest.mark.parametrize("code", list(_login_errors.REFUSALS))
 def test_every_known_refusal_names_a_cause_and_an_action(code: int) -> None:
     body = f'{{"error": "invalid_client", "error_description": "AADSTS{code}: text"}}'.encode()
-    happened, advice = split_advice(_login_errors.login_error(Answer(401, {}, body), "login", NOW))
+    happened, advice = split_advice(_login_errors.login_error(HttpAnswer(401, {}, body), "login", NOW))
     assert happened.startswith(f"login: {_login_errors.REFUSALS[code][0]}: AADSTS{code}")
     assert advice == _login_errors.REFUSALS[code][1]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import fakes
 from ualpipe.pipeline.errors import ConfigError
-from ualpipe.pipeline.events import Event, Origin, Violation
+from ualpipe.pipeline.events import Event, Origin, SchemaViolation
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.transforms.ecs.options import EcsTransformConfig
@@ -67,7 +67,7 @@ def test_original_is_added_when_asked_for() -> None:
 
 
 def test_record_with_violations_is_mapped_and_marked() -> None:
-    violations = [Violation("/CreationTime", "not a date"), Violation("", "Id is missing")]
+    violations = [SchemaViolation("/CreationTime", "not a date"), SchemaViolation("", "Id is missing")]
     found = document(fakes.record(1, CreationTime="yesterday"), violations=violations)
     assert found["event"]["kind"] == "pipeline_error"
     assert found["error"] == {"message": "/CreationTime: not a date; /: Id is missing"}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ualpipe.transforms.ecs.conversions import values as _values
-from ualpipe.transforms.memo import MAX_ENTRIES, MAX_LENGTH, Remembered, Together
+from ualpipe.transforms.memo import MAX_ENTRIES, MAX_LENGTH, Memo, MemoGroup
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_trimmed_and_lowered_text_is_never_empty() -> None:
 
 def test_results_are_remembered_in_bounds() -> None:
     calls: list[str] = []
-    known = Remembered(lambda text: calls.append(text) or text.upper())  # type: ignore[func-returns-value]
+    known = Memo(lambda text: calls.append(text) or text.upper())  # type: ignore[func-returns-value]
     assert (known["a"], known["a"], known["x" * (MAX_LENGTH + 1)]) == ("A", "A", "X" * (MAX_LENGTH + 1))
     assert calls == ["a", "x" * (MAX_LENGTH + 1)]
     for number in range(3 * MAX_ENTRIES):
@@ -136,9 +136,9 @@ def test_results_are_remembered_in_bounds() -> None:
 
 def test_what_several_make_of_a_text_is_remembered_once_whoever_asks() -> None:
     calls: list[str] = []
-    upper = Remembered(lambda text: calls.append(text) or text.upper())  # type: ignore[func-returns-value]
-    first, length = Remembered(lambda text: text[0]), Remembered(len)
-    together = Together()
+    upper = Memo(lambda text: calls.append(text) or text.upper())  # type: ignore[func-returns-value]
+    first, length = Memo(lambda text: text[0]), Memo(len)
+    together = MemoGroup()
     assert together.of([upper, length])["ab"] == ("AB", 2)
     assert together.of([upper, length])["ab"] == ("AB", 2)
     assert calls == ["ab"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ualpipe.pipeline.errors import ConfigError
 from ualpipe.transforms.ecs.conversions.registry import load_conversions
 from ualpipe.transforms.ecs.fields import load_ecs
-from ualpipe.transforms.ecs.mapping.model import Source, Step, Table
+from ualpipe.transforms.ecs.mapping.model import SourcePath, Step, Table
 from ualpipe.transforms.ecs.mapping.reader import read_tables, shipped_files
 
 ECS, CONVERSIONS = load_ecs(), load_conversions()
@@ -42,7 +42,7 @@ def test_row_is_read_with_its_place(tmp_path: Path) -> None:
 )
 def test_path_is_cut_into_steps(tmp_path: Path, path: str, steps: list[Step]) -> None:
     row = table(tmp_path, f'rows: [{{to: message, from: "{path}"}}]').rows[0]
-    assert row.sources == (Source(path, tuple(steps)),)
+    assert row.sources == (SourcePath(path, tuple(steps)),)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from ualpipe.transforms.ecs.conversions.registry import load_conversions
 from ualpipe.transforms.ecs.fields import load_ecs
 from ualpipe.transforms.ecs.mapping.compiler import compile_family, source_of
-from ualpipe.transforms.ecs.mapping.interpreter import Tried, run
+from ualpipe.transforms.ecs.mapping.interpreter import RowResult, run
 from ualpipe.transforms.ecs.mapping.layers import MappingTables, assemble
 from ualpipe.transforms.ecs.mapping.reader import read_tables
 
@@ -247,8 +247,8 @@ def test_own_operations_come_first(mapped: Map) -> None:
     assert mapped({"Operation": "FileRead"}, OPERATIONS, own)["event"]["category"] == ["web"]
 
 
-def tried(folder: Path, text: str, originals: Record) -> list[Tried]:
-    found: list[Tried] = []
+def tried(folder: Path, text: str, originals: Record) -> list[RowResult]:
+    found: list[RowResult] = []
     run(tables(folder, text).other, originals, found.append)
     return found
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 import fakes
 from ualpipe.pipeline.drift import FIELD, OPERATION, Drift, Thing
 from ualpipe.pipeline.errors import NotJson, SchemaMismatch
-from ualpipe.pipeline.events import Event, Origin, Violation
+from ualpipe.pipeline.events import Event, Origin, SchemaViolation
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.transforms.record_schemas import MAX_VIOLATIONS, json_pointer
@@ -42,7 +42,7 @@ def event_of(record: dict[str, Any], defect: str | None = None) -> Event:
     return Event(record, 0, ORIGIN, defect)
 
 
-def violations(**changes: Any) -> list[Violation]:
+def violations(**changes: Any) -> list[SchemaViolation]:
     record = {key: value for key, value in fakes.record(1, **changes).items() if value is not ...}
     event = event_of(record)
     assert FORWARDING.apply(event) is event
@@ -60,12 +60,12 @@ def test_small_record_of_any_type_passes(number: int) -> None:
 
 @pytest.mark.parametrize("field", ["Id", "RecordType", "CreationTime", "Operation", "OrganizationId"])
 def test_missing_field_is_named(field: str) -> None:
-    assert violations(**{field: ...}) == [Violation("", f"{field} is missing")]
+    assert violations(**{field: ...}) == [SchemaViolation("", f"{field} is missing")]
 
 
 @pytest.mark.parametrize("field", ["Id", "CreationTime", "Operation", "OrganizationId"])
 def test_null_in_a_required_field_is_refused(field: str) -> None:
-    assert violations(**{field: None}) == [Violation(f"/{field}", "must be text; is null")]
+    assert violations(**{field: None}) == [SchemaViolation(f"/{field}", "must be text; is null")]
 
 
 @pytest.mark.parametrize(
@@ -95,32 +95,32 @@ def test_creation_time_is_taken_with_and_without_zone(time: str) -> None:
 )
 def test_what_is_no_time_is_refused(time: str) -> None:
     message = f"must be a UTC time such as 2026-11-20T08:15:00; is text of length {len(time)}"
-    assert violations(CreationTime=time) == [Violation("/CreationTime", message)]
+    assert violations(CreationTime=time) == [SchemaViolation("/CreationTime", message)]
 
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"RecordType": "fifteen"}, Violation("/RecordType", "must be a whole number; is text of length 7")),
-        ({"RecordType": 1.5}, Violation("/RecordType", "must be a whole number or text; is a number")),
-        ({"RecordType": True}, Violation("/RecordType", "must be a whole number or text; is true or false")),
-        ({"RecordType": [15]}, Violation("/RecordType", "must be a whole number or text; is a list of length 1")),
-        ({"OrganizationId": 7}, Violation("/OrganizationId", "must be text; is a number")),
-        ({"UserId": {"name": "x"}}, Violation("/UserId", "must be text; is an object")),
-        ({"Id": ""}, Violation("/Id", "must not be empty")),
-        ({"UserType": "many"}, Violation("/UserType", "must be a number; is text of length 4")),
+        ({"RecordType": "fifteen"}, SchemaViolation("/RecordType", "must be a whole number; is text of length 7")),
+        ({"RecordType": 1.5}, SchemaViolation("/RecordType", "must be a whole number or text; is a number")),
+        ({"RecordType": True}, SchemaViolation("/RecordType", "must be a whole number or text; is true or false")),
+        ({"RecordType": [15]}, SchemaViolation("/RecordType", "must be a whole number or text; is a list of length 1")),
+        ({"OrganizationId": 7}, SchemaViolation("/OrganizationId", "must be text; is a number")),
+        ({"UserId": {"name": "x"}}, SchemaViolation("/UserId", "must be text; is an object")),
+        ({"Id": ""}, SchemaViolation("/Id", "must not be empty")),
+        ({"UserType": "many"}, SchemaViolation("/UserType", "must be a number; is text of length 4")),
         (
             {"RecordType": 50, "ExternalAccess": "perhaps"},
-            Violation("/ExternalAccess", "must be true or false; is text of length 7"),
+            SchemaViolation("/ExternalAccess", "must be true or false; is text of length 7"),
         ),
         (
             {"RecordType": 50, "Folders": [{"FolderItems": [{"Subject": ["a"]}]}]},
-            Violation("/Folders/0/FolderItems/0/Subject", "must be text; is a list of length 1"),
+            SchemaViolation("/Folders/0/FolderItems/0/Subject", "must be text; is a list of length 1"),
         ),
-        ({"RecordType": 8, "Target": "bob"}, Violation("/Target", "must be a list; is text of length 3")),
+        ({"RecordType": 8, "Target": "bob"}, SchemaViolation("/Target", "must be a list; is text of length 3")),
     ],
 )
-def test_violation_says_where_and_what_was_expected(changes: dict[str, Any], expected: Violation) -> None:
+def test_violation_says_where_and_what_was_expected(changes: dict[str, Any], expected: SchemaViolation) -> None:
     assert violations(**changes) == [expected]
 
 
@@ -231,7 +231,7 @@ def test_odd_values_that_break_no_rule_pass(changes: dict[str, Any]) -> None:
 def test_name_that_is_not_unicode_is_a_violation() -> None:
     event = event_of({**fakes.record(1), "\ud800": 1})
     FORWARDING.apply(event)
-    assert event.violations == [Violation("", "can't be checked: holds text that is not Unicode")]
+    assert event.violations == [SchemaViolation("", "can't be checked: holds text that is not Unicode")]
 
 
 TEXT = st.text("aé0~/\0\ud800", max_size=4)
