@@ -76,7 +76,7 @@ class BatchBuffer:
         self.processor = processor
         self._batches = batches
         self._sinks = frozenset(sinks)
-        self._stuck: set[str] = set()
+        self._blocked: set[str] = set()
         self._idle: set[str] = set()
         self._entries: OrderedDict[int, _Entry] = OrderedDict()
         self._spill = SpillFile(batches.folder)
@@ -100,7 +100,7 @@ class BatchBuffer:
                 wait_s = SHORT_WAIT_S if self._spill.is_refused else ROOM_WAIT_S
                 self._changed.wait_for(lambda: self._has_room(size) or self._are_behind(), wait_s)
                 is_in_memory = self._has_room(size)
-                goes_to_disk = not (is_in_memory or self._all_stuck() or self._spill.is_full)
+                goes_to_disk = not (is_in_memory or self._are_all_blocked() or self._spill.is_full)
                 self._bytes += size if is_in_memory else 0
             kept: list[StoredBatch] = []
             try:
@@ -154,23 +154,23 @@ class BatchBuffer:
                 if entry is not None:
                     entry.begun_at = entry.begun_at or time.monotonic()
                     entry.awaited_by.discard(sink)
-                    if not entry.awaited_by - self._stuck:
+                    if not entry.awaited_by - self._blocked:
                         self._drop(ref.id)
             dropped = self._let_go_of_read_back()
             self._changed.notify_all()
         self._spill_out(dropped)
 
-    def set_stuck(self, sink: str, *, stuck: bool) -> None:
+    def set_blocked(self, sink: str, *, blocked: bool) -> None:
         """Tells whether a sink waits for its destination; nothing is kept in memory for it meanwhile."""
         with self._changed:
-            (self._stuck.add if stuck else self._stuck.discard)(sink)
+            (self._blocked.add if blocked else self._blocked.discard)(sink)
             self._changed.notify_all()
 
     @property
     def is_moving(self) -> bool:
         """Whether at least one sink has work and does not wait for its destination."""
         with self._changed:
-            return not (self._stuck | self._idle) >= self._sinks
+            return not (self._blocked | self._idle) >= self._sinks
 
     def set_idle(self, sink: str, *, idle: bool) -> None:
         """Tells whether a sink has nothing to do."""
@@ -192,7 +192,7 @@ class BatchBuffer:
             patience_s = IN_STEP_S if time.monotonic() >= self._in_step_from else 0.0
             dropped = self._make_room(size, patience_s)
             if not self._has_room(size) and self._begun(is_read_back=False):
-                self._changed.wait_for(lambda: self._has_room(size) or self._all_stuck(), IN_STEP_S)
+                self._changed.wait_for(lambda: self._has_room(size) or self._are_all_blocked(), IN_STEP_S)
                 if late := self._make_room(size, IN_STEP_S):
                     self._in_step_from = time.monotonic() + OUT_OF_STEP_S
                     dropped += late
@@ -223,7 +223,7 @@ class BatchBuffer:
         """
         for entry in dropped:
             made = entry.prepared
-            if made is not None and made.ref.id not in self._spill and entry.awaited_by - self._stuck:
+            if made is not None and made.ref.id not in self._spill and entry.awaited_by - self._blocked:
                 with contextlib.suppress(Exception):
                     self._spill.put(made.ref.id, _packed(made))
 
@@ -238,12 +238,12 @@ class BatchBuffer:
     def _has_room(self, size: int) -> bool:
         return not self._bytes or self._bytes + size <= MEMORY_BYTES
 
-    def _all_stuck(self) -> bool:
-        return self._stuck >= self._sinks
+    def _are_all_blocked(self) -> bool:
+        return self._blocked >= self._sinks
 
     def _are_behind(self) -> bool:
         """Whether sinks have much more to do than memory holds, so that to wait for them would only hold up fetching."""
-        return self._all_stuck() or self._spill.unread_share >= BEHIND
+        return self._are_all_blocked() or self._spill.unread_share >= BEHIND
 
     def _drop(self, number: int) -> _Entry:
         entry = self._entries.pop(number)

@@ -60,7 +60,7 @@ class Backoff:
         if still.end():
             self._log.info("working again", extra={"stream": stream.name})
 
-    def is_at_its_end(self, still: BackoffState) -> bool:
+    def is_exhausted(self, still: BackoffState) -> bool:
         """Tells whether a bounded run has tried enough."""
         is_enough = ONCE.is_exhausted(still.failures) or THROTTLED_ONCE.is_exhausted(self._throttle.failures)
         return self._once and (still.is_denied or is_enough)

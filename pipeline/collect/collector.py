@@ -68,14 +68,14 @@ class Collector:
         self._notify = notify
         self._clock = context.clock
         self._metrics = context.metrics
-        self._crew = context.crew
+        self._threads = context.threads
         self._stop = context.stop
         self._once = context.once
         self._log = logging.getLogger(f"ualpipe.source.{spec.name}")
         self._lister = Lister(spec.name, source, journal, context, self._log, notify, self.wake)
         self._fetcher = Fetcher(spec.name, source, journal, context, self._log)
         self._budget = context.budgets.of(spec)
-        self._pace = ConcurrencyLimit(self._options.concurrency)
+        self._limit = ConcurrencyLimit(self._options.concurrency)
         self._due = DueItems(spec.name, journal.ledger, context.clock, self._busy)
         self._trend = Trend()
         self._measure_at = 0.0
@@ -85,7 +85,7 @@ class Collector:
         self._is_open = False
         lock = threading.RLock()
         self._changed = threading.Condition(lock)
-        self._patience = Backoff(spec.name, self._budget, context, self._log, lock)
+        self._backoff = Backoff(spec.name, self._budget, context, self._log, lock)
 
     @property
     def gave_up(self) -> bool:
@@ -100,7 +100,7 @@ class Collector:
     @property
     def throttled(self) -> str:
         """Why the whole tenant pauses; empty when it does not."""
-        return self._patience.throttled
+        return self._backoff.throttled
 
     def wake(self) -> None:
         """Makes the collector look at the stop signal, and at what is due."""
@@ -128,7 +128,7 @@ class Collector:
         except PipelineError as exc:
             self._fail(exc)
         finally:
-            self._crew.leave(self)
+            self._threads.leave(self)
             close_quietly(self._source, self._log)
 
     def _name_streams(self) -> None:
@@ -139,8 +139,8 @@ class Collector:
                 with unexpected_as(SourceUnavailable, self._log, "naming the streams"):
                     self.streams = [StreamState(name) for name in self._source.streams()]
             except SourceError as exc:
-                delay_s = self._patience.failed(state, state.listing, exc, LISTING)
-                state.gave_up = state.is_done = self._patience.is_at_its_end(state.listing)
+                delay_s = self._backoff.failed(state, state.listing, exc, LISTING)
+                state.gave_up = state.is_done = self._backoff.is_exhausted(state.listing)
                 self.trouble = str(exc)
                 self._clock.wait(self._stop, 0 if state.gave_up else delay_s)
             else:
@@ -152,7 +152,7 @@ class Collector:
 
     def _step(self) -> bool:
         """Starts what is due, then waits for something to happen; returns False when a bounded run is done."""
-        self._crew.look()
+        self._threads.begin_due()
         with self._changed:
             now = self._clock.monotonic()
             self._measure(now)
@@ -168,20 +168,20 @@ class Collector:
         for stream in self.streams:
             if stream.listing.until <= now and not stream.is_listing and not (self._once and stream.is_done):
                 stream.is_listing = True
-                self._crew.submit(self, partial(self._guarded, self._list, stream), is_urgent=True)
+                self._threads.submit(self, partial(self._guarded, self._list, stream), is_urgent=True)
 
     def _start_fetches(self, now: float) -> None:
-        room = self._pace.limit - self._hauls
+        room = self._limit.limit - self._hauls
         if room > 0 and now >= self._room_from:
             for item in self._due.take(room, self._open_streams(now)):
                 self._hauls += 1
                 self._in_flight.add(item.id)
-                self._crew.submit(self, partial(self._guarded, self._fetch, [item]))
+                self._threads.submit(self, partial(self._guarded, self._fetch, [item]))
 
     def _another(self) -> LedgerItem | None:
         """Returns the next item of a haul that nothing holds up, where more wait than there are places for hauls."""
         with self._changed:
-            now, places = self._clock.monotonic(), self._pace.limit - self._hauls
+            now, places = self._clock.monotonic(), self._limit.limit - self._hauls
             streams = self._open_streams(now) if places >= 0 and now >= self._room_from else []
             if not (streams and self._due.are_more_than(places, streams) and self._budget.take_at_once()):
                 return None
@@ -200,7 +200,7 @@ class Collector:
         clears_in_s = self.backlog.clears_in_s
         self._metrics.set(m.ITEMS_WAITING, waiting, source=self.name)
         self._metrics.set(m.CLEARS_IN_S, -1 if clears_in_s is None else clears_in_s, source=self.name)
-        self._metrics.set(m.AT_ONCE, self._pace.limit, source=self.name)
+        self._metrics.set(m.AT_ONCE, self._limit.limit, source=self.name)
 
     def _busy(self) -> list[int]:
         """Returns the items that are not to be started: under way, or given up in this run."""
@@ -219,7 +219,7 @@ class Collector:
         times += [start - now for start in (self._room_from, *(stream.fetching.until for stream in self.streams)) if start > now]
         if pause_s := self._budget.pause_left_s:
             return min(PROBE_S, pause_s)
-        if self._hauls < self._pace.limit and now >= self._room_from:
+        if self._hauls < self._limit.limit and now >= self._room_from:
             following = self._journal.ledger.next_attempt(self.name, self._busy(), self._open_streams(now))
             times += [] if following is None else [following - self._clock.now().timestamp()]
         return min(PROBE_S, max(0.01, min(times, default=PROBE_S)))
@@ -275,7 +275,7 @@ class Collector:
                 looks += not self._prepared.is_moving  # a slow sink makes room in the end
                 if not self._once or ONCE.is_exhausted(looks):
                     raise
-                with self._crew.aside():
+                with self._threads.slot_released():
                     self._clock.wait(self._stop, ONCE.delay_s(max(1, looks)))
         if self.trouble:
             self._log.info("there is room again; fetching goes on")
@@ -302,12 +302,12 @@ class Collector:
                 self._is_open = True
                 self._lister.discover(stream.name)
         except SourceError as exc:
-            self._patience.failed(stream, stream.listing, exc, LISTING)
-            if self._patience.is_at_its_end(stream.listing):
+            self._backoff.failed(stream, stream.listing, exc, LISTING)
+            if self._backoff.is_exhausted(stream.listing):
                 stream.is_done = stream.gave_up = True
                 self._log.error("given up for this run: %s", exc, extra={"stream": stream.name})
         else:
-            self._patience.works(stream, stream.listing)
+            self._backoff.works(stream, stream.listing)
             stream.listing.until = self._clock.monotonic() + self._options.poll_interval
             stream.is_done = True
 
@@ -317,7 +317,7 @@ class Collector:
         """Fetches an item, and others behind it where many wait; appends those to ``items``."""
         self._wait_for_room()
         if not self._budget.take_at_once():
-            with self._crew.aside():
+            with self._threads.slot_released():
                 self._budget.take_ahead()
         batches, prepared = self._journal.batches, self._prepared
         with FetchGroup(self._fetcher, batches, prepared, self._notify, self._clock, self._log) as haul:
@@ -329,22 +329,22 @@ class Collector:
 
     def _store(self, haul: FetchGroup) -> None:
         try:
-            with self._crew.storing():
+            with self._threads.storing():
                 haul.store()
         finally:
             for item, error in haul.failed:
-                self._not_fetched(item, error, self._pace.round)
+                self._not_fetched(item, error, self._limit.epoch)
 
     def _is_fetched(self, haul: FetchGroup, item: LedgerItem) -> bool:
-        begun_in = self._pace.round
+        begun_in = self._limit.epoch
         try:
             haul.fetch(item)
         except SourceError as exc:
             self._not_fetched(item, exc, begun_in)
             return False
-        self._patience.works(self._stream_of(item), self._stream_of(item).fetching)
+        self._backoff.works(self._stream_of(item), self._stream_of(item).fetching)
         with self._changed:
-            self._pace.went_well()
+            self._limit.succeeded()
         return True
 
     def _stream_of(self, item: LedgerItem) -> StreamState:
@@ -355,13 +355,13 @@ class Collector:
         self._metrics.add(m.ITEMS_FAILED, source=self.name, stream=stream.name)
         self._ease(error, begun_in)
         if isinstance(error, SourceDenied | SourceThrottled):
-            self._patience.failed(stream, stream.fetching, error, FETCH)
-            stream.gave_up |= self._patience.is_at_its_end(stream.fetching)
+            self._backoff.failed(stream, stream.fetching, error, FETCH)
+            stream.gave_up |= self._backoff.is_exhausted(stream.fetching)
         else:
             self._fetcher.give_back(item, error)
 
     def _ease(self, error: SourceError, begun_in: int) -> None:
         """Fetches less at the same time where the service is strained; an error of the item itself says nothing about that."""
         with self._changed:
-            if isinstance(error, SourceThrottled | SourceOverloaded) and self._pace.was_strained(begun_in):
-                self._log.info("fetching fewer items at a time", extra={"at_once": self._pace.limit})
+            if isinstance(error, SourceThrottled | SourceOverloaded) and self._limit.overloaded(begun_in):
+                self._log.info("fetching fewer items at a time", extra={"at_once": self._limit.limit})

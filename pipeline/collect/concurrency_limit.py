@@ -18,7 +18,7 @@ class ConcurrencyLimit:
         """
         self._most = float(most)
         self._level = float(most)
-        self.round = 0
+        self.epoch = 0
         """Number of the times it was halved. To be noted at the begin of a request, for what it turns out to be."""
 
     @property
@@ -26,11 +26,11 @@ class ConcurrencyLimit:
         """How many may be under way now, from 1 to the most."""
         return int(self._level)
 
-    def went_well(self) -> None:
+    def succeeded(self) -> None:
         """Notes a request that succeeded."""
         self._level = min(self._most, self._level + 1 / self._level)
 
-    def was_strained(self, begun_in: int) -> bool:
+    def overloaded(self, begun_in: int) -> bool:
         """Notes a request that was throttled or had no answer in time.
 
         Args:
@@ -39,8 +39,8 @@ class ConcurrencyLimit:
         Returns:
             Whether the limit was lowered for it.
         """
-        if begun_in != self.round:
+        if begun_in != self.epoch:
             return False
         before, self._level = self.limit, max(1.0, self._level / 2)
-        self.round += 1
+        self.epoch += 1
         return self.limit < before

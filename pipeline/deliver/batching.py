@@ -64,7 +64,7 @@ class SinkBatch:
 
 
 Write = list[tuple[SinkBatch, list[Event]]]
-"""Events that are written together, by the share that they are of."""
+"""Events that are written together, by the batch that they are of."""
 
 
 def take_group(backlog: deque[BatchRef], limits: SinkLimits) -> list[BatchRef]:
@@ -79,33 +79,33 @@ def take_group(backlog: deque[BatchRef], limits: SinkLimits) -> list[BatchRef]:
     return group
 
 
-def split_into_writes(shares: Iterable[SinkBatch], limits: SinkLimits) -> Iterator[Write]:
+def split_into_writes(batches: Iterable[SinkBatch], limits: SinkLimits) -> Iterator[Write]:
     """Cuts events into pieces that one write of the sink takes; an event larger than ``max_bytes`` goes alone."""
-    piece: Write = []
+    write: Write = []
     count = size = 0
-    for share in shares:
-        if count + len(share.events) <= limits.max_events and size + share.bytes <= limits.max_bytes:
-            piece.append((share, share.events))
-            count, size = count + len(share.events), size + share.bytes
+    for batch in batches:
+        if count + len(batch.events) <= limits.max_events and size + batch.bytes <= limits.max_bytes:
+            write.append((batch, batch.events))
+            count, size = count + len(batch.events), size + batch.bytes
             continue
         start = 0
-        for at, event in enumerate(share.events):
+        for at, event in enumerate(batch.events):
             weight = len(event.encoded)
             if count and (count >= limits.max_events or size + weight > limits.max_bytes):
-                yield [*piece, (share, share.events[start:at])] if at > start else piece
-                piece, start, count, size = [], at, 0, 0
+                yield [*write, (batch, batch.events[start:at])] if at > start else write
+                write, start, count, size = [], at, 0, 0
             count, size = count + 1, size + weight
-        piece.append((share, share.events[start:]))
+        write.append((batch, batch.events[start:]))
     if count:
-        yield piece
+        yield write
 
 
-def events_in(piece: Write) -> list[Event]:
-    """Returns the events of a piece in their order: a list of its own, which a sink may do with as it likes."""
-    return [event for _share, events in piece for event in events]
+def events_in(write: Write) -> list[Event]:
+    """Returns the events of a write in their order: a list of its own, which a sink may do with as it likes."""
+    return [event for _batch, events in write for event in events]
 
 
-def leave(piece: Write) -> None:
+def postpone(write: Write) -> None:
     """Leaves events for the next start."""
-    for share, events in piece:
-        share.settlement.pending += [event.index for event in events]
+    for batch, events in write:
+        batch.settlement.pending += [event.index for event in events]

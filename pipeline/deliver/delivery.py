@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.buffer.batch_buffer import BatchBuffer
 from ualpipe.pipeline.config.model import StageSpec
-from ualpipe.pipeline.deliver.batching import SinkBatch, Write, events_in, leave, split_into_writes, take_group
+from ualpipe.pipeline.deliver.batching import SinkBatch, Write, events_in, postpone, split_into_writes, take_group
 from ualpipe.pipeline.deliver.conservation import transform_imbalance
 from ualpipe.pipeline.errors import (
     EngineFailed,
@@ -48,7 +48,7 @@ class Delivery:
         self,
         spec: StageSpec,
         sink: Sink,
-        batches: Batches,
+        journal: Batches,
         prepared: BatchBuffer,
         context: RunContext,
     ) -> None:
@@ -59,7 +59,7 @@ class Delivery:
         self.gave_up = False
         self.lost_count = False
         self._sink = sink
-        self._batches = batches
+        self._journal = journal
         self._prepared = prepared
         self._clock = context.clock
         self._metrics = context.metrics
@@ -97,7 +97,7 @@ class Delivery:
         """Delivers until it is stopped, or finished and out of work."""
         try:
             with unexpected_as(EngineFailed, self._log, "delivering"):
-                self.notify(self._batches.unsettled(self.name))
+                self.notify(self._journal.unsettled(self.name))
                 while not self.gave_up and (refs := self._next_group()):
                     self._deliver(refs)
         except PipelineError as exc:
@@ -105,7 +105,7 @@ class Delivery:
             self._stop.set()
         finally:
             self._ahead.shutdown(cancel_futures=True)
-            self._prepared.set_stuck(self.name, stuck=True)
+            self._prepared.set_blocked(self.name, blocked=True)
             close_quietly(self._sink, self._log)
 
     @property
@@ -127,7 +127,7 @@ class Delivery:
             self._prepared.set_idle(self.name, idle=not self._backlog)
             while not self._backlog and not self._is_finishing and not self._stop.is_set():
                 if not self._changed.wait(LOOK_AGAIN_S):
-                    self._append(self._batches.unsettled(self.name))
+                    self._append(self._journal.unsettled(self.name))
             group = [] if self._stop.is_set() else take_group(self._backlog, self._sink.limits)
             self._queued.difference_update(ref.id for ref in group)
             self._prepared.set_idle(self.name, idle=not group)
@@ -137,14 +137,14 @@ class Delivery:
     # --- delivering ----------------------------------------------------------------------------------------------
 
     def _deliver(self, refs: list[BatchRef]) -> None:
-        shares = self._shares(refs)
+        batches = self._sink_batches(refs)
         self._read_ahead()
-        for piece in split_into_writes(shares, self._sink.limits):
+        for write in split_into_writes(batches, self._sink.limits):
             if self._stop.is_set() or self.gave_up:
-                leave(piece)
+                postpone(write)
             else:
-                self._write(piece)
-        self._settle(shares)
+                self._write(write)
+        self._settle(batches)
         self._prepared.done(self.name, refs)
 
     def _read_ahead(self) -> None:
@@ -164,14 +164,14 @@ class Delivery:
             if ref.id not in self._queued:  # its turn came meanwhile, and may be over
                 self._prepared.done(self.name, [ref])
 
-    def _shares(self, refs: list[BatchRef]) -> list[SinkBatch]:
+    def _sink_batches(self, refs: list[BatchRef]) -> list[SinkBatch]:
         """Returns what the batches mean for this sink; a transform that fails as none should is tried again, never skipped."""
         failures = 0
         while True:
             try:
                 with unexpected_as(SinkUnavailable, self._log, "a transform"):
-                    left = self._batches.left_to_do(self.name, refs)
-                    shares = [self._share(ref, left[ref]) for ref in refs if left[ref] is None or left[ref]]
+                    left = self._journal.left_to_do(self.name, refs)
+                    batches = [self._sink_batch(ref, left[ref]) for ref in refs if left[ref] is None or left[ref]]
             except SinkUnavailable as exc:
                 failures += 1
                 if not self._pause(exc, failures):
@@ -179,13 +179,13 @@ class Delivery:
             else:
                 if failures:
                     self._recovered()
-                return shares
+                return batches
 
-    def _share(self, ref: BatchRef, left: frozenset[int] | None) -> SinkBatch:
+    def _sink_batch(self, ref: BatchRef, left: frozenset[int] | None) -> SinkBatch:
         """Returns what a batch means for this sink; ``left`` are the positions to do where it was begun."""
         prepared = self._prepared.take(ref)
         if found := transform_imbalance(prepared):
-            self._violated(found)
+            self._miscounted(found)
         events, letters, expected, filtered = prepared.events, prepared.letters, prepared.records, prepared.filtered
         if left:  # transforms may have changed since the stop: what they refuse or filter now is accounted for now
             events = [event for event in events if event.index in left]
@@ -193,26 +193,26 @@ class Delivery:
             expected, filtered = len(left), len(left) - len(events) - len(letters)
         wanted = [event for event in events if self.name not in event.unwanted] if self._is_choosy else events
         filtered += len(events) - len(wanted)
-        share = SinkBatch(ref, wanted, Settlement(ref.id, filtered=filtered, dead=len(letters)), expected, list(letters))
+        batch = SinkBatch(ref, wanted, Settlement(ref.id, filtered=filtered, dead=len(letters)), expected, list(letters))
         if (limit := self._sink.limits.max_event_bytes) is not None:
-            share.set_oversized_aside(self.name, limit)
-        return share
+            batch.set_oversized_aside(self.name, limit)
+        return batch
 
-    def _write(self, piece: Write) -> None:
+    def _write(self, write: Write) -> None:
         """Writes until every event is delivered, dead, or left for later by a stop."""
         failures = attempts = 0
-        while piece:
+        while write:
             attempts += 1
-            events = events_in(piece)
+            events = events_in(write)
             count = len(events)
-            piece, causes = self._sort(piece, self._attempt(events), attempts)
-            if not piece:
+            write, causes = self._sort(write, self._attempt(events), attempts)
+            if not write:
                 self._recovered()
                 return
             failures = failures + 1 if len(causes) == count else 1
             self._metrics.add(m.EVENTS_RETRIED, len(causes), sink=self.name)
             if not self._pause(max(causes, key=_severity), failures):
-                leave(piece)
+                postpone(write)
                 return
 
     def _attempt(self, events: list[Event]) -> Mapping[int, SinkError]:
@@ -232,23 +232,23 @@ class Delivery:
         self._metrics.add(m.WRITES, sink=self.name, outcome="partial" if errors else "ok")
         return errors
 
-    def _sort(self, piece: Write, errors: Mapping[int, SinkError], attempts: int) -> tuple[Write, list[SinkError]]:
+    def _sort(self, write: Write, errors: Mapping[int, SinkError], attempts: int) -> tuple[Write, list[SinkError]]:
         """Counts what is delivered, sets aside what is refused for good; returns what is left to try again, and why."""
         again: Write = []
         causes: list[SinkError] = []
         start = 0
-        for share, events in piece:
+        for batch, events in write:
             failed = {at: error for at in range(len(events)) if (error := errors.get(start + at))} if errors else {}
-            share.settlement.delivered += len(events) - len(failed)
+            batch.settlement.delivered += len(events) - len(failed)
             left = []
             for at, error in failed.items():
                 if isinstance(error, SinkRejected):
-                    share.dead(self.name, events[at], error, attempts)
+                    batch.dead(self.name, events[at], error, attempts)
                 else:
                     left.append(events[at])
                     causes.append(error)
             if left:
-                again.append((share, left))
+                again.append((batch, left))
             start += len(events)
         return again, causes
 
@@ -269,9 +269,9 @@ class Delivery:
             error,
             extra={"failures": failures, "retry_in_s": round(delay_s, 1)},
         )
-        self._prepared.set_stuck(self.name, stuck=True)
+        self._prepared.set_blocked(self.name, blocked=True)
         is_stopping = self._clock.wait(self._stop, delay_s)
-        self._prepared.set_stuck(self.name, stuck=False)
+        self._prepared.set_blocked(self.name, blocked=False)
         return not is_stopping
 
     def _recovered(self) -> None:
@@ -281,34 +281,34 @@ class Delivery:
 
     # --- settling ------------------------------------------------------------------------------------------------
 
-    def _settle(self, shares: Sequence[SinkBatch]) -> None:
+    def _settle(self, batches: Sequence[SinkBatch]) -> None:
         """Notes the outcome; on a full disk again and again, since what is delivered must not be sent twice."""
-        for share in shares:
-            if not share.is_conserved():
-                self._violated(Imbalance("delivery", f"batch {share.ref.id}", share.expected, share.accounted))
-        while shares:
+        for batch in batches:
+            if not batch.is_conserved():
+                self._miscounted(Imbalance("delivery", f"batch {batch.ref.id}", batch.expected, batch.accounted))
+        while batches:
             try:
-                self._batches.settle(self.name, [s.settlement for s in shares], [x for s in shares for x in s.letters])
+                self._journal.settle(self.name, [s.settlement for s in batches], [x for s in batches for x in s.letters])
                 break
             except JournalFull as exc:
                 self._log.warning("can't note what was delivered; trying again: %s", exc)
                 if self._clock.wait(self._stop, 2.0):
                     break
-        self._count(shares)
+        self._count(batches)
 
-    def _violated(self, violation: Imbalance) -> None:
+    def _miscounted(self, imbalance: Imbalance) -> None:
         """Reports that counts differ: a bug of a stage or ours, and perhaps a loss."""
         self.lost_count = True
-        self._log.error("%s", violation)
-        self._metrics.add(m.VIOLATIONS, node=violation.node, sink=self.name)
+        self._log.error("%s", imbalance)
+        self._metrics.add(m.VIOLATIONS, node=imbalance.node, sink=self.name)
 
-    def _count(self, shares: Sequence[SinkBatch]) -> None:
+    def _count(self, batches: Sequence[SinkBatch]) -> None:
         label = {"sink": self.name}
-        self._metrics.add(m.EVENTS_IN, sum(share.expected for share in shares), **label)
-        self._metrics.add(m.EVENTS_DELIVERED, sum(share.settlement.delivered for share in shares), **label)
-        self._metrics.add(m.EVENTS_FILTERED, sum(share.settlement.filtered for share in shares), **label)
-        self._metrics.add(m.EVENTS_DEAD, sum(share.settlement.dead for share in shares), **label)
-        self._metrics.add(m.BYTES_DELIVERED, sum(share.bytes for share in shares), **label)
+        self._metrics.add(m.EVENTS_IN, sum(batch.expected for batch in batches), **label)
+        self._metrics.add(m.EVENTS_DELIVERED, sum(batch.settlement.delivered for batch in batches), **label)
+        self._metrics.add(m.EVENTS_FILTERED, sum(batch.settlement.filtered for batch in batches), **label)
+        self._metrics.add(m.EVENTS_DEAD, sum(batch.settlement.dead for batch in batches), **label)
+        self._metrics.add(m.BYTES_DELIVERED, sum(batch.bytes for batch in batches), **label)
 
 
 def _severity(error: SinkError) -> tuple[bool, float]:

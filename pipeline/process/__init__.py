@@ -1,1 +1,1 @@
-"""The work on a chunk of records, here (``processor.LocalProcessor``) or in worker processes: decode, transform, encode, compress."""
+"""The work on a chunk of records, here or in worker processes: decode, transform, encode, compress (``processor.Processor``)."""

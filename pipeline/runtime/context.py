@@ -22,7 +22,7 @@ class RunContext:
         stop: Set when it is to end.
         drift: What is found in records that nobody described.
         budgets: How fast tenants may be asked.
-        crew: Threads that list and fetch, for all sources.
+        threads: Threads that list and fetch, for all sources.
         affinity: Keeps the process on one processor; by default it does not.
     """
 
@@ -31,7 +31,7 @@ class RunContext:
     metrics: Metrics = field(default_factory=Metrics)
     stop: threading.Event = field(default_factory=threading.Event)
     drift: Drift = field(default_factory=Drift)
-    crew: ThreadPool = field(default_factory=ThreadPool)
+    threads: ThreadPool = field(default_factory=ThreadPool)
     affinity: CpuAffinity = field(default_factory=CpuAffinity)
     budgets: RateLimits = field(init=False)
 

@@ -17,7 +17,7 @@ AT_ONCE = 64
 STORING = 8
 """With so many that have fetched and wait to be stored, and one a worker, no other begins: processors are what is short then."""
 STALLED_S = 5.0
-"""What takes longer holds up nobody: its place counts as free."""
+"""What takes longer holds up nobody: its slot counts as free."""
 IDLE_S = 10.0
 """A thread that had nothing to do for so long ends."""
 
@@ -41,30 +41,30 @@ class _PoolThread(threading.Thread):
 class ThreadPool:
     """Does tasks in threads, so many at a time; what waits has no thread. Thread-safe."""
 
-    def __init__(self, places: int = AT_ONCE, stalled_s: float = STALLED_S, storing: int = STORING + 1) -> None:
+    def __init__(self, slots: int = AT_ONCE, stalled_s: float = STALLED_S, storing: int = STORING + 1) -> None:
         """Starts without threads.
 
         Args:
-            places: Tasks at a time.
-            stalled_s: After so long a task's place counts as free.
+            slots: Tasks at a time.
+            stalled_s: After so long a task's slot counts as free.
             storing: Tasks that may be storing at a time while others begin.
         """
-        self._places = places
+        self._slots = slots
         self._stalled_s = stalled_s
         self._most_storing = storing
         self._changed = threading.Condition()
         self._urgent: deque[tuple[object, Task]] = deque()
         self._waiting: deque[tuple[object, Task]] = deque()
         self._busy: set[_PoolThread] = set()
-        self._placed: dict[_PoolThread, float] = {}  # those of them that have a place, in the order of time
+        self._with_slot: dict[_PoolThread, float] = {}  # those of them that have a slot, in the order of time
         self._storing = 0
         self._returning = 0
         self._idle: list[_PoolThread] = []  # the one that worked last is the last
-        self._hands: set[_PoolThread] = set()
+        self._pool_threads: set[_PoolThread] = set()
         self._is_closed = False
 
     def submit(self, owner: object, task: Task, *, is_urgent: bool = False) -> None:
-        """Has a task done as soon as there is a place.
+        """Has a task done as soon as there is a slot.
 
         Args:
             owner: Whose it is.
@@ -75,8 +75,8 @@ class ThreadPool:
             (self._urgent if is_urgent else self._waiting).append((owner, task))
             self._begin()
 
-    def look(self) -> None:
-        """Looks whether a place has become free because its task is stalled. To be called every few seconds."""
+    def begin_due(self) -> None:
+        """Looks whether a slot has become free because its task is stalled. To be called every few seconds."""
         with self._changed:
             self._begin()
 
@@ -87,27 +87,27 @@ class ThreadPool:
             self._urgent, self._waiting = (
                 deque(one for one in tasks if one[0] is not owner) for tasks in (self._urgent, self._waiting)
             )
-            self._changed.wait_for(lambda: all(hand.owner is not owner for hand in self._busy))
+            self._changed.wait_for(lambda: all(thread.owner is not owner for thread in self._busy))
             return dropped
 
     def close(self) -> None:
         """Ends the threads, when all owners have left. Safe twice."""
         with self._changed:
             self._is_closed = True
-            for hand in self._idle:
-                hand.wanted.release()
+            for thread in self._idle:
+                thread.wanted.release()
             self._idle.clear()
-            hands = list(self._hands)
-        for hand in hands:
-            hand.join()
+            threads = list(self._pool_threads)
+        for thread in threads:
+            thread.join()
 
     @contextmanager
-    def aside(self) -> Iterator[None]:
-        """Gives the place of the task that runs in this thread to another, while it waits for something of its own."""
-        hand = threading.current_thread()
-        assert isinstance(hand, _PoolThread)
+    def slot_released(self) -> Iterator[None]:
+        """Gives the slot of the task that runs in this thread to another, while it waits for something of its own."""
+        thread = threading.current_thread()
+        assert isinstance(thread, _PoolThread)
         with self._changed:
-            del self._placed[hand]
+            del self._with_slot[thread]
             self._begin()
         try:
             yield
@@ -117,7 +117,7 @@ class ThreadPool:
                 while (wait_s := self._full_for_s()) > 0:
                     self._changed.wait(wait_s)
                 self._returning -= 1
-                self._placed[hand] = time.monotonic()
+                self._with_slot[thread] = time.monotonic()
                 self._begin()
 
     @contextmanager
@@ -135,59 +135,59 @@ class ThreadPool:
                     self._changed.notify_all()
 
     def _begin(self) -> None:
-        """Begins tasks while there are places."""
+        """Begins tasks while there are slots."""
         while (self._urgent or self._waiting) and not self._returning and self._full_for_s() <= 0:
-            hand = self._idle.pop() if self._idle else self._new_hand()
-            hand.owner, hand.task = (self._urgent or self._waiting).popleft()
-            self._busy.add(hand)
-            self._placed[hand] = time.monotonic()
-            hand.wanted.release()
+            thread = self._idle.pop() if self._idle else self._new_thread()
+            thread.owner, thread.task = (self._urgent or self._waiting).popleft()
+            self._busy.add(thread)
+            self._with_slot[thread] = time.monotonic()
+            thread.wanted.release()
 
-    def _new_hand(self) -> _PoolThread:
-        hand = _PoolThread(self._work)
-        self._hands.add(hand)
-        hand.start()
-        return hand
+    def _new_thread(self) -> _PoolThread:
+        thread = _PoolThread(self._work)
+        self._pool_threads.add(thread)
+        thread.start()
+        return thread
 
-    def _work(self, hand: _PoolThread) -> None:
+    def _work(self, thread: _PoolThread) -> None:
         try:
-            while (task := self._next_task(hand)) is not None:
-                self._do(hand, task)
+            while (task := self._next_task(thread)) is not None:
+                self._do(thread, task)
         finally:
             with self._changed:
-                self._hands.discard(hand)
+                self._pool_threads.discard(thread)
 
-    def _do(self, hand: _PoolThread, task: Task) -> None:
+    def _do(self, thread: _PoolThread, task: Task) -> None:
         try:
             task()
         finally:
             with self._changed:
-                hand.owner = hand.task = None
-                self._busy.discard(hand)
-                del self._placed[hand]
+                thread.owner = thread.task = None
+                self._busy.discard(thread)
+                del self._with_slot[thread]
                 self._changed.notify_all()
 
-    def _next_task(self, hand: _PoolThread) -> Task | None:
+    def _next_task(self, thread: _PoolThread) -> Task | None:
         """Waits for a task; returns None when the thread is to end: there was none for a while, or there are no more."""
         with self._changed:
             if self._is_closed:
                 return None
-            if hand.task is None:
-                self._idle.append(hand)
+            if thread.task is None:
+                self._idle.append(thread)
                 self._begin()
-        if not hand.wanted.acquire(timeout=IDLE_S):
+        if not thread.wanted.acquire(timeout=IDLE_S):
             with self._changed:
-                if hand in self._idle:
-                    self._idle.remove(hand)
+                if thread in self._idle:
+                    self._idle.remove(thread)
                     return None
-            hand.wanted.acquire()  # it was given one at this moment
-        return hand.task
+            thread.wanted.acquire()  # it was given one at this moment
+        return thread.task
 
     def _full_for_s(self) -> float:
-        """Returns when a place will be free at the latest, in seconds; 0 or less when there is one."""
+        """Returns when a slot will be free at the latest, in seconds; 0 or less when there is one."""
         if self._storing >= self._most_storing:
             return self._stalled_s
-        if len(self._placed) < self._places:
+        if len(self._with_slot) < self._slots:
             return 0.0
-        newest = list(self._placed.values())[-self._places :]
+        newest = list(self._with_slot.values())[-self._slots :]
         return newest[0] + self._stalled_s - time.monotonic()

@@ -56,8 +56,8 @@ class Runner:
         self.once = once
         self.collectors: list[Collector] = []
         self.deliveries: list[Delivery] = []
-        crew = ThreadPool(storing=STORING + config.workers)
-        self._context = RunContext(once, clock or SystemClock(), crew=crew, affinity=affinity or CpuAffinity())
+        threads = ThreadPool(storing=STORING + config.workers)
+        self._context = RunContext(once, clock or SystemClock(), threads=threads, affinity=affinity or CpuAffinity())
         self._clock = self._context.clock
         self._stop = self._context.stop
         self.metrics = self._context.metrics
@@ -124,7 +124,7 @@ class Runner:
             delivery.finish()
         for thread in deliveries:
             self._join(thread)
-        self._context.crew.close()
+        self._context.threads.close()
         prepared.close()
         self._processor.close()
         self._keep_drift(journal)

@@ -1,7 +1,7 @@
 """A clock that moves on when, and only when, all threads of a run wait for it: an hour of waiting costs no time.
 
 The engine's threads wait in three ways: on the clock, on a condition, or as a worker without a task. The clock knows the first by
-itself, makes the second (``condition``), and counts the tasks of the third (``crew``). So it can tell when nobody is at work, and
+itself, makes the second (``condition``), and counts the tasks of the third (``pool``). So it can tell when nobody is at work, and
 then goes to the next instant that somebody waits for.
 """
 
@@ -146,9 +146,9 @@ class SimulatedClock:
         """Makes a condition on which threads wait in simulated time."""
         return SimulatedCondition(self, lock)
 
-    def crew(self) -> SimulatedCrew:
-        """Makes a crew whose tasks count as work."""
-        return SimulatedCrew(self)
+    def pool(self) -> SimulatedThreadPool:
+        """Makes a thread pool whose tasks count as work."""
+        return SimulatedThreadPool(self)
 
 
 class SimulatedCondition(threading.Condition):
@@ -176,8 +176,8 @@ class SimulatedCondition(threading.Condition):
             super().notify(len(self._waiters))  # type: ignore[attr-defined]
 
 
-class SimulatedCrew(ThreadPool):
-    """A crew that tells the clock of its tasks."""
+class SimulatedThreadPool(ThreadPool):
+    """A pool that tells the clock of its tasks."""
 
     def __init__(self, clock: SimulatedClock) -> None:
         super().__init__()

@@ -28,7 +28,7 @@ class SimulatedRunner(Runner):
     def __init__(self, config: Path, clock: SimulatedClock, machine: MachineClock) -> None:
         super().__init__(load_config(config), once=False, clock=machine)
         self._simulated = clock
-        self._context = replace(self._context, crew=clock.crew())
+        self._context = replace(self._context, threads=clock.pool())
 
     def _collector(self, *arguments: Any) -> Collector:
         return self._timed(super()._collector(*arguments))

@@ -48,7 +48,7 @@ def figures(request: pytest.FixtureRequest) -> Iterator[Figures]:
 
 
 @pytest.fixture(autouse=True)
-def _patience() -> Iterator[None]:
+def _backoff() -> Iterator[None]:
     with patient_engine():
         yield
 

@@ -323,7 +323,7 @@ def test_while_all_sinks_wait_for_their_destinations_nothing_is_transformed_ahea
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 100)
     shared = BatchBuffer(journal.batches, LocalProcessor(), ["a"])
     with shared.room(90):
-        shared.set_stuck("a", stuck=True)
+        shared.set_blocked("a", blocked=True)
         with shared.room(90) as room:
             assert not room.is_there
 
@@ -423,11 +423,11 @@ def test_a_batch_that_a_sink_found_in_the_journal_before_it_was_handed_on_takes_
 def test_nothing_is_kept_for_a_sink_that_is_stuck(journal):
     (ref,) = store(journal, "a", records(1, 3)).batches
     shared = BatchBuffer(journal.batches, LocalProcessor(), ["fine", "stuck"])
-    shared.set_stuck("stuck", stuck=True)
+    shared.set_blocked("stuck", blocked=True)
     shared.take(ref)
     shared.done("fine", [ref])
     assert shared._entries == {}
-    shared.set_stuck("stuck", stuck=False)
+    shared.set_blocked("stuck", blocked=False)
     assert numbers(shared.take(ref)) == ids(1, 3)
 
 
@@ -437,7 +437,7 @@ def test_fetching_does_not_wait_for_room_when_all_sinks_are_stuck(journal, monke
     shared = BatchBuffer(journal.batches, LocalProcessor(), ["a"])
     with shared.room(90) as room:
         room.keep(stored(journal, "a", records(1, 1)))
-    shared.set_stuck("a", stuck=True)
+    shared.set_blocked("a", blocked=True)
     with shared.room(90):
         pass
 

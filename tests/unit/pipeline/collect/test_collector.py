@@ -638,7 +638,7 @@ def test_who_waits_for_its_budget_takes_no_place_from_others(bench, monkeypatch)
     places: list[bool] = []
 
     def take_ahead(_self: TokenBucket) -> None:
-        places.append(threading.current_thread() in bench.context.crew._placed)
+        places.append(threading.current_thread() in bench.context.threads._with_slot)
 
     monkeypatch.setattr(TokenBucket, "take_ahead", take_ahead)
     monkeypatch.setattr(TokenBucket, "take_at_once", lambda _self: False)
@@ -724,7 +724,7 @@ def test_where_fewer_are_to_be_fetched_at_a_time_no_haul_goes_on_beyond_that(ben
     collector._list(collector.streams[0])
     collector._hauls = 4
     assert collector._another()
-    collector._pace.was_strained(0)
+    collector._limit.overloaded(0)
     for hauls, goes_on in ((4, False), (3, False), (2, True)):
         collector._hauls = hauls
         assert (collector._another() is not None) is goes_on
@@ -807,7 +807,7 @@ def test_without_a_hint_pauses_grow_and_end_with_the_first_success(bench):
     with bench.collecting(source, concurrency=1) as collector:
         until(lambda: len(bench.stored()) == 3)
         until(lambda: not collector.streams[0].trouble)
-        assert collector._patience._throttle.failures == 0
+        assert collector._backoff._throttle.failures == 0
     slept = bench.context.metrics.get(m.THROTTLED_S, source="source")
     assert slept >= sum(THROTTLED.delay_s(number, random_unit=0.0) for number in range(1, 3))
 
@@ -844,7 +844,7 @@ def test_strain_lowers_how_many_items_are_fetched_at_a_time(bench, error):
     with bench.collecting(source, concurrency=8) as collector:
         until(lambda: len(bench.stored()) == 3)
         until(lambda: not collector._in_flight)
-        assert 4 <= collector._pace.limit < 6
+        assert 4 <= collector._limit.limit < 6
         until(lambda: bench.context.metrics.get(m.AT_ONCE, source="source") < 8)
 
 
@@ -853,7 +853,7 @@ def test_an_item_that_fails_for_reasons_of_its_own_slows_nothing(bench):
     source.fetch_errors["s0"] = [SourceUnavailable("500"), ContentUndecodable("cut off", b"[{")]
     with bench.collecting(source, concurrency=8) as collector:
         until(lambda: len(bench.stored()) == 3)
-        assert collector._pace.limit == 8
+        assert collector._limit.limit == 8
 
 
 # --- live and back-fill ----------------------------------------------------------------------------------------------

@@ -7,15 +7,15 @@ from hypothesis import strategies as st
 from ualpipe.pipeline.collect.concurrency_limit import ConcurrencyLimit
 
 
-def went_well(pace: ConcurrencyLimit, count: int) -> None:
+def succeeded(pace: ConcurrencyLimit, count: int) -> None:
     for _request in range(count):
-        pace.went_well()
+        pace.succeeded()
 
 
 def test_it_begins_at_the_most_and_never_goes_beyond():
     pace = ConcurrencyLimit(8)
     assert pace.limit == 8
-    went_well(pace, 100)
+    succeeded(pace, 100)
     assert pace.limit == 8
 
 
@@ -23,30 +23,30 @@ def test_strain_halves_it_down_to_one():
     pace = ConcurrencyLimit(8)
     limits = []
     for _strain in range(5):
-        pace.was_strained(pace.round)
+        pace.overloaded(pace.epoch)
         limits.append(pace.limit)
     assert limits == [4, 2, 1, 1, 1]
 
 
 def test_a_burst_of_refusals_counts_as_one():
     pace = ConcurrencyLimit(8)
-    begun_in = pace.round
-    assert [pace.was_strained(begun_in) for _request in range(8)] == [True] + [False] * 7
+    begun_in = pace.epoch
+    assert [pace.overloaded(begun_in) for _request in range(8)] == [True] + [False] * 7
     assert pace.limit == 4
 
 
 def test_it_says_when_there_is_nothing_left_to_lower():
     pace = ConcurrencyLimit(1)
-    assert not pace.was_strained(pace.round)
+    assert not pace.overloaded(pace.epoch)
     assert pace.limit == 1
 
 
 def test_each_round_that_went_well_adds_one():
     pace = ConcurrencyLimit(8)
-    pace.was_strained(pace.round)
+    pace.overloaded(pace.epoch)
     limits = []
     for _round in range(4):
-        went_well(pace, pace.limit + 1)
+        succeeded(pace, pace.limit + 1)
         limits.append(pace.limit)
     assert limits == [5, 6, 7, 8]
 
@@ -55,12 +55,12 @@ def test_each_round_that_went_well_adds_one():
 def test_it_keeps_near_what_the_service_stands(capacity):
     pace, seen = ConcurrencyLimit(16), []
     for _round in range(200):
-        at_once, begun_in = pace.limit, pace.round
+        at_once, begun_in = pace.limit, pace.epoch
         for request in range(at_once):
             if request < capacity:
-                pace.went_well()
+                pace.succeeded()
             else:
-                pace.was_strained(begun_in)
+                pace.overloaded(begun_in)
         seen.append(at_once)
     settled = seen[20:]
     assert max(settled) <= capacity + 2
@@ -71,5 +71,5 @@ def test_it_keeps_near_what_the_service_stands(capacity):
 def test_whatever_happens_it_stays_between_one_and_the_most(most, happenings):
     pace = ConcurrencyLimit(most)
     for is_strain, back in happenings:
-        pace.was_strained(pace.round - back) if is_strain else pace.went_well()
+        pace.overloaded(pace.epoch - back) if is_strain else pace.succeeded()
         assert 1 <= pace.limit <= most

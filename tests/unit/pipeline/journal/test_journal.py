@@ -107,8 +107,8 @@ def test_a_second_process_is_refused_with_the_number_of_the_first(tmp_path, cloc
     script = f"""
 import sys, pathlib
 from ualpipe.pipeline.clock import SystemClock
-from ualpipe.pipeline.journal.sqlite.journal import Journal
-journal = Journal(pathlib.Path({str(tmp_path)!r}), SystemClock())
+from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
+journal = SqliteJournal(pathlib.Path({str(tmp_path)!r}), SystemClock())
 print("open", flush=True)
 sys.stdin.read()
 """

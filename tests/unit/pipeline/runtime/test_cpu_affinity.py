@@ -158,7 +158,7 @@ def test_where_not_all_threads_can_be_kept_a_release_lets_all_go(machine, monkey
 REAL = """
 import os, threading
 from pathlib import Path
-from ualpipe.pipeline.runtime.cpu_affinity import Affinity
+from ualpipe.pipeline.runtime.cpu_affinity import CpuAffinity
 def allowed():
     return {len(os.sched_getaffinity(int(task.name))) for task in Path("/proc/self/task").iterdir()}
 end = threading.Event()
@@ -166,7 +166,7 @@ def start():
     threading.Thread(target=end.wait).start()
 before = allowed()
 start()
-kept = Affinity.of_process()
+kept = CpuAffinity.of_process()
 kept.confine()
 start()
 confined = allowed()
