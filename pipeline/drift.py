@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 RECORD_TYPE = "record_type"
 OPERATION = "operation"
@@ -38,13 +38,6 @@ class Thing(NamedTuple):
 
 Counts = Mapping[tuple[Thing, str], int]
 """How often each thing was seen, by thing and source."""
-
-
-class Store(Protocol):
-    """Where counts are kept for good."""
-
-    def add(self, counts: Counts) -> None:
-        """Adds counts to those that are kept."""
 
 
 class Drift:
@@ -86,8 +79,11 @@ class Drift:
         for (thing, source), count in counts.items():
             self.note(thing, source, count)
 
-    def keep(self, store: Store) -> None:
-        """Adds the counts to a store, and tells in the log what is seen for the first time.
+    def keep(self, add: Callable[[Counts], None]) -> None:
+        """Adds the counts to those that are kept for good, and tells in the log what is seen for the first time.
+
+        Args:
+            add: Adds counts to those that are kept.
 
         Raises:
             JournalError: They can't be stored now; they are kept for the next time.
@@ -95,7 +91,7 @@ class Drift:
         if not (counts := self.take()):
             return
         try:
-            store.add(counts)
+            add(counts)
         except BaseException:
             self._put_back(counts)
             raise

@@ -20,6 +20,18 @@ class JournalError(PipelineError):
     """The journal can't be used: the command stops and says how to recover. Nothing is deleted."""
 
 
+class JournalFull(JournalError):
+    """There is no room for more records; fetching pauses until there is. Nothing is wrong with the journal."""
+
+
+class JournalInUse(JournalError):
+    """A running pipeline has the journal."""
+
+
+class LeaseLost(JournalError):
+    """Somebody else has the work item now; whoever lost it lets go of it. Nothing is wrong with the journal."""
+
+
 class EngineFailed(PipelineError):
     """A part of the engine failed as none should: the run ends, the journal is as it was."""
 
@@ -162,11 +174,3 @@ def close_quietly(stage: _Closable, log: logging.Logger) -> None:
     """Closes a stage; one that raises, which none should, spoils nothing."""
     with suppress(EngineFailed), unexpected_as(EngineFailed, log, "closing"):
         stage.close()
-
-
-class JournalFull(JournalError):
-    """There is no room for more records; fetching pauses until there is. Nothing is wrong with the journal."""
-
-
-class JournalInUse(JournalError):
-    """A running pipeline has the journal."""

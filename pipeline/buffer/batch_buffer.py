@@ -8,12 +8,14 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from ualpipe.pipeline.buffer.prepare import PreparedBatch, _packed, _unpacked, prepare
+from ualpipe.pipeline.buffer.prepare import PreparedBatch, pack, prepare, unpack
 from ualpipe.pipeline.buffer.spill import SpillFile
 from ualpipe.pipeline.events import Event
-from ualpipe.pipeline.journal.contract import Batches
+from ualpipe.pipeline.journal.contract import Outbox
 from ualpipe.pipeline.journal.types import BatchRef, StoredBatch
+from ualpipe.pipeline.observe.health import PartHealth, State
 from ualpipe.pipeline.process.processor import Processor
 
 MEMORY_BYTES = 2 * 1024 * 1024
@@ -35,10 +37,10 @@ Apply = Callable[[Event], Event | None]
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Room for batches that are about to be decoded.
+    """What is reserved for batches that are about to be decoded.
 
     Attributes:
-        is_there: Whether there is room for what the transforms make of them, in memory or on disk.
+        is_there: Whether memory or disk has room for what the transforms make of them.
         keep: Takes a batch, where there is room.
     """
 
@@ -64,22 +66,23 @@ class BatchBuffer:
     is not lost either: it is read back from the journal and made again when a sink gets to it.
     """
 
-    def __init__(self, batches: Batches, processor: Processor, sinks: Collection[str], workers: int = 1) -> None:
+    def __init__(self, journal: Outbox, processor: Processor, sinks: Collection[str], folder: Path, workers: int = 1) -> None:
         """Starts empty.
 
         Args:
-            batches: Where a batch that is not in memory is read from; in their folder batches wait on disk.
+            journal: Where a batch that is not in memory is read from.
             processor: Runs the transforms.
             sinks: Names of all sinks.
+            folder: Where batches wait on disk; readable for this process alone.
             workers: Batches that the processor works on at a time.
         """
-        self.processor = processor
-        self._batches = batches
+        self._processor = processor
+        self._journal = journal
         self._sinks = frozenset(sinks)
+        self._states = dict.fromkeys(sinks, State.WORKING)
         self._blocked: set[str] = set()
-        self._idle: set[str] = set()
         self._entries: OrderedDict[int, _Entry] = OrderedDict()
-        self._spill = SpillFile(batches.folder)
+        self._spill = SpillFile(folder)
         self._bytes = 0  # of what comes from the collector, and room that is reserved for it
         self._read_back_bytes = 0  # a sink that is behind must not take that room, and slow down fetching
         self._changed = threading.Condition()
@@ -87,8 +90,8 @@ class BatchBuffer:
         self._turns = threading.Semaphore(TURNS + workers)
 
     @contextlib.contextmanager
-    def room(self, size: int) -> Iterator[Reservation]:
-        """Reserves room for batches that are about to be decoded.
+    def reserve(self, size: int) -> Iterator[Reservation]:
+        """Reserves memory or disk for batches that are about to be decoded.
 
         Waits a little while sinks are in step with fetching. Where memory has no room then, they go to disk as the transforms
         made them, which spares decoding them twice. Where the disk has none either, or all sinks wait for their destinations,
@@ -125,7 +128,7 @@ class BatchBuffer:
         for stored in kept:
             if stored.transformed is not None:
                 with contextlib.suppress(Exception):
-                    self._spill.put(stored.ref.id, _packed(prepare(stored, self.processor)), is_read=False)
+                    self._spill.put(stored.ref.id, pack(prepare(stored, self._processor)), is_read=False)
 
     def take(self, ref: BatchRef) -> PreparedBatch:
         """Returns a batch ready for sinks; the first to ask does the work, others wait for it."""
@@ -136,7 +139,7 @@ class BatchBuffer:
                 self._read_back_bytes += ref.bytes
         with entry.lock:
             if entry.prepared is None:
-                entry.prepared = prepare(entry.stored, self.processor) if entry.stored is not None else self._read_back(ref)
+                entry.prepared = prepare(entry.stored, self._processor) if entry.stored is not None else self._read_back(ref)
                 entry.stored = None
             return entry.prepared
 
@@ -160,22 +163,25 @@ class BatchBuffer:
             self._changed.notify_all()
         self._spill_out(dropped)
 
-    def set_blocked(self, sink: str, *, blocked: bool) -> None:
-        """Tells whether a sink waits for its destination; nothing is kept in memory for it meanwhile."""
+    def note_health(self, sink: str, health: PartHealth) -> None:
+        """Notes how a sink is. For one that stands still nothing is kept in memory."""
+        self._note_state(sink, health.state)
+
+    def leave(self, sink: str) -> None:
+        """Tells that the delivery of a sink has ended: nothing is kept for it any more."""
+        self._note_state(sink, State.GIVEN_UP)
+
+    def _note_state(self, sink: str, state: State) -> None:
         with self._changed:
-            (self._blocked.add if blocked else self._blocked.discard)(sink)
+            self._states[sink] = state
+            self._blocked = {name for name, found in self._states.items() if found not in (State.WORKING, State.IDLE)}
             self._changed.notify_all()
 
     @property
     def is_moving(self) -> bool:
-        """Whether at least one sink has work and does not wait for its destination."""
+        """Whether at least one sink has work and does not stand still."""
         with self._changed:
-            return not (self._blocked | self._idle) >= self._sinks
-
-    def set_idle(self, sink: str, *, idle: bool) -> None:
-        """Tells whether a sink has nothing to do."""
-        with self._changed:
-            (self._idle.add if idle else self._idle.discard)(sink)
+            return State.WORKING in self._states.values()
 
     def close(self) -> None:
         """Lets go of what waits on disk. Safe twice."""
@@ -183,8 +189,8 @@ class BatchBuffer:
 
     def _read_back(self, ref: BatchRef) -> PreparedBatch:
         """Returns a batch that is not in memory: as it was made before, or made again."""
-        packed, stored = self._spill.get(ref.id), self._batches.read(ref)
-        return prepare(stored, self.processor) if packed is None else _unpacked(packed, stored)
+        packed, stored = self._spill.get(ref.id), self._journal.read(ref)
+        return prepare(stored, self._processor) if packed is None else unpack(packed, stored)
 
     def _wait_in_step(self, size: int) -> list[_Entry]:
         """Drops what sinks are behind with, and waits a moment for what they may be about to finish. Returns what it dropped."""
@@ -225,7 +231,7 @@ class BatchBuffer:
             made = entry.prepared
             if made is not None and made.ref.id not in self._spill and entry.awaited_by - self._blocked:
                 with contextlib.suppress(Exception):
-                    self._spill.put(made.ref.id, _packed(made))
+                    self._spill.put(made.ref.id, pack(made))
 
     def _begun(self, *, is_read_back: bool) -> list[int]:
         """Returns what some sink has finished and others have not, oldest first."""

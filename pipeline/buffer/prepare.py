@@ -45,13 +45,13 @@ def _letter(ref: BatchRef, refusal: Refusal) -> DeadLetter:
     return DeadLetter("transform", type(error).__name__, str(error), event.raw, ref.id, event.index, None, pointer)
 
 
-def _packed(batch: PreparedBatch) -> bytes:
+def pack(batch: PreparedBatch) -> bytes:
     """Returns all of a batch but the records as received: those stand in the journal."""
     return compress(pickle.dumps((batch.events, batch.filtered, batch.letters, batch.records), pickle.HIGHEST_PROTOCOL))
 
 
-def _unpacked(packed: bytes, stored: StoredBatch) -> PreparedBatch:
-    """Returns the batch that ``_packed`` packed in this process."""
+def unpack(packed: bytes, stored: StoredBatch) -> PreparedBatch:
+    """Returns the batch that ``pack`` packed in this process."""
     batch = PreparedBatch(stored.ref, *pickle.loads(decompress(packed)))  # noqa: S301 - see above
     for event in batch.events:
         event.origin = stored.origin

@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.clock import format_instant
-from ualpipe.pipeline.collect.fair_turns import LIVE_S
-from ualpipe.pipeline.journal.contract import Journal
-from ualpipe.pipeline.journal.types import BatchRef
-from ualpipe.pipeline.runtime.context import RunContext
+from ualpipe.pipeline.collect.parts import CollectParts
+from ualpipe.pipeline.journal.contract import WorkQueue
+from ualpipe.pipeline.journal.due_items import LIVE_S
+from ualpipe.pipeline.journal.types import Notice
+from ualpipe.pipeline.notices import gap_notice, notice_body
 from ualpipe.pipeline.stages import Gap, Listed, Source, WorkItem
 
 ENTER_AT_ONCE = 500
@@ -19,34 +20,23 @@ ENTER_AT_ONCE = 500
 class Lister:
     """Lists the streams of one source. Several threads may list at once, each another stream."""
 
-    def __init__(
-        self,
-        name: str,
-        source: Source,
-        journal: Journal,
-        context: RunContext,
-        log: logging.Logger,
-        notify: Callable[[list[BatchRef]], None],
-        found: Callable[[], None],
-    ) -> None:
-        """Begins.
+    def __init__(self, name: str, source: Source, parts: CollectParts, log: logging.Logger, found: Callable[[], None]) -> None:
+        """Begins nothing yet.
 
         Args:
             name: Of the source in the config.
             source: It.
-            journal: Gets what is found.
-            context: The run.
+            parts: What all collectors share; the journal gets what is found, the sinks are told of gaps.
             log: Gets gaps.
-            notify: Is told of batches for the sinks: notices of gaps.
             found: Called when items were entered: there may be new ones to fetch, or better locators.
         """
         self._name = name
         self._source = source
-        self._journal = journal
-        self._clock = context.clock
-        self._metrics = context.metrics
+        self._journal: WorkQueue = parts.journal
+        self._clock = parts.context.clock
+        self._metrics = parts.context.metrics
+        self._notify = parts.notify
         self._log = log
-        self._notify = notify
         self._found = found
 
     def discover(self, stream: str) -> None:
@@ -57,9 +47,10 @@ class Lister:
         """
         items: list[WorkItem] = []
         gaps: list[Gap] = []
-        begin = self._journal.ledger.begin(self._name, stream)
+        position = self._journal.position(self._name, stream)
+        begin = position.begin
         try:
-            for found in self._source.discover(stream, self._journal.ledger.listed_until(self._name, stream)):
+            for found in self._source.discover(stream, position.listed_until):
                 if isinstance(found, WorkItem) and not (begin and found.created and found.created < begin):
                     items.append(found)
                 if not isinstance(found, WorkItem) or len(items) >= ENTER_AT_ONCE:
@@ -75,16 +66,18 @@ class Lister:
 
     def _note_gap(self, stream: str, gap: Gap) -> None:
         """Notes a gap, which grows until a listing comes to its end."""
-        if self._journal.gaps.note(self._name, stream, gap):
+        if self._journal.note_gap(self._name, stream, gap):
             context = {"stream": stream, "from": format_instant(gap.start), "to": format_instant(gap.end)}
             self._log.error("a gap that can't be fetched any more: %s", gap.reason, extra=context)
 
     def _conclude(self, stream: str, gaps: list[Gap], listed: Listed | None) -> None:
         """Notes how far a stream was listed, tells the sinks of the gaps that the listing found, and empties their list."""
         if gaps or listed is not None:
-            notices = self._journal.gaps.conclude(self._name, self._source.tenant, stream, gaps, listed)
-            self._metrics.add(m.GAPS, len(notices), source=self._name, stream=stream)
-            self._notify(notices)
+            tenant = self._source.tenant
+            notices = {gap: _notice(gap_notice(self._name, tenant, stream, gap)) for gap in gaps}
+            stored = self._journal.conclude_listing(self._name, tenant, stream, notices, listed)
+            self._metrics.add(m.GAPS, len(stored), source=self._name, stream=stream)
+            self._notify(list(stored))
         gaps.clear()
 
     def _enter(self, stream: str, items: list[WorkItem]) -> None:
@@ -98,9 +91,13 @@ class Lister:
 
     def _enter_part(self, stream: str, items: list[WorkItem]) -> int:
         """Enters items; returns how many are new."""
-        fresh = self._journal.ledger.enter(self._name, self._source.tenant, items) if items else 0
+        fresh = self._journal.enter(self._name, self._source.tenant, items) if items else 0
         if fresh:
             self._metrics.add(m.ITEMS_LISTED, fresh, source=self._name, stream=stream)
         if items:
             self._found()
         return fresh
+
+
+def _notice(notice: dict[str, str]) -> Notice:
+    return Notice(f"notice:{notice['Id']}", notice_body(notice))

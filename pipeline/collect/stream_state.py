@@ -1,69 +1,95 @@
-"""What a collector knows about the streams of its source: whether listing and fetching go on, or why not."""
+"""What a collector knows about one stream of its source: whether listing and fetching go on, or why not."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
+from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.errors import SourceDenied, SourceError, SourceThrottled
+from ualpipe.pipeline.observe.health import Health, PartHealth, State
 from ualpipe.pipeline.runtime.retry import RetryPolicy
 
 
-@dataclass(slots=True)
 class BackoffState:
-    """Why listing or fetching of a stream stands still, and until when.
+    """How long listing or fetching of a stream, or a whole tenant, is left alone after failures.
 
     Attributes:
         until: Nothing is tried before this time, on the monotonic clock.
         failures: Failures in a row, those at the same time counted once.
-        reason: Empty when it works.
     """
 
-    until: float = 0.0
-    failures: int = 0
-    reason: str = ""
-    is_denied: bool = False
+    __slots__ = ("_clock", "_health", "failures", "until")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._health = Health(clock)
+        self.until = 0.0
+        self.failures = 0
+
+    @property
+    def health(self) -> PartHealth:
+        """Why it is left alone."""
+        return self._health.now
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether the service refuses it."""
+        return self.health.state is State.DENIED
 
     @property
     def is_worth_a_warning(self) -> bool:
         """Whether the latest failure should be seen: the first, the fifth and each twentieth of a row."""
         return self.failures in (1, 5) or self.failures % 20 == 0
 
-    def begin(self, error: SourceError, policy: RetryPolicy, now: float) -> float:
-        """Notes a failure; returns for how long it stands still, in seconds."""
+    def failed(self, error: SourceError, policy: RetryPolicy) -> float:
+        """Notes a failure; returns for how long it is left alone, in seconds."""
         self.failures += 1
-        self.reason, self.is_denied = str(error), isinstance(error, SourceDenied)
         delay_s = policy.delay_s(self.failures, error.retry_after_s if isinstance(error, SourceThrottled) else None)
-        self.until = now + delay_s
+        self.pause(error, delay_s)
         return delay_s
 
-    def end(self) -> bool:
-        """Notes that it works again; returns whether that is news."""
-        was_there = bool(self.reason)
-        self.failures, self.reason, self.is_denied = 0, "", False
-        return was_there
+    def pause(self, error: SourceError, delay_s: float) -> None:
+        """Leaves it alone for so long, without counting a failure."""
+        self.until = self._clock.monotonic() + delay_s
+        self._health.stands_still(_state_of(error), str(error), delay_s)
+
+    def succeeded(self) -> bool:
+        """Notes that it works; returns whether that is news."""
+        self.failures = 0
+        return self._health.works()
 
 
-@dataclass(slots=True)
 class StreamState:
     """What a collector knows about one stream.
 
     Attributes:
+        listing: Whether it can be listed.
+        fetching: Whether its items can be fetched.
+        is_listing: It is being listed.
         is_done: It was listed completely, or given up, in this run (``--once``).
+        is_given_up: Nothing more is tried with it in this run.
     """
 
-    name: str
-    listing: BackoffState = field(default_factory=BackoffState)
-    fetching: BackoffState = field(default_factory=BackoffState)
-    is_listing: bool = False
-    is_done: bool = False
-    gave_up: bool = False
+    __slots__ = ("fetching", "is_done", "is_given_up", "is_listing", "listing", "name")
+
+    def __init__(self, name: str, clock: Clock) -> None:
+        self.name = name
+        self.listing = BackoffState(clock)
+        self.fetching = BackoffState(clock)
+        self.is_listing = self.is_done = self.is_given_up = False
 
     @property
-    def trouble(self) -> str:
-        """Why it stands still, in part or as a whole; empty when it does not."""
-        return self.listing.reason or self.fetching.reason
+    def health(self) -> PartHealth:
+        """Health of the stream: that of listing, if it stands still, else that of fetching."""
+        found = self.listing.health if self.listing.health.stands_still else self.fetching.health
+        if self.is_given_up and found.state is not State.DENIED:
+            return PartHealth(State.GIVEN_UP, found.reason, found.since)
+        return found
 
-    @property
-    def is_denied(self) -> bool:
-        """Whether the service refuses it."""
-        return self.listing.is_denied or self.fetching.is_denied
+    def give_up(self) -> None:
+        """Notes that nothing more is tried with it in this run."""
+        self.is_done = self.is_given_up = True
+
+
+def _state_of(error: SourceError) -> State:
+    if isinstance(error, SourceDenied):
+        return State.DENIED
+    return State.THROTTLED if isinstance(error, SourceThrottled) else State.RETRYING

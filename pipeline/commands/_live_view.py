@@ -15,6 +15,7 @@ from rich.table import Table
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.observe import log
 from ualpipe.pipeline.observe.backlog import CAUGHT_UP_S
+from ualpipe.pipeline.observe.health import PartHealth
 from ualpipe.pipeline.redaction import Redactor, blanked
 from ualpipe.pipeline.supervisor.runner import Runner
 
@@ -62,17 +63,17 @@ def view(runner: Runner) -> Table:
             waiting = runner.metrics.get(m.ITEMS_LISTED, **labels) - runner.metrics.get(m.ITEMS_FETCHED, **labels)
             dead = int(runner.metrics.get(m.ITEMS_DEAD, **labels))
             numbers = [f"{received:,}", f"{doubled:,}", "", "", f"{dead:,}", f"{max(0, int(waiting)):,}"]
-            trouble = stream.trouble or collector.trouble or collector.throttled
-            table.add_row(f"{collector.name} {stream.name}", *numbers, _state(trouble))
+            health = stream.health if stream.health.stands_still else collector.health
+            table.add_row(f"{collector.name} {stream.name}", *numbers, _state(health))
         if (seconds := collector.backlog.clears_in_s) is None or seconds > CAUGHT_UP_S:
             table.add_row(collector.name, "", "", "", "", "", "", f"[yellow]{collector.backlog}[/]")
     for delivery in runner.deliveries:
         names = (m.EVENTS_IN, m.EVENTS_DELIVERED, m.EVENTS_FILTERED, m.EVENTS_DEAD)
         read, delivered, filtered, dead = (int(runner.metrics.get(name, sink=delivery.name)) for name in names)
         numbers = [f"{read:,}", "", f"{delivered:,}", f"{filtered:,}", f"{dead:,}", f"{delivery.backlog:,}"]
-        table.add_row(f"→ {delivery.name}", *numbers, _state(delivery.trouble))
+        table.add_row(f"→ {delivery.name}", *numbers, _state(delivery.health))
     return table
 
 
-def _state(trouble: str) -> str:
-    return f"[red]{escape(blanked(trouble))}[/]" if trouble else "[green]fine[/]"
+def _state(health: PartHealth) -> str:
+    return f"[red]{escape(blanked(health.reason))}[/]" if health.stands_still else "[green]fine[/]"

@@ -10,17 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from ualpipe.pipeline import registry
-from ualpipe.pipeline.buffer.batch_buffer import Apply
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.config.loader import load_config
 from ualpipe.pipeline.explain.trace import ExplainedStage
 from ualpipe.pipeline.metrics import Metrics
 from ualpipe.pipeline.observe import log
 from ualpipe.pipeline.options import build
+from ualpipe.pipeline.process.transforming import Apply
 from ualpipe.pipeline.runtime.rate_limit import TokenBucket
 from ualpipe.pipeline.stages import Env, Transform
-from ualpipe.pipeline.supervisor.runner import Runner
-from ualpipe.pipeline.supervisor.stages import open_transforms
+from ualpipe.pipeline.supervisor.stages import StageMaker
 
 DEFAULTS = ("validate", "ecs")
 
@@ -61,7 +60,7 @@ def open_stages(config: Path | None, mapping: Sequence[Path] = ()) -> list[OpenT
 def _configured(path: Path) -> list[OpenTransform]:
     config = load_config(path)
     log.set_up("warning", config.secrets)
-    opened = open_transforms(config, Runner(config, once=True).env)
+    opened = StageMaker.for_command(config).open_transforms()
     return [
         OpenTransform(f"{spec.name} {spec.type}", spec.type, spec.options, transform.apply)
         for spec, transform in zip(config.transforms, opened, strict=True)

@@ -10,7 +10,7 @@ from typing import Literal
 from ualpipe.pipeline.config.model import PipelineConfig
 from ualpipe.pipeline.errors import EventError, MappingFailed, unexpected_as
 from ualpipe.pipeline.events import Event, Origin
-from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
+from ualpipe.pipeline.journal.reading import JournalReader
 from ualpipe.pipeline.journal.types import StoredDeadLetter
 from ualpipe.pipeline.process.transforming import Apply, events_of, run_transforms, steps_for
 
@@ -40,10 +40,10 @@ class RetryPreview:
     pointer: str = ""
 
 
-def obstacle(stored: StoredDeadLetter, config: PipelineConfig, letters: DeadLetters) -> str:
+def obstacle(stored: StoredDeadLetter, config: PipelineConfig, reader: JournalReader) -> str:
     """Returns why a dead letter can't be sent again at all; empty when it can."""
     letter = stored.letter
-    if letters.is_lost(stored):
+    if reader.is_lost(stored):
         return f"the service no longer has {stored.item}, and there are no bytes to send"
     if letter.sink is not None and letter.sink not in (config.sinks.keys() | config.disabled_sinks):
         return f"the config has no sink {letter.sink!r}"
@@ -55,18 +55,18 @@ def obstacle(stored: StoredDeadLetter, config: PipelineConfig, letters: DeadLett
 class RetryPreviewer:
     """Runs dead letters through open transforms; changes nothing."""
 
-    def __init__(self, config: PipelineConfig, letters: DeadLetters, transforms: Sequence[Apply]) -> None:
+    def __init__(self, config: PipelineConfig, reader: JournalReader, transforms: Sequence[Apply]) -> None:
         self._config = config
-        self._letters = letters
+        self._reader = reader
         self._transforms = transforms
 
-    def forecast(self, stored: StoredDeadLetter) -> RetryPreview:
+    def preview(self, stored: StoredDeadLetter) -> RetryPreview:
         """Returns what would become of a dead letter."""
-        if reason := obstacle(stored, self._config, self._letters):
+        if reason := obstacle(stored, self._config, self._reader):
             return RetryPreview(stored, "stays", reason=reason)
         if stored.letter.batch is None:
             return RetryPreview(stored, "fetched")
-        chunk = self._letters.chunk(stored)
+        chunk = self._reader.chunk_of(stored)
         (event,) = events_of(Origin(stored.source, stored.tenant, stored.stream, stored.item, chunk))
         try:
             with unexpected_as(MappingFailed, _log, "a transform"):

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 
+from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.config.loader import load_config
-from ualpipe.pipeline.journal.sqlite.file import FILE_NAME
-from ualpipe.pipeline.journal.sqlite.queries.backup import back_up
+from ualpipe.pipeline.journal.opening import open_reader
 from ualpipe.pipeline.supervisor.runner import EXIT_FINE
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command: 0 when the copy is there and whole."""
     config = load_config(args.config)
-    size = back_up(config.state_dir, args.to)
-    journal = config.state_dir / FILE_NAME
-    print(f"{args.to}: {size / (1 << 20):,.1f} MiB, checked; it holds audit records, readable for you alone")
-    print(f"To restore: stop the pipeline, move {journal}, {journal}-wal and {journal}-shm aside, then cp {args.to} {journal}")
+    with closing(open_reader(config, SystemClock())) as reader:
+        backup = reader.back_up(args.to)
+    print(f"{args.to}: {backup.bytes / (1 << 20):,.1f} MiB, checked; it holds audit records, readable for you alone")
+    print(f"To restore: stop the pipeline, {backup.how_to_restore}")
     return EXIT_FINE

@@ -11,8 +11,8 @@ from ualpipe.pipeline.errors import PipelineError
 from ualpipe.pipeline.observe import log
 from ualpipe.pipeline.redaction import blanked
 from ualpipe.pipeline.stages import Finding
-from ualpipe.pipeline.supervisor.runner import EXIT_FINE, EXIT_REFUSED, Runner
-from ualpipe.pipeline.supervisor.stages import open_transforms
+from ualpipe.pipeline.supervisor.runner import EXIT_FINE, EXIT_REFUSED
+from ualpipe.pipeline.supervisor.stages import StageMaker
 
 _MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
 
@@ -21,25 +21,25 @@ def run(args: argparse.Namespace) -> int:
     """Runs the command: 0 fine, 3 when something would refuse us."""
     config = load_config(args.config)
     log.set_up("warning", config.secrets)
-    runner = Runner(config, once=True)
-    open_transforms(config, runner.env)
+    maker = StageMaker.for_command(config)
+    maker.open_transforms()
     counts = f"sources: {len(config.sources)}, transforms: {len(config.transforms)}, sinks: {len(config.sinks)}"
     print(f"{args.config}: the config is fine ({counts})")
-    return _live(config, runner) if args.live else EXIT_FINE
+    return _live(config, maker) if args.live else EXIT_FINE
 
 
-def _live(config: PipelineConfig, runner: Runner) -> int:
+def _live(config: PipelineConfig, maker: StageMaker) -> int:
     is_refused = False
     for spec in (*config.sources.values(), *config.sinks.values()):
-        for finding in _findings(spec, runner):
+        for finding in _findings(spec, maker):
             is_refused |= finding.level == "error"
             action = f"\n           -> {finding.action}" if finding.action else ""
             print(f"{_MARKS[finding.level]}  {spec.name}: {finding.subject}: {blanked(finding.message)}{action}")
     return EXIT_REFUSED if is_refused else EXIT_FINE
 
 
-def _findings(spec: StageSpec, runner: Runner) -> Iterable[Finding]:
-    stage = spec.cls(spec.options, runner.env(spec))
+def _findings(spec: StageSpec, maker: StageMaker) -> Iterable[Finding]:
+    stage = maker.make(spec)
     try:
         yield from stage.check()
     except PipelineError as exc:

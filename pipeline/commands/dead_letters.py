@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 from ualpipe.pipeline.clock import SystemClock, format_instant
@@ -15,19 +16,19 @@ from ualpipe.pipeline.commands._retry_preview import all_go_on, print_json, prin
 from ualpipe.pipeline.config.loader import load_config
 from ualpipe.pipeline.config.model import PipelineConfig
 from ualpipe.pipeline.errors import ConfigError
-from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
-from ualpipe.pipeline.journal.sqlite.file import JournalFile
+from ualpipe.pipeline.journal.opening import open_changes, open_reader
+from ualpipe.pipeline.journal.reading import JournalReader
 from ualpipe.pipeline.journal.types import StoredDeadLetter
 from ualpipe.pipeline.observe import log
-from ualpipe.pipeline.supervisor.runner import EXIT_FINE, EXIT_INCOMPLETE, Runner
-from ualpipe.pipeline.supervisor.stages import open_transforms
+from ualpipe.pipeline.supervisor.runner import EXIT_FINE, EXIT_INCOMPLETE
+from ualpipe.pipeline.supervisor.stages import StageMaker
 
 _LIST_LIMIT = 1000
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; ``retry`` gives 1 when something could not be sent again, or would fail again."""
-    actions: dict[str, Callable[[argparse.Namespace, DeadLetters, PipelineConfig], int]] = {
+    actions: dict[str, Callable[[argparse.Namespace, JournalReader, PipelineConfig], int]] = {
         "list": _list,
         "show": _show,
         "export": _export,
@@ -35,29 +36,26 @@ def run(args: argparse.Namespace) -> int:
         "discard": _discard,
     }
     config = load_config(args.config)
-    file = JournalFile(config.state_dir, SystemClock(), exclusive=False)
-    try:
-        return actions[args.action](args, DeadLetters(file, config.version), config)
-    finally:
-        file.close()
+    with closing(open_reader(config, SystemClock())) as reader:
+        return actions[args.action](args, reader, config)
 
 
-def _found(args: argparse.Namespace, letters: DeadLetters) -> list[StoredDeadLetter]:
-    found = list(letters.find(args.ids, sink=args.sink, code=args.code))
+def _found(args: argparse.Namespace, reader: JournalReader) -> list[StoredDeadLetter]:
+    found = list(reader.dead_letters(args.ids, sink=args.sink, code=args.code))
     if missing := set(args.ids) - {stored.id for stored in found}:
         raise ConfigError(f"there is no dead letter {', '.join(map(str, sorted(missing)))} (see `ualpipe dead-letters list`)")
     return found
 
 
-def _chosen(args: argparse.Namespace, letters: DeadLetters) -> list[StoredDeadLetter]:
+def _chosen(args: argparse.Namespace, reader: JournalReader) -> list[StoredDeadLetter]:
     """Returns what an action is to change; all of them only when asked for."""
     if not (args.ids or args.all or args.sink or args.code):
         raise ConfigError("say which: ids, --sink, --code or --all")
-    return _found(args, letters)
+    return _found(args, reader)
 
 
-def _list(args: argparse.Namespace, letters: DeadLetters, config: PipelineConfig) -> int:
-    found = _found(args, letters)
+def _list(args: argparse.Namespace, reader: JournalReader, config: PipelineConfig) -> int:
+    found = _found(args, reader)
     for stored in found[:_LIST_LIMIT]:
         letter = stored.letter
         if args.json:
@@ -72,47 +70,51 @@ def _list(args: argparse.Namespace, letters: DeadLetters, config: PipelineConfig
     return EXIT_FINE
 
 
-def _show(args: argparse.Namespace, letters: DeadLetters, config: PipelineConfig) -> int:
-    for stored in _found(args, letters):
+def _show(args: argparse.Namespace, reader: JournalReader, config: PipelineConfig) -> int:
+    for stored in _found(args, reader):
         shown = _as_dict(stored) | {"config": _config_of(stored, config).removeprefix("config ")}
         for name, value in shown.items():
             print(f"{name + ':':12s} {value}")
+        if stored.letter.trace:
+            print(f"{stored.letter.trace.rstrip()}\n")
         print(stored.letter.body.decode("utf-8", "backslashreplace") + "\n")
     return EXIT_FINE
 
 
-def _export(args: argparse.Namespace, letters: DeadLetters, _config: PipelineConfig) -> int:
-    for stored in _found(args, letters):
+def _export(args: argparse.Namespace, reader: JournalReader, _config: PipelineConfig) -> int:
+    for stored in _found(args, reader):
         sys.stdout.buffer.write(b" ".join(stored.letter.body.splitlines()) + b"\n")
     return EXIT_FINE
 
 
-def _preview(args: argparse.Namespace, letters: DeadLetters, config: PipelineConfig) -> int:
+def _preview(args: argparse.Namespace, reader: JournalReader, config: PipelineConfig) -> int:
     log.set_up("warning", config.secrets)
-    transforms = open_transforms(config, Runner(config, once=True).env)
-    forecaster = RetryPreviewer(config, letters, [transform.apply for transform in transforms])
-    forecasts = [forecaster.forecast(stored) for stored in _chosen(args, letters)]
-    (print_json if args.json else print_preview)(forecasts, config.version)
-    return EXIT_FINE if all_go_on(forecasts) else EXIT_INCOMPLETE
+    transforms = StageMaker.for_command(config).open_transforms()
+    previewer = RetryPreviewer(config, reader, [transform.apply for transform in transforms])
+    previews = [previewer.preview(stored) for stored in _chosen(args, reader)]
+    (print_json if args.json else print_preview)(previews, config.version)
+    return EXIT_FINE if all_go_on(previews) else EXIT_INCOMPLETE
 
 
-def _retry(args: argparse.Namespace, letters: DeadLetters, config: PipelineConfig) -> int:
+def _retry(args: argparse.Namespace, reader: JournalReader, config: PipelineConfig) -> int:
     if args.json:
         raise ConfigError("--json goes with --dry-run")
-    found = _chosen(args, letters)
+    found = _chosen(args, reader)
     failed = 0
-    for stored in found:
-        if (reason := obstacle(stored, config, letters)) or not letters.requeue(stored):
-            print(f"{stored.id}: {reason}", file=sys.stderr)
-            failed += 1
+    with closing(open_changes(config, SystemClock())) as changes:
+        for stored in found:
+            if (reason := obstacle(stored, config, reader)) or not changes.requeue(stored):
+                print(f"{stored.id}: {reason}", file=sys.stderr)
+                failed += 1
     print(f"{len(found) - failed} sent on their way: a running pipeline takes them within seconds, else the next run does")
     return EXIT_INCOMPLETE if failed else EXIT_FINE
 
 
-def _discard(args: argparse.Namespace, letters: DeadLetters, _config: PipelineConfig) -> int:
-    found = _chosen(args, letters)
-    for stored in found:
-        letters.discard(stored)
+def _discard(args: argparse.Namespace, reader: JournalReader, config: PipelineConfig) -> int:
+    found = _chosen(args, reader)
+    with closing(open_changes(config, SystemClock())) as changes:
+        for stored in found:
+            changes.discard(stored)
     print(f"{counted(len(found), 'dead letter')} discarded")
     return EXIT_FINE
 

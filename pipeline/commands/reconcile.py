@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -16,15 +15,15 @@ from ualpipe.pipeline.commands.run import run_pipeline
 from ualpipe.pipeline.config.loader import load_config
 from ualpipe.pipeline.config.model import PipelineConfig
 from ualpipe.pipeline.errors import ConfigError, JournalInUse
-from ualpipe.pipeline.journal.sqlite.file import JournalFile
-from ualpipe.pipeline.journal.sqlite.ledger import Ledger
-from ualpipe.pipeline.journal.sqlite.queries.accounts import mend, read_entries, read_gaps
+from ualpipe.pipeline.journal.opening import open_changes, open_reader
+from ualpipe.pipeline.journal.reading import JournalChanges, JournalReader
 from ualpipe.pipeline.observe import log
 from ualpipe.pipeline.reconcile.compare import Comparison, KnownItem, ListedItem, Period, compare
 from ualpipe.pipeline.reconcile.relist import StreamListing, relist
-from ualpipe.pipeline.runtime.rate_limit import RateLimits
+from ualpipe.pipeline.runtime.context import RunContext
 from ualpipe.pipeline.stages import Source
-from ualpipe.pipeline.supervisor.runner import EXIT_FINE, EXIT_INCOMPLETE, EXIT_REFUSED, Runner
+from ualpipe.pipeline.supervisor.runner import EXIT_FINE, EXIT_INCOMPLETE, EXIT_REFUSED
+from ualpipe.pipeline.supervisor.stages import StageMaker
 
 ROUNDS = 2
 """Runs at most: what was lost from the journal is fetched in the first and sent in the second."""
@@ -60,19 +59,19 @@ def reconcile(config: PipelineConfig, since: datetime, clock: Clock, view: View,
     """
     reconciliation = _Reconciliation(config, since, clock)
     code = EXIT_FINE
-    with closing(JournalFile(config.state_dir, clock, exclusive=False)) as file:
-        if engine is not None and not file.own():
+    with closing(open_reader(config, clock)) as reader, closing(open_changes(config, clock)) as changes:
+        if engine is not None and not changes.own():
             raise JournalInUse(_in_use(config))
-        reconciliation.list_again(file)
+        reconciliation.list_again(reader)
         view.show(reconciliation.report(is_final=engine is None))
     for number in range(ROUNDS if engine is not None else 0):
         if not reconciliation.account.missing or (number and not reconciliation.is_to_be_sent):
             break
-        with closing(JournalFile(config.state_dir, clock, exclusive=False)) as file:
-            reconciliation.mend(file)
+        with closing(open_changes(config, clock)) as changes:
+            reconciliation.mend(changes)
         code = max(code, engine()) if engine is not None else code
-        with closing(JournalFile(config.state_dir, clock, exclusive=False)) as file:
-            reconciliation.compare(file)
+        with closing(open_reader(config, clock)) as reader:
+            reconciliation.compare(reader)
     if engine is not None:
         view.show(reconciliation.report(is_final=True))
     return reconciliation.exit_code(code)
@@ -94,13 +93,13 @@ class _Reconciliation:
         """Whether something that the journal had lost was fetched once more and waits to be sent."""
         return any(entry.is_refetched for entry in self._entries)
 
-    def list_again(self, file: JournalFile) -> None:
+    def list_again(self, reader: JournalReader) -> None:
         """Lists what sources still have, and compares it with the journal."""
         stop = threading.Event()
         self._relisted = relist(_sources(self._config, self._clock, stop), self._since, self._clock, stop)
-        self.compare(file)
+        self.compare(reader)
 
-    def compare(self, file: JournalFile) -> None:
+    def compare(self, reader: JournalReader) -> None:
         """Compares what was listed with the journal as it is now."""
         now = self._clock.now().timestamp()
         period = Period(self._since.timestamp(), now)
@@ -110,14 +109,14 @@ class _Reconciliation:
             for one in self._relisted
             for item in one.items.values()
         ]
-        self._entries = read_entries(file, period.start, [item.place for item in listed], sinks)
-        self.account = compare(listed, self._entries, read_gaps(file, period), sinks, period)
+        self._entries = reader.known_items(period.start, [item.place for item in listed], sinks)
+        self.account = compare(listed, self._entries, reader.gaps(period), sinks, period)
 
-    def mend(self, file: JournalFile) -> None:
+    def mend(self, changes: JournalChanges) -> None:
         """Enters in the ledger what is not there, and makes what is missing due at once."""
         for one in self._relisted:
-            Ledger(file).enter(one.source, one.tenant, one.items.values())
-        mend(file, self._entries)
+            changes.enter(one.source, one.tenant, one.items.values())
+        changes.heal(self._entries)
 
     def report(self, *, is_final: bool) -> Report:
         """Returns what is to be shown."""
@@ -133,10 +132,8 @@ class _Reconciliation:
 
 def _sources(config: PipelineConfig, clock: Clock, stop: threading.Event) -> dict[str, Source]:
     """Makes the sources; their budgets end with ``stop``."""
-    runner = Runner(config, once=True, clock=clock)
-    budgets = RateLimits(clock, stop)
-    envs = {name: dataclasses.replace(runner.env(spec), budget=budgets.of(spec)) for name, spec in config.sources.items()}
-    return {name: spec.cls(spec.options, envs[name]) for name, spec in config.sources.items()}
+    maker = StageMaker.for_command(config, context=RunContext(once=True, clock=clock, stop=stop))
+    return {name: maker.make(spec) for name, spec in config.sources.items()}
 
 
 def _in_use(config: PipelineConfig) -> str:

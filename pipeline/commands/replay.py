@@ -14,8 +14,9 @@ from ualpipe.pipeline.commands.run import run_pipeline
 from ualpipe.pipeline.config.loader import load_config
 from ualpipe.pipeline.config.model import PipelineConfig
 from ualpipe.pipeline.errors import ConfigError, JournalInUse
-from ualpipe.pipeline.journal.sqlite.file import JournalFile
-from ualpipe.pipeline.journal.sqlite.queries.replay import Choice, Selection, choose, send_again, sources_of, waiting_besides
+from ualpipe.pipeline.journal.opening import open_changes, open_reader
+from ualpipe.pipeline.journal.reading import JournalReader
+from ualpipe.pipeline.journal.replay import Choice, Selection
 from ualpipe.pipeline.supervisor.runner import EXIT_FINE
 
 LEFT = "A running pipeline has the journal and takes them within seconds; its transforms are those of its start."
@@ -25,13 +26,13 @@ def run(args: argparse.Namespace) -> int:
     """Runs the command; the exit code is that of a bounded run, 0 when there is nothing to send or a running pipeline does."""
     config, clock = load_config(args.config), SystemClock()
     _check_sink(config, args.sink)
-    with closing(JournalFile(config.state_dir, clock, exclusive=False)) as file:
-        is_alone = file.own()
-        choice = choose(file, args.sink, _selection(args, config, file, clock), is_alone=is_alone)
-        _say(args, choice, waiting_besides(file, args.sink, choice))
+    with closing(open_reader(config, clock)) as reader, closing(open_changes(config, clock)) as changes:
+        is_alone = changes.own()
+        choice = reader.choose(args.sink, _selection(args, config, reader, clock), is_alone=is_alone)
+        _say(args, choice, reader.waiting_besides(args.sink, choice))
         if args.dry_run or not choice.batches:
             return EXIT_FINE
-        send_again(file, args.sink, choice, sorted(_others(config, args.sink)))
+        changes.send_again(args.sink, choice, sorted(_others(config, args.sink)))
     if not is_alone:
         print(LEFT)
         return EXIT_FINE
@@ -49,12 +50,12 @@ def _others(config: PipelineConfig, sink: str) -> frozenset[str]:
     return (frozenset(config.sinks) | config.disabled_sinks) - {sink}
 
 
-def _selection(args: argparse.Namespace, config: PipelineConfig, file: JournalFile, clock: Clock) -> Selection:
+def _selection(args: argparse.Namespace, config: PipelineConfig, reader: JournalReader, clock: Clock) -> Selection:
     now = clock.now()
     since, until = _instant("--since", args.since, now), _instant("--until", args.until, now)
     if since is not None and until is not None and since >= until:
         raise ConfigError("--since has to be before --until")
-    known = sources_of(file) | set(config.sources)
+    known = reader.sources() | set(config.sources)
     if args.source is not None and args.source not in known:
         raise ConfigError(f"--source: there is no source {args.source}, only {', '.join(sorted(known))}")
     return Selection(since, until, args.source)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.commands import counted
 from ualpipe.pipeline.config.loader import load_config
 from ualpipe.pipeline.config.model import PipelineConfig
-from ualpipe.pipeline.journal.sqlite.file import JournalFile
-from ualpipe.pipeline.journal.sqlite.queries.status import CertificateStatus, DriftStatus, Status, read_status
+from ualpipe.pipeline.credentials.status import CertificateStatus, certificate_status
+from ualpipe.pipeline.journal.opening import open_reader
+from ualpipe.pipeline.journal.status import DriftStatus, Status
 from ualpipe.pipeline.supervisor.runner import EXIT_FINE, EXIT_INCOMPLETE
 from ualpipe.schemas import read_csv
 
@@ -26,11 +29,12 @@ MAX_DRIFT = 20  # things that are new in the records, the newest
 def run(args: argparse.Namespace) -> int:
     """Runs the command: 0 fine, 1 when something is dead-lettered or there is a gap."""
     config = load_config(args.config)
-    file = JournalFile(config.state_dir, SystemClock(), exclusive=False)
-    try:
-        status = read_status(file, list(config.sinks), config.journal.dead_letters, config.credentials)
-    finally:
-        file.close()
+    clock = SystemClock()
+    with closing(open_reader(config, clock)) as reader:
+        status = reader.status(list(config.sinks), config.journal.dead_letters)
+    found = {name: credential.certificate for name, credential in config.credentials.items() if credential.certificate}
+    certificates = [certificate_status(name, certificate, clock.now()) for name, certificate in found.items()]
+    status = dataclasses.replace(status, certificates=certificates)
     if args.json:
         print(json.dumps(status.as_dict(), indent=2))
     else:

@@ -102,3 +102,8 @@ class PipelineConfig:
     secrets: frozenset[str] = field(repr=False)
     disabled_sinks: frozenset[str] = frozenset()
     workers: int = 1
+
+    @property
+    def kept_for(self) -> list[str]:
+        """Sinks that records are kept for until they have them, those that are switched off for now included."""
+        return [*self.sinks, *self.disabled_sinks]

@@ -28,9 +28,10 @@ from ualpipe.pipeline.errors import (
     unexpected_as,
 )
 from ualpipe.pipeline.events import Event
-from ualpipe.pipeline.journal.contract import Batches
+from ualpipe.pipeline.journal.contract import Outbox
 from ualpipe.pipeline.journal.types import BatchRef, Settlement
 from ualpipe.pipeline.observe.conservation import Imbalance
+from ualpipe.pipeline.observe.health import Health, PartHealth, State
 from ualpipe.pipeline.runtime.context import RunContext
 from ualpipe.pipeline.runtime.retry import DENIED, ONCE, SINK
 from ualpipe.pipeline.stages import Batch, Sink
@@ -42,25 +43,22 @@ LOOK_AGAIN_S = 5.0
 
 
 class Delivery:
-    """Runs one sink in a thread of its own."""
+    """Runs one sink in a thread of its own.
 
-    def __init__(
-        self,
-        spec: StageSpec,
-        sink: Sink,
-        journal: Batches,
-        prepared: BatchBuffer,
-        context: RunContext,
-    ) -> None:
+    Attributes:
+        name: Of the sink in the config.
+        fatal: Why the run has to end; None while it has not.
+        lost_count: Records are unaccounted for.
+    """
+
+    def __init__(self, spec: StageSpec, sink: Sink, journal: Outbox, buffer: BatchBuffer, context: RunContext) -> None:
         self.name = spec.name
-        self.trouble = ""
         self.fatal: PipelineError | None = None
-        self.is_denied = False
-        self.gave_up = False
         self.lost_count = False
         self._sink = sink
         self._journal = journal
-        self._prepared = prepared
+        self._buffer = buffer
+        self._health = Health(context.clock)
         self._clock = context.clock
         self._metrics = context.metrics
         self._stop = context.stop
@@ -71,6 +69,7 @@ class Delivery:
         self._queued: set[int] = set()
         self._is_open = False
         self._is_finishing = False
+        self._is_given_up = False
         self._changed = threading.Condition()
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix=f"{spec.name}-ahead")
 
@@ -98,15 +97,21 @@ class Delivery:
         try:
             with unexpected_as(EngineFailed, self._log, "delivering"):
                 self.notify(self._journal.unsettled(self.name))
-                while not self.gave_up and (refs := self._next_group()):
+                while not self._is_given_up and (refs := self._next_group()):
                     self._deliver(refs)
         except PipelineError as exc:
-            self.trouble, self.fatal = str(exc), exc
+            self.fatal = exc
+            self._note(State.GIVEN_UP, str(exc))
             self._stop.set()
         finally:
             self._ahead.shutdown(cancel_futures=True)
-            self._prepared.set_blocked(self.name, blocked=True)
+            self._buffer.leave(self.name)
             close_quietly(self._sink, self._log)
+
+    @property
+    def health(self) -> PartHealth:
+        """Whether the sink works, or why it stands still."""
+        return self._health.now
 
     @property
     def backlog(self) -> int:
@@ -124,13 +129,13 @@ class Delivery:
     def _next_group(self) -> list[BatchRef]:
         """Waits for batches; returns as many as fit one write, or none when it is time to end."""
         with self._changed:
-            self._prepared.set_idle(self.name, idle=not self._backlog)
+            self._note_work(has_work=bool(self._backlog))
             while not self._backlog and not self._is_finishing and not self._stop.is_set():
                 if not self._changed.wait(LOOK_AGAIN_S):
                     self._append(self._journal.unsettled(self.name))
             group = [] if self._stop.is_set() else take_group(self._backlog, self._sink.limits)
             self._queued.difference_update(ref.id for ref in group)
-            self._prepared.set_idle(self.name, idle=not group)
+            self._note_work(has_work=bool(group))
             self._metrics.set(m.SINK_BACKLOG, len(self._backlog) + len(group), sink=self.name)
             return group
 
@@ -140,18 +145,18 @@ class Delivery:
         batches = self._sink_batches(refs)
         self._read_ahead()
         for write in split_into_writes(batches, self._sink.limits):
-            if self._stop.is_set() or self.gave_up:
+            if self._stop.is_set() or self._is_given_up:
                 postpone(write)
             else:
                 self._write(write)
         self._settle(batches)
-        self._prepared.done(self.name, refs)
+        self._buffer.done(self.name, refs)
 
     def _read_ahead(self) -> None:
         """Makes ready what comes next while the sink writes, where it has to be read back: a sink that is behind catches up."""
         with self._changed:
             upcoming = take_group(deque(itertools.islice(self._backlog, READ_AHEAD)), self._sink.limits)
-        missing = [ref for ref in upcoming if not self._prepared.holds(ref)]
+        missing = [ref for ref in upcoming if not self._buffer.holds(ref)]
         if missing:
             self._ahead.submit(self._make_ready, missing)
 
@@ -160,9 +165,9 @@ class Delivery:
             if self._stop.is_set():
                 return
             with contextlib.suppress(Exception):  # met again, reported and tried again when its turn comes
-                self._prepared.take(ref)
+                self._buffer.take(ref)
             if ref.id not in self._queued:  # its turn came meanwhile, and may be over
-                self._prepared.done(self.name, [ref])
+                self._buffer.done(self.name, [ref])
 
     def _sink_batches(self, refs: list[BatchRef]) -> list[SinkBatch]:
         """Returns what the batches mean for this sink; a transform that fails as none should is tried again, never skipped."""
@@ -183,7 +188,7 @@ class Delivery:
 
     def _sink_batch(self, ref: BatchRef, left: frozenset[int] | None) -> SinkBatch:
         """Returns what a batch means for this sink; ``left`` are the positions to do where it was begun."""
-        prepared = self._prepared.take(ref)
+        prepared = self._buffer.take(ref)
         if found := transform_imbalance(prepared):
             self._miscounted(found)
         events, letters, expected, filtered = prepared.events, prepared.letters, prepared.records, prepared.filtered
@@ -256,10 +261,10 @@ class Delivery:
         """Waits before the next attempt; returns False when there is none: a stop, or a bounded run that gives up."""
         is_denied = isinstance(error, SinkDenied)
         policy = ONCE if self._once else DENIED if is_denied else SINK
-        self.trouble, self.is_denied = str(error), is_denied
         if (self._once and is_denied) or policy.is_exhausted(failures):
             self._log.error("given up for this run: %s", error)
-            self.gave_up = True
+            self._is_given_up = True
+            self._note(State.DENIED if is_denied else State.GIVEN_UP, str(error))
             return False
         delay_s = policy.delay_s(failures, error.retry_after_s if isinstance(error, SinkThrottled) else None)
         self._log.log(
@@ -269,15 +274,24 @@ class Delivery:
             error,
             extra={"failures": failures, "retry_in_s": round(delay_s, 1)},
         )
-        self._prepared.set_blocked(self.name, blocked=True)
-        is_stopping = self._clock.wait(self._stop, delay_s)
-        self._prepared.set_blocked(self.name, blocked=False)
-        return not is_stopping
+        self._note(_state_of(error), str(error), delay_s)
+        return not self._clock.wait(self._stop, delay_s)
 
     def _recovered(self) -> None:
-        if self.trouble:
+        if self._health.works():
+            self._buffer.note_health(self.name, self.health)
             self._log.info("delivering again")
-            self.trouble, self.is_denied = "", False
+
+    def _note(self, state: State, reason: str, retry_in_s: float | None = None) -> None:
+        """Notes that the sink stands still."""
+        self._health.stands_still(state, reason, retry_in_s)
+        self._buffer.note_health(self.name, self.health)
+
+    def _note_work(self, *, has_work: bool) -> None:
+        """Notes whether the sink has something to do; that it works again shows in a write."""
+        if self.health.state is (State.IDLE if has_work else State.WORKING):
+            self._health.works(idle=not has_work)
+            self._buffer.note_health(self.name, self.health)
 
     # --- settling ------------------------------------------------------------------------------------------------
 
@@ -309,6 +323,12 @@ class Delivery:
         self._metrics.add(m.EVENTS_FILTERED, sum(batch.settlement.filtered for batch in batches), **label)
         self._metrics.add(m.EVENTS_DEAD, sum(batch.settlement.dead for batch in batches), **label)
         self._metrics.add(m.BYTES_DELIVERED, sum(batch.bytes for batch in batches), **label)
+
+
+def _state_of(error: SinkError) -> State:
+    if isinstance(error, SinkDenied):
+        return State.DENIED
+    return State.THROTTLED if isinstance(error, SinkThrottled) else State.RETRYING
 
 
 def _severity(error: SinkError) -> tuple[bool, float]:

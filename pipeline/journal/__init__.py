@@ -1,1 +1,1 @@
-"""The durable state of a pipeline, as the engine sees it: ``contract`` and ``types``; ``sqlite`` implements it."""
+"""The durable state of a pipeline, as the engine sees it: ``contract``, ``reading`` and ``types``; ``sqlite`` implements it."""

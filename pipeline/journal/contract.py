@@ -1,116 +1,224 @@
 """What the engine asks of a journal: the durable state of a pipeline.
 
-Each method is atomic and durable when it returns. Everything may be called from any thread.
+Each method is one change: atomic, and durable when it returns. All may be called from any thread. Values go in and come out
+plain; nothing outside of a journal knows how it keeps them.
+
+A commit is the bodies first, then one atomic change that refers to them: whatever happens between leaves bodies that nobody
+refers to, and which are let go of. A work item is worked on under a *lease*, which may be lost: to another process that shares
+the journal, or as ``revoke`` took it back. Whoever lost it learns so by ``LeaseLost`` from the next call for the item, which
+then has changed nothing. ``ualpipe.testing.journal`` holds the suite that every journal passes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from contextlib import AbstractContextManager
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Literal, Protocol
 
 from ualpipe.pipeline.drift import Counts, Thing
 from ualpipe.pipeline.journal.types import (
     BatchRef,
     CommitResult,
     DeadLetter,
+    FetchedItem,
     LedgerItem,
+    ListPosition,
+    Notice,
+    PackedChunk,
     Settlement,
+    StagedChunk,
     StoredBatch,
 )
-from ualpipe.pipeline.process.processor import Processor
-from ualpipe.pipeline.records import Chunk
-from ualpipe.pipeline.stages import Gap, Instant, Listed, WorkItem
+from ualpipe.pipeline.observe.conservation import Imbalance
+from ualpipe.pipeline.stages import Gap, Listed, WorkItem
+
+GivenUp = Literal["dead", "gone"]
+"""What the ledger says of an item that is not fetched any more; ``gone`` where the service no longer has it."""
 
 
-class Ledger(Protocol):
-    """Every work item ever listed and what became of it; how far streams were listed. Asked by collectors."""
+class WorkQueue(Protocol):
+    """The ledger: every work item ever listed, and what became of it. Asked by collectors."""
 
-    def enter(self, source: str, tenant: str, items: Iterable[WorkItem]) -> int: ...
-    def waiting(
-        self,
-        source: str,
-        limit: int,
-        exclude: Collection[int],
-        streams: Collection[str],
-        *,
-        since: float | None = None,
-    ) -> list[LedgerItem]: ...
-    def expiring(
-        self, source: str, limit: int, exclude: Collection[int], streams: Collection[str], *, before: float
-    ) -> list[LedgerItem]: ...
-    def count_waiting(self, source: str) -> int: ...
-    def next_attempt(self, source: str, exclude: Collection[int], streams: Collection[str]) -> float | None: ...
-    def make_due(self, source: str) -> None: ...
-    def postpone(self, item: LedgerItem, error: str, next_attempt: float) -> None: ...
-    def begin(self, source: str, stream: str) -> Instant | None: ...
-    def listed_until(self, source: str, stream: str) -> Instant | None: ...
+    def position(self, source: str, stream: str) -> ListPosition:
+        """Returns how far a stream was listed."""
+
+    def enter(self, source: str, tenant: str, items: Iterable[WorkItem]) -> int:
+        """Enters work items; those that stand there already are left as they are.
+
+        But for one thing: an item that waits takes the locator that it is listed with now, and is due at once where that is
+        another. The source may have named a wrong address before.
+
+        Returns:
+            How many are new.
+        """
+
+    def note_gap(self, source: str, stream: str, gap: Gap) -> bool:
+        """Notes a gap whose end is not certain yet; returns whether it is news, and not one that has grown."""
+
+    def conclude_listing(
+        self, source: str, tenant: str, stream: str, gaps: Mapping[Gap, Notice], listed: Listed | None
+    ) -> Sequence[BatchRef]:
+        """Notes the end of a listing, and for good the gaps that it found, each with a notice to all sinks.
+
+        After a crash before this change the listing finds the gaps again; after it their notices are on their way.
+
+        Args:
+            source: Name of the source.
+            tenant: Its tenant.
+            stream: The stream that was listed.
+            gaps: What the listing found, with the notice of each; a notice that is stored already is not stored again.
+            listed: What was listed completely; None where the source does not say.
+
+        Returns:
+            The batches of the notices that are new.
+        """
+
+    def lease(self, source: str, streams: Collection[str], most: int) -> Sequence[LedgerItem]:
+        """Leases due items of some streams, at most so many, in the order in which they are to be begun (``DueItems``).
+
+        A leased item is leased to nobody else before its lease ends: by ``commit``, ``release``, ``postpone``, ``bury`` or
+        ``revoke``, or with the process.
+        """
+
+    def count_due(self, source: str, streams: Collection[str], most: int) -> int:
+        """Returns how many items of some streams may be leased now, counted up to ``most``."""
+
+    def next_due(self, source: str, streams: Collection[str]) -> float | None:
+        """Returns when the next item of some streams may be leased, in epoch seconds; None when none waits."""
+
+    def release(self, item: LedgerItem) -> None:
+        """Ends the lease of an item that was not tried: it is due as before. Of a lease that was lost nothing is left to end."""
+
+    def revoke(self, source: str) -> None:
+        """Takes back all leases of a source, and those of items that were set aside: whoever still has one has lost it."""
+
+    def postpone(self, item: LedgerItem, error: str, at: float, *, is_set_aside: bool = False) -> None:
+        """Notes a failed attempt to fetch an item, and ends its lease.
+
+        Args:
+            item: The item.
+            error: What failed, in words.
+            at: When the item is due again, in epoch seconds.
+            is_set_aside: Lease the item to nobody, due or not, before ``revoke`` or the end of the process.
+
+        Raises:
+            LeaseLost: The lease was lost.
+        """
+
+    def bury(self, item: LedgerItem, dead_letter: DeadLetter, state: GivenUp) -> None:
+        """Gives a work item up as a whole, and ends its lease.
+
+        Raises:
+            LeaseLost: The lease was lost.
+        """
+
+    def count_waiting(self, source: str) -> int:
+        """Returns how many items of a source were listed and are not fetched yet."""
+
+    def make_due(self, source: str) -> None:
+        """Makes all waiting items of a source due at once, however long an earlier run wanted to wait."""
 
 
-class Intake(AbstractContextManager["Intake"], Protocol):
-    """Takes in one work item, chunk by chunk; nothing of it counts before ``Batches.commit``. Asked by collectors."""
+class RecordStore(Protocol):
+    """Where fetched records go. Asked by collectors."""
 
-    rest: DeadLetter | None
+    def check_room(self) -> None:
+        """Looks whether more records may be stored.
 
-    @property
-    def held_bytes(self) -> int: ...
-    @property
-    def is_staged(self) -> bool: ...
-    @property
-    def is_empty(self) -> bool: ...
-    def add(self, chunk: Chunk) -> None: ...
-    def finish(self, *, transform: bool = False) -> None: ...
+        Raises:
+            JournalFull: They may not: the journal, its dead letters or the disk have reached a limit.
+        """
 
+    def stage(self, item: LedgerItem, chunk: PackedChunk) -> StagedChunk:
+        """Stores a chunk of an item that has more of them. It does not count before ``commit``; a crash lets go of it.
 
-class Batches(Protocol):
-    """Stored records between collectors and deliveries, and what each sink has settled."""
+        Raises:
+            LeaseLost: The lease was lost.
+            JournalFull: There is no room for it.
+        """
 
-    @property
-    def folder(self) -> Path: ...
-    def receive(self, item: LedgerItem, processor: Processor | None = None) -> Intake: ...
-    def commit(self, intakes: Sequence[Any]) -> list[CommitResult]: ...
-    def unsettled(self, sink: str) -> list[BatchRef]: ...
-    def read(self, ref: BatchRef) -> StoredBatch: ...
-    def left_to_do(self, sink: str, refs: Iterable[BatchRef]) -> dict[BatchRef, frozenset[int] | None]: ...
-    def settle(self, sink: str, settlements: Sequence[Settlement], letters: Sequence[DeadLetter] = ()) -> None: ...
+    def discard(self, chunks: Sequence[StagedChunk]) -> None:
+        """Lets go of staged chunks that no commit has made count."""
 
+    def commit(self, items: Sequence[FetchedItem]) -> Sequence[CommitResult]:
+        """Makes work items count as fetched, and their records as stored, all in one change; ends the leases.
 
-class Gaps(Protocol):
-    """Periods that can no longer be fetched. Asked by collectors."""
+        The journal tells which records are duplicates: stored before, or by an item before it in this change.
 
-    def note(self, source: str, stream: str, gap: Gap) -> bool: ...
-    def conclude(self, source: str, tenant: str, stream: str, gaps: Sequence[Gap], listed: Listed | None) -> list[BatchRef]: ...
+        Raises:
+            LeaseLost: The lease of one of them was lost; nothing has changed.
+            JournalFull: There is no room; nothing has changed.
+        """
 
 
-class DeadLetters(Protocol):
-    """What could not go on."""
+class Outbox(Protocol):
+    """Stored batches, and what each sink has of them. Asked by deliveries and the buffer."""
 
-    def bury(self, item: LedgerItem, letter: DeadLetter, state: str = "dead") -> None: ...
-    def count(self, since: float = 0.0) -> int: ...
+    def unsettled(self, sink: str) -> Sequence[BatchRef]:
+        """Returns the batches that a sink has not settled, the oldest first."""
+
+    def left_to_do(self, sink: str, refs: Iterable[BatchRef]) -> Mapping[BatchRef, frozenset[int] | None]:
+        """Returns the positions of batches that a clean stop left to do: none for a settled batch; None for one not begun."""
+
+    def read(self, ref: BatchRef) -> StoredBatch:
+        """Reads a batch back.
+
+        Raises:
+            JournalError: Its bytes no longer have the hash that they were stored with.
+        """
+
+    def settle(self, sink: str, settlements: Sequence[Settlement], dead_letters: Sequence[DeadLetter]) -> None:
+        """Notes what became of batches at a sink, with the dead letters of it.
+
+        Raises:
+            JournalFull: There is no room to note it.
+        """
 
 
-class DriftStore(Protocol):
-    """What was seen in records that nobody described."""
+class Upkeep(Protocol):
+    """What the supervisor asks now and then."""
 
-    def known(self) -> set[Thing]: ...
-    def add(self, counts: Counts) -> None: ...
+    def prune(self, sinks: Collection[str], keep_s: float) -> int:
+        """Removes what is no longer needed.
+
+        That is: batches older than ``keep_s`` that every given sink has settled, Ids of records older than their horizon, and
+        settled work items that the service has not listed for longer than the ledger remembers them.
+
+        Returns:
+            How many batches were removed.
+        """
+
+    def size_bytes(self) -> int:
+        """Returns what the content of the journal takes."""
+
+    def imbalances(self, since: float) -> Sequence[Imbalance]:
+        """Compares the sums of what was fetched or settled since an instant (epoch seconds), without holding up who writes."""
+
+    def count_dead_letters(self, since: float) -> int:
+        """Returns how many dead letters there are that were noticed at or after an instant (epoch seconds)."""
+
+    def limits_passed(self, *, now: bool = False) -> str:
+        """Returns which limits of dead letters are passed, in words; empty for none. Measured now and then, or ``now``."""
+
+    def known_drift(self) -> set[Thing]:
+        """Returns what was seen before in records that nobody described."""
+
+    def add_drift(self, counts: Counts) -> None:
+        """Adds counts of such things to those of earlier sightings.
+
+        Raises:
+            JournalFull: There is no room for them.
+        """
+
+    def note_standing_still(self, reasons: Mapping[str, str]) -> None:
+        """Notes which parts of the pipeline stand still now, and why, for whoever asks from another process.
+
+        Raises:
+            JournalFull: There is no room for it.
+        """
+
+    def close(self) -> None:
+        """Lets go of the journal. Safe twice."""
 
 
-class Journal(Protocol):
+class Journal(WorkQueue, RecordStore, Outbox, Upkeep, Protocol):
     """The journal of one pipeline, open."""
-
-    @property
-    def ledger(self) -> Ledger: ...
-    @property
-    def batches(self) -> Batches: ...
-    @property
-    def gaps(self) -> Gaps: ...
-    @property
-    def dead_letters(self) -> DeadLetters: ...
-    @property
-    def drift(self) -> DriftStore: ...
-    def check_room(self) -> None: ...
-    def size_bytes(self) -> int: ...
-    def prune(self, sinks: Iterable[str], keep_s: float) -> int: ...
-    def close(self) -> None: ...

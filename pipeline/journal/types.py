@@ -1,15 +1,18 @@
-"""What stands in the journal between collector and deliveries, and what became of it."""
+"""What goes into a journal and what comes out of it: plain values, which any journal can store and send."""
 
 from __future__ import annotations
 
-import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from ualpipe.pipeline.events import Origin, Transformed
+from ualpipe.pipeline.records.chunk import Framing
 from ualpipe.pipeline.redaction import blanked
-from ualpipe.pipeline.stages import WorkItem
+from ualpipe.pipeline.stages import Instant, WorkItem
+
+MAX_TRACE = 8192
+"""Characters of a traceback that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +20,7 @@ class BatchRef:
     """A stored batch, without its records.
 
     Attributes:
+        id: Known to the journal alone; never used again, also when the batch is removed.
         records: Records in it, duplicates included.
         bytes: Size of its body, decompressed.
     """
@@ -58,36 +62,12 @@ class Settlement:
 
 
 @dataclass(frozen=True, slots=True)
-class CommitResult:
-    """What one work item brought.
-
-    Attributes:
-        batches: Its stored batches; with their records in hand when there is only one, for delivery without reading it back.
-    """
-
-    records: int
-    duplicates: int
-    bytes: int
-    batches: list[BatchRef]
-    in_hand: StoredBatch | None
-
-
-def pack_positions(positions: Sequence[int]) -> bytes:
-    """Returns positions of records as they are stored."""
-    return array.array("I", positions).tobytes()
-
-
-def unpack_positions(packed: bytes) -> array.array[int]:
-    """Returns what ``pack_positions`` packed."""
-    return array.array("I", packed)
-
-
-@dataclass(frozen=True, slots=True)
 class LedgerItem:
-    """A work item that waits to be fetched.
+    """A work item of the ledger, leased to whoever fetches it.
 
     Attributes:
-        attempts: Failed attempts so far.
+        attempts: Failed attempts to fetch it so far.
+        lease: Token of the lease; the journal knows by it whether the lease still holds.
     """
 
     id: int
@@ -95,6 +75,97 @@ class LedgerItem:
     tenant: str
     work: WorkItem
     attempts: int
+    lease: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ListPosition:
+    """How far a stream was listed.
+
+    Attributes:
+        begin: Where its first listing began; None where that had no bound, or there was none yet.
+        listed_until: End of what was listed completely; None when nothing was.
+    """
+
+    begin: Instant | None
+    listed_until: Instant | None
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What the pipeline itself tells the sinks, as an event among those of audit records.
+
+    Attributes:
+        key: Of the notice in the ledger; the same notice has the same key, and is stored once.
+        body: A JSON array of one object.
+    """
+
+    key: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PackedChunk:
+    """A chunk of records, ready to be stored.
+
+    Attributes:
+        digests: Identity of each record, by which duplicates are found; None for a record without one.
+        size: Of the chunk as received, in bytes.
+        packed: The bytes as received, compressed.
+        sha256: Hash of the bytes as received.
+        received_at: In epoch seconds.
+    """
+
+    framing: Framing
+    digests: Sequence[bytes | None]
+    size: int
+    packed: bytes
+    sha256: bytes
+    received_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class StagedChunk:
+    """A chunk that stands in the journal and does not count yet: its item is still being fetched."""
+
+    ref: BatchRef
+    digests: Sequence[bytes | None]
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedItem:
+    """A work item whose records have all come.
+
+    Attributes:
+        staged: Its chunks that stand in the journal already, in their order.
+        last: The chunk behind them; None where all are staged, or the item has no records.
+        rest: What could not be decoded behind the records; becomes a dead letter of the item.
+    """
+
+    item: LedgerItem
+    staged: Sequence[StagedChunk] = ()
+    last: PackedChunk | None = None
+    rest: DeadLetter | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommitResult:
+    """What one work item brought.
+
+    Attributes:
+        records: Records in it, duplicates included.
+        duplicates: Records that were stored before.
+        bytes: Size of its chunks as received.
+        batches: Its stored batches, in their order.
+        skipped: By batch, the positions of duplicates, which every delivery skips.
+    """
+
+    records: int
+    duplicates: int
+    bytes: int
+    batches: Sequence[BatchRef]
+    skipped: Sequence[frozenset[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +182,7 @@ class DeadLetter:
         sink: The sink that refused it; None where it concerns all.
         pointer: JSON pointer to the offending value.
         attempts: How often it was tried.
+        trace: Traceback of an unexpected failure, its end where it is long; secrets are blanked.
     """
 
     stage: str
@@ -122,9 +194,11 @@ class DeadLetter:
     sink: str | None = None
     pointer: str = ""
     attempts: int = 1
+    trace: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reason", blanked(self.reason))
+        object.__setattr__(self, "trace", blanked(self.trace)[-MAX_TRACE:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,3 +223,26 @@ class DeadLetterTotals:
     count: int
     bytes: int
     oldest: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class StandingStill:
+    """A part of the pipeline that stands still.
+
+    Attributes:
+        part: ``sink siem``, ``source contoso``, ``source contoso Audit.Exchange``.
+        reason: Why, in plain words.
+        since: RFC 3339.
+    """
+
+    part: str
+    reason: str
+    since: str
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A checked copy of a journal: its size in bytes, and how it takes the place of the journal, in words."""
+
+    bytes: int
+    how_to_restore: str

@@ -19,6 +19,7 @@ from ualpipe.pipeline.events import Origin, Transformed
 from ualpipe.pipeline.process.processor import LocalProcessor, ProcessedChunk
 from ualpipe.pipeline.process.worker_protocol import Job, JobResult, WorkerSetup, job_of, packed_message, unpacked_message
 from ualpipe.pipeline.runtime.context import RunContext
+from ualpipe.pipeline.runtime.cpu_affinity import CpuAffinity
 
 ATTEMPTS = 3
 """Workers that may end over one chunk before it counts as a failure."""
@@ -33,15 +34,15 @@ _log = logging.getLogger("ualpipe.workers")
 class WorkerPool:
     """Gives chunks to worker processes; does them here while none is ready. Thread-safe."""
 
-    def __init__(self, here: LocalProcessor, setup: WorkerSetup, most: int, context: RunContext) -> None:
+    def __init__(self, here: LocalProcessor, setup: WorkerSetup, most: int, context: RunContext, affinity: CpuAffinity) -> None:
         """Starts nothing yet.
 
         Args:
             here: Does it in this process.
             setup: What a worker needs to know.
             most: Processes at a time.
-            context: Gets what their transforms note and count; its clock tells how long they have been idle, and its affinity
-                keeps this process on one processor while there are none.
+            context: Gets what their transforms note and count; its clock tells how long they have been idle.
+            affinity: Keeps this process on one processor while there are no workers.
         """
         self._here = here
         self._setup = setup
@@ -49,7 +50,7 @@ class WorkerPool:
         self._drift = context.drift
         self._metrics = context.metrics
         self._clock = context.clock
-        self._affinity = context.affinity
+        self._affinity = affinity
         self._idle: list[_WorkerProcess] = []
         self._count = 0
         self._is_starting = False

@@ -8,9 +8,6 @@ from dataclasses import dataclass, field
 from ualpipe.pipeline.clock import Clock, SystemClock
 from ualpipe.pipeline.drift import Drift
 from ualpipe.pipeline.metrics import Metrics
-from ualpipe.pipeline.runtime.cpu_affinity import CpuAffinity
-from ualpipe.pipeline.runtime.rate_limit import RateLimits
-from ualpipe.pipeline.runtime.thread_pool import ThreadPool
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +18,6 @@ class RunContext:
         once: It ends when every listed item is settled or has failed a bounded number of times.
         stop: Set when it is to end.
         drift: What is found in records that nobody described.
-        budgets: How fast tenants may be asked.
-        threads: Threads that list and fetch, for all sources.
-        affinity: Keeps the process on one processor; by default it does not.
     """
 
     once: bool
@@ -31,9 +25,3 @@ class RunContext:
     metrics: Metrics = field(default_factory=Metrics)
     stop: threading.Event = field(default_factory=threading.Event)
     drift: Drift = field(default_factory=Drift)
-    threads: ThreadPool = field(default_factory=ThreadPool)
-    affinity: CpuAffinity = field(default_factory=CpuAffinity)
-    budgets: RateLimits = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "budgets", RateLimits(self.clock, self.stop))

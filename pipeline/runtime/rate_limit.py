@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from ualpipe.pipeline.clock import Clock
@@ -15,18 +17,24 @@ BURST_S = 2.0
 """Seconds' worth of requests that may go out at once after a pause."""
 SHORTEST_WAIT_S = 0.001
 
+WhileWaiting = Callable[[], AbstractContextManager[object]]
+
 
 class TokenBucket:
     """Lets so many requests a minute pass, and none while the service asked for a pause. Shared by all threads of a tenant."""
 
-    def __init__(self, per_minute: float | None, clock: Clock, stop: threading.Event) -> None:
+    def __init__(
+        self, per_minute: float | None, clock: Clock, stop: threading.Event, while_waiting: WhileWaiting = nullcontext
+    ) -> None:
         """Makes a full bucket.
 
         Args:
             per_minute: Requests a minute; None for no limit.
             clock: Time and waiting.
             stop: Set when the pipeline stops; whoever waits then gets ``Stopped``.
+            while_waiting: Entered by a thread while it waits: gives its slot of a pool to another.
         """
+        self._while_waiting = while_waiting
         self._rate = None if per_minute is None else per_minute / 60.0
         self._clock = clock
         self._stop = stop
@@ -35,7 +43,6 @@ class TokenBucket:
         self._tokens = self._burst
         self._filled_at = clock.monotonic()
         self._paused_until = 0.0
-        self._ahead = threading.local()
 
     def take(self) -> None:
         """Waits until one request may be sent.
@@ -45,28 +52,19 @@ class TokenBucket:
         """
         if self._stop.is_set():
             raise Stopped("the pipeline stops")
-        is_paid, self._ahead.is_paid = getattr(self._ahead, "is_paid", False), False
-        delay_s = max(0.0 if is_paid else self._reserve(), self.pause_left_s)
-        while delay_s > 0:
-            if self._clock.wait(self._stop, delay_s):
-                raise Stopped("the pipeline stops")
-            delay_s = self.pause_left_s  # one that began meanwhile
+        delay_s = max(self._reserve(), self.pause_left_s)
+        if delay_s > 0:
+            with self._while_waiting():
+                self._wait(delay_s)
 
-    def take_ahead(self) -> None:
-        """Waits for the request that this thread sends next: it then passes ``take`` at once, and nothing else is held meanwhile.
-
-        Raises:
-            Stopped: The pipeline stops.
-        """
-        self.take()
-        self._ahead.is_paid = True
-
-    def take_at_once(self) -> bool:
-        """Takes the request that this thread sends next, where it has to wait for nothing; returns whether it did."""
-        if self._stop.is_set() or self.pause_left_s or not self._reserve_at_once():
+    @property
+    def is_free(self) -> bool:
+        """Whether a request would have to wait for nothing now."""
+        if self._stop.is_set() or self.pause_left_s:
             return False
-        self._ahead.is_paid = True
-        return True
+        with self._lock:
+            self._fill()
+            return self._rate is None or self._tokens >= 1
 
     def pause(self, seconds: float) -> None:
         """Holds all requests back for so long: it is the tenant that the service throttles, not the item that was asked for."""
@@ -97,15 +95,11 @@ class TokenBucket:
             self._tokens -= 1
             return max(0.0, -self._tokens / self._rate)
 
-    def _reserve_at_once(self) -> bool:
-        """Takes a token where there is one now."""
-        if self._rate is None:
-            return True
-        with self._lock:
-            self._fill()
-            is_there = self._tokens >= 1
-            self._tokens -= is_there
-            return is_there
+    def _wait(self, delay_s: float) -> None:
+        while delay_s > 0:
+            if self._clock.wait(self._stop, delay_s):
+                raise Stopped("the pipeline stops")
+            delay_s = self.pause_left_s  # one that began meanwhile
 
     def _fill(self) -> None:
         now = self._clock.monotonic()
@@ -116,9 +110,11 @@ class TokenBucket:
 class RateLimits:
     """The buckets of a run: one for each tenant, and one for each source that names none."""
 
-    def __init__(self, clock: Clock, stop: threading.Event) -> None:
+    def __init__(self, clock: Clock, stop: threading.Event, while_waiting: WhileWaiting = nullcontext) -> None:
+        """Makes no buckets yet; see ``TokenBucket`` for what they are made with."""
         self._clock = clock
         self._stop = stop
+        self._while_waiting = while_waiting
         self._buckets: dict[tuple[str, str], TokenBucket] = {}
 
     def of(self, spec: StageSpec) -> TokenBucket:
@@ -129,6 +125,6 @@ class RateLimits:
         tenant = getattr(spec.options, "tenant_id", None)
         key = ("tenant", tenant.lower()) if isinstance(tenant, str) else ("source", spec.name)
         per_minute = getattr(spec.common, "requests_per_minute", None)
-        bucket = self._buckets.setdefault(key, TokenBucket(per_minute, self._clock, self._stop))
+        bucket = self._buckets.setdefault(key, TokenBucket(per_minute, self._clock, self._stop, self._while_waiting))
         bucket.limit(per_minute)
         return bucket

@@ -103,9 +103,14 @@ class ThreadPool:
 
     @contextmanager
     def slot_released(self) -> Iterator[None]:
-        """Gives the slot of the task that runs in this thread to another, while it waits for something of its own."""
+        """Gives the slot of the task that runs in this thread to another, while it waits for something of its own.
+
+        In a thread that is not of the pool nothing is given away.
+        """
         thread = threading.current_thread()
-        assert isinstance(thread, _PoolThread)
+        if not isinstance(thread, _PoolThread):
+            yield
+            return
         with self._changed:
             del self._with_slot[thread]
             self._begin()

@@ -13,6 +13,10 @@ from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.records.compression import compress
 
 _ITEM = "source = ? AND stream = ? AND key = ?"
+_COLUMNS = (
+    *("id", "source", "tenant", "stream", "item", "noticed_at", "config", "state"),
+    *("stage", "code", "reason", "body", "batch", "position", "sink", "pointer", "attempts"),
+)
 
 
 class DeadLetters:
@@ -31,19 +35,15 @@ class DeadLetters:
             ).fetchone()
             self._insert(db, letter, origin)
 
-    def bury(self, item: LedgerItem, letter: DeadLetter, state: str = "dead") -> None:
-        """Gives a work item up as a whole.
-
-        Args:
-            item: The work item.
-            letter: Its bytes, where there are any, and the reason.
-            state: What the ledger says: ``dead``, or ``gone`` where the service no longer has it.
-        """
-        with self._file.transaction() as db:
+    def bury(self, db: sqlite3.Connection, item: LedgerItem, letter: DeadLetter, state: str) -> bool:
+        """Gives a work item up as a whole, within the caller's transaction; returns False where it does not wait any more."""
+        changed = db.execute(
+            "UPDATE item SET state = ?, attempts = attempts + 1, error = ? WHERE id = ? AND state = 'listed'",
+            (state, letter.reason, item.id),
+        )
+        if changed.rowcount:
             self.insert_for_item(db, letter, item)
-            db.execute(
-                "UPDATE item SET state = ?, attempts = attempts + 1, error = ? WHERE id = ?", (state, letter.reason, item.id)
-            )
+        return bool(changed.rowcount)
 
     def insert_for_item(self, db: sqlite3.Connection, letter: DeadLetter, item: LedgerItem) -> None:
         """Adds a dead letter of a work item, within the caller's transaction."""
@@ -53,8 +53,8 @@ class DeadLetters:
         """Returns how many there are that were noticed at or after an instant (epoch seconds)."""
         return int(self._file.rows("SELECT count(*) FROM dead_letter WHERE state = 'dead' AND noticed_at >= ?", (since,))[0][0])
 
-    def held(self) -> DeadLetterTotals:
-        """Measures what there is; reads every row, but not the bodies."""
+    def totals(self) -> DeadLetterTotals:
+        """Measures all dead letters; reads every row, but not the bodies."""
         count, size, oldest = self._file.rows(
             "SELECT count(*), coalesce(sum(length(body)), 0), min(noticed_at) FROM dead_letter WHERE state = 'dead'"
         )[0]
@@ -70,10 +70,13 @@ class DeadLetters:
             if value is not None:
                 wanted.append(f"{column} = ?")
                 values.append(value)
-        columns = "id, source, tenant, stream, item, noticed_at, config, state, stage, code, reason, body, batch, position, sink,"
-        columns += " pointer, attempts"
-        for row in self._file.rows(f"SELECT {columns} FROM dead_letter WHERE {' AND '.join(wanted)} ORDER BY id", values):
-            found: dict[str, Any] = dict(zip(columns.split(", "), row, strict=True))
+        rows = self._file.rows(
+            f"SELECT {', '.join(_COLUMNS)}, coalesce(trace, '') FROM dead_letter LEFT JOIN dead_letter_trace ON dead_letter = id"
+            f" WHERE {' AND '.join(wanted)} ORDER BY id",
+            values,
+        )
+        for row in rows:
+            found: dict[str, Any] = dict(zip((*_COLUMNS, "trace"), row, strict=True))
             found["body"] = self._file.unpack(found["body"])
             found["noticed_at"] = instant(found["noticed_at"])
             letter = DeadLetter(**{name: found.pop(name) for name in DeadLetter.__slots__})
@@ -129,13 +132,13 @@ class DeadLetters:
 
     def _insert(self, db: sqlite3.Connection, letter: DeadLetter, origin: tuple[str, str, str, str]) -> None:
         source, tenant, stream, item = origin
-        values = {
-            **{name: getattr(letter, name) for name in DeadLetter.__slots__},
-        }
+        values = {name: getattr(letter, name) for name in DeadLetter.__slots__ if name != "trace"}
         values |= {"source": source, "tenant": tenant, "stream": stream, "item": item}
         values |= {"body": compress(letter.body), "config": self._config, "noticed_at": self._file.now()}
         names, marks = ", ".join(values), ", ".join("?" * len(values))
-        db.execute(f"INSERT OR IGNORE INTO dead_letter({names}) VALUES ({marks})", list(values.values()))
+        cursor = db.execute(f"INSERT OR IGNORE INTO dead_letter({names}) VALUES ({marks})", list(values.values()))
+        if letter.trace and cursor.rowcount:
+            db.execute("INSERT INTO dead_letter_trace VALUES (?, ?)", (cursor.lastrowid, letter.trace))
 
     def _insert_batch(self, db: sqlite3.Connection, stored: StoredDeadLetter) -> None:
         chunk = self.chunk(stored)

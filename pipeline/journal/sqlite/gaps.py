@@ -1,15 +1,14 @@
-"""Gaps: periods that can no longer be fetched, noted in the journal and told to the sinks."""
+"""Gaps: periods that can no longer be fetched, noted in the journal, with notices for the sinks."""
 
 from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
-from ualpipe.pipeline.journal.sqlite.ledger import begin_key
-from ualpipe.pipeline.journal.types import BatchRef
-from ualpipe.pipeline.notices import gap_notice, notice_body
+from ualpipe.pipeline.journal.sqlite.keys import begin_key
+from ualpipe.pipeline.journal.types import BatchRef, Notice
 from ualpipe.pipeline.records.compression import compress
 from ualpipe.pipeline.stages import Gap, Listed
 
@@ -29,25 +28,14 @@ class Gaps:
         with self._file.transaction() as db:
             return self._note(db, source, stream, gap)
 
-    def conclude(self, source: str, tenant: str, stream: str, gaps: Sequence[Gap], listed: Listed | None) -> list[BatchRef]:
-        """Notes the end of a listing, and the gaps that it found for good, each with a notice to all sinks.
-
-        All in one transaction: after a crash before it the listing finds the gaps again, after it they are on their way.
-
-        Args:
-            source: Name of the source.
-            tenant: Its tenant.
-            stream: The stream that was listed.
-            gaps: What it found; those that were concluded before are left as they are.
-            listed: What was listed completely; None where the source does not say.
-
-        Returns:
-            The batches of the notices.
-        """
+    def conclude(
+        self, source: str, tenant: str, stream: str, gaps: Mapping[Gap, Notice], listed: Listed | None
+    ) -> list[BatchRef]:
+        """Notes the end of a listing and, for good, the gaps that it found, with the notice of each to all sinks."""
         with self._file.transaction() as db:
             for gap in gaps:
                 self._note(db, source, stream, gap)
-            stored = [self._store(db, source, tenant, stream, gap) for gap in gaps]
+            stored = [self._store(db, source, tenant, stream, notice) for notice in gaps.values()]
             if listed is not None:
                 self._forget_unconfirmed(db, source, stream, gaps)
                 db.execute("INSERT OR REPLACE INTO stream VALUES (?, ?, ?)", (source, stream, listed.until.timestamp()))
@@ -69,14 +57,13 @@ class Gaps:
         )
         return True
 
-    def _store(self, db: sqlite3.Connection, source: str, tenant: str, stream: str, gap: Gap) -> BatchRef | None:
-        """Stores the notice of a gap as a batch of one; None where it was stored before."""
-        notice, now = gap_notice(source, tenant, stream, gap), self._file.now()
-        body = notice_body(notice)
+    def _store(self, db: sqlite3.Connection, source: str, tenant: str, stream: str, notice: Notice) -> BatchRef | None:
+        """Stores a notice as a batch of one; None where it was stored before."""
+        now, body = self._file.now(), notice.body
         item = db.execute(
             "INSERT OR IGNORE INTO item(source, tenant, stream, key, locator, created, first_listed, state)"
             " VALUES (?, ?, ?, ?, '{}', ?, ?, 'notice')",
-            (source, tenant, stream, f"notice:{notice['Id']}", now, now),
+            (source, tenant, stream, notice.key, now, now),
         )
         if not item.rowcount:
             return None
@@ -87,7 +74,7 @@ class Gaps:
         )
         return BatchRef(int(batch.lastrowid or 0), 1, len(body))
 
-    def _forget_unconfirmed(self, db: sqlite3.Connection, source: str, stream: str, gaps: Sequence[Gap]) -> None:
+    def _forget_unconfirmed(self, db: sqlite3.Connection, source: str, stream: str, gaps: Iterable[Gap]) -> None:
         """Takes back a gap that unfinished listings saw and the complete one did not: the clock was wrong for a while."""
         starts = [gap.start.timestamp() for gap in gaps]
         db.execute(

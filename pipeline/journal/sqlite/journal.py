@@ -1,41 +1,57 @@
-"""The journal: the pipeline's only durable state, one SQLite file.
+"""The journal in one SQLite file, opened for a running pipeline.
 
-Collectors enter work items in the ``ledger`` and store their records as ``batches``; deliveries read batches and settle them;
-what can't go on stands in ``dead_letters``, what is new in records in ``drift``. Each public method is one transaction, so that
-a crash at any moment falls back to a consistent state from which repeating is harmless.
+Each method is one transaction, so that a crash at any moment falls back to a consistent state from which repeating is harmless.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.config.model import DeadLetterOptions
+from ualpipe.pipeline.drift import Counts, Thing
 from ualpipe.pipeline.errors import JournalFull
+from ualpipe.pipeline.journal.contract import GivenUp
+from ualpipe.pipeline.journal.dead_letter_limits import DeadLetterLimits
 from ualpipe.pipeline.journal.sqlite.batches import Batches
-from ualpipe.pipeline.journal.sqlite.dead_letter_limits import DeadLetterLimits
 from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
 from ualpipe.pipeline.journal.sqlite.drift import DriftTable
-from ualpipe.pipeline.journal.sqlite.file import FILE_NAME, JournalFile
+from ualpipe.pipeline.journal.sqlite.file import JournalFile
 from ualpipe.pipeline.journal.sqlite.gaps import Gaps
-from ualpipe.pipeline.journal.sqlite.ledger import Ledger
-from ualpipe.pipeline.journal.sqlite.stalls import HealthNotes
-
-__all__ = ["FILE_NAME", "JournalFull", "SqliteJournal"]
+from ualpipe.pipeline.journal.sqlite.leases import Leases, lost
+from ualpipe.pipeline.journal.sqlite.ledger import LONGEST_DELAY_S, Ledger
+from ualpipe.pipeline.journal.sqlite.queries.audit import unbalanced
+from ualpipe.pipeline.journal.sqlite.record_store import RecordStore
+from ualpipe.pipeline.journal.sqlite.retention import Retention
+from ualpipe.pipeline.journal.sqlite.seen.ids import SeenIds
+from ualpipe.pipeline.journal.sqlite.standing_still import StandingStillNote
+from ualpipe.pipeline.journal.types import (
+    BatchRef,
+    CommitResult,
+    DeadLetter,
+    FetchedItem,
+    LedgerItem,
+    ListPosition,
+    Notice,
+    PackedChunk,
+    Settlement,
+    StagedChunk,
+    StoredBatch,
+)
+from ualpipe.pipeline.observe.conservation import Imbalance
+from ualpipe.pipeline.stages import Gap, Listed, WorkItem
 
 MIN_FREE_BYTES = 32 * 1024 * 1024
 """Room left on the disk for settling what is stored; below it nothing more is fetched."""
 MEASURE_S = 1.0
-"""For so long a size holds that is well below the limit: to measure takes as long as three records."""
+"""For so long a size holds that is well below the limit: to measure it takes as long as three records."""
 _NEAR = 0.9
-SEEN_S = 30 * 86400.0
-"""How long Ids are remembered: longer than the service keeps content, so that nothing it lists again is taken for new."""
 
 
 class SqliteJournal:
-    """The journal of one state directory, opened for a running pipeline: one process at a time."""
+    """The journal of one state directory: one process at a time has it. See ``Journal`` for what each method does."""
 
     def __init__(
         self,
@@ -45,7 +61,8 @@ class SqliteJournal:
         config_version: str = "",
         max_bytes: int | None = None,
         sinks: Collection[str] = (),
-        letter_limits: DeadLetterOptions | None = None,
+        dead_letter_limits: DeadLetterOptions | None = None,
+        longest_delay_s: float = LONGEST_DELAY_S,
     ) -> None:
         """Opens or creates the journal.
 
@@ -55,7 +72,8 @@ class SqliteJournal:
             config_version: Stands beside dead letters.
             max_bytes: From this size on ``check_room`` refuses; None for no limit.
             sinks: Configured sinks: what all of them have settled makes room before its time is over.
-            letter_limits: Limits of the dead letters; None for none.
+            dead_letter_limits: Limits of the dead letters; None for none.
+            longest_delay_s: For longer no item is postponed.
 
         Raises:
             JournalError: Another process has it, or it is damaged or of another version. Nothing is changed then.
@@ -65,29 +83,77 @@ class SqliteJournal:
         self._max_bytes = max_bytes
         self._measure_at = 0.0
         self._sinks = tuple(sinks)
-        self.ledger = Ledger(self._file)
-        self.dead_letters = DeadLetters(self._file, config_version)
-        self.batches = Batches(self._file, self.dead_letters)
-        self.drift = DriftTable(self._file)
-        self.gaps = Gaps(self._file)
-        self.troubles = HealthNotes(self._file)
-        self.letter_limits = DeadLetterLimits(self.dead_letters, letter_limits, clock)
+        seen = SeenIds(self._file.db)
+        self._ledger = Ledger(self._file, longest_delay_s)
+        self._leases = Leases(self._file, self._ledger, clock)
+        self._dead_letters = DeadLetters(self._file, config_version)
+        self._records = RecordStore(self._file, seen, self._dead_letters, self._leases)
+        self._batches = Batches(self._file, self._dead_letters)
+        self._gaps = Gaps(self._file)
+        self._drift = DriftTable(self._file)
+        self._standing_still = StandingStillNote(self._file)
+        self._retention = Retention(self._file, self._dead_letters, seen)
+        self._limits = DeadLetterLimits(self._dead_letters.totals, dead_letter_limits, clock)
 
-    def close(self) -> None:
-        """Closes the file. Safe twice."""
-        self._file.close()
+    # --- the ledger ----------------------------------------------------------------------------------------------
 
-    def size_bytes(self) -> int:
-        """Returns what the journal's content takes on disk."""
-        return self._file.content_bytes()
+    def position(self, source: str, stream: str) -> ListPosition:
+        return self._ledger.position(source, stream)
+
+    def enter(self, source: str, tenant: str, items: Iterable[WorkItem]) -> int:
+        try:
+            return self._ledger.enter(source, tenant, items)
+        finally:
+            self._leases.forget_due(source)
+
+    def note_gap(self, source: str, stream: str, gap: Gap) -> bool:
+        return self._gaps.note(source, stream, gap)
+
+    def conclude_listing(
+        self, source: str, tenant: str, stream: str, gaps: Mapping[Gap, Notice], listed: Listed | None
+    ) -> list[BatchRef]:
+        return self._gaps.conclude(source, tenant, stream, gaps, listed)
+
+    def lease(self, source: str, streams: Collection[str], most: int) -> list[LedgerItem]:
+        return self._leases.lease(source, streams, most)
+
+    def count_due(self, source: str, streams: Collection[str], most: int) -> int:
+        return self._leases.count_due(source, streams, most)
+
+    def next_due(self, source: str, streams: Collection[str]) -> float | None:
+        return self._ledger.next_due(source, self._leases.leased(source), streams)
+
+    def release(self, item: LedgerItem) -> None:
+        self._leases.end(item)
+
+    def revoke(self, source: str) -> None:
+        self._leases.revoke(source)
+
+    def postpone(self, item: LedgerItem, error: str, at: float, *, is_set_aside: bool = False) -> None:
+        with self._file.lock:
+            self._leases.check(item)
+            self._ledger.postpone(item, error, at)
+            (self._leases.set_aside if is_set_aside else self._leases.end)(item)
+
+    def bury(self, item: LedgerItem, dead_letter: DeadLetter, state: GivenUp) -> None:
+        with self._file.lock:
+            self._leases.check(item)
+            with self._file.transaction() as db:
+                if not self._dead_letters.bury(db, item, dead_letter, state):
+                    raise lost(item)
+            self._leases.end(item)
+
+    def count_waiting(self, source: str) -> int:
+        return self._ledger.count_waiting(source)
+
+    def make_due(self, source: str) -> None:
+        self._ledger.make_due(source)
+        self._leases.forget_due(source)
+
+    # --- records on their way in ---------------------------------------------------------------------------------
 
     def check_room(self) -> None:
-        """Looks whether more records may be stored; at the size limit, what every sink has settled goes before its time.
-
-        Raises:
-            JournalFull: The journal has reached its size limit, the dead letters one that stops, or the disk is nearly full.
-        """
-        if reason := self.letter_limits.stop():
+        if reason := self._limits.stop():
             raise JournalFull(reason)
         if self._max_bytes is not None and self._clock.monotonic() >= self._measure_at:
             self._check_size(self._max_bytes)
@@ -97,12 +163,61 @@ class SqliteJournal:
             raise JournalFull(f"the disk of {self._file.dir} is full: {free >> 20} MiB are free")
 
     def _check_size(self, limit: int) -> None:
+        """Looks whether the journal has reached its limit; there, what every sink has settled goes before its time."""
         if (size := self.size_bytes()) >= limit:
             self.prune(self._sinks, 0.0)
             if (size := self.size_bytes()) >= limit:
                 raise JournalFull(f"the journal holds {size} bytes, its limit is {limit} (journal.max_size): a sink is behind")
         self._measure_at = self._clock.monotonic() + (MEASURE_S if size < _NEAR * limit else 0.0)
 
-    def prune(self, sinks: Iterable[str], keep_s: float) -> int:
-        """Removes what every sink has settled and what is older than ``keep_s``; returns how many batches went."""
-        return self.batches.prune(sinks, keep_s, SEEN_S)
+    def stage(self, item: LedgerItem, chunk: PackedChunk) -> StagedChunk:
+        return self._records.stage(item, chunk)
+
+    def discard(self, chunks: Sequence[StagedChunk]) -> None:
+        self._records.discard(chunks)
+
+    def commit(self, items: Sequence[FetchedItem]) -> list[CommitResult]:
+        return self._records.commit(items)
+
+    # --- batches on their way out --------------------------------------------------------------------------------
+
+    def unsettled(self, sink: str) -> list[BatchRef]:
+        return self._batches.unsettled(sink)
+
+    def left_to_do(self, sink: str, refs: Iterable[BatchRef]) -> dict[BatchRef, frozenset[int] | None]:
+        return self._batches.left_to_do(sink, refs)
+
+    def read(self, ref: BatchRef) -> StoredBatch:
+        return self._batches.read(ref)
+
+    def settle(self, sink: str, settlements: Sequence[Settlement], dead_letters: Sequence[DeadLetter]) -> None:
+        self._batches.settle(sink, settlements, dead_letters)
+
+    # --- upkeep --------------------------------------------------------------------------------------------------
+
+    def prune(self, sinks: Collection[str], keep_s: float) -> int:
+        return self._retention.prune(sinks, keep_s)
+
+    def size_bytes(self) -> int:
+        return self._file.content_bytes()
+
+    def imbalances(self, since: float) -> list[Imbalance]:
+        return unbalanced(self._file.dir, self._clock, since)
+
+    def count_dead_letters(self, since: float) -> int:
+        return self._dead_letters.count(since)
+
+    def limits_passed(self, *, now: bool = False) -> str:
+        return self._limits.beyond(now=now)
+
+    def known_drift(self) -> set[Thing]:
+        return self._drift.known()
+
+    def add_drift(self, counts: Counts) -> None:
+        self._drift.add(counts)
+
+    def note_standing_still(self, reasons: Mapping[str, str]) -> None:
+        self._standing_still.note(reasons)
+
+    def close(self) -> None:
+        self._file.close()

@@ -7,17 +7,27 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from ualpipe.pipeline.journal.sqlite.file import JournalFile, epoch, instant
-from ualpipe.pipeline.journal.types import LedgerItem
+from ualpipe.pipeline.journal.sqlite.keys import begin_key
+from ualpipe.pipeline.journal.types import LedgerItem, ListPosition
 from ualpipe.pipeline.redaction import blanked
-from ualpipe.pipeline.runtime.retry import FETCH
-from ualpipe.pipeline.stages import Instant, WorkItem
+from ualpipe.pipeline.stages import WorkItem
+
+LONGEST_DELAY_S = 15 * 60.0
+"""Items are postponed for less; what seems to be postponed for longer is due, as the clock was set back."""
 
 
 class Ledger:
     """The part of the journal that collectors enter work items in."""
 
-    def __init__(self, file: JournalFile) -> None:
+    def __init__(self, file: JournalFile, longest_delay_s: float = LONGEST_DELAY_S) -> None:
+        """Begins.
+
+        Args:
+            file: Holds the ledger.
+            longest_delay_s: For longer no item is postponed.
+        """
         self._file = file
+        self._longest_delay_s = longest_delay_s
 
     def enter(self, source: str, tenant: str, items: Iterable[WorkItem]) -> int:
         """Enters work items; those that stand there already are left as they are.
@@ -44,53 +54,47 @@ class Ledger:
             )
             return int(db.execute("SELECT count(*) FROM item WHERE id > ?", (newest,)).fetchone()[0])
 
-    def waiting(
-        self,
-        source: str,
-        limit: int,
-        exclude: Collection[int],
-        streams: Collection[str],
-        *,
-        since: float | None = None,
+    def live(
+        self, source: str, most: int, exclude: Collection[int], streams: Collection[str], *, since: float
     ) -> list[LedgerItem]:
-        """Returns items that may be fetched now, the newest content first.
+        """Returns due items, the newest content first.
 
         Args:
             source: Name of the source.
-            limit: At most this many.
-            exclude: Ids of items that are being fetched.
+            most: At most this many.
+            exclude: Ids of items that are leased.
             streams: Only items of these streams.
-            since: Only content that became available then or later, in epoch seconds; None for all.
+            since: Only content that became available then or later, in epoch seconds.
         """
-        condition, values = ("", ()) if since is None else (" AND created >= ?", (since,))
-        return self._due(source, exclude, streams, f"{condition} ORDER BY created DESC, id LIMIT ?", (*values, limit))
+        condition = " AND created >= ? ORDER BY created DESC, id LIMIT ?"
+        return self._read_due(source, exclude, streams, condition, (since, most))
 
-    def expiring(
-        self, source: str, limit: int, exclude: Collection[int], streams: Collection[str], *, before: float
+    def back_fill(
+        self, source: str, most: int, exclude: Collection[int], streams: Collection[str], *, before: float
     ) -> list[LedgerItem]:
-        """Returns items that may be fetched now, first what the service drops first; before that, where it does not say when.
+        """Returns due items, first the one that the service drops first; before those, the ones of which it does not say when.
 
         Args:
             source: Name of the source.
-            limit: At most this many.
-            exclude: Ids of items that are being fetched.
+            most: At most this many.
+            exclude: Ids of items that are leased.
             streams: Only items of these streams.
             before: Only content that became available earlier, in epoch seconds, or does not say when.
         """
         condition = " AND coalesce(created, 0) < ? ORDER BY expires, created, id LIMIT ?"
-        return self._due(source, exclude, streams, condition, (before, limit))
+        return self._read_due(source, exclude, streams, condition, (before, most))
 
-    def _due(
+    def _read_due(
         self, source: str, exclude: Collection[int], streams: Collection[str], condition: str, values: Sequence[float]
     ) -> list[LedgerItem]:
         now = self._file.now()
-        # None is postponed for longer than the longest delay: where one is, the clock was set back meanwhile, and it is due.
+        # No item is postponed for longer than the longest delay: where one is, the clock was set back meanwhile, and it is due.
         # The plus keeps SQLite from taking the index of due times, and with it from sorting the whole backlog for a few items.
         rows = self._file.rows(
             "SELECT id, source, tenant, stream, key, locator, created, expires, attempts FROM item"
             " WHERE source = ? AND state = 'listed' AND (+next_attempt <= ? OR +next_attempt > ?)"
             f" AND id NOT IN ({_marks(exclude)}) AND stream IN ({_marks(streams)}){condition}",
-            (source, now, now + FETCH.longest_s, *exclude, *streams, *values),
+            (source, now, now + self._longest_delay_s, *exclude, *streams, *values),
         )
         return [_ledger_item(row) for row in rows]
 
@@ -98,8 +102,8 @@ class Ledger:
         """Returns how many items of a source were listed and not fetched yet."""
         return int(self._file.rows("SELECT count(*) FROM item WHERE source = ? AND state = 'listed'", (source,))[0][0])
 
-    def next_attempt(self, source: str, exclude: Collection[int], streams: Collection[str]) -> float | None:
-        """Returns when the earliest of the items that ``waiting`` looks at is due, in epoch seconds; None when there is none."""
+    def next_due(self, source: str, exclude: Collection[int], streams: Collection[str]) -> float | None:
+        """Returns when the earliest of the waiting items is due, in epoch seconds; None when there is none."""
         rows = self._file.rows(
             "SELECT next_attempt FROM item WHERE source = ? AND state = 'listed'"
             f" AND id NOT IN ({_marks(exclude)}) AND stream IN ({_marks(streams)}) ORDER BY next_attempt LIMIT 1",
@@ -108,10 +112,10 @@ class Ledger:
         if not rows:
             return None
         now, following = self._file.now(), float(rows[0][0])
-        return following if following <= now + FETCH.longest_s else now
+        return following if following <= now + self._longest_delay_s else now
 
     def make_due(self, source: str) -> None:
-        """Makes all items of a source that wait due at once, however long an earlier run wanted to wait."""
+        """Makes all waiting items of a source due at once, however long an earlier run wanted to wait."""
         with self._file.transaction() as db:
             db.execute("UPDATE item SET next_attempt = 0 WHERE source = ? AND state = 'listed' AND next_attempt > 0", (source,))
 
@@ -123,20 +127,14 @@ class Ledger:
                 (next_attempt, blanked(error), item.id),
             )
 
-    def begin(self, source: str, stream: str) -> Instant | None:
-        """Returns where the first listing of a stream began; None where it had no bound, or there was none yet."""
-        rows = self._file.rows("SELECT CAST(value AS REAL) FROM meta WHERE key = ?", (begin_key(source, stream),))
-        return instant(rows[0][0]) if rows else None
-
-    def listed_until(self, source: str, stream: str) -> Instant | None:
-        """Returns how far a stream was listed completely; None when never."""
-        rows = self._file.rows("SELECT listed_until FROM stream WHERE source = ? AND stream = ?", (source, stream))
-        return instant(rows[0][0]) if rows else None
-
-
-def begin_key(source: str, stream: str) -> str:
-    """Returns the key in ``meta`` of where the first listing of a stream began (epoch seconds)."""
-    return f"begin {source} {stream}"
+    def position(self, source: str, stream: str) -> ListPosition:
+        """Returns how far a stream was listed."""
+        ((begin, listed_until),) = self._file.rows(
+            "SELECT (SELECT CAST(value AS REAL) FROM meta WHERE key = ?),"
+            " (SELECT listed_until FROM stream WHERE source = ? AND stream = ?)",
+            (begin_key(source, stream), source, stream),
+        )
+        return ListPosition(instant(begin), instant(listed_until))
 
 
 def _ledger_item(row: Sequence[Any]) -> LedgerItem:

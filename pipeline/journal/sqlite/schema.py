@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 4
+VERSION = 5
 
 DRIFT = """
 -- What was seen in records that nobody described, by source.
@@ -27,7 +27,19 @@ CREATE TABLE IF NOT EXISTS seen_sorted(
 CREATE TABLE IF NOT EXISTS seen_chunk(key INTEGER PRIMARY KEY, ids BLOB NOT NULL);
 """
 
-MIGRATIONS = {1: DRIFT, 2: EXPIRING, 3: SEEN}
+PAST = """
+-- Sums of the work items that were removed from the ledger, so that totals stay true.
+CREATE TABLE IF NOT EXISTS item_past(
+    source TEXT NOT NULL, stream TEXT NOT NULL, fetched INTEGER NOT NULL, dead INTEGER NOT NULL, gone INTEGER NOT NULL,
+    records INTEGER NOT NULL, duplicates INTEGER NOT NULL, PRIMARY KEY (source, stream)
+) WITHOUT ROWID;
+-- The traceback of a dead letter that came of an unexpected failure.
+CREATE TABLE IF NOT EXISTS dead_letter_trace(dead_letter INTEGER PRIMARY KEY, trace TEXT NOT NULL);
+-- Whether an item has dead letters is asked before it is removed.
+CREATE INDEX IF NOT EXISTS dead_letter_of_item ON dead_letter(source, stream, item) WHERE state = 'dead';
+"""
+
+MIGRATIONS = {1: DRIFT, 2: EXPIRING, 3: SEEN, 4: PAST}
 """By version: what makes the next version of it. Only ever adds, so that a release that has the file open is not disturbed."""
 
 TABLES = f"""
@@ -83,4 +95,4 @@ CREATE TABLE gap(
     id INTEGER PRIMARY KEY, source TEXT NOT NULL, stream TEXT NOT NULL, starts REAL NOT NULL, ends REAL NOT NULL,
     reason TEXT NOT NULL, noticed_at REAL NOT NULL, UNIQUE (source, stream, starts, ends)
 );
-{DRIFT}{EXPIRING}{SEEN}"""
+{DRIFT}{EXPIRING}{SEEN}{PAST}"""

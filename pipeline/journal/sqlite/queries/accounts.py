@@ -7,22 +7,18 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from ualpipe.pipeline.journal.sqlite.batches import REMOVED_BEFORE
 from ualpipe.pipeline.journal.sqlite.file import JournalFile, journal_error
+from ualpipe.pipeline.journal.sqlite.keys import REMOVED_BEFORE, RESEND
 from ualpipe.pipeline.reconcile.compare import GapPeriod, KnownItem, Period, Place, SinkCount
 
 MARGIN_S = 3600.0
 """Chunks of a long work item are stored so much earlier, at most, than it counts as fetched."""
 
-_RESEND = "resend:"
-"""Keys in ``meta``, with the number of a work item: it is fetched once more, and sent though its Ids were seen before. The
-value is the newest batch of before. It stands there until that is done, whatever happens between."""
-
 _ITEMS = (
     "SELECT i.id, i.source, i.tenant, i.stream, i.key, coalesce(i.created, i.first_listed), i.state, coalesce(i.records, 0),"
     " coalesce(i.duplicates, 0), coalesce(i.fetched_at, 0), m.key IS NOT NULL, (SELECT coalesce(sum(b.records), 0)"
     " FROM batch b WHERE b.item = i.id AND b.ready AND b.only_sink IS NULL)"
-    f" FROM temp.chosen c JOIN item i ON i.id = c.id LEFT JOIN meta m ON m.key = '{_RESEND}' || i.id WHERE i.state != 'notice'"
+    f" FROM temp.chosen c JOIN item i ON i.id = c.id LEFT JOIN meta m ON m.key = '{RESEND}' || i.id WHERE i.state != 'notice'"
 )
 _ALL = "b.records - length(b.duplicates) / 4"
 _SHARES = (
@@ -78,13 +74,13 @@ def mend(file: JournalFile, entries: Iterable[KnownItem]) -> None:
 
 def _fetch_again(db: sqlite3.Connection, entry: KnownItem) -> None:
     newest = db.execute("SELECT coalesce(max(id), 0) FROM batch").fetchone()[0]
-    db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"{_RESEND}{entry.id}", str(newest)))
+    db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"{RESEND}{entry.id}", str(newest)))
     db.execute("UPDATE item SET state = 'listed', attempts = 0, next_attempt = 0 WHERE id = ?", (entry.id,))
 
 
 def _send_though_seen(db: sqlite3.Connection, entry: KnownItem) -> None:
     """Its Ids were seen when it came first, so that it came as duplicates: they go to the sinks nevertheless."""
-    mark = f"{_RESEND}{entry.id}"
+    mark = f"{RESEND}{entry.id}"
     newest = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = ?"
     fresh = f"SELECT id FROM batch WHERE item = ? AND only_sink IS NULL AND id > ({newest})"
     db.execute(f"DELETE FROM settlement WHERE batch IN ({fresh})", (entry.id, mark))

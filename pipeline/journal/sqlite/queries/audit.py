@@ -6,8 +6,8 @@ from contextlib import closing
 from pathlib import Path
 
 from ualpipe.pipeline.clock import Clock
-from ualpipe.pipeline.journal.sqlite.batches import REMOVED_BEFORE
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
+from ualpipe.pipeline.journal.sqlite.keys import REMOVED_BEFORE
 from ualpipe.pipeline.observe.conservation import Imbalance
 
 _SETTLEMENTS = """

@@ -10,9 +10,10 @@ from pathlib import Path
 from ualpipe.pipeline.errors import ConfigError, JournalError
 from ualpipe.pipeline.folders import sync_folder
 from ualpipe.pipeline.journal.sqlite.file import BUSY_TIMEOUT_S, FILE_NAME, damaged, journal_error
+from ualpipe.pipeline.journal.types import Backup
 
 
-def back_up(state_dir: Path, to: Path) -> int:
+def back_up(state_dir: Path, to: Path) -> Backup:
     """Copies the journal of a state directory as it is at one moment, and checks the copy.
 
     Args:
@@ -20,7 +21,7 @@ def back_up(state_dir: Path, to: Path) -> int:
         to: The copy, readable for its owner alone. It appears under this name when it is whole.
 
     Returns:
-        Its size in bytes.
+        Its size, and how it takes the place of the journal.
 
     Raises:
         ConfigError: There is something of that name already, or no such folder.
@@ -42,7 +43,7 @@ def back_up(state_dir: Path, to: Path) -> int:
         raise ConfigError(f"can't write the backup {to}: {exc.strerror}") from exc
     finally:
         partial.unlink(missing_ok=True)
-    return to.stat().st_size
+    return Backup(to.stat().st_size, f"move {journal}, {journal}-wal and {journal}-shm aside, then cp {to} {journal}")
 
 
 def _refuse_existing(to: Path) -> None:

@@ -2,27 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
-
-LISTED_AGAIN = "blob listed again"
-OTHER_BLOB = "record in another blob"
-
-
-@dataclass(frozen=True, slots=True)
-class Duplicates:
-    """Records that sinks did not get, as they had come before.
-
-    Attributes:
-        cause: ``blob listed again``: under another id, with the very same content. ``record in another blob``: the Id had come in
-            a blob with other content, or earlier in the same one.
-    """
-
-    tenant: str
-    cause: str
-    records: int
-
+from ualpipe.pipeline.journal.status import LISTED_AGAIN, OTHER_BLOB, Duplicates
 
 # Work items with the same bytes: of them one brought the records, if no other blob had; the others bring nothing new.
 _BY_CONTENT = (

@@ -11,8 +11,8 @@ import math
 import sqlite3
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
+from ualpipe.pipeline.journal.replay import Choice, Selection, StoredRecords
 from ualpipe.pipeline.journal.sqlite.dead_letters import chunk_of
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
 from ualpipe.pipeline.journal.types import DeadLetter
@@ -27,63 +27,6 @@ _CHOSEN = (
 _LETTER = "source, tenant, stream, item, batch, position, stage, code, reason, pointer, body, config, attempts, noticed_at, state"
 TRANSACTION_BATCHES = 1000
 """Batches made unsettled in one transaction: a running pipeline waits for it a moment only."""
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which stored batches.
-
-    Attributes:
-        since: Received at or after this instant, in epoch seconds; None from the oldest that is kept.
-        until: Received before this instant.
-        source: Of this source; None for all.
-    """
-
-    since: float | None = None
-    until: float | None = None
-    source: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StoredRecords:
-    """A batch that is chosen.
-
-    Attributes:
-        item: Its work item.
-        records: Records in it that sinks get: those that stand in an earlier batch are not counted.
-        stored_at: When it was received, in epoch seconds.
-        is_settled: The sink has all of it.
-        is_begun: A stop left some of it to do for this sink.
-        sha256: Hash of its body; None where it has more than one record.
-    """
-
-    id: int
-    item: int
-    records: int
-    stored_at: float
-    is_settled: bool
-    is_begun: bool
-    sha256: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """What goes to a sink once more, oldest first.
-
-    Attributes:
-        batches: These go.
-        copies: Single records that stand in these batches already: dead letters that were retried.
-        under_way: Batches that a running pipeline may just be sending on; they can't be taken back to their beginning.
-    """
-
-    batches: list[StoredRecords]
-    copies: list[StoredRecords]
-    under_way: list[StoredRecords]
-
-    @property
-    def records(self) -> int:
-        """How many records go."""
-        return sum(batch.records for batch in self.batches)
 
 
 def choose(file: JournalFile, sink: str, selection: Selection, *, is_alone: bool) -> Choice:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import datetime
 
 from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.config.model import DeadLetterOptions
-from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
 from ualpipe.pipeline.journal.types import DeadLetterTotals
 
 LOOK_AGAIN_S = 60.0
@@ -33,10 +33,17 @@ def beyond(held: DeadLetterTotals, options: DeadLetterOptions, now: datetime) ->
 
 
 class DeadLetterLimits:
-    """The limits of one journal, looked at now and then. Thread-safe."""
+    """The limits of one journal, measured now and then. Thread-safe."""
 
-    def __init__(self, letters: DeadLetters, options: DeadLetterOptions | None, clock: Clock) -> None:
-        self._letters = letters
+    def __init__(self, measure: Callable[[], DeadLetterTotals], options: DeadLetterOptions | None, clock: Clock) -> None:
+        """Begins with nothing measured.
+
+        Args:
+            measure: Reads the totals of the journal.
+            options: The limits; None for none.
+            clock: Tells when to measure again.
+        """
+        self._measure = measure
         self._options = options
         self._clock = clock
         self._lock = threading.Lock()
@@ -53,7 +60,7 @@ class DeadLetterLimits:
             return ""
         with self._lock:
             if now or self._clock.monotonic() >= self._look_at:
-                self._beyond = "; ".join(beyond(self._letters.held(), self._options, self._clock.now()))
+                self._beyond = "; ".join(beyond(self._measure(), self._options, self._clock.now()))
                 self._look_at = self._clock.monotonic() + LOOK_AGAIN_S
             return self._beyond
 

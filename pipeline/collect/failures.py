@@ -1,0 +1,155 @@
+"""What becomes of a work item that was not fetched: it is tried again later, or a dead letter, or its stream is left alone."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable
+
+from ualpipe.pipeline import metrics as m
+from ualpipe.pipeline.collect.backoff import Backoff
+from ualpipe.pipeline.collect.concurrency_limit import ConcurrencyLimit
+from ualpipe.pipeline.collect.parts import CollectParts
+from ualpipe.pipeline.collect.stream_state import StreamState
+from ualpipe.pipeline.errors import (
+    ContentGone,
+    ContentUndecodable,
+    LeaseLost,
+    SourceDenied,
+    SourceError,
+    SourceOverloaded,
+    SourceThrottled,
+)
+from ualpipe.pipeline.journal.contract import GivenUp, WorkQueue
+from ualpipe.pipeline.journal.types import DeadLetter, LedgerItem
+from ualpipe.pipeline.runtime.retry import FETCH, ONCE
+
+UNDECODABLE_ATTEMPTS = 3  # a body may have been cut on its way; after so many equal failures it is what the service has
+
+LAST_CHANCE_S = 60.0
+"""The last attempt at an item is so long before the service drops it."""
+
+
+class FetchFailures:
+    """The failures of one collector, and what ends them. Thread-safe.
+
+    Attributes:
+        set_aside: How many items were given up in this run; the next one tries them again.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        parts: CollectParts,
+        log: logging.Logger,
+        backoff: Backoff,
+        limit: ConcurrencyLimit,
+        stream_of: Callable[[LedgerItem], StreamState],
+        lock: threading.RLock,
+    ) -> None:
+        """Begins without failures.
+
+        Args:
+            name: Of the source in the config.
+            parts: What all collectors share; the journal is told what becomes of an item.
+            log: Gets failures.
+            backoff: Leaves a stream or the tenant alone where the failure is theirs.
+            limit: Is lowered where the service is overloaded.
+            stream_of: Returns the stream of an item.
+            lock: Guards the limit.
+        """
+        self.set_aside = 0
+        self._name = name
+        self._journal: WorkQueue = parts.journal
+        self._context = parts.context
+        self._metrics = parts.context.metrics
+        self._log = log
+        self._backoff = backoff
+        self._limit = limit
+        self._stream_of = stream_of
+        self._lock = lock
+        self._undecodable: Counter[int] = Counter()
+
+    @property
+    def epoch(self) -> int:
+        """Epoch of the concurrency limit, to be noted at the begin of a request."""
+        return self._limit.epoch
+
+    def succeeded(self, item: LedgerItem) -> None:
+        """Notes that an item was read whole."""
+        stream = self._stream_of(item)
+        self._backoff.succeeded(stream, stream.fetching)
+        with self._lock:
+            self._limit.succeeded()
+
+    def failed(self, item: LedgerItem, error: SourceError, begun_in: int) -> None:
+        """Decides what becomes of an item, and ends its lease.
+
+        Args:
+            item: It was not fetched.
+            error: Why.
+            begun_in: Epoch of the concurrency limit in which its fetch was begun.
+        """
+        stream = self._stream_of(item)
+        self._metrics.add(m.ITEMS_FAILED, source=self._name, stream=stream.name)
+        self._lower_limit(error, begun_in)
+        if isinstance(error, SourceDenied | SourceThrottled):
+            self._backoff.failed(stream, stream.fetching, error, FETCH)
+            stream.is_given_up |= self._backoff.is_exhausted(stream.fetching)
+            self._journal.release(item)
+            return
+        try:
+            self._give_back(item, error)
+        except LeaseLost as exc:
+            self._log.info("%s", exc)
+
+    def _lower_limit(self, error: SourceError, begun_in: int) -> None:
+        """Has less fetched at a time where the service is strained; an error of the item itself says nothing about that."""
+        with self._lock:
+            if isinstance(error, SourceThrottled | SourceOverloaded) and self._limit.overloaded(begun_in):
+                self._log.info("fetching fewer items at a time", extra={"at_once": self._limit.limit})
+
+    def rest_of(self, item: LedgerItem, error: ContentUndecodable) -> DeadLetter | None:
+        """Returns a dead letter of the part of an item that can't be decoded, when it was so often enough; None before that."""
+        self._undecodable[item.id] += 1
+        return self._dead_letter(item, error, error.body) if self._is_undecodable(item) else None
+
+    def note_dead(self, item: LedgerItem, reason: str) -> None:
+        """Counts and tells that an item, or the rest of it, became a dead letter."""
+        self._metrics.add(m.ITEMS_DEAD, source=self._name, stream=item.work.stream)
+        self._log.error("dead-lettered: %s", reason, extra={"item": item.work.key})
+
+    def _is_undecodable(self, item: LedgerItem) -> bool:
+        return self._undecodable[item.id] >= UNDECODABLE_ATTEMPTS
+
+    def _give_back(self, item: LedgerItem, error: SourceError) -> None:
+        """Decides what becomes of an item whose failure is its own: a dead letter, or another attempt later."""
+        if isinstance(error, ContentGone):
+            self._bury(item, error, b"", "gone")
+        elif isinstance(error, ContentUndecodable) and self._is_undecodable(item):
+            self._bury(item, error, error.body)
+        else:
+            self._postpone(item, error)
+
+    def _postpone(self, item: LedgerItem, error: SourceError) -> None:
+        """Tries an item again later: for as long as it lives, or a bounded number of times in a bounded run."""
+        failures = item.attempts + 1
+        now = self._context.clock.now().timestamp()
+        following = now + (ONCE if self._context.once else FETCH).delay_s(failures)
+        if item.work.expires is not None:
+            following = min(following, item.work.expires.timestamp() - LAST_CHANCE_S)
+            if following <= now:
+                self._bury(item, error, getattr(error, "body", b""))
+                return
+        self._log.warning("not fetched; trying again: %s", error, extra={"item": item.work.key, "attempts": failures})
+        is_enough = self._context.once and failures % (ONCE.attempts or 1) == 0
+        self._journal.postpone(item, str(error), following, is_set_aside=is_enough)
+        self.set_aside += is_enough
+
+    def _bury(self, item: LedgerItem, error: SourceError, body: bytes, state: GivenUp = "dead") -> None:
+        self._journal.bury(item, self._dead_letter(item, error, body), state)
+        self.note_dead(item, str(error))
+
+    def _dead_letter(self, item: LedgerItem, error: SourceError, body: bytes) -> DeadLetter:
+        return DeadLetter("fetch", type(error).__name__, str(error), body, attempts=item.attempts + 1)

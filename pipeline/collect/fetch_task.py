@@ -1,0 +1,328 @@
+"""Fetches work items one after the other, and stores them together.
+
+What an item costs besides its records, the transaction above all, is then paid once for several. A quarter of the work on a
+content blob with a handful of records, or more, is of that kind.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from ualpipe.pipeline import metrics as m
+from ualpipe.pipeline.buffer.batch_buffer import Reservation
+from ualpipe.pipeline.clock import format_epoch
+from ualpipe.pipeline.collect.failures import FetchFailures
+from ualpipe.pipeline.collect.parts import CollectParts
+from ualpipe.pipeline.errors import (
+    ContentUndecodable,
+    JournalFull,
+    LeaseLost,
+    SourceError,
+    SourceUnavailable,
+    Stopped,
+    unexpected_as,
+)
+from ualpipe.pipeline.events import Origin
+from ualpipe.pipeline.journal.contract import RecordStore
+from ualpipe.pipeline.journal.types import (
+    CommitResult,
+    DeadLetter,
+    FetchedItem,
+    LedgerItem,
+    PackedChunk,
+    StagedChunk,
+    StoredBatch,
+)
+from ualpipe.pipeline.process.processor import ProcessedChunk
+from ualpipe.pipeline.records.chunk import Chunk
+from ualpipe.pipeline.stages import Source
+
+MOST_ITEMS = 8
+MOST_BYTES = 256 * 1024
+"""Above it the records are what costs."""
+LONGEST_S = 1.0
+"""Behind an item that has waited for so long no other is fetched before it is stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetching:
+    """What the fetch tasks of one source work with.
+
+    Attributes:
+        name: Of the source in the config.
+        source: Brings the records.
+        parts: What all collectors share.
+        failures: Decides what becomes of items that were not fetched, and is told of those that were.
+        log: Gets unexpected failures.
+    """
+
+    name: str
+    source: Source
+    parts: CollectParts
+    failures: FetchFailures
+    log: logging.Logger
+
+
+@dataclass(slots=True, eq=False)
+class _Item:
+    """A work item that is being fetched.
+
+    Attributes:
+        held: Its newest chunk, which is not processed yet.
+        staged: The chunks before, which stand in the journal.
+        origin: Of the last chunk, when it is processed.
+        last: The last chunk, processed and not stored yet.
+        rest: What can't be decoded behind its records.
+    """
+
+    item: LedgerItem
+    held: Chunk | None = None
+    staged: list[StagedChunk] = field(default_factory=list)
+    origin: Origin | None = None
+    last: tuple[ProcessedChunk, PackedChunk] | None = None
+    rest: DeadLetter | None = None
+
+    @property
+    def held_bytes(self) -> int:
+        """Size of the chunk that is in memory."""
+        return len(self.held.body) if self.held is not None else 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing of it is there (any more)."""
+        return self.held is None and not self.staged
+
+    def fetched(self) -> FetchedItem:
+        """Returns the item as the journal takes it."""
+        return FetchedItem(self.item, self.staged, self.last[1] if self.last else None, self.rest)
+
+
+class FetchTask:
+    """Fetches some items of one source and stores them, in one thread of the pool. Used once."""
+
+    def __init__(self, fetching: Fetching) -> None:
+        self._with = fetching
+        self._parts = fetching.parts
+        self._journal: RecordStore = fetching.parts.journal
+        self._clock = fetching.parts.context.clock
+        self._full_at = self._clock.monotonic() + LONGEST_S
+        self._items: list[_Item] = []  # read, and not stored yet
+        self._failed: list[tuple[LedgerItem, SourceError]] = []  # read, and could not be stored
+        self._no_room = ""
+
+    def run(self, leased: list[LedgerItem], another: Callable[[], LedgerItem | None]) -> None:
+        """Fetches an item, and others behind it as long as that goes well; then stores them.
+
+        Args:
+            leased: Holds the first item; the others are appended to it.
+            another: Leases one more item; None when there is none that should be stored together with those before.
+
+        Raises:
+            JournalFull: There is no room for all of it; what has found room is stored.
+            Stopped: The pipeline stops; what was read whole is stored.
+        """
+        try:
+            while self._is_fetched(leased[-1]) and not self._is_full and (item := another()) is not None:
+                leased.append(item)
+        finally:
+            self._store()
+
+    def _is_fetched(self, leased: LedgerItem) -> bool:
+        failures = self._with.failures
+        begun_in = failures.epoch
+        item = _Item(leased)
+        try:
+            self._read(item)
+        except SourceError as exc:
+            self._undo(item)
+            failures.failed(leased, exc, begun_in)
+            return False
+        except BaseException:
+            self._undo(item)
+            raise
+        self._items.append(item)
+        failures.succeeded(leased)
+        return True
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether it is time to store what was fetched."""
+        if len(self._items) >= MOST_ITEMS or self._clock.monotonic() >= self._full_at:
+            return True
+        return _held_bytes(self._items) >= MOST_BYTES or any(item.staged for item in self._items)
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    def _read(self, item: _Item) -> None:
+        """Reads the chunks of an item. Where its end can't be decoded, what comes before counts in the end."""
+        self._look_at_stop()
+        try:
+            with unexpected_as(SourceUnavailable, self._with.log, "fetching"):
+                for chunk in self._with.source.fetch(item.item.work):
+                    self._look_at_stop()
+                    if item.held is not None:
+                        self._make_way(item)
+                    item.held = chunk
+        except ContentUndecodable as exc:
+            self._set_rest_aside(item, exc)
+
+    def _make_way(self, item: _Item) -> None:
+        """Stages the chunk at hand of an item that has more of them, behind what was read before that item."""
+        if not item.staged:
+            self._store()
+        self._process(item, transform=False)
+        self._stage(item)
+
+    def _look_at_stop(self) -> None:
+        if self._parts.context.stop.is_set():
+            raise Stopped("the pipeline stops")
+
+    def _set_rest_aside(self, item: _Item, error: ContentUndecodable) -> None:
+        """Makes what can't be decoded a dead letter, when it was the same often enough and something good comes before it.
+
+        Raises:
+            ContentUndecodable: The item is to be fetched again, or nothing of it is good.
+        """
+        rest = self._with.failures.rest_of(item.item, error)
+        if item.is_empty or rest is None:
+            raise error
+        item.rest = rest
+
+    # --- processing ----------------------------------------------------------------------------------------------
+
+    def _process(self, item: _Item, *, transform: bool) -> None:
+        """Processes the chunk at hand; one without any record is dropped."""
+        chunk, item.held = item.held, None
+        if chunk is None:
+            return
+        leased, now = item.item, self._clock.now().timestamp()
+        item.origin = Origin(leased.source, leased.tenant, leased.work.stream, leased.work.key, chunk, format_epoch(now))
+        done = self._parts.processor.process(item.origin, transform=transform)
+        packed = PackedChunk(chunk.framing, done.digests, len(chunk.body), done.packed, done.sha256, now)
+        item.last = (done, packed) if done.digests else None
+
+    def _stage(self, item: _Item) -> None:
+        """Stores the chunk that was processed; it does not count yet."""
+        if item.last is not None:
+            item.staged.append(self._journal.stage(item.item, item.last[1]))
+            item.last = None
+
+    def _finish(self, item: _Item, *, transform: bool) -> None:
+        """Processes the last chunk. Where it can't be decoded, what comes before it counts in the end.
+
+        Args:
+            item: It was read whole.
+            transform: Run the transforms as soon as the records are decoded, for a batch that goes on to the sinks at once.
+
+        Raises:
+            SourceError: Nothing of the item is to be stored.
+            JournalFull: There is no room for it.
+        """
+        try:
+            with unexpected_as(SourceUnavailable, self._with.log, "decoding"):
+                self._process(item, transform=transform and not item.staged)
+        except ContentUndecodable as exc:
+            if item.rest is not None:
+                raise
+            self._set_rest_aside(item, exc)
+        if item.staged:
+            self._stage(item)
+
+    # --- storing -------------------------------------------------------------------------------------------------
+
+    def _store(self) -> None:
+        """Stores what was read, if it can be in one change, and hands it on to the sinks.
+
+        Raises:
+            JournalFull: There is no room for all of it; what has found room is stored.
+        """
+        items, self._items = self._items, []
+        if not items:
+            return
+        try:
+            with self._parts.threads.storing():
+                self._store_together(items)
+        finally:
+            for item in items:
+                self._undo(item)
+            failed, self._failed = self._failed, []
+            for leased, error in failed:
+                self._with.failures.failed(leased, error, self._with.failures.epoch)
+        if self._no_room:
+            raise JournalFull(self._no_room)
+
+    def _store_together(self, items: Sequence[_Item]) -> None:
+        with self._parts.buffer.reserve(_held_bytes(items)) as reservation:
+            stored = self._commit([item for item in items if self._is_finished(item, transform=reservation.is_there)])
+            for item, result in stored:
+                _keep(reservation, item, result)
+        for item, result in stored:
+            self._count(item, result)
+        self._parts.notify([ref for _item, result in stored for ref in result.batches])
+
+    def _is_finished(self, item: _Item, *, transform: bool) -> bool:
+        try:
+            self._finish(item, transform=transform)
+        except (SourceError, JournalFull, LeaseLost) as exc:
+            self._note(item, exc)
+            return False
+        return True
+
+    def _commit(self, items: Sequence[_Item]) -> list[tuple[_Item, CommitResult]]:
+        """Commits items together or, where that fails, each by itself: only those fail then that have to."""
+        try:
+            with unexpected_as(SourceUnavailable, self._with.log, "storing"):
+                return list(zip(items, self._journal.commit([item.fetched() for item in items]), strict=True))
+        except (SourceError, JournalFull, LeaseLost) as exc:
+            if len(items) > 1:
+                return [stored for item in items for stored in self._commit([item])]
+            self._note(items[0], exc)
+            return []
+
+    def _note(self, item: _Item, error: SourceError | JournalFull | LeaseLost) -> None:
+        """Notes what concerns one item alone."""
+        match error:
+            case JournalFull():
+                self._no_room = str(error)
+            case LeaseLost():
+                self._with.log.info("%s", error)
+            case SourceError():
+                _forget_frames(error)
+                self._failed.append((item.item, error))
+
+    def _count(self, item: _Item, result: CommitResult) -> None:
+        """Counts what an item brought, and tells of what could not be decoded of it."""
+        item.staged = []
+        if item.rest is not None:
+            self._with.failures.note_dead(item.item, item.rest.reason)
+        count = partial(self._parts.context.metrics.add, source=self._with.name, stream=item.item.work.stream)
+        count(m.ITEMS_FETCHED, 1)
+        count(m.RECORDS_RECEIVED, result.records)
+        count(m.RECORDS_DUPLICATE, result.duplicates)
+        count(m.BYTES_RECEIVED, result.bytes)
+
+    def _undo(self, item: _Item) -> None:
+        """Lets go of what is staged of an item that was not stored."""
+        staged, item.staged = item.staged, []
+        if staged:
+            self._journal.discard(staged)
+
+
+def _keep(reservation: Reservation, item: _Item, result: CommitResult) -> None:
+    """Hands an item of one chunk on to the sinks, without reading it back."""
+    if item.last is not None and item.origin is not None:
+        reservation.keep(StoredBatch(result.batches[0], item.origin, result.skipped[0], item.last[0].transformed))
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Lets go of the frames that an error came through: they hold the task that keeps it, and with it what was read."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
+
+
+def _held_bytes(items: Iterable[_Item]) -> int:
+    return sum(item.held_bytes for item in items)

@@ -1,0 +1,34 @@
+"""What all collectors of a run work with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ualpipe.pipeline.buffer.batch_buffer import BatchBuffer
+from ualpipe.pipeline.journal.contract import Journal
+from ualpipe.pipeline.journal.types import BatchRef
+from ualpipe.pipeline.process.processor import Processor
+from ualpipe.pipeline.runtime.context import RunContext
+from ualpipe.pipeline.runtime.thread_pool import ThreadPool
+
+
+@dataclass(frozen=True, slots=True)
+class CollectParts:
+    """The parts of the engine that collectors share.
+
+    Attributes:
+        journal: Gets work items and records.
+        buffer: Gets records transformed, for sinks that are in step.
+        processor: Decodes, transforms and compresses records.
+        threads: Where streams are listed and items fetched.
+        notify: Is told of each batch for the sinks.
+        context: The run.
+    """
+
+    journal: Journal
+    buffer: BatchBuffer
+    processor: Processor
+    threads: ThreadPool
+    notify: Callable[[list[BatchRef]], None]
+    context: RunContext

@@ -1,0 +1,54 @@
+"""Opens the journal of a pipeline. Which implementation that is, nothing else has to know."""
+
+from __future__ import annotations
+
+from ualpipe.pipeline.clock import Clock
+from ualpipe.pipeline.config.model import PipelineConfig
+from ualpipe.pipeline.journal.contract import Journal
+from ualpipe.pipeline.journal.reading import JournalChanges, JournalReader
+
+
+def open_journal(config: PipelineConfig, clock: Clock, longest_delay_s: float) -> Journal:
+    """Opens or creates the journal, for a pipeline that runs.
+
+    Args:
+        config: A checked config.
+        clock: Time for what is noted.
+        longest_delay_s: For longer no work item is postponed.
+
+    Raises:
+        JournalError: Another process has it, or it is damaged or of another version. Nothing is changed then.
+    """
+    from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal  # noqa: PLC0415 - the only way from here to there
+
+    return SqliteJournal(
+        config.state_dir,
+        clock,
+        config_version=config.version,
+        max_bytes=config.journal.max_size,
+        sinks=config.kept_for,
+        dead_letter_limits=config.journal.dead_letters,
+        longest_delay_s=longest_delay_s,
+    )
+
+
+def open_reader(config: PipelineConfig, clock: Clock) -> JournalReader:
+    """Opens an existing journal for reading, also beside a running pipeline.
+
+    Raises:
+        JournalError: There is none, or it is of another version.
+    """
+    from ualpipe.pipeline.journal.sqlite.reader import SqliteJournalReader  # noqa: PLC0415
+
+    return SqliteJournalReader(config.state_dir, clock)
+
+
+def open_changes(config: PipelineConfig, clock: Clock) -> JournalChanges:
+    """Opens an existing journal for operators' changes, also beside a running pipeline.
+
+    Raises:
+        JournalError: There is none, or it is of another version.
+    """
+    from ualpipe.pipeline.journal.sqlite.changes import SqliteJournalChanges  # noqa: PLC0415
+
+    return SqliteJournalChanges(config.state_dir, clock, config.version)

@@ -1,0 +1,152 @@
+"""What a journal tells operators: how far sources are, what sinks have, what is set aside, and gaps."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ualpipe.pipeline.credentials.status import CertificateStatus
+from ualpipe.pipeline.journal.types import StandingStill
+
+LISTED_AGAIN = "blob listed again"
+OTHER_BLOB = "record in another blob"
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicates:
+    """Records that sinks did not get, as they had come before.
+
+    Attributes:
+        cause: ``blob listed again``: under another id, with the very same content. ``record in another blob``: the Id had come in
+            a blob with other content, or earlier in the same one.
+    """
+
+    tenant: str
+    cause: str
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStatus:
+    """One stream of a source.
+
+    Attributes:
+        listed_until: How far it was listed completely; RFC 3339, None when never.
+        waiting: Work items listed and not fetched yet.
+        gone: Work items that the service no longer had.
+    """
+
+    source: str
+    stream: str
+    listed_until: str | None
+    waiting: int
+    fetched: int
+    dead: int
+    gone: int
+    records: int
+    duplicates: int
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """What waits to be fetched of one source, and when it will have been.
+
+    Attributes:
+        waiting: Work items listed and not fetched yet.
+        first_expires: When the service drops the first of them; RFC 3339, None where none does.
+        fetched_per_minute: Work items fetched, of late.
+        arriving_per_minute: Work items that became available, of late.
+        clears_in_s: Seconds until nothing waits, at these rates; None when that does not come about.
+        outlook: The same in words; empty when nothing waits.
+    """
+
+    source: str
+    waiting: int
+    first_expires: str | None
+    fetched_per_minute: float
+    arriving_per_minute: float
+    clears_in_s: float | None
+    outlook: str
+
+
+@dataclass(frozen=True, slots=True)
+class SinkStatus:
+    """One sink.
+
+    Attributes:
+        backlog: Stored records that are not settled yet.
+        last_settled: RFC 3339, None when never.
+    """
+
+    sink: str
+    delivered: int
+    filtered: int
+    dead: int
+    backlog: int
+    last_settled: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GapStatus:
+    """A period that could not be fetched; RFC 3339."""
+
+    source: str
+    stream: str
+    start: str | None
+    end: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DriftStatus:
+    """Something in the records of one source that nobody described to ualpipe.
+
+    Attributes:
+        kind: ``record_type``, ``operation`` or ``field``; ``others`` for what came when there were too many to tell apart.
+        record_type: Number of the kind of record it was seen in.
+        name: Of the operation or field.
+        count: Records it was seen in; a little high after a restart, or with a sink that is behind.
+        first_seen: RFC 3339.
+        last_seen: RFC 3339.
+    """
+
+    kind: str
+    record_type: str
+    name: str
+    source: str
+    count: int
+    first_seen: str | None
+    last_seen: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The state of a pipeline.
+
+    Attributes:
+        beyond_limits: Limits of dead letters that are passed, in words.
+        troubles: Parts that stand still, or stood still when the pipeline ended.
+        certificates: Of the credentials; the journal knows nothing of them.
+    """
+
+    sources: list[SourceStatus]
+    streams: list[StreamStatus]
+    duplicates: list[Duplicates]
+    sinks: list[SinkStatus]
+    gaps: list[GapStatus]
+    dead_letters: dict[str, int]
+    drift: list[DriftStatus]
+    journal_bytes: int
+    beyond_limits: list[str]
+    troubles: list[StandingStill]
+    certificates: list[CertificateStatus] = field(default_factory=list)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing was set aside or missed."""
+        return not self.gaps and not self.dead_letters
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns it as plain data, for JSON."""
+        return asdict(self)

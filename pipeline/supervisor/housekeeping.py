@@ -1,0 +1,138 @@
+"""What a run does beside its work, now and then: prunes and audits the journal, watches limits and credentials, frees memory."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from ualpipe.pipeline import metrics as m
+from ualpipe.pipeline.config.model import PipelineConfig
+from ualpipe.pipeline.credentials.expiry_watch import ExpiryWatch
+from ualpipe.pipeline.credentials.rotation_watch import RotationWatch
+from ualpipe.pipeline.errors import JournalError, JournalFull
+from ualpipe.pipeline.journal.contract import Journal
+from ualpipe.pipeline.observe.health import PartHealth
+from ualpipe.pipeline.process.processor import Processor
+from ualpipe.pipeline.runtime import interpreter
+from ualpipe.pipeline.runtime.context import RunContext
+from ualpipe.pipeline.runtime.cpu_affinity import CpuAffinity
+
+INTERVAL_S = 10.0
+"""How often ``Housekeeping.look`` is to be called."""
+TRIM_INTERVAL_S = 60.0
+PRUNE_INTERVAL_S = 3600.0
+
+_log = logging.getLogger("ualpipe.runner")
+
+
+class Housekeeping:
+    """The housekeeping of one run, in the thread that watches it.
+
+    Attributes:
+        fatal: Why the run has to end; None while it has not.
+    """
+
+    def __init__(
+        self,
+        config: PipelineConfig,
+        journal: Journal,
+        context: RunContext,
+        processor: Processor,
+        affinity: CpuAffinity,
+        health: Callable[[], Mapping[str, PartHealth]],
+    ) -> None:
+        """Begins with everything due.
+
+        Args:
+            config: The pipeline.
+            journal: Is pruned, measured and audited.
+            context: The run.
+            processor: Lets go of workers that have nothing to do.
+            affinity: Moves the process away from a busy processor.
+            health: Returns the health of each part.
+        """
+        self.fatal: JournalError | None = None
+        self._config = config
+        self._journal = journal
+        self._context = context
+        self._metrics = context.metrics
+        self._clock = context.clock
+        self._processor = processor
+        self._affinity = affinity
+        self._health = health
+        self._expiry = ExpiryWatch(config.credentials, context.clock, context.metrics)
+        self._rotation = RotationWatch(config.credentials)
+        self._audited_until = context.clock.now().timestamp()
+        self._prune_at = context.clock.monotonic()
+        self._trim_at = self._prune_at + TRIM_INTERVAL_S
+        self._limits_passed = ""
+
+    def look(self) -> bool:
+        """Does what is due; returns whether a secret or certificate was replaced on disk since the last look."""
+        now = self._clock.monotonic()
+        if now >= self._trim_at:
+            self._trim_at += TRIM_INTERVAL_S
+            interpreter.trim()
+        self._look_at_journal(now)
+        self.keep_drift()
+        self._processor.rest()
+        self._affinity.look()
+        self._expiry.look()
+        return self._rotation.look()
+
+    def finish(self) -> None:
+        """Notes in the journal what is still to be noted when all parts have ended."""
+        self.keep_drift()
+        with self._optional("what stands still can't be noted now"):
+            self._note_standing_still()
+        self._audit()
+
+    def keep_drift(self) -> None:
+        """Notes in the journal what is new in records."""
+        with self._optional("what is new in records can't be noted now"):
+            self._context.drift.keep(self._journal.add_drift)
+
+    def limits_passed(self, *, now: bool = False) -> str:
+        """Returns which limits of dead letters are passed; says so once, and once when all is well again."""
+        passed = self._journal.limits_passed(now=now)
+        if passed and not self._limits_passed:
+            _log.warning("%s", passed)
+        elif self._limits_passed and not passed:
+            _log.info("dead letters are within their limits again")
+        self._limits_passed = passed
+        return passed
+
+    def _look_at_journal(self, now: float) -> None:
+        is_prune_due = now >= self._prune_at
+        self._prune_at += PRUNE_INTERVAL_S if is_prune_due else 0
+        with self._optional("old records can't be removed now"):
+            self._metrics.set(m.JOURNAL_BYTES, self._journal.size_bytes())
+            if is_prune_due:
+                self._audit()
+                self._journal.prune(self._config.kept_for, self._config.journal.keep)
+            self.limits_passed()
+            self._note_standing_still()
+
+    def _note_standing_still(self) -> None:
+        found = self._health()
+        self._journal.note_standing_still({part: health.reason for part, health in found.items() if health.stands_still})
+
+    def _audit(self) -> None:
+        """Compares the journal's sums for what was fetched and settled since the last time."""
+        since, self._audited_until = self._audited_until, self._clock.now().timestamp()
+        with self._optional("the journal's sums can't be compared now"):
+            for imbalance in self._journal.imbalances(since):
+                _log.error("%s", imbalance)
+                self._metrics.add(m.VIOLATIONS, node=imbalance.node)
+
+    @contextmanager
+    def _optional(self, failed: str) -> Iterator[None]:
+        """Runs what may wait while there is no room; a journal that can't be used any more ends the run as a stop would."""
+        try:
+            yield
+        except JournalFull as exc:
+            _log.warning("%s: %s", failed, exc)
+        except JournalError as exc:
+            self.fatal = exc
+            self._context.stop.set()
