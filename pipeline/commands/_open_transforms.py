@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from ualpipe.pipeline import registry
-from ualpipe.pipeline.buffer.batch_buffer import Apply
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.config.loader import load_config
 from ualpipe.pipeline.explain.trace import ExplainedStage
@@ -18,7 +17,7 @@ from ualpipe.pipeline.metrics import Metrics
 from ualpipe.pipeline.observe import log
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.runtime.rate_limit import TokenBucket
-from ualpipe.pipeline.stages import Env, Transform
+from ualpipe.pipeline.stages import Apply, Env, Transform
 from ualpipe.pipeline.supervisor.runner import Runner
 from ualpipe.pipeline.supervisor.stages import open_transforms
 

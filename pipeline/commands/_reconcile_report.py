@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import Any
 
 from ualpipe.pipeline.clock import format_epoch, format_instant
-from ualpipe.pipeline.commands import counted
 from ualpipe.pipeline.reconcile.compare import Comparison, HourRow, Missing, fold, hour_text
 from ualpipe.pipeline.reconcile.relist import StreamListing
+from ualpipe.pipeline.wording import counted
 
 WIDTH_OF_FILES = 200  # columns, where there is no terminal to fit
 MAX_MISSING = 10  # items named for people; JSON has all

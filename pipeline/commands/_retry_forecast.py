@@ -12,7 +12,8 @@ from ualpipe.pipeline.errors import EventError, MappingFailed, unexpected_as
 from ualpipe.pipeline.events import Event, Origin
 from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
 from ualpipe.pipeline.journal.types import StoredDeadLetter
-from ualpipe.pipeline.process.transforming import Apply, events_of, run_transforms, steps_for
+from ualpipe.pipeline.process.transforming import events_of, run_transforms, steps_for
+from ualpipe.pipeline.stages import Apply
 
 Outcome = Literal["sent", "fetched", "filtered", "refused", "stays"]
 

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from ualpipe.pipeline.commands import counted
 from ualpipe.pipeline.commands._retry_forecast import RetryPreview
 from ualpipe.pipeline.commands._tables import Printer
+from ualpipe.pipeline.wording import counted
 
 _IDS_SHOWN = 5
 _GOES_ON = ("sent", "fetched", "filtered")

@@ -7,7 +7,7 @@ import argparse
 from ualpipe.pipeline.config.loader import load_config
 from ualpipe.pipeline.journal.sqlite.file import FILE_NAME
 from ualpipe.pipeline.journal.sqlite.queries.backup import back_up
-from ualpipe.pipeline.supervisor.runner import EXIT_FINE
+from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE
 
 
 def run(args: argparse.Namespace) -> int:

@@ -11,7 +11,8 @@ from ualpipe.pipeline.errors import PipelineError
 from ualpipe.pipeline.observe import log
 from ualpipe.pipeline.redaction import blanked
 from ualpipe.pipeline.stages import Finding
-from ualpipe.pipeline.supervisor.runner import EXIT_FINE, EXIT_REFUSED, Runner
+from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_REFUSED
+from ualpipe.pipeline.supervisor.runner import Runner
 from ualpipe.pipeline.supervisor.stages import open_transforms
 
 _MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}

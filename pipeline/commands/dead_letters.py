@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 from ualpipe.pipeline.clock import SystemClock, format_instant
-from ualpipe.pipeline.commands import counted
 from ualpipe.pipeline.commands._retry_forecast import RetryPreviewer, obstacle
 from ualpipe.pipeline.commands._retry_preview import all_go_on, print_json, print_preview
 from ualpipe.pipeline.config.loader import load_config
@@ -19,8 +18,10 @@ from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
 from ualpipe.pipeline.journal.types import StoredDeadLetter
 from ualpipe.pipeline.observe import log
-from ualpipe.pipeline.supervisor.runner import EXIT_FINE, EXIT_INCOMPLETE, Runner
+from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE
+from ualpipe.pipeline.supervisor.runner import Runner
 from ualpipe.pipeline.supervisor.stages import open_transforms
+from ualpipe.pipeline.wording import counted
 
 _LIST_LIMIT = 1000
 

@@ -24,7 +24,8 @@ from ualpipe.pipeline.reconcile.compare import Comparison, KnownItem, ListedItem
 from ualpipe.pipeline.reconcile.relist import StreamListing, relist
 from ualpipe.pipeline.runtime.rate_limit import RateLimits
 from ualpipe.pipeline.stages import Source
-from ualpipe.pipeline.supervisor.runner import EXIT_FINE, EXIT_INCOMPLETE, EXIT_REFUSED, Runner
+from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE, EXIT_REFUSED
+from ualpipe.pipeline.supervisor.runner import Runner
 
 ROUNDS = 2
 """Runs at most: what was lost from the journal is fetched in the first and sent in the second."""

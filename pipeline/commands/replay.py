@@ -8,7 +8,6 @@ from contextlib import closing
 from datetime import datetime
 
 from ualpipe.pipeline.clock import Clock, SystemClock, format_epoch
-from ualpipe.pipeline.commands import counted
 from ualpipe.pipeline.commands._times import parse_time
 from ualpipe.pipeline.commands.run import run_pipeline
 from ualpipe.pipeline.config.loader import load_config
@@ -16,7 +15,8 @@ from ualpipe.pipeline.config.model import PipelineConfig
 from ualpipe.pipeline.errors import ConfigError, JournalInUse
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
 from ualpipe.pipeline.journal.sqlite.queries.replay import Choice, Selection, choose, send_again, sources_of, waiting_besides
-from ualpipe.pipeline.supervisor.runner import EXIT_FINE
+from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE
+from ualpipe.pipeline.wording import counted
 
 LEFT = "A running pipeline has the journal and takes them within seconds; its transforms are those of its start."
 

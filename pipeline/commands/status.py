@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ualpipe.pipeline.clock import SystemClock
-from ualpipe.pipeline.commands import counted
 from ualpipe.pipeline.config.loader import load_config
 from ualpipe.pipeline.config.model import PipelineConfig
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
 from ualpipe.pipeline.journal.sqlite.queries.status import CertificateStatus, DriftStatus, Status, read_status
-from ualpipe.pipeline.supervisor.runner import EXIT_FINE, EXIT_INCOMPLETE
+from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE
+from ualpipe.pipeline.wording import counted
 from ualpipe.schemas import read_csv
 
 if TYPE_CHECKING:

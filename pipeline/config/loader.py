@@ -12,8 +12,8 @@ from typing import Any
 
 from ualpipe.pipeline import marked_yaml as located
 from ualpipe.pipeline import registry
-from ualpipe.pipeline.conditions.compiler import compile_conditions
-from ualpipe.pipeline.config.model import Condition, JournalOptions, PipelineConfig, SinkOptions, SourceOptions, StageSpec
+from ualpipe.pipeline.conditions.compiler import Condition, compile_conditions
+from ualpipe.pipeline.config.model import JournalOptions, PipelineConfig, SinkOptions, SourceOptions, StageSpec
 from ualpipe.pipeline.config.schema_defects import schema_defects
 from ualpipe.pipeline.credentials.options import Credential
 from ualpipe.pipeline.errors import ConfigError

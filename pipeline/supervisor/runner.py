@@ -25,12 +25,9 @@ from ualpipe.pipeline.runtime.context import RunContext
 from ualpipe.pipeline.runtime.cpu_affinity import CpuAffinity
 from ualpipe.pipeline.runtime.thread_pool import STORING, ThreadPool
 from ualpipe.pipeline.stages import Env, Transform
+from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE, EXIT_REFUSED
 from ualpipe.pipeline.supervisor.stages import open_transforms
 
-EXIT_FINE = 0
-EXIT_INCOMPLETE = 1  # something is dead-lettered, a gap opened, or a bounded run left something undone
-EXIT_USAGE = 2
-EXIT_REFUSED = 3
 CARE_INTERVAL_S = 10.0
 TRIM_INTERVAL_S = 60.0
 PRUNE_INTERVAL_S = 3600.0
