@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ualpipe.pipeline.clock import SystemClock, format_instant
-from ualpipe.pipeline.commands._retry_forecast import RetryPreviewer, obstacle
-from ualpipe.pipeline.commands._retry_preview import all_go_on, print_json, print_preview
+from ualpipe.pipeline.commands._retry_preview import RetryPreviewer, obstacle
+from ualpipe.pipeline.commands._retry_report import all_go_on, print_json, print_preview
 from ualpipe.pipeline.config.loader import load_config
 from ualpipe.pipeline.config.model import PipelineConfig
 from ualpipe.pipeline.errors import ConfigError
@@ -91,10 +91,10 @@ def _export(args: argparse.Namespace, letters: DeadLetters, _config: PipelineCon
 def _preview(args: argparse.Namespace, letters: DeadLetters, config: PipelineConfig) -> int:
     log.set_up("warning", config.secrets)
     transforms = open_transforms(config, Runner(config, once=True).env)
-    forecaster = RetryPreviewer(config, letters, [transform.apply for transform in transforms])
-    forecasts = [forecaster.forecast(stored) for stored in _chosen(args, letters)]
-    (print_json if args.json else print_preview)(forecasts, config.version)
-    return EXIT_FINE if all_go_on(forecasts) else EXIT_INCOMPLETE
+    previewer = RetryPreviewer(config, letters, [transform.apply for transform in transforms])
+    previews = [previewer.preview(stored) for stored in _chosen(args, letters)]
+    (print_json if args.json else print_preview)(previews, config.version)
+    return EXIT_FINE if all_go_on(previews) else EXIT_INCOMPLETE
 
 
 def _retry(args: argparse.Namespace, letters: DeadLetters, config: PipelineConfig) -> int:

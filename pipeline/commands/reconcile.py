@@ -67,7 +67,7 @@ def reconcile(config: PipelineConfig, since: datetime, clock: Clock, view: View,
         reconciliation.list_again(file)
         view.show(reconciliation.report(is_final=engine is None))
     for number in range(ROUNDS if engine is not None else 0):
-        if not reconciliation.account.missing or (number and not reconciliation.is_to_be_sent):
+        if not reconciliation.comparison.missing or (number and not reconciliation.is_to_be_sent):
             break
         with closing(JournalFile(config.state_dir, clock, exclusive=False)) as file:
             reconciliation.mend(file)
@@ -83,7 +83,7 @@ class _Reconciliation:
     """What was listed, and how the journal compares with it now."""
 
     def __init__(self, config: PipelineConfig, since: datetime, clock: Clock) -> None:
-        self.account = Comparison((), ())
+        self.comparison = Comparison((), ())
         self._config = config
         self._since = since
         self._clock = clock
@@ -112,7 +112,7 @@ class _Reconciliation:
             for item in one.items.values()
         ]
         self._entries = read_entries(file, period.start, [item.place for item in listed], sinks)
-        self.account = compare(listed, self._entries, read_gaps(file, period), sinks, period)
+        self.comparison = compare(listed, self._entries, read_gaps(file, period), sinks, period)
 
     def mend(self, file: JournalFile) -> None:
         """Enters in the ledger what is not there, and makes what is missing due at once."""
@@ -122,14 +122,14 @@ class _Reconciliation:
 
     def report(self, *, is_final: bool) -> Report:
         """Returns what is to be shown."""
-        return Report(self._since, self._clock.now(), list(self._config.sinks), self._relisted, self.account, is_final)
+        return Report(self._since, self._clock.now(), list(self._config.sinks), self._relisted, self.comparison, is_final)
 
     def exit_code(self, engine: int) -> int:
         """Returns the exit code, given that of the engine."""
         if EXIT_REFUSED in (engine, *(EXIT_REFUSED for one in self._relisted if one.is_denied)):
             return EXIT_REFUSED
         is_unsure = any(one.error for one in self._relisted)
-        return EXIT_INCOMPLETE if engine or is_unsure or not self.account.is_complete else EXIT_FINE
+        return EXIT_INCOMPLETE if engine or is_unsure or not self.comparison.is_complete else EXIT_FINE
 
 
 def _sources(config: PipelineConfig, clock: Clock, stop: threading.Event) -> dict[str, Source]:
