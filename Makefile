@@ -37,10 +37,12 @@ chaos: servers  ## kills, breaks and fills everything at length, then soaks; pri
 soak: servers  ## half an hour of a steady stream through all four sinks; prints how memory, open files and lag went
 	@$(AT_LENGTH) UALPIPE_TEST_LONG_RUN=1 $(BIN)/pytest -q -rA tests/chaos/test_soak.py
 
-check: $(VENV)/.ready  ## checks format, lint and types; writes the bill of materials and audits it (where the lists are reached)
+check: $(VENV)/.ready  ## checks format, lint, types and structure; writes the bill of materials and audits it (where the lists are reached)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@PYTHONPATH=typings $(BIN)/lint-imports --no-logo
+	@$(BIN)/python .ci/structure.py
 	@$(BIN)/python .ci/sbom.py requirements/run.txt build/sbom.cdx.json
 	@$(BIN)/python .ci/audit.py requirements/run.txt || [ $$? -eq 3 -a -z "$$UALPIPE_REQUIRE_AUDIT" ]
 
@@ -62,4 +64,4 @@ lock:  ## renews the lock files (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --extra fast --extra geoip pyproject.toml -o requirements/run.txt
 
 clean:  ## removes the environment and build products
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

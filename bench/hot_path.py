@@ -19,10 +19,10 @@ from ualpipe.pipeline.events import Event, Origin
 from ualpipe.pipeline.metrics import Metrics
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.process.processor import GROUP_RECORDS
-from ualpipe.pipeline.process.transforming import Apply, events_of, transform_group
+from ualpipe.pipeline.process.transforming import events_of, transform_group
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.runtime.rate_limit import TokenBucket
-from ualpipe.pipeline.stages import Env
+from ualpipe.pipeline.stages import Apply, Env
 
 SAMPLE = 20_000
 

@@ -10,9 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ualpipe.pipeline.errors import ConfigError, JournalError, PipelineError
-
-EXIT_FAILED = 1
-EXIT_USAGE = 2
+from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_USAGE
 
 Parsers = Callable[..., argparse.ArgumentParser]
 
@@ -27,13 +25,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         from ualpipe.pipeline.redaction import blanked  # noqa: PLC0415 - brings orjson, which `--help` has no time for
 
         print(blanked(str(exc)), file=sys.stderr)
-        return EXIT_USAGE if isinstance(exc, ConfigError | JournalError) else EXIT_FAILED
+        return EXIT_USAGE if isinstance(exc, ConfigError | JournalError) else EXIT_INCOMPLETE
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): nothing to say, and nothing to flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return EXIT_FINE
     except KeyboardInterrupt:
-        return 130
+        return EXIT_INTERRUPTED
 
 
 def _parser(is_tenant: bool) -> argparse.ArgumentParser:  # noqa: FBT001 - see _add_tools

@@ -84,27 +84,27 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> MarkedYaml:
     Raises:
         OSError: The file can't be read.
     """
-    located = MarkedYaml()
+    marked = MarkedYaml()
     try:
         node = yaml.compose(path.read_text(encoding="utf-8"), Loader=_LOADER)
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        located.defects.append(Defect(*place, "", f"not YAML: {exc.problem or exc.context}"))
-        return located
+        marked.defects.append(Defect(*place, "", f"not YAML: {exc.problem or exc.context}"))
+        return marked
     except (yaml.YAMLError, UnicodeDecodeError) as exc:
-        located.defects.append(Defect(1, 1, "", " ".join(f"not YAML: {exc}".split())))
-        return located
+        marked.defects.append(Defect(1, 1, "", " ".join(f"not YAML: {exc}".split())))
+        return marked
     if node is not None:
-        located.data = _Reader(located, path.parent, environ).value(node, ())
-    return located
+        marked.data = _Reader(marked, path.parent, environ).value(node, ())
+    return marked
 
 
 class _Reader:
     """Turns nodes into data and notes places and defects on the way."""
 
-    def __init__(self, located: MarkedYaml, folder: Path, environ: Mapping[str, str]) -> None:
-        self._located = located
+    def __init__(self, marked: MarkedYaml, folder: Path, environ: Mapping[str, str]) -> None:
+        self._marked = marked
         self._sources: dict[str, Callable[[str], str]] = {
             "env": lambda name: environ[name],
             "file": lambda name: (folder / name).read_text(encoding="utf-8").rstrip("\r\n"),
@@ -113,11 +113,11 @@ class _Reader:
         self._under_way: set[int] = set()
 
     def value(self, node: yaml.Node, pointer: Pointer) -> Any:
-        self._located.places.setdefault(pointer, (node.start_mark.line + 1, node.start_mark.column + 1))
+        self._marked.places.setdefault(pointer, (node.start_mark.line + 1, node.start_mark.column + 1))
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, pointer)
         if id(node) in self._under_way:
-            self._located.defect(pointer, "the alias leads back into itself")
+            self._marked.defect(pointer, "the alias leads back into itself")
             return None
         self._under_way.add(id(node))
         value = self._collection(node, pointer)
@@ -135,14 +135,14 @@ class _Reader:
         for key_node, child in node.value:
             place = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
             if not isinstance(key_node, yaml.ScalarNode):
-                self._located.defects.append(Defect(*place, dotted(pointer), "a key must be text"))
+                self._marked.defects.append(Defect(*place, dotted(pointer), "a key must be text"))
                 continue
             key = str(key_node.value)
             if key in seen:
-                self._located.defects.append(Defect(*place, dotted((*pointer, key)), "the key stands twice; remove one"))
+                self._marked.defects.append(Defect(*place, dotted((*pointer, key)), "the key stands twice; remove one"))
                 continue
             seen.add(key)
-            self._located.places[(*pointer, key)] = place
+            self._marked.places[(*pointer, key)] = place
             yield key, child
 
     def _scalar(self, node: yaml.ScalarNode, pointer: Pointer) -> Any:
@@ -151,13 +151,13 @@ class _Reader:
             try:
                 return getattr(self._scalars, f"construct_yaml_{kind}")(node)
             except (ValueError, KeyError):
-                self._located.defect(pointer, f"the value is no {kind}, as its tag says")
+                self._marked.defect(pointer, f"the value is no {kind}, as its tag says")
                 return None
         return self._substitute(node.value, pointer)
 
     def _hide(self, text: str) -> str:
         if len(text) >= MIN_HIDDEN_LENGTH:
-            self._located.hidden.add(text)
+            self._marked.hidden.add(text)
         return text
 
     def _substitute(self, text: str, pointer: Pointer) -> str:
@@ -166,21 +166,21 @@ class _Reader:
                 return match[0][1:]
             kind, colon, name = match[2].partition(":")
             if not colon or kind not in self._sources or not match[3]:
-                self._located.unresolved.add(pointer)
-                self._located.defect(pointer, f"{match[0]!r} refers to nothing: {_HOW_TO_REFER}")
+                self._marked.unresolved.add(pointer)
+                self._marked.defect(pointer, f"{match[0]!r} refers to nothing: {_HOW_TO_REFER}")
                 return "unresolved"
-            self._located.substituted.add(pointer)
+            self._marked.substituted.add(pointer)
             if kind == "file":
-                self._located.from_files[pointer] = lambda: self._read_again(text)
+                self._marked.from_files[pointer] = lambda: self._read_again(text)
             try:
                 return self._hide(self._sources[kind](name))
             except KeyError:
-                self._located.defect(pointer, f"the environment variable {name} is not set")
+                self._marked.defect(pointer, f"the environment variable {name} is not set")
             except (OSError, ValueError) as exc:
                 reason = exc.strerror if isinstance(exc, OSError) else "not UTF-8 text"
                 reason = "not a file name" if "\0" in name else reason
-                self._located.defect(pointer, f"can't read {name}: {reason}")
-            self._located.unresolved.add(pointer)
+                self._marked.defect(pointer, f"can't read {name}: {reason}")
+            self._marked.unresolved.add(pointer)
             return "unresolved"
 
         return _REFERENCE.sub(resolve, text) if "${" in text else text

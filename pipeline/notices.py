@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -16,9 +16,7 @@ import orjson
 from ualpipe.pipeline.clock import format_instant
 from ualpipe.pipeline.errors import EventError
 from ualpipe.pipeline.events import Event
-from ualpipe.pipeline.stages import Gap
-
-Apply = Callable[[Event], Event | None]
+from ualpipe.pipeline.stages import Apply, Gap
 
 _NAMESPACE = uuid.UUID("6f1d3c0e-4f0b-5a52-9a0c-0d7d2f3b8a11")
 

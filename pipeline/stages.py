@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
@@ -17,6 +17,9 @@ from ualpipe.pipeline.records.chunk import Chunk
 
 Instant = datetime
 """A point in time, always with a zone, always UTC."""
+
+Apply = Callable[[Event], Event | None]
+"""What a transform does to an event: ``Transform.apply``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Words that messages share."""
+"""Words that messages share: suggestions, counts, lengths of time."""
 
 from __future__ import annotations
 
@@ -7,8 +7,28 @@ from typing import Any
 
 
 def did_you_mean(word: str, known: Any) -> str:
-    """Returns `` (did you mean x?)``, or the list of what there is when it is short, or nothing."""
+    """Returns `` (did you mean x?)`` for a word that is not known, the list of known words where that is short, or nothing."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     if close:
         return f" (did you mean {close[0]}?)"
     return f" (there are: {', '.join(map(str, known))})" if 0 < len(known) <= 12 else ""
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Returns ``no dead letters``, ``1 dead letter``, ``2,000 dead letters``; ``plural`` where it is not made by an s."""
+    return f"1 {noun}" if number == 1 else f"{f'{number:,}' if number else 'no'} {plural or noun + 's'}"
+
+
+def rounded(seconds: float) -> str:
+    """Returns a time as ``40s``, ``25m``, ``3h 20m`` or ``2d 5h``; at least ``1s``."""
+    whole = max(1, round(seconds))
+    if whole < 90:
+        return f"{whole}s"
+    minutes = round(seconds / 60)
+    if minutes < 120:
+        return f"{minutes}m"
+    hours, rest = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours}h {rest}m" if rest else f"{hours}h"
+    days, left = divmod(round(minutes / 60), 24)
+    return f"{days}d {left}h" if left else f"{days}d"

@@ -18,7 +18,7 @@ _NOTATION = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FilterConfig:
+class FilterTransformConfig:
     """Options of the ``filter`` transform: at least one of the two."""
 
     drop: Any = option(
@@ -42,9 +42,9 @@ class FilterConfig:
 class FilterTransform:
     """Leaves out events that are not wanted; they count as filtered, not as lost."""
 
-    Config: ClassVar[type] = FilterConfig
+    Config: ClassVar[type] = FilterTransformConfig
 
-    def __init__(self, config: FilterConfig, env: Env) -> None:  # noqa: ARG002 - the way all stages are made
+    def __init__(self, config: FilterTransformConfig, env: Env) -> None:  # noqa: ARG002 - the way all stages are made
         self._drops, self._keeps = _compile(config)
 
     def open(self) -> None:
@@ -60,7 +60,7 @@ class FilterTransform:
         return event
 
 
-def _compile(config: FilterConfig) -> tuple[Condition | None, Condition | None]:
+def _compile(config: FilterTransformConfig) -> tuple[Condition | None, Condition | None]:
     if config.drop is None and config.keep is None:
         raise ConfigError("filter: give `drop`, `keep` or both")
     drops = None if config.drop is None else compile_conditions(config.drop, "drop")

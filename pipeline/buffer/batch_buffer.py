@@ -12,7 +12,6 @@ from pathlib import Path
 
 from ualpipe.pipeline.buffer.prepare import PreparedBatch, pack, prepare, unpack
 from ualpipe.pipeline.buffer.spill import SpillFile
-from ualpipe.pipeline.events import Event
 from ualpipe.pipeline.journal.contract import Outbox
 from ualpipe.pipeline.journal.types import BatchRef, StoredBatch
 from ualpipe.pipeline.observe.health import PartHealth, State
@@ -31,8 +30,6 @@ IN_STEP_S = 0.25
 """Sinks that are behind by less are in step: a batch stays in memory for them."""
 OUT_OF_STEP_S = 1.0
 """When one was behind by more, for so long nothing waits for it."""
-
-Apply = Callable[[Event], Event | None]
 
 
 @dataclass(frozen=True, slots=True)

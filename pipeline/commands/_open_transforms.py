@@ -16,9 +16,8 @@ from ualpipe.pipeline.explain.trace import ExplainedStage
 from ualpipe.pipeline.metrics import Metrics
 from ualpipe.pipeline.observe import log
 from ualpipe.pipeline.options import build
-from ualpipe.pipeline.process.transforming import Apply
 from ualpipe.pipeline.runtime.rate_limit import TokenBucket
-from ualpipe.pipeline.stages import Env, Transform
+from ualpipe.pipeline.stages import Apply, Env, Transform
 from ualpipe.pipeline.supervisor.stages import StageMaker
 
 DEFAULTS = ("validate", "ecs")

@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import Any
 
 from ualpipe.pipeline.clock import format_epoch, format_instant
-from ualpipe.pipeline.commands import counted
 from ualpipe.pipeline.reconcile.compare import Comparison, HourRow, Missing, fold, hour_text
 from ualpipe.pipeline.reconcile.relist import StreamListing
+from ualpipe.pipeline.wording import counted
 
 WIDTH_OF_FILES = 200  # columns, where there is no terminal to fit
 MAX_MISSING = 10  # items named for people; JSON has all
@@ -37,13 +37,13 @@ class Report:
     until: datetime
     sinks: Sequence[str]
     relisted: Sequence[StreamListing]
-    account: Comparison
+    comparison: Comparison
     is_final: bool
 
     @property
     def is_complete(self) -> bool:
         """Whether it is certain that nothing is missing."""
-        return self.account.is_complete and not any(one.error for one in self.relisted)
+        return self.comparison.is_complete and not any(one.error for one in self.relisted)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns it as plain data."""
@@ -59,8 +59,8 @@ class Report:
                 }
                 for one in self.relisted
             ],
-            "hours": [_hour_of(row) for row in self.account.rows],
-            "missing": [{**asdict(one), "at": format_epoch(one.at)} for one in self.account.missing],
+            "hours": [_hour_of(row) for row in self.comparison.rows],
+            "missing": [{**asdict(one), "at": format_epoch(one.at)} for one in self.comparison.missing],
         }
 
 
@@ -79,14 +79,14 @@ class View:
 
     def show(self, report: Report) -> None:
         """Shows a comparison: before mending, and at the end."""
-        is_same = bool(self._shown) and self._shown[-1].account == report.account
+        is_same = bool(self._shown) and self._shown[-1].comparison == report.comparison
         self._shown.append(report)
         if self.is_json:
             if report.is_final:
                 print(json.dumps(self._as_dict(), indent=2))
         elif not is_same:
-            _print(self.pipeline, report, report.account.rows if not self.is_folded else fold(report.account.rows))
-        elif report.account.missing:
+            _print(self.pipeline, report, report.comparison.rows if not self.is_folded else fold(report.comparison.rows))
+        elif report.comparison.missing:
             print("nothing has changed: what is missing could not be fetched or delivered; the log says why")
 
     def _as_dict(self) -> dict[str, Any]:
@@ -147,23 +147,23 @@ def _width(cells: Sequence[Sequence[str]]) -> int:
 
 def _findings(report: Report) -> Iterator[tuple[str, str]]:
     """Yields the sentences below the table, each with its style."""
-    account = report.account
+    comparison = report.comparison
     found = sum(len(one.items) for one in report.relisted)
     yield f"\n{counted(found, 'item')} listed again, in {counted(len(report.relisted), 'stream')}", ""
     for one in report.relisted:
         if one.error:
             yield f"not listed again: {one.source} {one.stream}: {one.error}", "red"
-    if removed := sum(row.removed for row in account.rows):
+    if removed := sum(row.removed for row in comparison.rows):
         yield f"{counted(removed, 'item')} delivered to every sink and removed from the journal since (journal.keep)", ""
-    for reason, count in Counter(one.reason for one in account.missing).items():
+    for reason, count in Counter(one.reason for one in comparison.missing).items():
         yield f"missing: {counted(count, 'item')} {reason} ({WHAT_IT_MEANS[reason]})", "red"
-    for missing in account.missing[:MAX_MISSING]:
+    for missing in comparison.missing[:MAX_MISSING]:
         yield f"  {_line(missing)}", "dim"
-    if (more := len(account.missing) - MAX_MISSING) > 0:
+    if (more := len(comparison.missing) - MAX_MISSING) > 0:
         yield f"  {more:,} more; --json names all of them", ""
-    if gap_s := sum(row.gap_s for row in account.rows):
+    if gap_s := sum(row.gap_s for row in comparison.rows):
         yield f"gaps: {_span(gap_s)} that can't be fetched any more; `ualpipe status` names them", "red"
-    if dead := sum(row.dead for row in account.rows):
+    if dead := sum(row.dead for row in comparison.rows):
         yield f"{counted(dead, 'dead letter')}, kept with the reason: see `ualpipe dead-letters list`", "yellow"
     if report.is_complete:
         yield "nothing is missing", "green"

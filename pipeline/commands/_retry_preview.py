@@ -1,98 +1,90 @@
-"""Shows what would become of dead letters that are sent again: counted by what they are, or as JSON."""
+"""What would become of dead letters if they were sent again now, by today's transforms, sinks and ledger."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
+import logging
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal
 
-from ualpipe.pipeline.commands import counted
-from ualpipe.pipeline.commands._retry_forecast import RetryPreview
-from ualpipe.pipeline.commands._tables import Printer
+from ualpipe.pipeline.config.model import PipelineConfig
+from ualpipe.pipeline.errors import EventError, MappingFailed, unexpected_as
+from ualpipe.pipeline.events import Event, Origin
+from ualpipe.pipeline.journal.reading import JournalReader
+from ualpipe.pipeline.journal.types import StoredDeadLetter
+from ualpipe.pipeline.process.transforming import events_of, run_transforms, steps_for
+from ualpipe.pipeline.stages import Apply
 
-_IDS_SHOWN = 5
-_GOES_ON = ("sent", "fetched", "filtered")
+Outcome = Literal["sent", "fetched", "filtered", "refused", "stays"]
 
-
-def all_go_on(found: Sequence[RetryPreview]) -> bool:
-    """Tells whether none would fail again or stay."""
-    return all(forecast.outcome in _GOES_ON for forecast in found)
-
-
-def print_preview(found: Sequence[RetryPreview], config_version: str) -> None:
-    """Prints a row for each kind of letter and of outcome, and a line that sums up."""
-    kinds: dict[tuple[str, ...], list[RetryPreview]] = {}
-    for forecast in found:
-        letter = forecast.stored.letter
-        kinds.setdefault((letter.stage, letter.code, _outcome(forecast)), []).append(forecast)
-    rows = [
-        (*kind, f"{len(alike):,}", _ids(alike), alike[0].reason)
-        for kind, alike in sorted(kinds.items(), key=lambda pair: (pair[0], pair[1][0].stored.id))
-    ]
-    printer = Printer()
-    if rows:
-        printer.table(("stage", "was", "would", "letters", "ids", "why"), rows)
-    printer.line(_summary(found, config_version))
+_log = logging.getLogger("ualpipe.dead_letters")
 
 
-def preview_as_dict(found: Sequence[RetryPreview], config_version: str) -> dict[str, Any]:
-    """Returns the whole preview as plain data."""
-    return {
-        "config": config_version,
-        "dead_letters": len(found),
-        "outcomes": dict(Counter(forecast.outcome for forecast in found)),
-        "refused_by_code": dict(Counter(forecast.code for forecast in found if forecast.code)),
-        "letters": [_as_dict(forecast) for forecast in found],
-    }
+@dataclass(frozen=True, slots=True)
+class RetryPreview:
+    """What would become of one dead letter.
+
+    Attributes:
+        outcome: ``sent`` to sinks, where what a sink says is known only then; ``fetched`` again by its source; ``filtered`` now;
+            ``refused`` by a transform; ``stays`` where it is, as nothing would take it.
+        sinks: Those that it would go to.
+        code: Of the error, where it is refused.
+        reason: Why it is refused or stays; what it waits for.
+        pointer: JSON pointer to the offending value.
+    """
+
+    stored: StoredDeadLetter
+    outcome: Outcome
+    sinks: tuple[str, ...] = ()
+    code: str = ""
+    reason: str = ""
+    pointer: str = ""
 
 
-def print_json(found: Sequence[RetryPreview], config_version: str) -> None:
-    """Prints the whole preview as one JSON document."""
-    print(json.dumps(preview_as_dict(found, config_version), indent=2))
+def obstacle(stored: StoredDeadLetter, config: PipelineConfig, reader: JournalReader) -> str:
+    """Returns why a dead letter can't be sent again at all; empty when it can."""
+    letter = stored.letter
+    if reader.is_lost(stored):
+        return f"the service no longer has {stored.item}, and there are no bytes to send"
+    if letter.sink is not None and letter.sink not in (config.sinks.keys() | config.disabled_sinks):
+        return f"the config has no sink {letter.sink!r}"
+    if letter.batch is None and stored.source not in config.sources:
+        return f"the config has no source {stored.source!r} to fetch it, or it is switched off"
+    return ""
 
 
-def _outcome(forecast: RetryPreview) -> str:
-    words = {
-        "sent": f"go to {', '.join(forecast.sinks)}",
-        "fetched": "be fetched again",
-        "filtered": "be filtered",
-        "refused": f"fail: {forecast.code}",
-        "stays": "stay",
-    }
-    return words[forecast.outcome]
+class RetryPreviewer:
+    """Runs dead letters through open transforms; changes nothing."""
 
+    def __init__(self, config: PipelineConfig, reader: JournalReader, transforms: Sequence[Apply]) -> None:
+        self._config = config
+        self._reader = reader
+        self._transforms = transforms
 
-def _ids(alike: Sequence[RetryPreview]) -> str:
-    shown = " ".join(str(forecast.stored.id) for forecast in alike[:_IDS_SHOWN])
-    return f"{shown} …" if len(alike) > _IDS_SHOWN else shown
+    def preview(self, stored: StoredDeadLetter) -> RetryPreview:
+        """Returns what would become of a dead letter."""
+        if reason := obstacle(stored, self._config, self._reader):
+            return RetryPreview(stored, "stays", reason=reason)
+        if stored.letter.batch is None:
+            return RetryPreview(stored, "fetched")
+        chunk = self._reader.chunk_of(stored)
+        (event,) = events_of(Origin(stored.source, stored.tenant, stored.stream, stored.item, chunk))
+        try:
+            with unexpected_as(MappingFailed, _log, "a transform"):
+                passes = run_transforms(event, steps_for(chunk, self._transforms))
+        except EventError as exc:
+            return RetryPreview(stored, "refused", (), type(exc).__name__, str(exc), getattr(exc, "pointer", ""))
+        sinks = self._takers(stored, event) if passes else ()
+        return RetryPreview(stored, "sent" if sinks else "filtered", sinks, reason=self._wait(sinks))
 
+    def _takers(self, stored: StoredDeadLetter, event: Event) -> tuple[str, ...]:
+        """Returns the sinks that a transformed event would go to: the one that refused it, else all that want it."""
+        own, off = stored.letter.sink, self._config.disabled_sinks
+        if own in off:
+            return (own,) if own else ()
+        specs = [spec for name, spec in self._config.sinks.items() if own in (None, name)]
+        return tuple(spec.name for spec in specs if spec.when is None or spec.when(event.body))
 
-def _summary(found: Sequence[RetryPreview], config_version: str) -> str:
-    counts = Counter(forecast.outcome for forecast in found)
-    passed = counts["sent"] + counts["filtered"]
-    events = passed + counts["refused"]
-    text = f"{passed:,} of {counted(events, 'event')} would now pass the transforms of config {config_version}"
-    if counts["filtered"]:
-        text += f" ({counts['filtered']:,} of them filtered)"
-    if counts["fetched"]:
-        text += f"; {counted(counts['fetched'], 'work item')} would be fetched again"
-    if counts["stays"]:
-        text += f"; {counts['stays']:,} would stay"
-    return f"{text}. Nothing was sent."
-
-
-def _as_dict(forecast: RetryPreview) -> dict[str, Any]:
-    stored = forecast.stored
-    return {
-        "id": stored.id,
-        "stage": stored.letter.stage,
-        "was": stored.letter.code,
-        "config": stored.config,
-        "attempts": stored.letter.attempts,
-        "outcome": forecast.outcome,
-        "sinks": list(forecast.sinks),
-        "code": forecast.code or None,
-        "reason": forecast.reason or None,
-        "pointer": forecast.pointer or None,
-    }
+    def _wait(self, sinks: Sequence[str]) -> str:
+        off = [sink for sink in sinks if sink in self._config.disabled_sinks]
+        return f"waits until sink {off[0]} is switched on" if off else ""

@@ -8,7 +8,7 @@ from contextlib import closing
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.config.loader import load_config
 from ualpipe.pipeline.journal.opening import open_reader
-from ualpipe.pipeline.supervisor.runner import EXIT_FINE
+from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE
 
 
 def run(args: argparse.Namespace) -> int:

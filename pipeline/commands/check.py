@@ -11,7 +11,7 @@ from ualpipe.pipeline.errors import PipelineError
 from ualpipe.pipeline.observe import log
 from ualpipe.pipeline.redaction import blanked
 from ualpipe.pipeline.stages import Finding
-from ualpipe.pipeline.supervisor.runner import EXIT_FINE, EXIT_REFUSED
+from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_REFUSED
 from ualpipe.pipeline.supervisor.stages import StageMaker
 
 _MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}

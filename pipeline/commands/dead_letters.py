@@ -10,9 +10,8 @@ from contextlib import closing
 from typing import Any
 
 from ualpipe.pipeline.clock import SystemClock, format_instant
-from ualpipe.pipeline.commands import counted
-from ualpipe.pipeline.commands._retry_forecast import RetryPreviewer, obstacle
-from ualpipe.pipeline.commands._retry_preview import all_go_on, print_json, print_preview
+from ualpipe.pipeline.commands._retry_preview import RetryPreviewer, obstacle
+from ualpipe.pipeline.commands._retry_report import all_go_on, print_json, print_preview
 from ualpipe.pipeline.config.loader import load_config
 from ualpipe.pipeline.config.model import PipelineConfig
 from ualpipe.pipeline.errors import ConfigError
@@ -20,8 +19,9 @@ from ualpipe.pipeline.journal.opening import open_changes, open_reader
 from ualpipe.pipeline.journal.reading import JournalReader
 from ualpipe.pipeline.journal.types import StoredDeadLetter
 from ualpipe.pipeline.observe import log
-from ualpipe.pipeline.supervisor.runner import EXIT_FINE, EXIT_INCOMPLETE
+from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE
 from ualpipe.pipeline.supervisor.stages import StageMaker
+from ualpipe.pipeline.wording import counted
 
 _LIST_LIMIT = 1000
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import orjson
 
-from ualpipe.pipeline.commands import counted
 from ualpipe.pipeline.commands._open_transforms import open_stages, with_explainers
 from ualpipe.pipeline.commands._records import find_record, read_body
 from ualpipe.pipeline.commands._tables import Printer, place_from_here, shown
@@ -17,8 +16,8 @@ from ualpipe.pipeline.events import Event
 from ualpipe.pipeline.explain.contract import Attempt, Made, Original, Rule
 from ualpipe.pipeline.explain.document_fields import ABSENT, leaves, value_at
 from ualpipe.pipeline.explain.trace import Explained, as_error, explain
-from ualpipe.pipeline.supervisor.runner import EXIT_FINE, EXIT_INCOMPLETE
-from ualpipe.pipeline.wording import did_you_mean
+from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE
+from ualpipe.pipeline.wording import counted, did_you_mean
 
 _BELOW = "o365.audit."
 _GUID_LENGTH = 36  # ids stay whole on a terminal

@@ -10,15 +10,16 @@ from typing import BinaryIO
 
 import orjson
 
-from ualpipe.pipeline.commands import counted
 from ualpipe.pipeline.commands._open_transforms import open_stages
 from ualpipe.pipeline.errors import EventError
 from ualpipe.pipeline.events import Event, Origin
 from ualpipe.pipeline.explain.trace import as_error
-from ualpipe.pipeline.process.transforming import Apply, events_of, run_transforms
+from ualpipe.pipeline.process.transforming import events_of, run_transforms
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.records.cutting import chunks_of_lines
-from ualpipe.pipeline.supervisor.runner import EXIT_FINE, EXIT_INCOMPLETE
+from ualpipe.pipeline.stages import Apply
+from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE
+from ualpipe.pipeline.wording import counted
 
 READ_BYTES = 256 * 1024
 

@@ -8,6 +8,7 @@ import json
 
 from ualpipe.pipeline import registry
 from ualpipe.pipeline.errors import ConfigError
+from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE
 
 _FAST_LIBRARIES = {
     "confluent_kafka": "kafka sink: producing costs a tenth of the CPU",
@@ -22,13 +23,13 @@ def run(args: argparse.Namespace) -> int:
     fast = {name: importlib.util.find_spec(name) is not None for name in _FAST_LIBRARIES}
     if args.json:
         print(json.dumps({"plugins": rows, "fast": fast}, indent=2))
-        return 0
+        return EXIT_FINE
     for row in rows:
         print(f"{row['kind']:10s}  {row['name']:20s}  {row['summary']}")
     print("\noptional libraries (pip install 'ualpipe[fast]'):")
     for name, meaning in _FAST_LIBRARIES.items():
         print(f"  {name:16s}  {'in use' if fast[name] else 'not installed':13s}  {meaning}")
-    return 0
+    return EXIT_FINE
 
 
 def _row(kind: str, name: str) -> dict[str, str]:

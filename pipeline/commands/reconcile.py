@@ -22,7 +22,7 @@ from ualpipe.pipeline.reconcile.compare import Comparison, KnownItem, ListedItem
 from ualpipe.pipeline.reconcile.relist import StreamListing, relist
 from ualpipe.pipeline.runtime.context import RunContext
 from ualpipe.pipeline.stages import Source
-from ualpipe.pipeline.supervisor.runner import EXIT_FINE, EXIT_INCOMPLETE, EXIT_REFUSED
+from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE, EXIT_REFUSED
 from ualpipe.pipeline.supervisor.stages import StageMaker
 
 ROUNDS = 2
@@ -65,7 +65,7 @@ def reconcile(config: PipelineConfig, since: datetime, clock: Clock, view: View,
         reconciliation.list_again(reader)
         view.show(reconciliation.report(is_final=engine is None))
     for number in range(ROUNDS if engine is not None else 0):
-        if not reconciliation.account.missing or (number and not reconciliation.is_to_be_sent):
+        if not reconciliation.comparison.missing or (number and not reconciliation.is_to_be_sent):
             break
         with closing(open_changes(config, clock)) as changes:
             reconciliation.mend(changes)
@@ -81,7 +81,7 @@ class _Reconciliation:
     """What was listed, and how the journal compares with it now."""
 
     def __init__(self, config: PipelineConfig, since: datetime, clock: Clock) -> None:
-        self.account = Comparison((), ())
+        self.comparison = Comparison((), ())
         self._config = config
         self._since = since
         self._clock = clock
@@ -110,7 +110,7 @@ class _Reconciliation:
             for item in one.items.values()
         ]
         self._entries = reader.known_items(period.start, [item.place for item in listed], sinks)
-        self.account = compare(listed, self._entries, reader.gaps(period), sinks, period)
+        self.comparison = compare(listed, self._entries, reader.gaps(period), sinks, period)
 
     def mend(self, changes: JournalChanges) -> None:
         """Enters in the ledger what is not there, and makes what is missing due at once."""
@@ -120,14 +120,14 @@ class _Reconciliation:
 
     def report(self, *, is_final: bool) -> Report:
         """Returns what is to be shown."""
-        return Report(self._since, self._clock.now(), list(self._config.sinks), self._relisted, self.account, is_final)
+        return Report(self._since, self._clock.now(), list(self._config.sinks), self._relisted, self.comparison, is_final)
 
     def exit_code(self, engine: int) -> int:
         """Returns the exit code, given that of the engine."""
         if EXIT_REFUSED in (engine, *(EXIT_REFUSED for one in self._relisted if one.is_denied)):
             return EXIT_REFUSED
         is_unsure = any(one.error for one in self._relisted)
-        return EXIT_INCOMPLETE if engine or is_unsure or not self.account.is_complete else EXIT_FINE
+        return EXIT_INCOMPLETE if engine or is_unsure or not self.comparison.is_complete else EXIT_FINE
 
 
 def _sources(config: PipelineConfig, clock: Clock, stop: threading.Event) -> dict[str, Source]:

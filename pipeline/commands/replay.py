@@ -8,7 +8,6 @@ from contextlib import closing
 from datetime import datetime
 
 from ualpipe.pipeline.clock import Clock, SystemClock, format_epoch
-from ualpipe.pipeline.commands import counted
 from ualpipe.pipeline.commands._times import parse_time
 from ualpipe.pipeline.commands.run import run_pipeline
 from ualpipe.pipeline.config.loader import load_config
@@ -17,7 +16,8 @@ from ualpipe.pipeline.errors import ConfigError, JournalInUse
 from ualpipe.pipeline.journal.opening import open_changes, open_reader
 from ualpipe.pipeline.journal.reading import JournalReader
 from ualpipe.pipeline.journal.replay import Choice, Selection
-from ualpipe.pipeline.supervisor.runner import EXIT_FINE
+from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE
+from ualpipe.pipeline.wording import counted
 
 LEFT = "A running pipeline has the journal and takes them within seconds; its transforms are those of its start."
 

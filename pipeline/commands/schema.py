@@ -13,12 +13,13 @@ from ualpipe.pipeline.config.model import JournalOptions
 from ualpipe.pipeline.config.reference import fields_markdown, markdown
 from ualpipe.pipeline.credentials.options import Credential
 from ualpipe.pipeline.options import schema_of
+from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
     sys.stdout.write(_text(args))
-    return 0
+    return EXIT_FINE
 
 
 def _text(args: argparse.Namespace) -> str:

@@ -10,13 +10,13 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from ualpipe.pipeline.clock import SystemClock
-from ualpipe.pipeline.commands import counted
 from ualpipe.pipeline.config.loader import load_config
 from ualpipe.pipeline.config.model import PipelineConfig
 from ualpipe.pipeline.credentials.status import CertificateStatus, certificate_status
 from ualpipe.pipeline.journal.opening import open_reader
 from ualpipe.pipeline.journal.status import DriftStatus, Status
-from ualpipe.pipeline.supervisor.runner import EXIT_FINE, EXIT_INCOMPLETE
+from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE
+from ualpipe.pipeline.wording import counted
 from ualpipe.schemas import read_csv
 
 if TYPE_CHECKING:

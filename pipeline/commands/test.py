@@ -9,7 +9,6 @@ from typing import Any
 
 import orjson
 
-from ualpipe.pipeline.commands import counted
 from ualpipe.pipeline.commands._cases import Case, read_cases
 from ualpipe.pipeline.commands._open_transforms import open_stages, with_explainers
 from ualpipe.pipeline.commands._tables import Printer, place_from_here, shown
@@ -18,7 +17,8 @@ from ualpipe.pipeline.explain.contract import Attempt, Result, Rule
 from ualpipe.pipeline.explain.document_fields import ABSENT, Difference
 from ualpipe.pipeline.explain.trace import Explained, ExplainedStage, explain
 from ualpipe.pipeline.records.chunk import Chunk
-from ualpipe.pipeline.supervisor.runner import EXIT_FINE, EXIT_INCOMPLETE
+from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE
+from ualpipe.pipeline.wording import counted
 
 _REACHED = ("made", "known")
 _NEAREST: tuple[Result, ...] = ("taken", "unfit", "condition", "absent", "replaced")  # to a value, in this order

@@ -27,6 +27,7 @@ from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.wording import did_you_mean
 
 Condition = Callable[[Mapping[str, Any]], bool]
+"""Says whether an event's body fits."""
 
 _PLACES = ("contains", "startswith", "endswith")
 _KINDS = ("re", "cidr", "exists", "fieldref", *COMPARISONS)

@@ -10,10 +10,9 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ualpipe.pipeline import marked_yaml as located
-from ualpipe.pipeline import registry
-from ualpipe.pipeline.conditions.compiler import compile_conditions
-from ualpipe.pipeline.config.model import Condition, JournalOptions, PipelineConfig, SinkOptions, SourceOptions, StageSpec
+from ualpipe.pipeline import marked_yaml, registry
+from ualpipe.pipeline.conditions.compiler import Condition, compile_conditions
+from ualpipe.pipeline.config.model import JournalOptions, PipelineConfig, SinkOptions, SourceOptions, StageSpec
 from ualpipe.pipeline.config.schema_defects import schema_defects
 from ualpipe.pipeline.credentials.options import Credential
 from ualpipe.pipeline.errors import ConfigError
@@ -60,7 +59,7 @@ def load_config(path: Path) -> PipelineConfig:
         ConfigError: It can't be read or has defects; the message has a line for each, ``file:line:col  path: what is wrong``.
     """
     try:
-        source = located.load(path)
+        source = marked_yaml.load(path)
     except OSError as exc:
         raise ConfigError(f"{path}: can't read the config: {exc.strerror}") from exc
     config = None if source.defects and source.data is None else _Checker(source, path).check()

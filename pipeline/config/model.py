@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from ualpipe.pipeline.conditions.compiler import Condition
 from ualpipe.pipeline.credentials.options import Credential
 from ualpipe.pipeline.options import Duration, Size, option
-
-Condition = Callable[[Mapping[str, Any]], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

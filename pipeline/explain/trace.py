@@ -16,7 +16,8 @@ from ualpipe.pipeline.errors import EventError
 from ualpipe.pipeline.events import Event
 from ualpipe.pipeline.explain.contract import Explainer, Made, Notes, Rule
 from ualpipe.pipeline.explain.document_fields import ABSENT, leaves, value_at
-from ualpipe.pipeline.process.transforming import Apply, run_transforms
+from ualpipe.pipeline.process.transforming import run_transforms
+from ualpipe.pipeline.stages import Apply
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from ualpipe.pipeline.wording import rounded
+
 WINDOW_S = 600.0
 """Rates are those of the last ten minutes."""
 SHORTEST_S = 10.0  # a rate of less time than this is none
@@ -69,18 +71,3 @@ class Trend:
         began, fetched_then, arrived_then = self._looks[0]
         seconds = max(SHORTEST_S, now - began)
         return Backlog(waiting, (fetched - fetched_then) / seconds, (arrived - arrived_then) / seconds)
-
-
-def rounded(seconds: float) -> str:
-    """Returns a time as ``40s``, ``25m``, ``3h 20m`` or ``2d 5h``; at least ``1s``."""
-    whole = max(1, round(seconds))
-    if whole < 90:
-        return f"{whole}s"
-    minutes = round(seconds / 60)
-    if minutes < 120:
-        return f"{minutes}m"
-    hours, rest = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours}h {rest}m" if rest else f"{hours}h"
-    days, left = divmod(round(minutes / 60), 24)
-    return f"{days}d {left}h" if left else f"{days}d"

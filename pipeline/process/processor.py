@@ -14,10 +14,11 @@ from typing import Protocol
 
 from ualpipe.pipeline.conditions.compiler import Condition
 from ualpipe.pipeline.events import Origin, Transformed, event_of
-from ualpipe.pipeline.process.transforming import Apply, events_of, steps_for, transform_group
+from ualpipe.pipeline.process.transforming import events_of, steps_for, transform_group
 from ualpipe.pipeline.records.compression import compress
 from ualpipe.pipeline.records.decoding import BadRecord, Record
 from ualpipe.pipeline.records.identity import digest_of
+from ualpipe.pipeline.stages import Apply
 
 GROUP_RECORDS = 64
 """Records that are decoded and transformed together; decoded they take ten times their bytes."""

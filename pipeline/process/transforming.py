@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from ualpipe.pipeline.conditions.compiler import Condition
 from ualpipe.pipeline.errors import EventError, MappingFailed, NotJson
 from ualpipe.pipeline.events import Event, Origin, Refusal, Transformed, event_of
 from ualpipe.pipeline.notices import notice_steps
 from ualpipe.pipeline.records.chunk import Chunk
-
-Apply = Callable[[Event], Event | None]
-
+from ualpipe.pipeline.stages import Apply
 
 _NONE: Mapping[str, Condition] = {}
 

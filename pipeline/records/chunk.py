@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ualpipe.pipeline.errors import ContentUndecodable
-from ualpipe.pipeline.records.decoding import Record, _decode_line, _lines, _split_array, _stream_array
+from ualpipe.pipeline.records.decoding import Record, decode_line, lines_of, split_array, stream_array
 
 Framing = Literal["array", "lines", "notice"]
 
@@ -51,15 +51,15 @@ class Chunk:
             ContentUndecodable: As ``records``, possibly behind records that are good.
         """
         if self.framing == "lines":
-            yield from map(_decode_line, _lines(self.body))
+            yield from map(decode_line, lines_of(self.body))
             return
         try:
-            yield from _stream_array(self.body)
+            yield from stream_array(self.body)
         except ContentUndecodable as exc:
             raise ContentUndecodable(str(exc), self.body) from exc
 
     def raw(self, index: int) -> bytes:
         """Returns the bytes of one record exactly as received."""
         if self._raw is None:
-            self._raw = list(_lines(self.body)) if self.framing == "lines" else _split_array(self.body)
+            self._raw = list(lines_of(self.body)) if self.framing == "lines" else split_array(self.body)
         return self._raw[index]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from ualpipe.pipeline.errors import ContentUndecodable
 from ualpipe.pipeline.records.chunk import Chunk
-from ualpipe.pipeline.records.decoding import _BLANK, _BORDER, _BYTE_A_CHARACTER, _FIRST_KEY
+from ualpipe.pipeline.records.decoding import BLANK, BORDER, BYTE_A_CHARACTER, FIRST_KEY
 from ualpipe.pipeline.records.elements import NotWhole, elements
 
 CHUNK_BYTES = 1024 * 1024
@@ -70,7 +70,7 @@ def _cut_array(parts: Iterator[bytes], max_bytes: int) -> Iterator[Chunk]:
     rest = bytes(buffer)
     if is_first:
         yield Chunk(rest.removeprefix(_UTF8_BOM), "array")
-    elif rest.strip(_BLANK) != b"]":
+    elif rest.strip(BLANK) != b"]":
         yield Chunk(b"[" + rest, "array")
 
 
@@ -79,7 +79,7 @@ def chunks_of_lines(lines: Iterable[bytes], *, max_bytes: int = CHUNK_BYTES) -> 
     pending: list[bytes] = []
     size = 0
     for line in lines:
-        text = line.strip(_BLANK)
+        text = line.strip(BLANK)
         if not text:
             continue
         pending.append(text)
@@ -107,15 +107,15 @@ def _cut(buffer: bytearray, *, is_first: bool) -> tuple[Chunk, int] | None:
 
 def _guess_borders(buffer: bytearray, start: int) -> list[tuple[int, int]]:
     """Returns likely borders between two records, last first: end of the one, start of the next."""
-    if not (key := _FIRST_KEY.match(buffer, start)):
+    if not (key := FIRST_KEY.match(buffer, start)):
         return []
-    borders = list(re.finditer(_BORDER % re.escape(key[1]), buffer))[-_MAX_GUESSES:]
+    borders = list(re.finditer(BORDER % re.escape(key[1]), buffer))[-_MAX_GUESSES:]
     return [(border.start() + 1, border.end()) for border in reversed(borders) if border.start() > start]
 
 
 def _scan_border(buffer: bytearray, start: int) -> int:
     """Returns the position of the last comma between two records: slow and certain, for bodies where guessing failed."""
-    text = buffer[start:].decode(_BYTE_A_CHARACTER)
+    text = buffer[start:].decode(BYTE_A_CHARACTER)
     border = 0
     with contextlib.suppress(NotWhole):
         for _begin, end in elements(text, 0):
@@ -125,7 +125,7 @@ def _scan_border(buffer: bytearray, start: int) -> int:
 
 def _array_start(buffer: bytearray) -> int | None:
     """Returns the position behind the opening bracket; None when only blanks have come so far."""
-    if not buffer.removeprefix(_UTF8_BOM).strip(_BLANK) or _UTF8_BOM.startswith(buffer):
+    if not buffer.removeprefix(_UTF8_BOM).strip(BLANK) or _UTF8_BOM.startswith(buffer):
         return None
     head = re.match(rb"(?:\xef\xbb\xbf)?\s*\[", buffer)
     if head is None:

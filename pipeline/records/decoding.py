@@ -14,16 +14,16 @@ import orjson
 from ualpipe.pipeline.errors import ContentUndecodable
 from ualpipe.pipeline.records.elements import elements
 
-_BLANK = b" \t\r\n"
+BLANK = b" \t\r\n"
 
 
-_BYTE_A_CHARACTER = "latin-1"  # for finding brackets and quotes: in UTF-8 their bytes are in no other character
+BYTE_A_CHARACTER = "latin-1"  # for finding brackets and quotes: in UTF-8 their bytes are in no other character
 
 
-_FIRST_KEY = re.compile(rb'\s*\{\s*("(?:[^"\\]|\\.)*")')
+FIRST_KEY = re.compile(rb'\s*\{\s*("(?:[^"\\]|\\.)*")')
 
 
-_BORDER = rb"\}\s*,\s*(?=\{\s*%s)"
+BORDER = rb"\}\s*,\s*(?=\{\s*%s)"
 
 
 _LONGEST_INTEGER = 300  # digits; Python refuses to read more than 4,300, and a double ends at 309
@@ -50,29 +50,29 @@ def _decode_array(body: bytes) -> list[Record]:
     except ContentUndecodable:
         if (parts := _split_by_brackets(body)) is None:
             raise
-        return [_decode_line(part) for part in parts]
+        return [decode_line(part) for part in parts]
     return _records_of(value, body)
 
 
-def _stream_array(body: bytes) -> Iterator[Record]:
+def stream_array(body: bytes) -> Iterator[Record]:
     """Cuts an array where the key that its first record begins with comes again, and decodes piece by piece.
 
     A piece that decodes ends where a record ends; from the first that does not on, the rest is decoded as a whole.
     """
     start, end = body.find(b"{"), body.rfind(b"}")
-    key = _FIRST_KEY.match(body, start) if start >= 0 and body[:start].strip(_BLANK) == b"[" else None
+    key = FIRST_KEY.match(body, start) if start >= 0 and body[:start].strip(BLANK) == b"[" else None
     if key is None:
         yield from _decode_array(body)
         return
-    pieces = re.split(_BORDER % re.escape(key[1]), body[start:end])
+    pieces = re.split(BORDER % re.escape(key[1]), body[start:end])
     for index, piece in enumerate(pieces):
         try:
             yield _object(piece + b"}")
         except ValueError:
             yield from _decode_array(b"[" + b"},".join(pieces[index:]) + body[end:])
             return
-    behind = body[end + 1 :].strip(_BLANK)
-    if behind.startswith(b",") and behind[1:].strip(_BLANK) != b"]":
+    behind = body[end + 1 :].strip(BLANK)
+    if behind.startswith(b",") and behind[1:].strip(BLANK) != b"]":
         yield from _decode_array(b"[" + behind[1:])  # what stands behind the last object is no object
     elif behind != b"]":
         raise ContentUndecodable("not JSON: the array does not end behind its last record", body)
@@ -93,7 +93,7 @@ def _records_of(value: Any, body: bytes) -> list[Record]:
     return [record if isinstance(record, dict) else BadRecord(f"a JSON {_kind(record)}, not an object") for record in value]
 
 
-def _decode_line(line: bytes) -> Record:
+def decode_line(line: bytes) -> Record:
     try:
         value = _decode(line)
     except ContentUndecodable as exc:
@@ -137,7 +137,7 @@ def _integer(digits: str) -> int | float | None:
 _LENIENT = json.JSONDecoder(strict=False, parse_constant=lambda _name: None, parse_float=_finite, parse_int=_integer)
 
 
-def _split_array(body: bytes) -> list[bytes]:
+def split_array(body: bytes) -> list[bytes]:
     """Returns the bytes of each element of a JSON array that has been decoded before."""
     found: list[bytes] = []
     try:
@@ -154,10 +154,10 @@ def _split_array(body: bytes) -> list[bytes]:
 
 def _split_by_brackets(body: bytes) -> list[bytes] | None:
     """Returns the bytes of each element of an array, even if they are no UTF-8; None when it is not whole."""
-    text = body.decode(_BYTE_A_CHARACTER)
+    text = body.decode(BYTE_A_CHARACTER)
     try:
         start = text.index("[") + 1
-        return [body[begin:end].strip(_BLANK) for begin, end in elements(text, start)] if not text[: start - 1].strip() else None
+        return [body[begin:end].strip(BLANK) for begin, end in elements(text, start)] if not text[: start - 1].strip() else None
     except ValueError:
         return None
 
@@ -169,7 +169,7 @@ def _skip(text: str, at: int) -> int:
     return at
 
 
-def _lines(body: bytes) -> Iterator[bytes]:
+def lines_of(body: bytes) -> Iterator[bytes]:
     return (line for line in body.split(b"\n") if line)
 
 

@@ -22,13 +22,9 @@ from ualpipe.pipeline.runtime.cpu_affinity import CpuAffinity
 from ualpipe.pipeline.runtime.rate_limit import RateLimits
 from ualpipe.pipeline.runtime.retry import FETCH
 from ualpipe.pipeline.runtime.thread_pool import STORING, ThreadPool
+from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE, EXIT_REFUSED
 from ualpipe.pipeline.supervisor.housekeeping import INTERVAL_S, Housekeeping
 from ualpipe.pipeline.supervisor.stages import StageMaker, make_processor
-
-EXIT_FINE = 0
-EXIT_INCOMPLETE = 1  # something is dead-lettered, a gap opened, or a bounded run left something undone
-EXIT_USAGE = 2
-EXIT_REFUSED = 3
 
 _log = logging.getLogger("ualpipe.runner")
 

@@ -7,28 +7,14 @@ import random
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
-from ualpipe.simulator.records import (
-    entra as _records_entra,
-)
-from ualpipe.simulator.records import (
-    exchange as _records_exchange,
-)
-from ualpipe.simulator.records import (
-    general as _records_general,
-)
-from ualpipe.simulator.records import (
-    security as _records_security,
-)
-from ualpipe.simulator.records import (
-    sharepoint as _records_sharepoint,
-)
+from ualpipe.simulator.records import entra, exchange, general, security, sharepoint
 from ualpipe.simulator.records.maker import Maker, Record
 from ualpipe.simulator.records.organisation import DEFAULT_DOMAIN, DEFAULT_TENANT_ID, Organisation, make_organisation
 
 DEFAULT_SEED = 365
 DEFAULT_RATE = 2.0
 
-_MODULES = (_records_entra, _records_exchange, _records_general, _records_security, _records_sharepoint)
+_MODULES = (entra, exchange, general, security, sharepoint)
 
 
 def generate(

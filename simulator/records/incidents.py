@@ -7,9 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ualpipe.simulator.records import entra as _records_entra
-from ualpipe.simulator.records import exchange as _records_exchange
-from ualpipe.simulator.records import sharepoint as _records_sharepoint
+from ualpipe.simulator.records import entra, exchange, sharepoint
 from ualpipe.simulator.records.generator import DEFAULT_SEED
 from ualpipe.simulator.records.maker import Maker, Record
 from ualpipe.simulator.records.organisation import DEFAULT_DOMAIN, DEFAULT_TENANT_ID, Person, make_organisation, outside_address
@@ -63,10 +61,10 @@ def planted_incidents(
 def _delegate_reads_mailbox(m: Maker) -> Incident:
     admin, (owner, delegate) = m.org.admins[0], _two(m)
     grant = {"Identity": owner.upn, "User": delegate.upn, "AccessRights": "FullAccess", "InheritanceType": "All"}
-    records = [_records_exchange.cmdlet(m, "Add-MailboxPermission", admin, owner, grant)]
+    records = [exchange.cmdlet(m, "Add-MailboxPermission", admin, owner, grant)]
     for access in ("Sync", "Bind", "Bind", "Bind", "Bind"):
         _later(m, 40)
-        records.append(_records_exchange.mail_access(m, delegate, owner, access))
+        records.append(exchange.mail_access(m, delegate, owner, access))
     text = (
         f"{admin.upn} gives {delegate.upn} full access to the mailbox of {owner.upn}, whose mail is then read folder by folder."
     )
@@ -77,11 +75,11 @@ def _mail_is_forwarded(m: Maker) -> Incident:
     victim, address = _two(m)[0], outside_address(m.rng)
     target = f"{victim.mail.partition('@')[0]}@mail.example"
     rule = {"Name": ".", "ForwardTo": target, "DeleteMessage": "True", "StopProcessingRules": "True"}
-    records = [_records_entra.logon(m, victim, address)]
+    records = [entra.logon(m, victim, address)]
     _later(m, 90)
-    records.append(_records_exchange.cmdlet(m, "New-InboxRule", victim, victim, rule, address))
+    records.append(exchange.cmdlet(m, "New-InboxRule", victim, victim, rule, address))
     _later(m, 2)
-    records.append(_records_exchange.inbox_rule_update(m, victim, ".", address))
+    records.append(exchange.inbox_rule_update(m, victim, ".", address))
     text = f"After a logon from {address}, a rule forwards all mail of {victim.upn} to {target} and deletes it."
     return Incident("inbox rule forwards mail outside", text, tuple(records))
 
@@ -91,23 +89,23 @@ def _passwords_are_sprayed(m: Maker) -> Incident:
     targets = m.rng.sample(m.org.people, _SPRAYED_PEOPLE)
     records = []
     for person in targets:
-        records.append(_records_entra.failed_logon(m, person, address, "50126"))
+        records.append(entra.failed_logon(m, person, address, "50126"))
         _later(m, 7)
-    records.append(_records_entra.logon(m, targets[-1], address))
+    records.append(entra.logon(m, targets[-1], address))
     text = f"{address} tries a password on {len(targets)} people within minutes and gets in as {targets[-1].upn}."
     return Incident("password spray", text, tuple(records))
 
 
 def _link_is_used(m: Maker) -> Incident:
     sharer, address = _two(m)[0], outside_address(m.rng)
-    file = _records_sharepoint.file_operation(m)
-    created = _records_sharepoint.shared_file(m, 14, "AnonymousLinkCreated", sharer, file, sharer.address)
+    file = sharepoint.file_operation(m)
+    created = sharepoint.shared_file(m, 14, "AnonymousLinkCreated", sharer, file, sharer.address)
     created["EventData"] = "<Type>Edit</Type>"
     records = [created]
     for record_type, operation in ((14, "AnonymousLinkUsed"), (6, "FileDownloaded")):
         _later(m, 120)
-        used = _records_sharepoint.shared_file(m, record_type, operation, sharer, file, address)
-        who = f"{_records_sharepoint.ANONYMOUS}#{m.token(24).lower()}"
+        used = sharepoint.shared_file(m, record_type, operation, sharer, file, address)
+        who = f"{sharepoint.ANONYMOUS}#{m.token(24).lower()}"
         records.append(used | {"UserId": who, "UserKey": who, "UserType": 10})
     text = f"{sharer.upn} makes an anonymous link to {file['SourceFileName']}, and somebody downloads the file from {address}."
     return Incident("anonymous link created and used", text, tuple(records))

@@ -1,10 +1,9 @@
-"""The errors of login and API, worded as the services word them."""
+"""The errors of the API, worded as Microsoft's API words them."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 import orjson
@@ -22,7 +21,7 @@ JSON_HEADERS = {
 
 
 class _Blank(dict[str, str]):
-    """Fills placeholders that nobody gave a value."""
+    """Values of placeholders: an empty text for each that has no other."""
 
     def __missing__(self, key: str) -> str:
         return ""
@@ -42,18 +41,9 @@ class Refused(Exception):
         self.details = details
 
 
-class LoginRefused(Exception):
-    """A request that the login endpoint answers with an AADSTS error.
-
-    Attributes:
-        number: 7000215 and the like.
-        details: Values for the placeholders of its message.
-    """
-
-    def __init__(self, number: int, **details: str) -> None:
-        super().__init__(f"AADSTS{number}")
-        self.number = number
-        self.details = details
+def filled(message: str, details: Mapping[str, str]) -> str:
+    """Returns a message with its placeholders filled; those without a value become nothing."""
+    return message.format_map(_Blank(details))
 
 
 def json_reply(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
@@ -66,26 +56,8 @@ def api_error(
 ) -> Reply:
     """Returns an error of the API; status and wording are those of ``errors.yaml`` unless given."""
     known = read_yaml("errors.yaml")["api"].get(code, {"status": 400, "message": ""})
-    text = known["message"].format_map(_Blank(details or {})) if message is None else message
+    text = filled(known["message"], details or {}) if message is None else message
     return json_reply({"error": {"code": code, "message": text}}, known["status"] if status is None else status)
-
-
-def login_error(refused: LoginRefused, now: datetime) -> Reply:
-    """Returns an error of the login endpoint, in the shape of Entra ID."""
-    known = read_yaml("errors.yaml")["login"][refused.number]
-    trace, correlation = str(uuid.uuid4()), str(uuid.uuid4())
-    stamp = f"{now:%Y-%m-%d %H:%M:%SZ}"
-    text = f"AADSTS{refused.number}: " + known["message"].format_map(_Blank(refused.details))
-    body = {
-        "error": known["error"],
-        "error_description": f"{text} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {stamp}",
-        "error_codes": [refused.number],
-        "timestamp": stamp,
-        "trace_id": trace,
-        "correlation_id": correlation,
-        "error_uri": f"https://login.microsoftonline.com/error?code={refused.number}",
-    }
-    return json_reply(body, known["status"])
 
 
 def unauthorized() -> Reply:

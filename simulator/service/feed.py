@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from ualpipe.simulator.service import listing as _listing
+from ualpipe.simulator.service import listing
 from ualpipe.simulator.service.content import CONTENT_TYPES, is_content_id
 from ualpipe.simulator.service.errors import JSON_HEADERS, Refused, json_reply
 from ualpipe.simulator.service.http import Reply, Request
@@ -81,12 +81,12 @@ def _describe(content_type: str, *, is_enabled: bool) -> dict[str, Any]:
 def _list(request: Request, content_type: str, tenant: SimulatedTenant, feed: str) -> Reply:
     now = tenant.clock.now()
     _check_subscription(content_type, tenant, now)
-    window = _listing.parse_window(request.query, now, tenant.wide_windows)
-    position = _listing.parse_position(request.query.get("nextpage"))
-    blobs = _listing.in_window(tenant.blobs(content_type), window, now)
-    page, following = _listing.cut_page(blobs, position, tenant.size_of_page(position.page))
-    items = [_listing.content_item(blob, feed) for blob in page for _ in range(blob.times_listed)]
-    headers = {"NextPageUri": _listing.next_page_uri(feed, content_type, window, following)} if following else {}
+    window = listing.parse_window(request.query, now, tenant.wide_windows)
+    position = listing.parse_position(request.query.get("nextpage"))
+    blobs = listing.in_window(tenant.blobs(content_type), window, now)
+    page, following = listing.cut_page(blobs, position, tenant.size_of_page(position.page))
+    items = [listing.content_item(blob, feed) for blob in page for _ in range(blob.times_listed)]
+    headers = {"NextPageUri": listing.next_page_uri(feed, content_type, window, following)} if following else {}
     return json_reply(items, headers=headers)
 
 

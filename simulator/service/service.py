@@ -14,24 +14,23 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from ualpipe.pipeline.clock import Clock, SystemClock
-from ualpipe.simulator.service import feed as _feed
-from ualpipe.simulator.service import login as _login
+from ualpipe.simulator.service import feed
 from ualpipe.simulator.service.ca import LOOPBACK_HOSTS, write_certificates
 from ualpipe.simulator.service.errors import (
-    LoginRefused,
     Refused,
     api_error,
     auditing_off,
-    login_error,
     no_such_resource,
     unauthorized,
 )
 from ualpipe.simulator.service.faults import FaultRule, FaultScript, replacement, spoil
 from ualpipe.simulator.service.http import Reply, Request, TlsServer
+from ualpipe.simulator.service.login.endpoint import discover, grant_token
+from ualpipe.simulator.service.login.errors import LoginRefused, login_error
+from ualpipe.simulator.service.login.tokens import TokenIssuer
 from ualpipe.simulator.service.quota import Quota
 from ualpipe.simulator.service.routes import Call, route
 from ualpipe.simulator.service.tenant import SimulatedTenant
-from ualpipe.simulator.service.tokens import TokenIssuer
 
 _REMEMBERED_REQUESTS = 100_000
 _NEEDED_ROLE = "ActivityFeed.Read"
@@ -193,8 +192,8 @@ class SimulatedService:
         if tenant is None:
             raise LoginRefused(90002, tenant=call.tenant)
         if call.operation == "discovery":
-            return _login.discover(self.url, call.tenant)
-        return _login.grant_token(request, tenant, self._urls, self._issuer, self._clock.now())
+            return discover(self.url, call.tenant)
+        return grant_token(request, tenant, self._urls, self._issuer, self._clock.now())
 
     def _api(self, request: Request, call: Call) -> Reply:
         claims = self._issuer.read(request.headers.get("Authorization"), self._clock.now())
@@ -209,7 +208,7 @@ class SimulatedService:
             return _throttled(tenant, call)
         if not tenant.is_auditing_enabled:
             return auditing_off(tenant.tenant_id, call.content_type, tenant.client_id)
-        return _feed.answer(request, call, tenant, self.url)
+        return feed.answer(request, call, tenant, self.url)
 
     def _addressed_tenant(self, call: Call, claims: Mapping[str, Any]) -> SimulatedTenant:
         try:

@@ -23,7 +23,7 @@ from ualpipe.pipeline.credentials.options import Certificate, Credential
 from ualpipe.pipeline.errors import ContentGone, SourceDenied, SourceError, SourceOverloaded, SourceThrottled, SourceUnavailable
 from ualpipe.pipeline.options import Secret, build
 from ualpipe.pipeline.stages import Listed, WorkItem
-from ualpipe.simulator.service.client_certificate import ClientCertificate, write_client_certificate
+from ualpipe.simulator.service.login.client_certificate import ClientCertificate, write_client_certificate
 from ualpipe.simulator.service.service import SimulatedService
 from ualpipe.simulator.service.tenant import SimulatedTenant
 from ualpipe.sources.management_activity.options import ManagementActivityConfig

@@ -20,8 +20,9 @@ from ualpipe.pipeline.clock import Clock, SystemClock
 from ualpipe.pipeline.config.loader import load_config
 from ualpipe.pipeline.runtime.retry import DENIED
 from ualpipe.pipeline.supervisor import runner as engine
-from ualpipe.pipeline.supervisor.runner import EXIT_FINE, Runner
-from ualpipe.simulator.service.client_certificate import write_client_certificate
+from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE
+from ualpipe.pipeline.supervisor.runner import Runner
+from ualpipe.simulator.service.login.client_certificate import write_client_certificate
 from ualpipe.simulator.service.service import SimulatedService
 from ualpipe.simulator.service.tenant import SimulatedTenant
 

@@ -21,9 +21,9 @@ from ualpipe.pipeline.commands._open_transforms import open_stages
 from ualpipe.pipeline.errors import SinkError
 from ualpipe.pipeline.events import Event, Origin
 from ualpipe.pipeline.options import build
-from ualpipe.pipeline.process.transforming import Apply, events_of, run_transforms
+from ualpipe.pipeline.process.transforming import events_of, run_transforms
 from ualpipe.pipeline.records.cutting import chunks_of_lines
-from ualpipe.pipeline.stages import Batch
+from ualpipe.pipeline.stages import Apply, Batch
 from ualpipe.schemas import read_csv
 from ualpipe.sinks.elasticsearch.sink import ElasticsearchSink
 

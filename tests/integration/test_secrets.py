@@ -19,7 +19,7 @@ import zstandard
 
 from runs import CLIENT_SECRET, generated, served, write_config
 from servers.ports import free_ports
-from ualpipe.simulator.service.client_certificate import write_client_certificate
+from ualpipe.simulator.service.login.client_certificate import write_client_certificate
 
 pytestmark = [pytest.mark.kafka, pytest.mark.elasticsearch, pytest.mark.rsyslog]
 

@@ -26,7 +26,7 @@ import yaml
 
 from fakes import FakeClock
 from ualpipe.simulator import cli
-from ualpipe.simulator.service.client_certificate import ClientCertificate, write_client_certificate
+from ualpipe.simulator.service.login.client_certificate import ClientCertificate, write_client_certificate
 from ualpipe.simulator.service.service import SimulatedService
 from ualpipe.simulator.service.tenant import SimulatedTenant
 

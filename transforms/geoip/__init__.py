@@ -1,5 +1,6 @@
 """The ``geoip`` transform."""
 
+from ualpipe.transforms.geoip.options import GeoipTransformConfig
 from ualpipe.transforms.geoip.transform import GeoipTransform
 
-__all__ = ["GeoipTransform"]
+__all__ = ["GeoipTransform", "GeoipTransformConfig"]

@@ -3,39 +3,16 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
-from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.events import Event
-from ualpipe.pipeline.options import Duration, option
 from ualpipe.pipeline.stages import Env
 from ualpipe.transforms.geoip.database import AS, GEO, GeoDatabase
 from ualpipe.transforms.geoip.fields import Fields
+from ualpipe.transforms.geoip.options import GeoipTransformConfig
 from ualpipe.transforms.memo import Memo
 
 LOOK_EVERY_S = 60.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GeoipConfig:
-    """Options of the ``geoip`` transform: at least one of the databases."""
-
-    city_database: Path | None = option(
-        "MaxMind DB file with places, for `source.geo`: GeoLite2 or GeoIP2 City, Country or Enterprise, or one made alike.",
-        default=None,
-    )
-    asn_database: Path | None = option(
-        "MaxMind DB file with networks, for `source.as`: GeoLite2 ASN, GeoIP2 ISP or Enterprise, or one made alike.",
-        default=None,
-    )
-    warn_after: Duration = option("Age of a database from which the log warns of it.", default="90d")
-
-    def __post_init__(self) -> None:
-        """Refuses a transform that would do nothing."""
-        if self.city_database is None and self.asn_database is None:
-            raise ConfigError("geoip: give `city_database`, `asn_database` or both")
 
 
 class GeoipTransform:
@@ -45,10 +22,10 @@ class GeoipTransform:
     know, passes untouched. Once a minute ``apply`` looks whether a file was replaced; it looks at nothing else but the event.
     """
 
-    Config: ClassVar[type] = GeoipConfig
+    Config: ClassVar[type] = GeoipTransformConfig
     after: ClassVar[tuple[str, ...]] = ("ecs",)
 
-    def __init__(self, config: GeoipConfig, env: Env) -> None:
+    def __init__(self, config: GeoipTransformConfig, env: Env) -> None:
         files = (("geo", config.city_database, GEO), ("as", config.asn_database, AS))
         self._databases = {
             name: GeoDatabase(path, kind, env, config.warn_after) for name, path, kind in files if path is not None

@@ -9,7 +9,7 @@ from ualpipe.pipeline.events import Event, SchemaViolation
 from ualpipe.pipeline.explain.contract import Notes, Rule, SchemaFinding
 from ualpipe.schemas import read_json
 from ualpipe.transforms.record_schemas import RecordSchemas
-from ualpipe.transforms.validate.transform import ValidateConfig
+from ualpipe.transforms.validate.options import ValidateTransformConfig
 
 _COMMON = "common.json"
 
@@ -17,7 +17,7 @@ _COMMON = "common.json"
 class ValidateExplainer:
     """Says which schema a record has to fit and, for each finding, which file and property it comes from."""
 
-    def __init__(self, config: ValidateConfig) -> None:  # noqa: ARG002 - the way all explainers are made
+    def __init__(self, config: ValidateTransformConfig) -> None:  # noqa: ARG002 - the way all explainers are made
         self._schemas: RecordSchemas | None = None
 
     def open(self) -> None:

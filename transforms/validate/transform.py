@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from ualpipe.pipeline.errors import NotJson, SchemaMismatch
 from ualpipe.pipeline.events import Event
-from ualpipe.pipeline.options import option
 from ualpipe.pipeline.stages import Env
 from ualpipe.transforms.record_schemas import RecordSchemas
 from ualpipe.transforms.validate.drift import KnownRecords
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ValidateConfig:
-    """Options of the ``validate`` transform."""
-
-    on_invalid: Literal["forward", "dead_letter"] = option(
-        "What becomes of a record that does not fit its schema, or is not JSON: `forward` passes it on, marked as "
-        "`event.kind: pipeline_error` with the findings in `error.message`; `dead_letter` sets it aside with the findings.",
-        default="forward",
-    )
-    drift: bool = option(
-        "Note record types, operations and fields that ualpipe does not know, for `ualpipe status` and the log. The records "
-        "are passed on as they are.",
-        default=True,
-    )
+from ualpipe.transforms.validate.options import ValidateTransformConfig
 
 
 class ValidateTransform:
@@ -36,9 +19,9 @@ class ValidateTransform:
     that the mapping relies on; unknown fields and unknown record types are fine, and noted as drift.
     """
 
-    Config: ClassVar[type] = ValidateConfig
+    Config: ClassVar[type] = ValidateTransformConfig
 
-    def __init__(self, config: ValidateConfig, env: Env) -> None:
+    def __init__(self, config: ValidateTransformConfig, env: Env) -> None:
         self._is_strict = config.on_invalid == "dead_letter"
         self._looks_for_drift = config.drift
         self._drift = env.drift

@@ -16,7 +16,8 @@ from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.stages import Gap
 from ualpipe.transforms.ecs.options import EcsTransformConfig
 from ualpipe.transforms.ecs.transform import EcsTransform
-from ualpipe.transforms.validate.transform import ValidateConfig, ValidateTransform
+from ualpipe.transforms.validate.options import ValidateTransformConfig
+from ualpipe.transforms.validate.transform import ValidateTransform
 
 GAP = Gap(NOW - timedelta(days=9), NOW - timedelta(days=7), "older than 7 days")
 NOTICE = gap_notice("contoso", TENANT, "Audit.Exchange", GAP)
@@ -48,7 +49,7 @@ def ecs():
 
 
 def validate(on_invalid: str):
-    made = ValidateTransform(ValidateConfig(on_invalid=on_invalid, drift=False), env())
+    made = ValidateTransform(ValidateTransformConfig(on_invalid=on_invalid, drift=False), env())
     made.open()
     return made.apply
 

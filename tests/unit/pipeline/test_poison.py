@@ -22,7 +22,7 @@ from ualpipe.pipeline.options import build
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.records.cutting import chunks_of_array
 from ualpipe.pipeline.stages import Batch
-from ualpipe.pipeline.supervisor.runner import EXIT_INCOMPLETE
+from ualpipe.pipeline.supervisor.exit_codes import EXIT_INCOMPLETE
 from ualpipe.sinks.file.sink import FileSink
 from ualpipe.sources.management_activity.body import bounded, decoded
 from ualpipe.transforms.ecs.transform import EcsTransform

@@ -15,13 +15,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from fakes import NOW
-from ualpipe.simulator.service.assertions import ASSERTION_TYPE, check_assertion
-from ualpipe.simulator.service.client_certificate import ClientCertificate, write_client_certificate
-from ualpipe.simulator.service.errors import LoginRefused, login_error
 from ualpipe.simulator.service.http import Request
-from ualpipe.simulator.service.login import discover, grant_token
+from ualpipe.simulator.service.login.assertions import ASSERTION_TYPE, check_assertion
+from ualpipe.simulator.service.login.client_certificate import ClientCertificate, write_client_certificate
+from ualpipe.simulator.service.login.endpoint import discover, grant_token
+from ualpipe.simulator.service.login.errors import LoginRefused, login_error
+from ualpipe.simulator.service.login.tokens import TokenIssuer
 from ualpipe.simulator.service.tenant import SimulatedTenant
-from ualpipe.simulator.service.tokens import TokenIssuer
 
 URL = "https://localhost:1"
 TENANT_ID = "22222222-2222-2222-2222-222222222222"

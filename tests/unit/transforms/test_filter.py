@@ -7,7 +7,7 @@ from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.events import Event, Origin
 from ualpipe.pipeline.options import build, schema_of
 from ualpipe.pipeline.records.chunk import Chunk
-from ualpipe.transforms.filter import FilterConfig, FilterTransform
+from ualpipe.transforms.filter import FilterTransform, FilterTransformConfig
 
 ORIGIN = Origin("files", "", "in", "a.json", Chunk(b"[]", "array", []))
 
@@ -17,7 +17,7 @@ def event_of(record: dict[str, Any], document: dict[str, Any] | None = None) -> 
 
 
 def passes(event: Event, **options: Any) -> bool:
-    transform = FilterTransform(FilterConfig(**options), fakes.env("filter"))
+    transform = FilterTransform(FilterTransformConfig(**options), fakes.env("filter"))
     transform.open()
     found = transform.apply(event)
     assert found in (event, None)
@@ -65,18 +65,18 @@ def test_event_is_passed_on_untouched() -> None:
 
 def test_wrong_conditions_are_refused_with_the_config() -> None:
     with pytest.raises(ConfigError, match=r"drop: user.id\|endwith: 'endwith' is no modifier \(did you mean endswith\?\)"):
-        build(FilterConfig, {"drop": {"user.id|endwith": "x"}}, fakes.Path("."))
+        build(FilterTransformConfig, {"drop": {"user.id|endwith": "x"}}, fakes.Path("."))
     with pytest.raises(ConfigError, match="keep: conditions are a mapping"):
-        FilterConfig(keep=[])
+        FilterTransformConfig(keep=[])
 
 
 def test_filter_without_conditions_is_refused() -> None:
     with pytest.raises(ConfigError, match="give `drop`, `keep` or both"):
-        FilterConfig()
+        FilterTransformConfig()
 
 
 def test_options_take_a_mapping_or_a_list() -> None:
-    properties = schema_of(FilterConfig)["properties"]
+    properties = schema_of(FilterTransformConfig)["properties"]
     assert {name: schema["type"] for name, schema in properties.items()} == {
         "drop": ["object", "array", "null"],
         "keep": ["object", "array", "null"],

@@ -13,21 +13,7 @@ from functools import cache
 from typing import Any, Literal
 
 from ualpipe.schemas import read_csv, read_yaml
-from ualpipe.transforms.ecs.conversions import (
-    directory as _directory,
-)
-from ualpipe.transforms.ecs.conversions import (
-    mail as _mail,
-)
-from ualpipe.transforms.ecs.conversions import (
-    policy as _policy,
-)
-from ualpipe.transforms.ecs.conversions import (
-    values as _values,
-)
-from ualpipe.transforms.ecs.conversions import (
-    web as _web,
-)
+from ualpipe.transforms.ecs.conversions import directory, mail, policy, values, web
 from ualpipe.transforms.ecs.conversions.address import client_ip, network_type, read_address, read_server
 from ualpipe.transforms.ecs.conversions.identity import IdentityConversions
 from ualpipe.transforms.ecs.conversions.outcome import make_outcome, make_status
@@ -96,17 +82,17 @@ def load_conversions() -> dict[str, Conversion]:
 
 def _plain() -> list[Conversion]:
     return [
-        Conversion("keyword", _values.keyword, "Text as it is; numbers and booleans as text.", takes="value"),
-        Conversion("text", _values.keyword, "The same for message fields.", "match_only_text", takes="value"),
-        Conversion("same", _values.same, "The value of another ECS field, unchanged.", "", takes="structure"),
-        Conversion("trimmed", _values.trimmed, "Text without blanks around it."),
-        Conversion("lower", _values.lower, "Text in lower case."),
-        Conversion("guid", Memo(_values.guid), "A GUID in lower case; other text as it is."),
-        Conversion("sha256", _values.sha256, "A SHA-256 in lower case; nothing else."),
-        Conversion("long", _values.whole_number, "A whole number of 64 bits, also from text.", "long", takes="value"),
-        Conversion("date", Memo(_values.date), "A date and time in UTC; year 0001 is left out.", "date"),
-        Conversion("boolean", _values.boolean, "True or false, also from text.", "boolean", takes="value"),
-        Conversion("json_value", _directory.json_value, "The one text in a property value that is JSON."),
+        Conversion("keyword", values.keyword, "Text as it is; numbers and booleans as text.", takes="value"),
+        Conversion("text", values.keyword, "The same for message fields.", "match_only_text", takes="value"),
+        Conversion("same", values.same, "The value of another ECS field, unchanged.", "", takes="structure"),
+        Conversion("trimmed", values.trimmed, "Text without blanks around it."),
+        Conversion("lower", values.lower, "Text in lower case."),
+        Conversion("guid", Memo(values.guid), "A GUID in lower case; other text as it is."),
+        Conversion("sha256", values.sha256, "A SHA-256 in lower case; nothing else."),
+        Conversion("long", values.whole_number, "A whole number of 64 bits, also from text.", "long", takes="value"),
+        Conversion("date", Memo(values.date), "A date and time in UTC; year 0001 is left out.", "date"),
+        Conversion("boolean", values.boolean, "True or false, also from text.", "boolean", takes="value"),
+        Conversion("json_value", directory.json_value, "The one text in a property value that is JSON."),
     ]
 
 
@@ -116,8 +102,8 @@ def _network() -> list[Conversion]:
         Conversion("address", Memo(read_address), "Address, IP, port and domain of a client address.", "", _ADDRESS),
         Conversion("server", read_server, "Address, IP and domain in `HOST (build or address)`.", "", _SERVER),
         Conversion("network_type", network_type, "`ipv4` or `ipv6` of an IP address."),
-        Conversion("details_agent", _directory.details_agent, "User-Agent in `additionalDetails`."),
-        Conversion("client_agent", Memo(_mail.client_agent), "User agent in a ClientInfoString; a UserAgent as it is."),
+        Conversion("details_agent", directory.details_agent, "User-Agent in `additionalDetails`."),
+        Conversion("client_agent", Memo(mail.client_agent), "User agent in a ClientInfoString; a UserAgent as it is."),
     ]
 
 
@@ -132,7 +118,7 @@ def _people(words: Mapping[str, Any]) -> list[Conversion]:
         Conversion("process_of", Memo(people.process_of), "Process in `NT AUTHORITY\\SYSTEM (process)`."),
         Conversion("user_role", Memo(words["user_roles"].get), "Name of a user type, unless it is an ordinary user's."),
         Conversion("target_user", people.target_user, "The user a directory operation is about.", "", _IDENTITY, "structure"),
-        Conversion("target_group", _directory.target_group, "The group a directory operation is about.", "", _NAMED, "structure"),
+        Conversion("target_group", directory.target_group, "The group a directory operation is about.", "", _NAMED, "structure"),
         Conversion("mailbox_owner", people.mailbox_owner, "Owner of a mailbox, where another acts.", "", _IDENTITY, "record"),
     ]
 
@@ -141,7 +127,7 @@ def _records(words: Mapping[str, Any]) -> list[Conversion]:
     names = {row["id"]: row["name"] for row in read_csv("record_types.csv")}
     outcome = make_outcome(words["outcomes"])
     return [
-        Conversion("action", Memo(_values.action), "An operation without the dot and blanks at its end."),
+        Conversion("action", Memo(values.action), "An operation without the dot and blanks at its end."),
         Conversion("record_type", Memo(lambda kind: names.get(kind, kind)), "Name of a record type, else its number."),
         Conversion("outcome", outcome, "Outcome by Operation and ResultStatus.", takes="record"),
         Conversion("status", make_status(words["outcomes"]), "Outcome by a status of the workload's own.", takes="value"),
@@ -150,24 +136,24 @@ def _records(words: Mapping[str, Any]) -> list[Conversion]:
 
 def _files() -> list[Conversion]:
     return [
-        Conversion("url", _web.read_url, "The parts of a URL.", "", _URL),
-        Conversion("file_url", _web.read_file_url, "The parts of a URL as SharePoint writes it.", "", _URL),
-        Conversion("file_name", _web.file_name, "File name in a path."),
-        Conversion("file_extension", _web.file_extension, "Extension of a file name."),
-        Conversion("extension", Memo(_web.extension), "An extension without its dot."),
-        Conversion("file_kind", Memo(_web.file_kind), "`file` or `dir` of an ItemType."),
-        Conversion("file_path", _web.file_path, "Folder and file name of a SharePoint record.", takes="record"),
-        Conversion("windows_path", _web.windows_path, "A path with drive or share; nothing else."),
+        Conversion("url", web.read_url, "The parts of a URL.", "", _URL),
+        Conversion("file_url", web.read_file_url, "The parts of a URL as SharePoint writes it.", "", _URL),
+        Conversion("file_name", web.file_name, "File name in a path."),
+        Conversion("file_extension", web.file_extension, "Extension of a file name."),
+        Conversion("extension", Memo(web.extension), "An extension without its dot."),
+        Conversion("file_kind", Memo(web.file_kind), "`file` or `dir` of an ItemType."),
+        Conversion("file_path", web.file_path, "Folder and file name of a SharePoint record.", takes="record"),
+        Conversion("windows_path", web.windows_path, "A path with drive or share; nothing else."),
     ]
 
 
 def _mails() -> list[Conversion]:
-    found = _mail.threat_attachments
+    found = mail.threat_attachments
     return [
-        Conversion("mail_address", _mail.mail_address, "The address in `Name <address>`."),
-        Conversion("message_id", _mail.message_id, "A message id without angle brackets."),
-        Conversion("direction", _mail.direction, "`inbound`, `outbound` or `internal`."),
-        Conversion("attachments", _mail.attachments, "Names and sizes in `name (123b); …`.", "nested", makes_list=True),
+        Conversion("mail_address", mail.mail_address, "The address in `Name <address>`."),
+        Conversion("message_id", mail.message_id, "A message id without angle brackets."),
+        Conversion("direction", mail.direction, "`inbound`, `outbound` or `internal`."),
+        Conversion("attachments", mail.attachments, "Names and sizes in `name (123b); …`.", "nested", makes_list=True),
         Conversion(
             "threat_attachments", found, "Names and hashes of AttachmentData.", "nested", takes="structure", makes_list=True
         ),
@@ -176,10 +162,10 @@ def _mails() -> list[Conversion]:
 
 def _policies() -> list[Conversion]:
     return [
-        Conversion("severity", _policy.severity, "1 informational, 2 low, 3 medium, 4 high.", "long"),
-        Conversion("policy_rule", _policy.most_severe_rule, "The most severe rule of PolicyDetails.", "", _RULE, "structure"),
-        Conversion("policy_severity", _policy.highest_severity, "Highest severity of PolicyDetails.", "long", takes="structure"),
-        Conversion("policy_outcome", _policy.policy_outcome, "Failure where a policy stopped the act.", takes="record"),
+        Conversion("severity", policy.severity, "1 informational, 2 low, 3 medium, 4 high.", "long"),
+        Conversion("policy_rule", policy.most_severe_rule, "The most severe rule of PolicyDetails.", "", _RULE, "structure"),
+        Conversion("policy_severity", policy.highest_severity, "Highest severity of PolicyDetails.", "long", takes="structure"),
+        Conversion("policy_outcome", policy.policy_outcome, "Failure where a policy stopped the act.", takes="record"),
     ]
 
 

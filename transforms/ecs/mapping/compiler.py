@@ -1,7 +1,7 @@
 """Turns a mapping into Python: one function per kind of record, without tables or path walking at run time.
 
 The source text is built from our own and the user's tables, whose names and constants enter it as ``repr`` only; conversions
-and tests enter by the namespace. ``_mapping_run`` walks the same rows and says what is right.
+and tests enter by the namespace. ``interpreter`` walks the same rows and says what is right.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ualpipe.transforms.ecs.conversions.registry import Conversion
-from ualpipe.transforms.ecs.mapping import operators as _mapping_read
+from ualpipe.transforms.ecs.mapping import operators
 from ualpipe.transforms.ecs.mapping.model import Family, MappingRow, RowCondition
 from ualpipe.transforms.ecs.mapping.paths import Sources, parents_of, split, variable
 from ualpipe.transforms.memo import Memo, MemoGroup
@@ -84,9 +84,7 @@ class _Writer:
         making = [row.to for row in rows if row.makes_parts]
         self.contested = {name for name in making if making.count(name) > 1}
         self._sources = Sources.of(rows, self.filled)
-        self.names.update(
-            {name: getattr(_mapping_read, name) for name in _HELPERS}, classes=self.family.classes.known, NOTHING={}
-        )
+        self.names.update({name: getattr(operators, name) for name in _HELPERS}, classes=self.family.classes.known, NOTHING={})
 
     def source(self) -> str:
         """Returns the text of the function."""

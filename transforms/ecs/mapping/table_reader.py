@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ualpipe.pipeline import marked_yaml as located
+from ualpipe.pipeline import marked_yaml
 from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.marked_yaml import MarkedYaml, Pointer
 from ualpipe.pipeline.wording import did_you_mean
@@ -109,7 +109,7 @@ def open_all(paths: Sequence[Path], what: str, make: Callable[[Path, MarkedYaml]
     readers, findings = [], []
     for path in paths:
         try:
-            readers.append(make(path, located.load(path)))
+            readers.append(make(path, marked_yaml.load(path)))
         except OSError as exc:
             findings.append(f"{path}: can't read the {what}: {exc.strerror}")
     return readers, findings

@@ -44,7 +44,7 @@ class BloomFilter:
     def add(self, digests: Iterable[bytes]) -> None:
         """Adds digests; fastest when they are sorted, as the first place follows their order."""
         if (vectors := _vectors(self.size)) is not None:
-            vectors.add(self, digests, _PAIRS)
+            vectors.add(self.bits, self.shift, self.size, digests, _PAIRS)
             return
         bits, shift, mask, pairs = self.bits, self.shift, self.size - 1, _PAIRS
         for first, second, third, one, two, three in _HASHES.iter_unpack(b"".join(digests)):
@@ -71,7 +71,8 @@ def maybe_added(filters: Sequence[BloomFilter], digests: Sequence[bytes]) -> lis
         Position of the digest and of the filter, for each pair where the digest may have been added.
     """
     if (vectors := _vectors(sum(each.size for each in filters))) is not None:
-        return vectors.maybe_added(filters, digests, _PAIRS)  # type: ignore[no-any-return]
+        tables = [(each.bits, each.shift, each.size) for each in filters]
+        return vectors.maybe_added(tables, digests, _PAIRS)  # type: ignore[no-any-return]
     pairs, found = _PAIRS, []
     parts = [(at, each.bits, each.shift, each.size - 1) for at, each in enumerate(filters)]
     # Nearly all of the time goes into waiting for memory: the first place alone says no to five of six.

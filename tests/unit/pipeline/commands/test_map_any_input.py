@@ -16,9 +16,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import odd_records
-from ualpipe.pipeline.buffer.batch_buffer import Apply
 from ualpipe.pipeline.commands._open_transforms import open_stages
 from ualpipe.pipeline.commands.map import map_lines
+from ualpipe.pipeline.stages import Apply
 
 pytestmark = pytest.mark.fuzz
 

@@ -52,7 +52,7 @@ def reconciled(pipeline, *, mends: bool = True, clock=None):
     view = Capture("test", is_json=True)
     engine = (lambda: run(pipeline)) if mends else None
     code = reconcile(pipeline.config(), SINCE, clock or pipeline.clock, view, engine)
-    return code, *([(one.key, one.reason) for one in report.account.missing] for report in view.reports)
+    return code, *([(one.key, one.reason) for one in report.comparison.missing] for report in view.reports)
 
 
 def execute(pipeline, *statements: str) -> None:
@@ -153,7 +153,7 @@ def test_what_retention_removed_is_not_missing(pipeline):
     journal.close()
     view = Capture("test", is_json=True)
     assert reconcile(pipeline.config(), SINCE, pipeline.clock, view, None) == 0
-    assert sum(row.removed for row in view.reports[0].account.rows) == 3
+    assert sum(row.removed for row in view.reports[0].comparison.rows) == 3
 
 
 def test_dead_letters_count_with_their_items_and_nothing_is_missing(pipeline):
@@ -162,7 +162,7 @@ def test_dead_letters_count_with_their_items_and_nothing_is_missing(pipeline):
     assert run(pipeline) == 1
     view = Capture("test", is_json=True)
     assert reconcile(pipeline.config(), SINCE, pipeline.clock, view, None) == 0
-    (row,) = view.reports[0].account.rows
+    (row,) = view.reports[0].comparison.rows
     assert (row.dead, row.records, row.delivered, row.missing) == (1, 12, {"siem": 11, "local": 12}, 0)
 
 

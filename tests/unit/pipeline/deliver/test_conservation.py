@@ -25,7 +25,7 @@ from ualpipe.pipeline.journal.types import BatchRef, DeadLetter, Settlement
 from ualpipe.pipeline.process.processor import LocalProcessor
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.runtime.context import RunContext
-from ualpipe.pipeline.supervisor.runner import EXIT_FINE, EXIT_INCOMPLETE
+from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE
 
 SINCE = NOW.timestamp()
 

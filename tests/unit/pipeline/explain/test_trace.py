@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from fakes import record
-from ualpipe.pipeline.buffer.batch_buffer import Apply
 from ualpipe.pipeline.errors import SchemaMismatch
 from ualpipe.pipeline.events import Event, Origin
 from ualpipe.pipeline.explain.contract import Made, Notes, Rule
 from ualpipe.pipeline.explain.trace import Explained, ExplainedStage, explain
 from ualpipe.pipeline.records.chunk import Chunk
+from ualpipe.pipeline.stages import Apply
 
 ROW = Rule("row", "constant", file="a.yaml", line=1)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ualpipe.pipeline.journal.sqlite.seen import bloom_filter as _seen_filter
+from ualpipe.pipeline.journal.sqlite.seen import bloom_filter
 from ualpipe.pipeline.journal.sqlite.seen.bloom_filter import VECTORS_BYTES, BloomFilter, capacity_of, maybe_added
 
 digests = st.lists(st.binary(min_size=16, max_size=16), max_size=40)
@@ -17,9 +17,9 @@ sizes = st.sampled_from([16, 64, 1024])
 @pytest.fixture(params=["plain", "numpy"], autouse=True)
 def way(request):
     """All of it goes both ways: in plain Python, and with numpy whatever the size."""
-    assert _seen_filter._load_vectors() is not None  # loaded here, as Hypothesis takes the time of each example
+    assert bloom_filter._load_vectors() is not None  # loaded here, as Hypothesis takes the time of each example
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_seen_filter, "VECTORS_BYTES", 0 if request.param == "numpy" else 1 << 60)
+        patch.setattr(bloom_filter, "VECTORS_BYTES", 0 if request.param == "numpy" else 1 << 60)
         yield request.param
 
 
@@ -77,7 +77,7 @@ def test_both_ways_make_and_read_the_same_bits(added, asked, size):
     content, answers = [], []
     for least in (0, 1 << 60):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(_seen_filter, "VECTORS_BYTES", least)
+            patch.setattr(bloom_filter, "VECTORS_BYTES", least)
             made = BloomFilter(size)
             made.add(added)
             content.append(list(made.pieces()))
@@ -87,8 +87,8 @@ def test_both_ways_make_and_read_the_same_bits(added, asked, size):
 
 
 def test_numpy_is_loaded_for_large_filters_only_and_not_missed_where_it_is_not_installed(monkeypatch):
-    monkeypatch.setattr(_seen_filter, "VECTORS_BYTES", VECTORS_BYTES)
-    assert _seen_filter._vectors(VECTORS_BYTES - 1) is None
-    assert _seen_filter._vectors(VECTORS_BYTES).__name__ == "ualpipe.pipeline.journal.sqlite.seen.bloom_filter_numpy"
+    monkeypatch.setattr(bloom_filter, "VECTORS_BYTES", VECTORS_BYTES)
+    assert bloom_filter._vectors(VECTORS_BYTES - 1) is None
+    assert bloom_filter._vectors(VECTORS_BYTES).__name__ == "ualpipe.pipeline.journal.sqlite.seen.bloom_filter_numpy"
     monkeypatch.setitem(sys.modules, "ualpipe.pipeline.journal.sqlite.seen.bloom_filter_numpy", None)
-    assert _seen_filter._load_vectors.__wrapped__() is None
+    assert bloom_filter._load_vectors.__wrapped__() is None

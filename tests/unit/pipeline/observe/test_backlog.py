@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ualpipe.pipeline.observe.backlog import CAUGHT_UP_S, WINDOW_S, Backlog, Trend, rounded
+from ualpipe.pipeline.observe.backlog import CAUGHT_UP_S, WINDOW_S, Backlog, Trend
+from ualpipe.pipeline.wording import rounded
 
 
 @pytest.mark.parametrize(

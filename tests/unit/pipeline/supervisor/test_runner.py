@@ -48,7 +48,8 @@ from ualpipe.pipeline.journal.sqlite.queries.status import read_status
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.stages import Gap, SinkLimits
 from ualpipe.pipeline.supervisor import runner as runner_module
-from ualpipe.pipeline.supervisor.runner import EXIT_FINE, EXIT_INCOMPLETE, EXIT_REFUSED, Runner
+from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE, EXIT_REFUSED
+from ualpipe.pipeline.supervisor.runner import Runner
 
 
 def gap_source() -> MemorySource:

@@ -8,10 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ualpipe.transforms.ecs.conversions import directory as _directory
-from ualpipe.transforms.ecs.conversions import mail as _mail
-from ualpipe.transforms.ecs.conversions import policy as _policy
-from ualpipe.transforms.ecs.conversions import web as _web
+from ualpipe.transforms.ecs.conversions import directory, mail, policy, web
 
 
 @pytest.mark.parametrize(
@@ -27,19 +24,19 @@ from ualpipe.transforms.ecs.conversions import web as _web
     ],
 )
 def test_mail_address_is_found_in_each_form(text: str, expected: str | None) -> None:
-    assert _mail.mail_address(text) == expected
+    assert mail.mail_address(text) == expected
 
 
 def test_message_id_loses_its_brackets() -> None:
-    assert _mail.message_id(" <a@contoso.com> ") == "a@contoso.com"
-    assert _mail.message_id("<>") is None
+    assert mail.message_id(" <a@contoso.com> ") == "a@contoso.com"
+    assert mail.message_id("<>") is None
 
 
 @pytest.mark.parametrize(
     ("text", "expected"), [("Inbound", "inbound"), ("Intra-org", "internal"), ("OUTBOUND", "outbound"), ("sideways", None)]
 )
 def test_direction_is_one_of_three_words(text: str, expected: str | None) -> None:
-    assert _mail.direction(text) == expected
+    assert mail.direction(text) == expected
 
 
 def file(name: str, size: int, extension: str = "") -> dict[str, Any]:
@@ -57,11 +54,11 @@ def file(name: str, size: int, extension: str = "") -> dict[str, Any]:
     ],
 )
 def test_attachments_are_read_from_text(text: str, expected: list[dict[str, Any]] | None) -> None:
-    assert _mail.attachments(text) == expected
+    assert mail.attachments(text) == expected
 
 
 def test_attachments_are_bounded() -> None:
-    assert len(_mail.attachments("a (1b); " * 2000) or ()) == _mail.MAX_ATTACHMENTS
+    assert len(mail.attachments("a (1b); " * 2000) or ()) == mail.MAX_ATTACHMENTS
 
 
 @pytest.mark.parametrize(
@@ -73,7 +70,7 @@ def test_attachments_are_bounded() -> None:
     ],
 )
 def test_attachments_of_verdicts_are_read(value: Any, expected: list[dict[str, Any]] | None) -> None:
-    assert _mail.threat_attachments(value) == expected
+    assert mail.threat_attachments(value) == expected
 
 
 @pytest.mark.parametrize(
@@ -88,7 +85,7 @@ def test_attachments_of_verdicts_are_read(value: Any, expected: list[dict[str, A
     ],
 )
 def test_user_agent_is_cut_out_of_client_info(text: str, expected: str | None) -> None:
-    assert _mail.client_agent(text) == expected
+    assert mail.client_agent(text) == expected
 
 
 SITE = {
@@ -122,25 +119,25 @@ def url(text: str, **parts: Any) -> dict[str, Any]:
     ],
 )
 def test_url_is_taken_apart(text: str, parts: dict[str, Any]) -> None:
-    assert _web.read_url(text) == url(text, **parts)
+    assert web.read_url(text) == url(text, **parts)
 
 
 @pytest.mark.parametrize(
     "text", ["", "contoso.com/a", "//contoso.com/a", "https://", "https:///a", "Not Available", "a b://c/d", "x"]
 )
 def test_what_is_no_url_is_left_alone(text: str) -> None:
-    assert _web.read_url(text) is None
+    assert web.read_url(text) is None
 
 
 def test_hash_is_part_of_a_file_name_in_sharepoint() -> None:
     text = "https://contoso.sharepoint.com/plan #1.xlsx?web=1"
-    assert _web.read_file_url(text) == url(text, **SITE, path="/plan #1.xlsx", extension="xlsx", query="web=1")
+    assert web.read_file_url(text) == url(text, **SITE, path="/plan #1.xlsx", extension="xlsx", query="web=1")
 
 
 @given(st.text() | st.text().map("https://contoso.com/".__add__))
 def test_any_text_is_taken_apart_without_empty_parts(text: str) -> None:
-    assert all((_web.read_url(text) or {}).values())
-    assert all((_web.read_file_url(text) or {}).values())
+    assert all((web.read_url(text) or {}).values())
+    assert all((web.read_file_url(text) or {}).values())
 
 
 @pytest.mark.parametrize(
@@ -148,7 +145,7 @@ def test_any_text_is_taken_apart_without_empty_parts(text: str) -> None:
     [("a.docx", "docx"), ("a.tar.gz", "gz"), ("a", None), (".x", "x"), ("a.", None), ("No. seventeen of them", None)],
 )
 def test_extension_is_what_follows_the_last_dot(name: str, expected: str | None) -> None:
-    assert _web.file_extension(name) == expected
+    assert web.file_extension(name) == expected
 
 
 @pytest.mark.parametrize(
@@ -162,17 +159,17 @@ def test_extension_is_what_follows_the_last_dot(name: str, expected: str | None)
     ],
 )
 def test_file_path_is_folder_and_name(record: dict[str, Any], expected: str | None) -> None:
-    assert _web.file_path(record) == expected
+    assert web.file_path(record) == expected
 
 
 def test_small_file_conversions() -> None:
-    assert (_web.file_kind("File"), _web.file_kind("Folder"), _web.file_kind("Web")) == ("file", "dir", None)
-    assert (_web.file_name("C:\\a\\b.txt"), _web.file_name("x/y"), _web.file_name("b.txt")) == ("b.txt", "y", None)
-    assert (_web.windows_path("C:\\a"), _web.windows_path("\\\\srv\\a"), _web.windows_path("/a")) == ("C:\\a", "\\\\srv\\a", None)
-    assert (_web.extension(".docx"), _web.extension(" ")) == ("docx", None)
+    assert (web.file_kind("File"), web.file_kind("Folder"), web.file_kind("Web")) == ("file", "dir", None)
+    assert (web.file_name("C:\\a\\b.txt"), web.file_name("x/y"), web.file_name("b.txt")) == ("b.txt", "y", None)
+    assert (web.windows_path("C:\\a"), web.windows_path("\\\\srv\\a"), web.windows_path("/a")) == ("C:\\a", "\\\\srv\\a", None)
+    assert (web.extension(".docx"), web.extension(" ")) == ("docx", None)
 
 
-def policy(*rules: dict[str, Any], name: str = "Cards") -> dict[str, Any]:
+def policy_match(*rules: dict[str, Any], name: str = "Cards") -> dict[str, Any]:
     return {"PolicyName": name, "Rules": list(rules)}
 
 
@@ -183,41 +180,41 @@ HIGH = {"RuleId": "2", "RuleName": "many", "Severity": "High", "Actions": ["Bloc
 @pytest.mark.parametrize(
     ("details", "rule", "severity"),
     [
-        ([policy(LOW, HIGH)], {"id": "2", "name": "many", "ruleset": "Cards"}, 4),
-        ([policy(LOW), policy({**LOW, "RuleId": "3"}, name="B")], {"id": "1", "name": "few", "ruleset": "Cards"}, 2),
-        (policy(LOW), {"id": "1", "name": "few", "ruleset": "Cards"}, 2),
-        ([policy({"Severity": 4})], {"ruleset": "Cards"}, None),
+        ([policy_match(LOW, HIGH)], {"id": "2", "name": "many", "ruleset": "Cards"}, 4),
+        ([policy_match(LOW), policy_match({**LOW, "RuleId": "3"}, name="B")], {"id": "1", "name": "few", "ruleset": "Cards"}, 2),
+        (policy_match(LOW), {"id": "1", "name": "few", "ruleset": "Cards"}, 2),
+        ([policy_match({"Severity": 4})], {"ruleset": "Cards"}, None),
         ([{"PolicyName": "Cards"}], None, None),
         ("text", None, None),
         ([None, [], {"Rules": "x"}], None, None),
     ],
 )
 def test_most_severe_rule_stands_for_all(details: Any, rule: dict[str, str] | None, severity: int | None) -> None:
-    assert _policy.most_severe_rule(details) == rule
-    assert _policy.highest_severity(details) == severity
+    assert policy.most_severe_rule(details) == rule
+    assert policy.highest_severity(details) == severity
 
 
 @pytest.mark.parametrize(
     ("record", "expected"),
     [
-        ({"PolicyDetails": [policy(LOW, HIGH)]}, "failure"),
-        ({"PolicyDetails": [policy(LOW)]}, "success"),
-        ({"PolicyDetails": [policy({**HIGH, "OverriddenActions": ["BlockAccess"]})]}, "success"),
-        ({"PolicyDetails": [policy(HIGH)], "ExceptionInfo": {"FalsePositive": True}}, "success"),
-        ({"PolicyDetails": [policy(HIGH)], "ExceptionInfo_text": "override"}, "success"),
-        ({"PolicyDetails": [policy(HIGH)], "Operation": "DlpRuleUndo"}, "success"),
-        ({"PolicyDetails": [policy(HIGH)], "ResultStatus": "Success"}, "failure"),
-        ({"PolicyDetails": [policy(LOW)], "ResultStatus": "Failed"}, None),
+        ({"PolicyDetails": [policy_match(LOW, HIGH)]}, "failure"),
+        ({"PolicyDetails": [policy_match(LOW)]}, "success"),
+        ({"PolicyDetails": [policy_match({**HIGH, "OverriddenActions": ["BlockAccess"]})]}, "success"),
+        ({"PolicyDetails": [policy_match(HIGH)], "ExceptionInfo": {"FalsePositive": True}}, "success"),
+        ({"PolicyDetails": [policy_match(HIGH)], "ExceptionInfo_text": "override"}, "success"),
+        ({"PolicyDetails": [policy_match(HIGH)], "Operation": "DlpRuleUndo"}, "success"),
+        ({"PolicyDetails": [policy_match(HIGH)], "ResultStatus": "Success"}, "failure"),
+        ({"PolicyDetails": [policy_match(LOW)], "ResultStatus": "Failed"}, None),
         ({}, "success"),
     ],
 )
 def test_policy_match_fails_where_the_act_was_stopped(record: dict[str, Any], expected: str | None) -> None:
-    assert _policy.policy_outcome(record) == expected
+    assert policy.policy_outcome(record) == expected
 
 
 @pytest.mark.parametrize(("word", "number"), [("Informational", 1), ("low", 2), ("Medium", 3), ("HIGH", 4), ("severe", None)])
 def test_severity_is_a_number(word: str, number: int | None) -> None:
-    assert _policy.severity(word) == number
+    assert policy.severity(word) == number
 
 
 GUID = "33333333-3333-4333-8333-333333333333"
@@ -235,7 +232,7 @@ GUID = "33333333-3333-4333-8333-333333333333"
     ],
 )
 def test_group_is_the_target_only_where_the_target_says_so(target: Any, expected: dict[str, str] | None) -> None:
-    assert _directory.target_group(target) == expected
+    assert directory.target_group(target) == expected
 
 
 @pytest.mark.parametrize(
@@ -251,7 +248,7 @@ def test_group_is_the_target_only_where_the_target_says_so(target: Any, expected
     ],
 )
 def test_property_value_is_read_out_of_json(text: str, expected: str | None) -> None:
-    assert _directory.json_value(text) == expected
+    assert directory.json_value(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -265,4 +262,4 @@ def test_property_value_is_read_out_of_json(text: str, expected: str | None) -> 
     ],
 )
 def test_user_agent_is_found_in_details(text: str, expected: str | None) -> None:
-    assert _directory.details_agent(text) == expected
+    assert directory.details_agent(text) == expected

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ualpipe.transforms.ecs.conversions import values as _values
+from ualpipe.transforms.ecs.conversions import values
 from ualpipe.transforms.memo import MAX_ENTRIES, MAX_LENGTH, Memo, MemoGroup
 
 
@@ -37,7 +37,7 @@ from ualpipe.transforms.memo import MAX_ENTRIES, MAX_LENGTH, Memo, MemoGroup
     ],
 )
 def test_date_is_read_as_utc(text: str, expected: str | None) -> None:
-    assert _values.date(text) == expected
+    assert values.date(text) == expected
 
 
 EARLIEST, LATEST = datetime.fromisoformat("1970-01-02"), datetime.fromisoformat("9999-12-30")
@@ -46,7 +46,7 @@ EARLIEST, LATEST = datetime.fromisoformat("1970-01-02"), datetime.fromisoformat(
 @given(st.datetimes(EARLIEST, LATEST), st.integers(-14 * 60, 14 * 60))
 def test_every_instant_survives(moment: datetime, offset_min: int) -> None:
     local = moment.replace(tzinfo=UTC).astimezone(timezone(timedelta(minutes=offset_min)))
-    found = _values.date(local.isoformat())
+    found = values.date(local.isoformat())
     assert found is not None
     assert datetime.fromisoformat(found) == local
 
@@ -65,7 +65,7 @@ def test_every_instant_survives(moment: datetime, offset_min: int) -> None:
     ],
 )
 def test_keyword_is_text_of_plain_values(value: Any, expected: str | None) -> None:
-    assert _values.keyword(value) == expected
+    assert values.keyword(value) == expected
 
 
 @pytest.mark.parametrize(
@@ -88,12 +88,12 @@ def test_keyword_is_text_of_plain_values(value: Any, expected: str | None) -> No
     ],
 )
 def test_whole_numbers_have_64_bits(value: Any, expected: int | None) -> None:
-    assert _values.whole_number(value) == expected
+    assert values.whole_number(value) == expected
 
 
 @pytest.mark.parametrize(("value", "expected"), [(True, True), ("False", False), ("TRUE", True), ("yes", None), (1, None)])
 def test_booleans_are_read_from_text(value: Any, expected: bool | None) -> None:
-    assert _values.boolean(value) is expected
+    assert values.boolean(value) is expected
 
 
 @pytest.mark.parametrize(
@@ -106,22 +106,22 @@ def test_booleans_are_read_from_text(value: Any, expected: bool | None) -> None:
     ],
 )
 def test_action_ends_without_dot_and_blanks(text: str, expected: str | None) -> None:
-    assert _values.action(text) == expected
+    assert values.action(text) == expected
 
 
 def test_guid_is_lowered_and_other_text_is_not() -> None:
-    assert _values.guid("ABCDEF01-2345-4789-8ABC-DEF012345678") == "abcdef01-2345-4789-8abc-def012345678"
-    assert _values.guid(" Contoso ") == "Contoso"
-    assert _values.guid(" ") is None
+    assert values.guid("ABCDEF01-2345-4789-8ABC-DEF012345678") == "abcdef01-2345-4789-8abc-def012345678"
+    assert values.guid(" Contoso ") == "Contoso"
+    assert values.guid(" ") is None
 
 
 def test_sha256_is_nothing_else() -> None:
-    assert _values.sha256("AB" * 32) == "ab" * 32
-    assert _values.sha256("AB" * 16) is None
+    assert values.sha256("AB" * 32) == "ab" * 32
+    assert values.sha256("AB" * 16) is None
 
 
 def test_trimmed_and_lowered_text_is_never_empty() -> None:
-    assert (_values.trimmed(" a "), _values.trimmed(" "), _values.lower(" A "), _values.lower(" ")) == ("a", None, "a", None)
+    assert (values.trimmed(" a "), values.trimmed(" "), values.lower(" A "), values.lower(" ")) == ("a", None, "a", None)
 
 
 def test_results_are_remembered_in_bounds() -> None:

@@ -14,7 +14,7 @@ from ualpipe.transforms.ecs.field_reference import SHAPES, markdown
 from ualpipe.transforms.ecs.fields import load_ecs
 from ualpipe.transforms.ecs.mapping.model import Table
 from ualpipe.transforms.ecs.mapping.reader import read_tables, shipped_files
-from ualpipe.transforms.ecs.originals import shapes as _shapes
+from ualpipe.transforms.ecs.originals import shapes
 
 TABLES = read_tables(shipped_files(), load_ecs(), load_conversions())
 CELLS = re.compile(r"(?<!\\)\|")
@@ -78,7 +78,7 @@ def test_every_line_of_a_table_has_as_many_cells_as_its_heading() -> None:
 
 
 def test_every_shape_is_described_with_its_fields() -> None:
-    assert SHAPES.keys() == _shapes.SHAPES.keys()
+    assert SHAPES.keys() == shapes.SHAPES.keys()
     lines = {cells[0].strip("`"): cells[2] for cells in table_rows("Shapes", behind="| shape | means | fields |")}
     for row in read_csv("ecs/originals.csv"):
         name = row["field"] if row["indexed"] == "yes" else f"*{row['field']}*"

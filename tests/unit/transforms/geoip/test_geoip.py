@@ -25,14 +25,16 @@ from ualpipe.pipeline.options import build
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.transforms.ecs.options import EcsTransformConfig
 from ualpipe.transforms.ecs.transform import EcsTransform
-from ualpipe.transforms.geoip.transform import LOOK_EVERY_S, GeoipConfig, GeoipTransform
+from ualpipe.transforms.geoip.transform import LOOK_EVERY_S, GeoipTransform, GeoipTransformConfig
 
 ORIGIN = Origin("contoso", fakes.TENANT, "Audit.General", "item", Chunk(b"[]", "array"))
 KENYA_GEO = {"country_iso_code": "KE", "country_name": "Kenya"}
 
 
 def transform(folder: Path, clock: fakes.FakeClock | None = None, **options: Any) -> GeoipTransform:
-    made = GeoipTransform(build(GeoipConfig, options, folder), fakes.env("transforms[2]", clock=clock or fakes.FakeClock()))
+    made = GeoipTransform(
+        build(GeoipTransformConfig, options, folder), fakes.env("transforms[2]", clock=clock or fakes.FakeClock())
+    )
     made.open()
     return made
 
@@ -134,11 +136,11 @@ def test_client_is_left_as_it_is(geoip: GeoipTransform) -> None:
 
 def test_options_without_a_database_are_refused() -> None:
     with pytest.raises(ConfigError, match="give `city_database`, `asn_database` or both"):
-        GeoipConfig(warn_after=1.0)
+        GeoipTransformConfig(warn_after=1.0)
 
 
 def test_construction_reads_nothing(tmp_path: Path) -> None:
-    made = GeoipTransform(build(GeoipConfig, {"city_database": "none.mmdb"}, tmp_path), fakes.env())
+    made = GeoipTransform(build(GeoipTransformConfig, {"city_database": "none.mmdb"}, tmp_path), fakes.env())
     with pytest.raises(ConfigError, match=r"none\.mmdb: can't be read"):
         made.open()
 

@@ -10,7 +10,7 @@ import fakes
 import odd_records
 from ualpipe.pipeline.drift import FIELD, OPERATION, RECORD_TYPE, Thing
 from ualpipe.schemas import read_csv, read_json, read_yaml
-from ualpipe.transforms.validate import drift as _drift
+from ualpipe.transforms.validate import drift
 from ualpipe.transforms.validate.drift import Kind, KnownRecords, folded
 
 KNOWN = KnownRecords()
@@ -114,7 +114,7 @@ def test_fields_that_are_documented_but_in_no_schema_are_known() -> None:
 
 
 def test_remembered_spellings_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_drift, "MAX_SPELLINGS", 3)
+    monkeypatch.setattr(drift, "MAX_SPELLINGS", 3)
     kind = Kind(beginnings=("set-",))
     assert all(kind.knows(f"Set-Thing{number}") for number in range(10))
     assert len(kind.spelled) == 3
@@ -153,7 +153,7 @@ def test_a_group_of_documented_names_is_well_formed(group: dict[str, Any]) -> No
 
 
 def test_most_kinds_with_a_schema_have_known_operations() -> None:
-    without = {number for number in read_json("records/index.json") if not _drift._operations()[number]}
+    without = {number for number in read_json("records/index.json") if not drift._operations()[number]}
     assert without == {"85", "88", "218", "294"}  # attack simulation and risk detections: no page lists their operations
 
 

@@ -11,7 +11,8 @@ from ualpipe.pipeline.events import Event, Origin, SchemaViolation
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.transforms.record_schemas import MAX_VIOLATIONS, json_pointer
-from ualpipe.transforms.validate.transform import ValidateConfig, ValidateTransform
+from ualpipe.transforms.validate.options import ValidateTransformConfig
+from ualpipe.transforms.validate.transform import ValidateTransform
 
 ORIGIN = Origin("contoso", fakes.TENANT, "Audit.Exchange", "item", Chunk(b"[]", "array", []))
 
@@ -29,7 +30,7 @@ class Noted(Drift):
 
 
 def transform(noted: Drift | None = None, **options: Any) -> ValidateTransform:
-    made = ValidateTransform(build(ValidateConfig, options, fakes.Path()), fakes.env("validate", drift=noted or Drift()))
+    made = ValidateTransform(build(ValidateTransformConfig, options, fakes.Path()), fakes.env("validate", drift=noted or Drift()))
     made.open()
     return made
 

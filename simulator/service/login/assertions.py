@@ -13,7 +13,7 @@ import orjson
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from ualpipe.simulator.service.errors import LoginRefused
+from ualpipe.simulator.service.login.errors import LoginRefused
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 

@@ -7,11 +7,12 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from urllib.parse import parse_qsl
 
-from ualpipe.simulator.service.assertions import ASSERTION_TYPE, check_assertion
-from ualpipe.simulator.service.errors import LoginRefused, json_reply
+from ualpipe.simulator.service.errors import json_reply
 from ualpipe.simulator.service.http import Reply, Request
+from ualpipe.simulator.service.login.assertions import ASSERTION_TYPE, check_assertion
+from ualpipe.simulator.service.login.errors import LoginRefused
+from ualpipe.simulator.service.login.tokens import TokenIssuer
 from ualpipe.simulator.service.tenant import SimulatedTenant
-from ualpipe.simulator.service.tokens import TokenIssuer
 
 _TOKEN_PATH = "oauth2/v2.0/token"  # noqa: S105 - a path
 _SCOPE_SUFFIX = "/.default"

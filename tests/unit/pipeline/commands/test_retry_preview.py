@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from fakes import NOW, TENANT, FakeClock, MemorySink, MemorySource, Pipeline, TagTransform, body, enter, record, records, store
-from ualpipe.pipeline.commands._retry_forecast import RetryPreviewer
+from ualpipe.pipeline.commands._retry_preview import RetryPreviewer
 from ualpipe.pipeline.errors import SchemaMismatch
 from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 from ualpipe.pipeline.journal.types import DeadLetter, Settlement
@@ -42,24 +42,24 @@ def set_aside(journal, *found, stage: str = "transform", sink: str | None = None
     journal.batches.settle("siem", [Settlement(ref.id, dead=len(made))], made)
 
 
-def forecasts(journal, config, *transforms):
-    forecaster = RetryPreviewer(config, journal.dead_letters, transforms or [mismatch, TagTransform().apply])
+def previews(journal, config, *transforms):
+    previewer = RetryPreviewer(config, journal.dead_letters, transforms or [mismatch, TagTransform().apply])
     before = journal._file.db.total_changes
-    found = [forecaster.forecast(stored) for stored in journal.dead_letters.find()]
-    assert journal._file.db.total_changes == before, "a forecast changes nothing"
+    found = [previewer.preview(stored) for stored in journal.dead_letters.find()]
+    assert journal._file.db.total_changes == before, "a preview changes nothing"
     return found
 
 
 def test_an_event_that_passes_now_goes_to_the_sinks_that_want_it(journal, config):
     set_aside(journal, record(1), record(2))
-    first, second = forecasts(journal, config)
+    first, second = previews(journal, config)
     assert (first.outcome, first.sinks) == ("sent", ("siem", "alerts"))
     assert (second.outcome, second.sinks) == ("sent", ("siem",))
 
 
 def test_an_event_that_fails_still_says_why(journal, config):
     set_aside(journal, record(1, Operation="Strange"))
-    (found,) = forecasts(journal, config)
+    (found,) = previews(journal, config)
     assert (found.outcome, found.code, found.reason, found.pointer) == (
         "refused",
         "SchemaMismatch",
@@ -74,37 +74,37 @@ def test_a_transform_with_a_bug_is_named_and_hides_no_other_letter(journal, conf
     def buggy(event):
         return event if event.id == record(2)["Id"] else {}["missing"]
 
-    first, second = forecasts(journal, config, buggy, TagTransform().apply)
+    first, second = previews(journal, config, buggy, TagTransform().apply)
     assert (first.outcome, second.outcome) == ("refused", "sent")
     assert "KeyError" in first.reason
 
 
 def test_what_is_filtered_now_is_told(journal, config):
     set_aside(journal, record(1, drop=True))
-    assert [found.outcome for found in forecasts(journal, config)] == ["filtered"]
+    assert [found.outcome for found in previews(journal, config)] == ["filtered"]
 
 
 def test_an_event_that_a_sink_refused_goes_to_that_sink_alone(journal, config):
     set_aside(journal, record(1), stage="sink", sink="siem")
-    (found,) = forecasts(journal, config)
+    (found,) = previews(journal, config)
     assert (found.outcome, found.sinks) == ("sent", ("siem",))
 
 
 def test_a_sink_that_does_not_want_the_event_any_more_filters_it(journal, config):
     set_aside(journal, record(2), stage="sink", sink="alerts")
-    assert [found.outcome for found in forecasts(journal, config)] == ["filtered"]
+    assert [found.outcome for found in previews(journal, config)] == ["filtered"]
 
 
 def test_an_event_of_a_sink_that_is_gone_stays(journal, config):
     set_aside(journal, record(1), stage="sink", sink="removed")
-    (found,) = forecasts(journal, config)
+    (found,) = previews(journal, config)
     assert (found.outcome, found.reason) == ("stays", "the config has no sink 'removed'")
 
 
 def test_an_event_of_a_sink_that_is_off_waits_for_it(journal, config):
     off = dataclasses.replace(config, disabled_sinks=frozenset({"paused"}))
     set_aside(journal, record(1), stage="sink", sink="paused")
-    (found,) = forecasts(journal, off)
+    (found,) = previews(journal, off)
     assert (found.outcome, found.sinks) == ("sent", ("paused",))
     assert found.reason == "waits until sink paused is switched on"
 
@@ -116,7 +116,7 @@ def test_a_work_item_is_fetched_again_while_the_service_and_the_config_have_it(j
     journal.ledger.enter(source, TENANT, [WorkItem("stream", "item", {}, NOW, NOW + timedelta(hours=hours))])
     (item,) = journal.ledger.waiting(source, 9, [], ["stream"])
     journal.dead_letters.bury(item, DeadLetter("fetch", "ContentUndecodable", "no JSON array", b"<html>"))
-    assert [found.outcome for found in forecasts(journal, config)] == [outcome]
+    assert [found.outcome for found in previews(journal, config)] == [outcome]
 
 
 def test_a_notice_that_a_sink_refused_is_no_record_for_the_transforms(journal, config):
@@ -129,14 +129,14 @@ def test_a_notice_that_a_sink_refused_is_no_record_for_the_transforms(journal, c
     def strict(event):
         raise SchemaMismatch("no record at all")
 
-    (found,) = forecasts(journal, config, strict)
+    (found,) = previews(journal, config, strict)
     assert (found.outcome, found.sinks) == ("sent", ("siem",))
 
 
 def test_what_is_told_is_what_happens(journal, config):
     set_aside(journal, *records(1, 3))
     enter(journal, "other")
-    told = forecasts(journal, config)
+    told = previews(journal, config)
     assert all(found.outcome == "sent" for found in told)
     assert all(journal.dead_letters.requeue(found.stored) for found in told)
     assert len(journal.batches.unsettled("siem")) == 3

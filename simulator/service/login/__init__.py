@@ -1,0 +1,1 @@
+"""The login endpoint: secrets and certificates in, access tokens out."""
