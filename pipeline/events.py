@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from operator import attrgetter
+from typing import Any
 
 import orjson
 
-from ualpipe.pipeline.errors import EventError
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.records.decoding import BadRecord, Record
 
@@ -47,58 +47,22 @@ class SchemaViolation:
     message: str
 
 
-class Headline(NamedTuple):
-    """The few facts that a sink needs of every event beside its bytes: None where neither document nor record tell.
-
-    Attributes:
-        time: ``@timestamp``, or the record's ``CreationTime``.
-        action: ``event.action``, or the record's ``Operation``.
-        code: ``event.code``, or the record's ``RecordType``.
-        kind: ``event.kind``.
-        outcome: ``event.outcome``.
-    """
-
-    time: Any
-    action: Any
-    code: Any
-    kind: Any
-    outcome: Any
-
-
 class Event:
-    """One audit record on its way.
-
-    Once encoded, an event sheds the decoded record and document, which take ten times the memory of their bytes; a sink that
-    asks for them gets them decoded anew.
+    """One audit record while transforms run: what they read and what they make of it.
 
     Attributes:
+        record: The audit record as decoded; empty when there is a defect. Transforms read it and never change it.
         index: Position in its stored batch.
         origin: Where it comes from.
         defect: Why there is no record: the bytes are not JSON, or not an object. None for a proper record.
+        document: The ECS document, nested, made by ``ecs``; None before, and in pipelines without that transform.
         violations: What ``validate`` found and was told to forward.
-        encoded: What sinks ship: the document (or, without one, the record) as JSON in UTF-8 without line breaks; set by
-            the engine after the last transform.
         id: The record's ``Id``; empty when it has none.
         tenant: The record's ``OrganizationId`` in lower case, else the tenant of its source.
-        record_type: The record's ``RecordType`` as text; empty when it has none.
-        unwanted: Sinks whose ``when`` does not hold for it; set by the engine before it is encoded.
+        record_type: The record's ``RecordType`` as text; empty when it has none, or one that is neither text nor a number.
     """
 
-    __slots__ = (
-        "_document",
-        "_has_document",
-        "_headline",
-        "_record",
-        "defect",
-        "encoded",
-        "id",
-        "index",
-        "origin",
-        "record_type",
-        "tenant",
-        "unwanted",
-        "violations",
-    )
+    __slots__ = ("defect", "document", "id", "index", "origin", "record", "record_type", "tenant", "violations")
 
     def __init__(
         self,
@@ -109,96 +73,117 @@ class Event:
         *,
         document: dict[str, Any] | None = None,
         violations: Sequence[SchemaViolation] = (),
-        encoded: bytes = b"",
     ) -> None:
         """Makes an event of a decoded record; of an empty one where there is a defect."""
-        own, organization, kind = record.get("Id"), record.get("OrganizationId"), record.get("RecordType")
-        self.id = own if type(own) is str else ""
-        self.tenant = organization.lower() if type(organization) is str and organization else origin.tenant
-        self.record_type = "" if kind is None else str(kind)
+        own, organization = record.get("Id"), record.get("OrganizationId")
+        tenant = organization.lower() if type(organization) is str and organization else origin.tenant
+        self.record = record
         self.index = index
         self.origin = origin
         self.defect = defect
+        self.document = document
         self.violations = violations
-        self.encoded = encoded
-        self.unwanted: tuple[str, ...] = ()
-        self._record: dict[str, Any] | None = record
-        self._document = document
-        self._has_document = document is not None
-        self._headline: Headline | None = None
+        self.id = own if type(own) is str else ""
+        self.tenant = origin.tenant if tenant == origin.tenant else tenant  # one text for all of a batch, pickled once
+        self.record_type = scalar_text(record.get("RecordType"))
+
+    @property
+    def raw(self) -> bytes:
+        """The record's bytes exactly as received. Costs a scan of the batch."""
+        return self.origin.chunk.raw(self.index)
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """What conditions look at and sinks ship: the document, or the record where no transform made one."""
+        return self.record if self.document is None else self.document
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class EncodedEvent:
+    """One event as sinks get it: its bytes, the few facts that sinks ask for, and the way back to the record.
+
+    It holds nothing decoded, which would take ten times the memory of the bytes; a sink that needs more than the facts decodes
+    it where it needs it. All facts are text, empty where neither document nor record tell.
+
+    Attributes:
+        encoded: What sinks ship: the document (or, without one, the record) as JSON in UTF-8 without line breaks.
+        index: Position in its stored batch.
+        origin: Where it comes from. Not sent along to another process, which knows it.
+        id: The record's ``Id``.
+        tenant: The record's ``OrganizationId`` in lower case, else the tenant of its source.
+        record_type: The record's ``RecordType``.
+        time: ``@timestamp``, or without a document the record's ``CreationTime``.
+        action: ``event.action``, or the record's ``Operation``.
+        code: ``event.code``, or the record's ``RecordType``.
+        kind: ``event.kind``.
+        outcome: ``event.outcome``.
+        has_document: Whether ``encoded`` is a document, not the record.
+        unwanted: Sinks whose ``when`` does not hold for it.
+    """
+
+    encoded: bytes
+    index: int
+    origin: Origin
+    id: str = ""
+    tenant: str = ""
+    record_type: str = ""
+    time: str = ""
+    action: str = ""
+    code: str = ""
+    kind: str = ""
+    outcome: str = ""
+    has_document: bool = True
+    unwanted: tuple[str, ...] = ()
 
     def __getstate__(self) -> tuple[Any, ...]:
-        """Returns what goes along when an encoded event is sent to another process: all but its origin, which is known there."""
-        own = (self.index, self.id, self.tenant, self.record_type, self.defect, self.violations)
-        return (*own, self.unwanted, self.encoded, self._has_document, self._headline)
+        """Returns what is sent to another process: all but the origin."""
+        return _SENT(self)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        *own, self.unwanted, self.encoded, self._has_document, self._headline = state
-        self.index, self.id, self.tenant, self.record_type, self.defect, self.violations = own
-        self._record = self._document = None
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """The audit record as decoded; empty when there is a defect. Transforms read it and never change it."""
-        if self._record is None:
-            found = Chunk(b"[" + self.raw + b"]", "array").records if self.defect is None else []
-            self._record = found[0] if found and isinstance(found[0], dict) else {}
-        return self._record
-
-    @property
-    def document(self) -> dict[str, Any] | None:
-        """The ECS document, nested, made by ``ecs``; None before, and in pipelines without that transform."""
-        if self._document is None and self._has_document:
-            self._document = orjson.loads(self.encoded)
-        return self._document
-
-    @document.setter
-    def document(self, document: dict[str, Any] | None) -> None:
-        self._document = document
-        self._has_document = document is not None
+        self.encoded, self.index, self.id, self.tenant, self.record_type, *facts = state
+        self.time, self.action, self.code, self.kind, self.outcome, self.has_document, self.unwanted = facts
 
     @property
     def raw(self) -> bytes:
         """The record's bytes exactly as received. Costs a scan of the batch: for originals and dead letters only."""
         return self.origin.chunk.raw(self.index)
 
-    @property
-    def body(self) -> dict[str, Any]:
-        """What conditions look at: the document, or the record where no transform made one."""
-        return self.document if self._has_document and self.document is not None else self.record
+    def decode_document(self) -> dict[str, Any] | None:
+        """Decodes the ECS document anew; None where no transform made one."""
+        return orjson.loads(self.encoded) if self.has_document else None
 
-    @property
-    def headline(self) -> Headline:
-        """What it says in short; of an encoded event without decoding it anew."""
-        return self._headline or _headline_of(self.document, self.record)
-
-    def encode(self) -> None:
-        """Sets ``encoded`` from the body, and sheds record and document.
-
-        Raises:
-            TypeError: The body holds what JSON can't.
-        """
-        self.encoded = orjson.dumps(self.body)
-        self._headline = _headline_of(self._document, self.record)
-        self._record = self._document = None
+    def decode_record(self) -> dict[str, Any]:
+        """Decodes the record anew, from its bytes as received; returns an empty one where they hold none."""
+        found = self.origin.chunk.decode(self.index)
+        return {} if isinstance(found, BadRecord) else found
 
 
-def _headline_of(document: dict[str, Any] | None, record: dict[str, Any]) -> Headline:
-    if document is None:
-        return Headline(record.get("CreationTime"), record.get("Operation"), record.get("RecordType"), None, None)
-    facts = document.get("event")
-    if type(facts) is not dict:
-        facts = {}
-    action, code = facts.get("action") or record.get("Operation"), facts.get("code") or record.get("RecordType")
-    return Headline(document.get("@timestamp"), action, code, facts.get("kind"), facts.get("outcome"))
+_SENT_NAMES = tuple(name for name in EncodedEvent.__slots__ if name != "origin")
+_SENT = attrgetter(*_SENT_NAMES)
+
+
+def scalar_text(value: Any) -> str:
+    """Returns text and numbers of a record as text; empty for all else, which may be nested deeper than can be written out."""
+    if type(value) is str:
+        return value
+    return str(value) if isinstance(value, int | float) else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An event that a transform refuses, and why: it becomes a dead letter."""
+    """An event that a transform refuses: it becomes a dead letter, with the bytes that stand at its place in the batch.
 
-    event: Event
-    error: EventError
+    Attributes:
+        index: Position in its stored batch.
+        code: Name of the error's class.
+        reason: Why it can't go on, in plain words.
+        pointer: JSON pointer (RFC 6901) to the offending value; empty where none is to blame.
+    """
+
+    index: int
+    code: str
+    reason: str
+    pointer: str = ""
 
 
 @dataclass(slots=True)
@@ -206,12 +191,12 @@ class Transformed:
     """What the transforms made of some records; what stands in neither list was filtered.
 
     Attributes:
-        events: What goes to the sinks, encoded.
+        events: What goes to the sinks.
         refusals: What can't go on.
         taken: How many events went in.
     """
 
-    events: list[Event] = field(default_factory=list)
+    events: list[EncodedEvent] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     taken: int = 0
 
@@ -225,8 +210,6 @@ class Transformed:
         """Sets where the events come from, after another process has sent them."""
         for event in self.events:
             event.origin = origin
-        for refusal in self.refusals:
-            refusal.event.origin = origin
 
 
 def event_of(record: Record, index: int, origin: Origin) -> Event:

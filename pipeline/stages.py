@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol
 from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.drift import Drift
 from ualpipe.pipeline.errors import SinkError
-from ualpipe.pipeline.events import Event
+from ualpipe.pipeline.events import EncodedEvent, Event
 from ualpipe.pipeline.metrics import Metrics
 from ualpipe.pipeline.records.chunk import Chunk
 
@@ -100,7 +100,7 @@ class SinkLimits:
 class Batch:
     """Events that are written together, possibly from several work items. Never empty."""
 
-    events: Sequence[Event]
+    events: Sequence[EncodedEvent]
 
 
 class Budget(Protocol):

@@ -9,12 +9,12 @@ from typing import Any
 
 import orjson
 
-from ualpipe.pipeline.events import Event
+from ualpipe.pipeline.events import EncodedEvent
 
 Reader = Callable[[Mapping[str, Any]], str]
 
 
-def original_line(event: Event) -> bytes:
+def original_line(event: EncodedEvent) -> bytes:
     r"""Returns the record as received, on one line.
 
     Bytes without line breaks come back untouched. A record that was received over several lines is written compactly, with the
@@ -23,14 +23,14 @@ def original_line(event: Event) -> bytes:
     raw = event.raw
     if b"\n" not in raw and b"\r" not in raw:
         return raw
-    if event.record:
-        return orjson.dumps(event.record)
+    if record := event.decode_record():
+        return orjson.dumps(record)
     return raw.replace(b"\r", b"\\r").replace(b"\n", b"\\n")
 
 
-def instant_of(event: Event) -> datetime | None:
+def instant_of(event: EncodedEvent) -> datetime | None:
     """Returns when the act took place: the document's ``@timestamp`` or the record's ``CreationTime``, where they tell."""
-    return parse_instant(event.headline.time)
+    return parse_instant(event.time)
 
 
 def parse_instant(value: Any) -> datetime | None:

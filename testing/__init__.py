@@ -7,8 +7,10 @@ def test_pager_keeps_the_contract(check, receiver):
     check(SinkCase(make=lambda: PagerSink(config, env), received_ids=receiver.ids))
 """
 
+from ualpipe.pipeline.process.transforming import encode
+from ualpipe.testing.events import make_events, make_unencoded_events
 from ualpipe.testing.options import check_options
-from ualpipe.testing.sinks import SINK_CHECKS, SinkCase, make_events
+from ualpipe.testing.sinks import SINK_CHECKS, SinkCase
 from ualpipe.testing.sources import SOURCE_CHECKS, SourceCase
 from ualpipe.testing.transforms import TRANSFORM_CHECKS, TransformCase
 
@@ -20,5 +22,7 @@ __all__ = [
     "SourceCase",
     "TransformCase",
     "check_options",
+    "encode",
     "make_events",
+    "make_unencoded_events",
 ]

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import orjson
-
-from ualpipe.pipeline.events import Event, Origin
-from ualpipe.pipeline.records.chunk import Chunk
+from ualpipe.pipeline.events import EncodedEvent
 from ualpipe.pipeline.stages import Batch, Sink
+from ualpipe.testing.events import make_events
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,39 +22,6 @@ class SinkCase:
 
     make: Callable[[], Sink]
     received_ids: Callable[[], Iterable[str]]
-
-
-def make_events(count: int, **fields: Any) -> list[Event]:
-    """Returns events with random Ids, each with a small ECS document and its record."""
-    records = [_record(**fields) for _number in range(count)]
-    chunk = Chunk(orjson.dumps(records), "array")
-    origin = Origin("testing", "22222222-2222-2222-2222-222222222222", "Audit.General", "item", chunk)
-    events = [Event(record, index, origin, document=_document(record)) for index, record in enumerate(records)]
-    for event in events:
-        event.encoded = orjson.dumps(event.document)
-    return events
-
-
-def _record(**fields: Any) -> dict[str, Any]:
-    return {
-        "Id": str(uuid.uuid4()),
-        "RecordType": 25,
-        "CreationTime": "2026-11-20T08:00:00",
-        "Operation": "MessageSent",
-        "OrganizationId": "22222222-2222-2222-2222-222222222222",
-        "Workload": "MicrosoftTeams",
-        "UserId": "zoë@contoso.com",
-        **fields,
-    }
-
-
-def _document(record: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "@timestamp": f"{record['CreationTime']}.000Z",
-        "event": {"id": record["Id"], "action": record["Operation"], "kind": "event", "outcome": "unknown"},
-        "user": {"id": record["UserId"]},
-        "o365": {"audit": {"RecordType": str(record["RecordType"])}},
-    }
 
 
 def everything_written_arrives(case: SinkCase) -> None:
@@ -119,7 +82,7 @@ def limits_are_sane(case: SinkCase) -> None:
     assert limits.max_event_bytes is None or limits.max_event_bytes >= 1
 
 
-def _assert_arrived(case: SinkCase, events: Sequence[Event], *, at_most: int) -> None:
+def _assert_arrived(case: SinkCase, events: Sequence[EncodedEvent], *, at_most: int) -> None:
     counts = Counter(case.received_ids())
     for event in events:
         assert 1 <= counts[event.id] <= at_most, f"{event.id} arrived {counts[event.id]} times"

@@ -10,7 +10,7 @@ from typing import Any
 from ualpipe.pipeline.errors import EventError
 from ualpipe.pipeline.events import Event
 from ualpipe.pipeline.stages import Transform
-from ualpipe.testing.sinks import make_events
+from ualpipe.testing.events import make_unencoded_events
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +68,15 @@ def _odd_events() -> Iterator[Event]:
     odd: list[Any] = [None, "", 0, -1, 1.5, True, [], {}, [None], {"a": {"b": []}}, "\x00", "{", 10**30]
     for name in ("Id", "RecordType", "CreationTime", "Operation", "OrganizationId", "UserId", "ClientIP", "Parameters", "Target"):
         for value in odd:
-            (event,) = make_events(1, Id="00000000-0000-0000-0000-000000000001")
+            (event,) = make_unencoded_events(1, Id="00000000-0000-0000-0000-000000000001")
             event.record[name] = value
             event.document = None
             yield event
-        (event,) = make_events(1, Id="00000000-0000-0000-0000-000000000001")
+        (event,) = make_unencoded_events(1, Id="00000000-0000-0000-0000-000000000001")
         event.record.pop(name, None)
         event.document = None
         yield event
-    (event,) = make_events(1, Id="00000000-0000-0000-0000-000000000001")
+    (event,) = make_unencoded_events(1, Id="00000000-0000-0000-0000-000000000001")
     yield Event({}, 0, event.origin, "not JSON: cut off")
 
 

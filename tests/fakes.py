@@ -21,7 +21,7 @@ from ualpipe.pipeline.collect import collector
 from ualpipe.pipeline.config.model import JournalOptions, PipelineConfig, SinkOptions, SourceOptions, StageSpec
 from ualpipe.pipeline.deliver import delivery
 from ualpipe.pipeline.errors import SinkError
-from ualpipe.pipeline.events import Event
+from ualpipe.pipeline.events import EncodedEvent, Event
 from ualpipe.pipeline.journal.sqlite.intake import Intake
 from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 from ualpipe.pipeline.journal.types import CommitResult, LedgerItem
@@ -221,7 +221,7 @@ class MemorySink:
         self.limits = limits or SinkLimits()
         self.script = list(script)
         self.delivered: list[str] = []
-        self.events: list[Event] = []
+        self.events: list[EncodedEvent] = []
         self.writes: list[int] = []
         self.opened = self.closed = 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from dataclasses import dataclass
 
-from ualpipe.pipeline.events import Event, Refusal
+from ualpipe.pipeline.events import EncodedEvent, Refusal
 from ualpipe.pipeline.journal.types import BatchRef, DeadLetter, StoredBatch
 from ualpipe.pipeline.process.processor import Processor
 from ualpipe.pipeline.records.compression import compress, decompress
@@ -16,14 +16,14 @@ class PreparedBatch:
     """What the transforms made of a stored batch.
 
     Attributes:
-        events: What goes to sinks, encoded.
+        events: What goes to sinks.
         filtered: Positions that a transform left out.
         letters: Events that can't go on.
         records: How many records went in, duplicates not counted.
     """
 
     ref: BatchRef
-    events: list[Event]
+    events: list[EncodedEvent]
     filtered: int
     letters: list[DeadLetter]
     records: int
@@ -34,15 +34,14 @@ def prepare(batch: StoredBatch, processor: Processor) -> PreparedBatch:
     made = batch.transformed or processor.transform(batch.origin, batch.duplicates)
     records = batch.ref.records - len(batch.duplicates)
     events = [event for event in made.events if event.index not in batch.duplicates] if batch.duplicates else made.events
-    letters = [_letter(batch.ref, refusal) for refusal in made.refusals if refusal.event.index not in batch.duplicates]
+    letters = [_letter(batch, refusal) for refusal in made.refusals if refusal.index not in batch.duplicates]
     taken = made.taken - (len(batch.duplicates) if batch.transformed else 0)
     return PreparedBatch(batch.ref, events, taken - len(events) - len(letters), letters, records)
 
 
-def _letter(ref: BatchRef, refusal: Refusal) -> DeadLetter:
-    error, event = refusal.error, refusal.event
-    pointer = getattr(error, "pointer", "")
-    return DeadLetter("transform", type(error).__name__, str(error), event.raw, ref.id, event.index, None, pointer)
+def _letter(batch: StoredBatch, refusal: Refusal) -> DeadLetter:
+    body = batch.origin.chunk.raw(refusal.index)
+    return DeadLetter("transform", refusal.code, refusal.reason, body, batch.ref.id, refusal.index, None, refusal.pointer)
 
 
 def pack(batch: PreparedBatch) -> bytes:

@@ -71,10 +71,10 @@ class RetryPreviewer:
         (event,) = events_of(Origin(stored.source, stored.tenant, stored.stream, stored.item, chunk))
         try:
             with unexpected_as(MappingFailed, _log, "a transform"):
-                passes = run_transforms(event, steps_for(chunk, self._transforms))
+                made = run_transforms(event, steps_for(chunk, self._transforms))
         except EventError as exc:
             return RetryPreview(stored, "refused", (), type(exc).__name__, str(exc), getattr(exc, "pointer", ""))
-        sinks = self._takers(stored, event) if passes else ()
+        sinks = self._takers(stored, event) if made is not None else ()
         return RetryPreview(stored, "sent" if sinks else "filtered", sinks, reason=self._wait(sinks))
 
     def _takers(self, stored: StoredDeadLetter, event: Event) -> tuple[str, ...]:

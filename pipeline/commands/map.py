@@ -63,6 +63,7 @@ def _chunks(stream: BinaryIO) -> Iterator[Chunk]:
 
 def _document(event: Event, transforms: list[Apply]) -> tuple[bytes, bool]:
     try:
-        return (event.encoded if run_transforms(event, transforms) else b"null"), True
+        made = run_transforms(event, transforms)
     except EventError as exc:
         return orjson.dumps({"error": as_error(exc)}), False
+    return b"null" if made is None else made.encoded, True

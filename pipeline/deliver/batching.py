@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 
 from ualpipe.pipeline.errors import SinkError, SinkRejected
-from ualpipe.pipeline.events import Event
+from ualpipe.pipeline.events import EncodedEvent
 from ualpipe.pipeline.journal.types import BatchRef, DeadLetter, Settlement
 from ualpipe.pipeline.stages import SinkLimits
 
@@ -28,7 +28,7 @@ class SinkBatch:
     """
 
     ref: BatchRef
-    events: list[Event]
+    events: list[EncodedEvent]
     settlement: Settlement
     expected: int
     letters: list[DeadLetter] = field(default_factory=list)
@@ -38,7 +38,7 @@ class SinkBatch:
         """Sum of the encoded documents."""
         return sum(map(len, map(_encoded, self.events)))
 
-    def dead(self, sink: str, event: Event, error: SinkError, attempts: int) -> None:
+    def dead(self, sink: str, event: EncodedEvent, error: SinkError, attempts: int) -> None:
         """Sets one event aside for this sink."""
         self.settlement.dead += 1
         letter = DeadLetter("sink", type(error).__name__, str(error), event.raw, self.ref.id, event.index, sink, "", attempts)
@@ -63,7 +63,7 @@ class SinkBatch:
         return self.expected == self.accounted and min(s.delivered, s.filtered, s.dead) >= 0
 
 
-Write = list[tuple[SinkBatch, list[Event]]]
+Write = list[tuple[SinkBatch, list[EncodedEvent]]]
 """Events that are written together, by the batch that they are of."""
 
 
@@ -100,7 +100,7 @@ def split_into_writes(batches: Iterable[SinkBatch], limits: SinkLimits) -> Itera
         yield write
 
 
-def events_in(write: Write) -> list[Event]:
+def events_in(write: Write) -> list[EncodedEvent]:
     """Returns the events of a write in their order: a list of its own, which a sink may do with as it likes."""
     return [event for _batch, events in write for event in events]
 

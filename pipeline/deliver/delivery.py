@@ -27,7 +27,7 @@ from ualpipe.pipeline.errors import (
     close_quietly,
     unexpected_as,
 )
-from ualpipe.pipeline.events import Event
+from ualpipe.pipeline.events import EncodedEvent
 from ualpipe.pipeline.journal.contract import Outbox
 from ualpipe.pipeline.journal.types import BatchRef, Settlement
 from ualpipe.pipeline.observe.conservation import Imbalance
@@ -220,7 +220,7 @@ class Delivery:
                 postpone(write)
                 return
 
-    def _attempt(self, events: list[Event]) -> Mapping[int, SinkError]:
+    def _attempt(self, events: list[EncodedEvent]) -> Mapping[int, SinkError]:
         """Writes once; an error of the whole write counts for each event."""
         places = range(len(events))  # the list may be another when the sink is done with it
         try:

@@ -72,11 +72,11 @@ def explain(event: Event, stages: Sequence[ExplainedStage]) -> Explained:
     """Runs an event through transforms, as a pipeline does, and says how its document came about."""
     found = Explained()
     try:
-        is_kept = run_transforms(event, [_watched(stage, found) for stage in stages])
+        made = run_transforms(event, [_watched(stage, found) for stage in stages])
     except EventError as exc:
         found.error = exc
         return found
-    found.document = event.document if is_kept else None
+    found.document = made.decode_document() if made is not None else None
     return found
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import orjson
 
 from ualpipe.pipeline.conditions.compiler import Condition
 from ualpipe.pipeline.errors import EventError, MappingFailed, NotJson
-from ualpipe.pipeline.events import Event, Origin, Refusal, Transformed, event_of
+from ualpipe.pipeline.events import EncodedEvent, Event, Origin, Refusal, Transformed, event_of, scalar_text
 from ualpipe.pipeline.notices import notice_steps
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.stages import Apply
 
 _NONE: Mapping[str, Condition] = {}
+_NO_FACTS: dict[str, Any] = {}
 
 
 def steps_for(chunk: Chunk, transforms: Sequence[Apply]) -> Sequence[Apply]:
@@ -37,23 +41,68 @@ def transform_group(
     made = Transformed(taken=len(events))
     for step in transforms:
         events = _passed(events, step, made)
-    for event in events if conditions else ():
-        event.unwanted = tuple(name for name, wants in conditions.items() if not wants(event.body))
-    made.events = _passed(events, _encode, made)
+    for event in events:
+        unwanted = tuple(name for name, wants in conditions.items() if not wants(event.body)) if conditions else ()
+        try:
+            made.events.append(encode(event, unwanted))
+        except EventError as exc:
+            made.refusals.append(_refusal(event, exc))
     return made
 
 
-def run_transforms(event: Event, transforms: Sequence[Apply]) -> bool:
-    """Transforms and encodes an event in place; returns False when it is filtered.
+def run_transforms(event: Event, transforms: Sequence[Apply]) -> EncodedEvent | None:
+    """Transforms and encodes an event; returns None when it is filtered.
 
     Raises:
         EventError: The event can't go on.
     """
     for apply in transforms:
         if apply(event) is None:
-            return False
-    _encode(event)
-    return True
+            return None
+    return encode(event)
+
+
+def encode(event: Event, unwanted: tuple[str, ...] = ()) -> EncodedEvent:
+    """Returns an event as sinks get it.
+
+    Args:
+        event: Behind the last transform.
+        unwanted: Sinks that do not want it.
+
+    Raises:
+        NotJson: There is no record, and no transform made a document: nobody wants an empty event.
+        MappingFailed: The document holds what JSON can't.
+    """
+    record, document = event.record, event.document
+    facts = None if document is None else document.get("event")
+    if type(facts) is not dict:
+        facts = _NO_FACTS
+    time = record.get("CreationTime") if document is None else document.get("@timestamp")
+    return EncodedEvent(
+        _body_as_json(event),
+        event.index,
+        event.origin,
+        event.id,
+        event.tenant,
+        event.record_type,
+        time if type(time) is str else "",
+        scalar_text(facts.get("action") or record.get("Operation") or ""),
+        scalar_text(facts.get("code") or event.record_type),
+        scalar_text(facts.get("kind")),
+        scalar_text(facts.get("outcome")),
+        document is not None,
+        unwanted,
+    )
+
+
+def _body_as_json(event: Event) -> bytes:
+    if event.defect is not None and event.document is None:
+        raise NotJson(event.defect)
+    try:
+        # A copy, which costs nothing that can be measured: what orjson returns keeps a block several times the text's size.
+        return memoryview(orjson.dumps(event.body)).tobytes()
+    except TypeError as exc:
+        raise MappingFailed(f"can't be written as JSON: {exc}") from exc
 
 
 def _passed(events: Sequence[Event], step: Apply, made: Transformed) -> list[Event]:
@@ -64,15 +113,10 @@ def _passed(events: Sequence[Event], step: Apply, made: Transformed) -> list[Eve
             if step(event) is not None:
                 passed.append(event)
         except EventError as exc:
-            made.refusals.append(Refusal(event, exc))
+            made.refusals.append(_refusal(event, exc))
     return passed
 
 
-def _encode(event: Event) -> Event:
-    if event.defect is not None and event.document is None:
-        raise NotJson(event.defect)  # no transform made something of it, and nobody wants an empty event
-    try:
-        event.encode()
-    except TypeError as exc:
-        raise MappingFailed(f"can't be written as JSON: {exc}") from exc
-    return event
+def _refusal(event: Event, error: EventError) -> Refusal:
+    """Returns what is kept of an error: the error itself holds, by its traceback, the frames of the transform and the event."""
+    return Refusal(event.index, type(error).__name__, str(error), getattr(error, "pointer", ""))

@@ -63,3 +63,7 @@ class Chunk:
         if self._raw is None:
             self._raw = list(lines_of(self.body)) if self.framing == "lines" else split_array(self.body)
         return self._raw[index]
+
+    def decode(self, index: int) -> Record:
+        """Decodes one record anew from its own bytes; it is not kept."""
+        return decode_line(self.raw(index))

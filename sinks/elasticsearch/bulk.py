@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkRejected, SinkThrottled, SinkUnavailable
-from ualpipe.pipeline.events import Event
+from ualpipe.pipeline.events import EncodedEvent
 
 try:
     from isal import igzip_lib  # ISA-L: 1.4 us an event where zlib's level 1 takes 7.2
@@ -36,7 +36,7 @@ _ALL_FINE = re.compile(rb'\s*\{\s*(?:"took"\s*:\s*\d+\s*,\s*)?"errors"\s*:\s*fal
 _CREATED, _CONFLICT = 201, 409
 
 
-def document_id(event: Event) -> str:
+def document_id(event: EncodedEvent) -> str:
     """Returns the ``_id`` of an event: the same whenever the event comes again, at most 400 characters.
 
     It is ``TENANT:Id``. The tenant is in it because Microsoft calls an ``Id`` unique but not across tenants: in a data stream
@@ -50,7 +50,7 @@ def document_id(event: Event) -> str:
     return "raw:" + hashlib.sha256(event.tenant.encode() + b"\0" + event.raw).hexdigest()
 
 
-def bulk_body(events: Sequence[Event]) -> bytes:
+def bulk_body(events: Sequence[EncodedEvent]) -> bytes:
     """Returns the NDJSON body that creates one document an event.
 
     Always ``create``: data streams take nothing else, and an event that comes again is answered 409 instead of written twice.

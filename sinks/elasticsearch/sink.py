@@ -14,7 +14,7 @@ import orjson
 
 from ualpipe import schemas
 from ualpipe.pipeline.errors import ConfigError, SinkDenied, SinkError, SinkRejected, SinkUnavailable
-from ualpipe.pipeline.events import Event
+from ualpipe.pipeline.events import EncodedEvent
 from ualpipe.pipeline.options import Duration, Secret, option
 from ualpipe.pipeline.stages import Batch, Env, Finding, SinkLimits
 from ualpipe.sinks.elasticsearch.bulk import bulk_body, failures, gzipped, refusal
@@ -148,11 +148,11 @@ class ElasticsearchSink:
             f"or install it by other means and say `setup: false`"
         )
 
-    def _deliver_at_once(self, parts: Sequence[Sequence[Event]]) -> dict[int, SinkError]:
+    def _deliver_at_once(self, parts: Sequence[Sequence[EncodedEvent]]) -> dict[int, SinkError]:
         with ThreadPoolExecutor(min(len(parts), self._config.concurrency), thread_name_prefix="bulk") as pool:
             return _joined(parts, pool.map(self._deliver_part, parts))
 
-    def _deliver(self, events: Sequence[Event]) -> dict[int, SinkError]:
+    def _deliver(self, events: Sequence[EncodedEvent]) -> dict[int, SinkError]:
         body = bulk_body(events)
         requires_data_stream = self._requires_data_stream  # a request beside this one may find out that it can't
         answer = self._send(body, requires_data_stream=requires_data_stream)
@@ -165,7 +165,7 @@ class ElasticsearchSink:
             raise self._refusal(answer)
         return failures(answer.body, len(events))
 
-    def _deliver_in_halves(self, events: Sequence[Event], size: int) -> dict[int, SinkError]:
+    def _deliver_in_halves(self, events: Sequence[EncodedEvent], size: int) -> dict[int, SinkError]:
         """Sends what was too large (413) in two requests, and makes none of more than half its size from now on.
 
         The engine is asked for writes of no more than can be sent at once: one to a server that is down then fails soon.
@@ -178,7 +178,7 @@ class ElasticsearchSink:
         halves = _cut(events, 2)
         return _joined(halves, map(self._deliver_part, halves))
 
-    def _deliver_part(self, events: Sequence[Event]) -> dict[int, SinkError]:
+    def _deliver_part(self, events: Sequence[EncodedEvent]) -> dict[int, SinkError]:
         try:
             return self._deliver(events)
         except SinkError as exc:
@@ -208,30 +208,30 @@ def _revealed(secret: Secret | None) -> Any:
     return secret.reveal() if secret else None
 
 
-def _parts(events: Sequence[Event], at_once: int, largest: int) -> list[Sequence[Event]]:
+def _parts(events: Sequence[EncodedEvent], at_once: int, largest: int) -> list[Sequence[EncodedEvent]]:
     """Returns the events in as many parts as are sent at once, none of them small; in more where those would be too large."""
     parts = _cut(events, max(1, min(at_once, len(events) // SMALL)))
     return [piece for part in parts for piece in _halved(part, largest)]
 
 
-def _halved(events: Sequence[Event], largest: int) -> list[Sequence[Event]]:
+def _halved(events: Sequence[EncodedEvent], largest: int) -> list[Sequence[EncodedEvent]]:
     """Returns the events halved again and again, until no piece with more than one holds more bytes than ``largest``."""
     if len(events) == 1 or _size(events) <= largest:
         return [events]
     return [piece for half in _cut(events, 2) for piece in _halved(half, largest)]
 
 
-def _size(events: Sequence[Event]) -> int:
+def _size(events: Sequence[EncodedEvent]) -> int:
     return sum(len(event.encoded) for event in events)
 
 
-def _cut(events: Sequence[Event], count: int) -> list[Sequence[Event]]:
+def _cut(events: Sequence[EncodedEvent], count: int) -> list[Sequence[EncodedEvent]]:
     """Returns the events in so many parts of about the same number, in order."""
     cuts = [len(events) * part // count for part in range(count + 1)]
     return [events[start:end] for start, end in itertools.pairwise(cuts)]
 
 
-def _joined(parts: Iterable[Sequence[Event]], found: Iterable[Mapping[int, SinkError]]) -> dict[int, SinkError]:
+def _joined(parts: Iterable[Sequence[EncodedEvent]], found: Iterable[Mapping[int, SinkError]]) -> dict[int, SinkError]:
     """Returns what went wrong in each part, by position in the whole."""
     errors: dict[int, SinkError] = {}
     start = 0

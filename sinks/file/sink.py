@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkUnavailable
-from ualpipe.pipeline.events import Event
+from ualpipe.pipeline.events import EncodedEvent
 from ualpipe.pipeline.folders import make_folder
 from ualpipe.pipeline.options import Size, option
 from ualpipe.pipeline.stages import Batch, Env, Finding, SinkLimits
@@ -103,7 +103,7 @@ class FileSink:
         while self._files:
             self._files.popitem()[1].close()
 
-    def _by_file(self, events: Sequence[Event]) -> Mapping[Path, Sequence[int]]:
+    def _by_file(self, events: Sequence[EncodedEvent]) -> Mapping[Path, Sequence[int]]:
         """Returns which events go to which file, in order."""
         now = self._clock.now()
         if self._config.dated_by == "delivery":
@@ -116,7 +116,7 @@ class FileSink:
     def _path(self, instant: datetime) -> Path:
         return names.dated(self._pattern, names.hour_of(instant))
 
-    def _encode(self, events: Sequence[Event]) -> bytes:
+    def _encode(self, events: Sequence[EncodedEvent]) -> bytes:
         lines = [event.encoded for event in events] if self._config.payload == "ecs" else [original_line(x) for x in events]
         data = b"\n".join([*lines, b""])
         return member(data) if self._config.gzip else data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ualpipe.pipeline.events import Event
+from ualpipe.pipeline.events import EncodedEvent
 from ualpipe.sinks.event_fields import instant_of
 
 Headers = list[tuple[str, str | bytes | None]]
@@ -17,7 +17,7 @@ FRAMING_BYTES = 512
 """More than what Kafka's record format adds to the parts of a message: 61 bytes a batch, some 20 a record, 2 or 3 a header."""
 
 
-def messages_of(events: Sequence[Event], *, original: bool, event_time: bool) -> list[Message]:
+def messages_of(events: Sequence[EncodedEvent], *, original: bool, event_time: bool) -> list[Message]:
     """Makes a message of each event, in order.
 
     Args:
@@ -47,7 +47,7 @@ def _headers(tenant: str, stream: str, record_type: str) -> Headers:
     return [(name, text.encode()) for name, text in texts.items() if text]
 
 
-def _time_ms(event: Event) -> int:
+def _time_ms(event: EncodedEvent) -> int:
     """Returns when the act took place; 0 where the event does not tell, and before 1970."""
     instant = instant_of(event)
     return 0 if instant is None else max(0, int(instant.timestamp() * 1000))

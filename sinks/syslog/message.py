@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from ualpipe.pipeline.errors import SinkDenied
-from ualpipe.pipeline.events import Event, Headline
+from ualpipe.pipeline.events import EncodedEvent
 from ualpipe.sinks.event_fields import original_line, parse_instant
 from ualpipe.sinks.syslog import frames
 from ualpipe.sinks.syslog.cef import cef
@@ -37,7 +37,7 @@ class Composer:
         self._text = _PAYLOADS[config.payload]
         self._before = frames.UTF8_BOM if config.bom and config.format == "rfc5424" else b""
 
-    def compose(self, event: Event, now: datetime) -> bytes:
+    def compose(self, event: EncodedEvent, now: datetime) -> bytes:
         """Returns the message of an event, without framing and line breaks.
 
         Args:
@@ -48,13 +48,11 @@ class Composer:
             SinkDenied: CEF or LEEF is wanted and there is no document to make it of.
         """
         text = self._text(event)
-        headline = event.headline
-        priority = self._priorities[_rule(headline)]
-        instant = parse_instant(headline.time)
+        priority = self._priorities[_rule(event)]
+        instant = parse_instant(event.time)
         if self._config.format == "rfc3164":
             return frames.rfc3164(priority, instant or now, self._hostname, self._tag).encode() + text
-        msgid, data = str(headline.action or ""), self._data(event, headline)
-        head = frames.rfc5424(priority, instant, self._hostname, self._config.app_name, msgid, data)
+        head = frames.rfc5424(priority, instant, self._hostname, self._config.app_name, event.action, self._data(event))
         return head.encode("utf-8", "replace") + self._before + text
 
     def resent(self, message: bytes) -> bytes:
@@ -62,11 +60,10 @@ class Composer:
         sd_id = self._config.structured_data
         return message if sd_id is None or self._config.format != "rfc5424" else frames.with_parameter(message, sd_id, _RESENT)
 
-    def _data(self, event: Event, headline: Headline) -> str:
+    def _data(self, event: EncodedEvent) -> str:
         if (sd_id := self._config.structured_data) is None:
             return "-"
-        kind = "" if headline.code is None else str(headline.code)
-        return frames.structured_data(sd_id, frames.parameter("id", event.id), _tenant_and_type(event.tenant, kind))
+        return frames.structured_data(sd_id, frames.parameter("id", event.id), _tenant_and_type(event.tenant, event.code))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -79,27 +76,27 @@ def _severities(options: SeverityOptions) -> dict[str, int]:
     return {rule: frames.SEVERITIES[getattr(options, rule)] for rule in rules}
 
 
-def _rule(headline: Headline) -> str:
+def _rule(event: EncodedEvent) -> str:
     """Returns which rule of ``SeverityOptions`` an event falls under."""
-    if headline.kind in ("alert", "pipeline_error"):
-        return str(headline.kind)
-    return "failure" if headline.outcome == "failure" else "other"
+    if event.kind in ("alert", "pipeline_error"):
+        return event.kind
+    return "failure" if event.outcome == "failure" else "other"
 
 
-def _formatted(make: Callable[[dict[str, Any], str], bytes]) -> Callable[[Event], bytes]:
+def _formatted(make: Callable[[dict[str, Any], str], bytes]) -> Callable[[EncodedEvent], bytes]:
     ours = version("ualpipe")
 
-    def text(event: Event) -> bytes:
-        if event.document is None:
+    def text(event: EncodedEvent) -> bytes:
+        if (document := event.decode_document()) is None:
             raise SinkDenied(
                 "CEF and LEEF are made of ECS documents: put the `ecs` transform in the pipeline, or send `original`"
             )
-        return make(event.document, ours)
+        return make(document, ours)
 
     return text
 
 
-_PAYLOADS: dict[str, Callable[[Event], bytes]] = {
+_PAYLOADS: dict[str, Callable[[EncodedEvent], bytes]] = {
     "ecs": lambda event: event.encoded,
     "original": original_line,
     "cef": _formatted(cef),

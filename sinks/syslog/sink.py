@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ualpipe.pipeline.errors import SinkError, SinkRejected, SinkUnavailable
-from ualpipe.pipeline.events import Event
+from ualpipe.pipeline.events import EncodedEvent
 from ualpipe.pipeline.stages import Batch, Env, Finding, SinkLimits
 from ualpipe.sinks.syslog.frames import MAX_DATAGRAM_BYTES
 from ualpipe.sinks.syslog.link import Link
@@ -84,7 +84,7 @@ class SyslogSink:
             self._datagrams.close()
             self._datagrams = None
 
-    def _messages(self, events: Sequence[Event]) -> tuple[dict[int, bytes], dict[int, SinkError]]:
+    def _messages(self, events: Sequence[EncodedEvent]) -> tuple[dict[int, bytes], dict[int, SinkError]]:
         """Returns messages and errors by position; an error is that of a message too large."""
         if self._composer is None:
             raise SinkUnavailable("write before open")

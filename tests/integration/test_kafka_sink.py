@@ -18,7 +18,7 @@ from fakes import TENANT, env
 from servers.kafka import Kafka
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.errors import SinkDenied, SinkRejected, SinkUnavailable
-from ualpipe.pipeline.events import Event
+from ualpipe.pipeline.events import EncodedEvent
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.stages import Batch
 from ualpipe.sinks.kafka.sink import KafkaSink
@@ -46,11 +46,11 @@ def opened(servers: str, topic: str, **options: Any) -> Iterator[KafkaSink]:
         made.close()
 
 
-def ids(events: list[Event]) -> list[str]:
+def ids(events: list[EncodedEvent]) -> list[str]:
     return sorted(event.id for event in events)
 
 
-def deliver(sink: KafkaSink, events: list[Event]) -> None:
+def deliver(sink: KafkaSink, events: list[EncodedEvent]) -> None:
     """Tries again as the engine does, for at most 20 seconds."""
     deadline = time.monotonic() + 20
     while True:

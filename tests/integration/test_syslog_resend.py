@@ -15,7 +15,7 @@ from servers.fault_proxy import Fault, FaultProxy, Mode
 from servers.rsyslog import Rsyslog
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.errors import SinkUnavailable
-from ualpipe.pipeline.events import Event
+from ualpipe.pipeline.events import EncodedEvent
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.stages import Batch
 from ualpipe.sinks.syslog.sink import SyslogSink
@@ -46,7 +46,7 @@ def relay(rsyslog: Rsyslog, transport: str = "tcp") -> Iterator[FaultProxy]:
         yield proxy
 
 
-def write(sink: SyslogSink, count: int = 3) -> list[Event]:
+def write(sink: SyslogSink, count: int = 3) -> list[EncodedEvent]:
     events = make_events(count)
     assert not sink.write(Batch(events))
     return events
@@ -56,7 +56,7 @@ def ids(messages: list[dict[str, Any]]) -> list[str]:
     return [orjson.loads(message["msg"])["event"]["id"] for message in messages]
 
 
-def names(*batches: list[Event]) -> list[str]:
+def names(*batches: list[EncodedEvent]) -> list[str]:
     return [event.id for batch in batches for event in batch]
 
 
@@ -64,7 +64,7 @@ def marks(messages: list[dict[str, Any]]) -> list[bool]:
     return ['resent="1"' in message["sd"] for message in messages]
 
 
-def lose(proxy: FaultProxy, sink: SyslogSink) -> list[Event]:
+def lose(proxy: FaultProxy, sink: SyslogSink) -> list[EncodedEvent]:
     """Has a batch acknowledged on its way, lost there, and the connection broken after ``write`` has returned."""
     proxy.tell(LOST)
     lost = write(sink)

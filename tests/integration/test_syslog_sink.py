@@ -19,7 +19,7 @@ from ualpipe.pipeline.errors import SinkDenied, SinkRejected, SinkUnavailable
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.stages import Batch
 from ualpipe.sinks.syslog.sink import SyslogSink
-from ualpipe.testing import SINK_CHECKS, SinkCase, make_events
+from ualpipe.testing import SINK_CHECKS, SinkCase, encode, make_events, make_unencoded_events
 
 WAYS = [
     {"transport": "udp"},
@@ -80,13 +80,13 @@ def all_received(rsyslog: Rsyslog) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("way", WAYS, ids=way_name)
 def test_rsyslog_reads_every_part_of_the_message(way: dict[str, Any], rsyslog: Rsyslog) -> None:
-    [event] = events = make_events(1)
-    assert event.document
-    event.document["event"] |= {"outcome": "failure", "code": 'Odd "]\\ code'}
-    event.encoded = orjson.dumps(event.document)
+    [made] = make_unencoded_events(1)
+    assert made.document
+    made.document["event"] |= {"outcome": "failure", "code": 'Odd "]\\ code'}
+    event = encode(made)
     with sink(**at(rsyslog, **way), facility="local3", hostname="o365.contoso.example", app_name="audit") as target:
         target.open()
-        assert not target.write(Batch(events))
+        assert not target.write(Batch([event]))
     [found] = rsyslog.wait_for(1)
     assert found["msg"] == event.encoded.decode()
     assert found["sd"] == f'[ualpipe@32473 id="{event.id}" tenant="{event.tenant}" type="Odd \\"\\]\\\\ code"]'

@@ -22,7 +22,7 @@ from ualpipe.pipeline.conditions.compiler import compile_conditions
 from ualpipe.pipeline.config.model import StageSpec
 from ualpipe.pipeline.drift import FIELD, Thing
 from ualpipe.pipeline.errors import ContentUndecodable
-from ualpipe.pipeline.events import Event, Origin, Transformed
+from ualpipe.pipeline.events import EncodedEvent, Origin, Transformed
 from ualpipe.pipeline.process.processor import LocalProcessor
 from ualpipe.pipeline.process.worker_pool import ATTEMPTS, IDLE_S, WorkerPool
 from ualpipe.pipeline.process.worker_protocol import WorkerSetup
@@ -68,14 +68,15 @@ def origin(*operations: str, **fields: Any) -> Origin:
 def shown(made: Transformed | None) -> Any:
     """Returns all that sinks and dead letters see, but for the process that did it."""
     assert made is not None
-    refusals = [(seen(one.event), type(one.error), str(one.error), one.error.__dict__) for one in made.refusals]
-    return [seen(event) for event in made.events], refusals
+    return [seen(event) for event in made.events], made.refusals
 
 
-def seen(event: Event) -> tuple[Any, ...]:
-    encoded = orjson.loads(event.encoded) if event.encoded else {}
-    encoded.pop("pid", None)
-    return (event.index, event.id, event.tenant, event.record_type, event.defect, event.unwanted, encoded, event.raw)
+def seen(event: EncodedEvent) -> tuple[Any, ...]:
+    document = event.decode_document()
+    assert document
+    del document["pid"]
+    facts = (event.id, event.tenant, event.record_type, event.time, event.action, event.code, event.kind, event.outcome)
+    return (event.index, facts, event.unwanted, document, event.raw, event.decode_record())
 
 
 def pids(made: Transformed | None) -> set[int]:

@@ -19,6 +19,7 @@ from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
 from ualpipe.pipeline.journal.types import DeadLetter
 from ualpipe.pipeline.options import build
+from ualpipe.pipeline.process.transforming import encode
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.records.cutting import chunks_of_array
 from ualpipe.pipeline.stages import Batch
@@ -137,9 +138,8 @@ def test_no_value_of_a_record_builds_a_path(tmp_path, time):
     chunk = Chunk(json.dumps([record(1, CreationTime=time, Id="../../escaped", UserId="../x")]).encode(), "array")
     event = Event(dict(chunk.records[0]), 0, Origin("../s", "../t", "../stream", "../item", chunk, ""))
     event.document = {"@timestamp": time, "event": {"id": "../../escaped"}}
-    event.encode()
     sink.open()
-    assert not sink.write(Batch([event]))
+    assert not sink.write(Batch([encode(event)]))
     sink.close()
     found = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
     assert found == [Path(f"out/{NOW:%Y/%m-%d}.ndjson")]
@@ -149,8 +149,7 @@ def test_a_time_of_a_record_names_a_file_of_that_date_and_no_other(tmp_path):
     sink = FileSink(build(FileSink.Config, {"path": "out/%Y-%m-%d", "dated_by": "event"}, tmp_path), env())
     event = Event(record(1), 0, Origin("s", "t", "stream", "item", Chunk(b"[]", "array"), ""))
     event.document = {"@timestamp": datetime(1999, 1, 2, tzinfo=UTC).isoformat()}
-    event.encode()
     sink.open()
-    sink.write(Batch([event]))
+    sink.write(Batch([encode(event)]))
     sink.close()
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["1999-01-02"]

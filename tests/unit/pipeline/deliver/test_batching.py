@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ualpipe.pipeline.deliver.batching import GROUP_BYTES, SinkBatch, events_in, split_into_writes, take_group
 from ualpipe.pipeline.errors import SinkRejected
-from ualpipe.pipeline.events import Event, Origin
+from ualpipe.pipeline.events import EncodedEvent, Origin
 from ualpipe.pipeline.journal.types import BatchRef, Settlement
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.stages import SinkLimits
@@ -17,7 +17,7 @@ from ualpipe.pipeline.stages import SinkLimits
 @given(st.lists(st.lists(st.integers(0, 60), max_size=12), max_size=6), st.integers(1, 8), st.integers(1, 100))
 def test_pieces_keep_order_and_limits(sizes, max_events, max_bytes):
     origin = Origin("s", "", "s", "i", Chunk(b"[]", "array"))
-    events = [[Event({}, at, origin, encoded=b"x" * size) for at, size in enumerate(one)] for one in sizes]
+    events = [[EncodedEvent(b"x" * size, at, origin) for at, size in enumerate(one)] for one in sizes]
     shares = [SinkBatch(BatchRef(at, len(one), 10), one, Settlement(at), len(one)) for at, one in enumerate(events)]
     pieces = list(split_into_writes(shares, SinkLimits(max_events=max_events, max_bytes=max_bytes)))
     assert [event for piece in pieces for event in events_in(piece)] == [event for one in events for event in one]
@@ -41,7 +41,7 @@ def test_groups_take_everything_in_order_and_fit_one_write(shapes, max_events):
 
 
 def test_a_share_is_conserved_only_when_each_record_is_accounted_for():
-    event = Event({"Id": "a"}, 1, Origin("s", "", "s", "i", Chunk(b'[{"Id": "x"}, {"Id": "a"}]', "array")))
+    event = EncodedEvent(b"{}", 1, Origin("s", "", "s", "i", Chunk(b'[{"Id": "x"}, {"Id": "a"}]', "array")))
     share = SinkBatch(BatchRef(1, 4, 10), [event], Settlement(1, delivered=1, filtered=1), 4)
     assert not share.is_conserved()
     share.dead("sink", event, SinkRejected("bad"), 2)

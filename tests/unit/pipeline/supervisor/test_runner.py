@@ -60,7 +60,8 @@ def gap_source() -> MemorySource:
 
 def gaps_in(sink: MemorySink) -> list[tuple[str, str, str]]:
     """Returns kind, start and end of each notice of a gap that a sink has."""
-    found = [event.document["event"] for event in sink.events if event.document and "error" in event.document]
+    documents = [event.decode_document() or {} for event in sink.events]
+    found = [document["event"] for document in documents if "error" in document]
     return [(event["kind"], event["start"], event["end"]) for event in found]
 
 
@@ -264,7 +265,7 @@ def test_a_gap_waits_for_a_sink_that_is_down(tmp_path):
 
 def test_a_gap_refused_by_a_sink_is_sent_again_as_the_gap_it_is(tmp_path):
     def refuse_gaps(batch):
-        return {at: SinkRejected("no") for at, event in enumerate(batch.events) if event.record.get("Notice") or event.defect}
+        return {at: SinkRejected("no") for at, event in enumerate(batch.events) if "Notice" in event.decode_record()}
 
     source, picky = gap_source(), MemorySink([refuse_gaps] * 1000)
     pipeline = Pipeline(tmp_path, source, {"picky": picky})

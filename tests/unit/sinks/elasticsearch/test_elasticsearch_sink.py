@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from fakes import NOW, PATIENCE_S, TENANT, env, record
 from ualpipe.pipeline.errors import ConfigError, SinkDenied, SinkError, SinkRejected, SinkThrottled, SinkUnavailable
-from ualpipe.pipeline.events import Event, Origin
+from ualpipe.pipeline.events import EncodedEvent, Event, Origin
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.stages import Batch
@@ -27,7 +27,7 @@ from ualpipe.sinks.elasticsearch.http import Connection, HttpAnswer, authorizati
 from ualpipe.sinks.elasticsearch.index_template import index_pattern, installed, must_install, template_name, wanted
 from ualpipe.sinks.elasticsearch.sink import ElasticsearchSink
 from ualpipe.sinks.outcome import raise_if_all_failed
-from ualpipe.testing import check_options, make_events
+from ualpipe.testing import check_options, encode, make_events
 
 CREATED = {"create": {"status": 201}}
 
@@ -40,10 +40,10 @@ def answer(*items: dict[str, Any]) -> bytes:
     return orjson.dumps({"errors": any("error" in entry["create"] for entry in items), "items": items})
 
 
-def event_of(body: bytes) -> Event:
+def event_of(body: bytes) -> EncodedEvent:
     chunk = Chunk(body, "array")
     found = chunk.records[0]
-    return Event(found if isinstance(found, dict) else {}, 0, Origin("s", TENANT, "", "", chunk))
+    return encode(Event(found if isinstance(found, dict) else {}, 0, Origin("s", TENANT, "", "", chunk)))
 
 
 class Script:
@@ -353,7 +353,7 @@ def test_a_failure_of_one_half_leaves_the_other_delivered() -> None:
 class Meeting(Script):
     """Answers when so many requests have come as are to be sent at once; the one with ``refuses`` by an error."""
 
-    def __init__(self, at_once: int, refuses: Event | None = None) -> None:
+    def __init__(self, at_once: int, refuses: EncodedEvent | None = None) -> None:
         super().__init__()
         self._all_there = threading.Barrier(at_once, timeout=PATIENCE_S)
         self._refuses = refuses

@@ -22,14 +22,15 @@ from hypothesis import strategies as st
 
 from fakes import FakeClock, env
 from ualpipe.pipeline.errors import SinkDenied, SinkUnavailable
-from ualpipe.pipeline.events import Event, Origin
+from ualpipe.pipeline.events import EncodedEvent, Origin
 from ualpipe.pipeline.options import build, schema_of
+from ualpipe.pipeline.process.transforming import events_of
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.stages import Batch
 from ualpipe.sinks.file import gzip_members as _gzip_members
 from ualpipe.sinks.file import names as _file_names
 from ualpipe.sinks.file.sink import MAX_OPEN_FILES, FileSink
-from ualpipe.testing import SINK_CHECKS, SinkCase, check_options, make_events
+from ualpipe.testing import SINK_CHECKS, SinkCase, check_options, encode, make_events, make_unencoded_events
 
 DAY = "audit-2026-11-20.ndjson"
 
@@ -44,12 +45,12 @@ def ids(path: Path) -> list[str]:
     return [json.loads(line)["event"]["id"] for line in content.splitlines()]
 
 
-def dated_events(*instants: str) -> list[Event]:
-    events = make_events(len(instants))
+def dated_events(*instants: str) -> list[EncodedEvent]:
+    events = make_unencoded_events(len(instants))
     for event, instant in zip(events, instants, strict=True):
         assert event.document
         event.document["@timestamp"] = instant
-    return events
+    return [encode(event) for event in events]
 
 
 def open_descriptors() -> int:
@@ -76,9 +77,7 @@ def test_one_line_an_event_ends_with_a_newline(tmp_path: Path) -> None:
 def test_originals_are_written_as_received_on_one_line(tmp_path: Path) -> None:
     body = b'[{"Id": "a" ,"n":1.50},{"Id":\n "b",\r\n"x":[1]}]'
     chunk = Chunk(body, "array")
-    events = [
-        Event(record, at, Origin("s", "", "", "", chunk)) for at, record in enumerate(chunk.records) if isinstance(record, dict)
-    ]
+    events = [encode(event) for event in events_of(Origin("s", "", "", "", chunk))]
     sink(tmp_path, payload="original").write(Batch(events))
     assert (tmp_path / DAY).read_bytes() == b'{"Id": "a" ,"n":1.50}\n{"Id":"b","x":[1]}\n'
 

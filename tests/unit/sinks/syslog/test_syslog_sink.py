@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fakes import env
 from ualpipe.pipeline.errors import SinkDenied, SinkUnavailable
-from ualpipe.pipeline.events import Event, Origin
+from ualpipe.pipeline.events import EncodedEvent, Event, Origin
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.stages import Batch
@@ -23,7 +23,7 @@ from ualpipe.sinks.syslog import udp as _syslog_datagrams
 from ualpipe.sinks.syslog.message import Composer
 from ualpipe.sinks.syslog.sink import SyslogSink
 from ualpipe.sinks.syslog.tls import TlsOptions, client_context, refusal
-from ualpipe.testing import check_options, make_events
+from ualpipe.testing import check_options, encode, make_events, make_unencoded_events
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 TENANT = "22222222-2222-2222-2222-222222222222"
@@ -33,16 +33,15 @@ def config(**options: Any) -> Any:
     return build(SyslogSink.Config, {"host": "siem.contoso.example", **options}, Path())
 
 
-def message(event: Event, **options: Any) -> bytes:
+def message(event: EncodedEvent, **options: Any) -> bytes:
     return Composer(config(**options), "relay1").compose(event, NOW)
 
 
-def event_of(body: bytes, document: dict[str, Any] | None = None, framing: Any = "array") -> Event:
+def event_of(body: bytes, document: dict[str, Any] | None = None, framing: Any = "array") -> EncodedEvent:
     chunk = Chunk(body, framing)
     record = chunk.records[0]
-    event = Event(record if isinstance(record, dict) else {}, 0, Origin("s", TENANT, "", "", chunk), document=document)
-    event.encoded = orjson.dumps(event.body)
-    return event
+    origin = Origin("s", TENANT, "", "", chunk)
+    return encode(Event(record if isinstance(record, dict) else {}, 0, origin, document=document))
 
 
 def test_options_are_described() -> None:
@@ -50,9 +49,10 @@ def test_options_are_described() -> None:
 
 
 def test_a_message_names_time_action_and_record_and_carries_the_document() -> None:
-    [event] = make_events(1)
-    assert event.document
-    event.document["event"]["code"] = "MicrosoftTeams"
+    [made] = make_unencoded_events(1)
+    assert made.document
+    made.document["event"]["code"] = "MicrosoftTeams"
+    event = encode(made)
     head, sd, text = message(event).partition(b" [")[0], message(event).partition(b" [")[2], event.encoded
     assert head == b"<134>1 2026-11-20T08:00:00Z relay1 ualpipe - MessageSent"
     assert sd == f'ualpipe@32473 id="{event.id}" tenant="{TENANT}" type="MicrosoftTeams"] '.encode() + text
