@@ -1,4 +1,4 @@
-"""Conformance checks for stages: what the engine relies on, as functions that any test runner can call.
+"""Conformance checks for stages and journals: what the engine relies on, as functions that any test runner can call.
 
 from ualpipe.testing import SINK_CHECKS, SinkCase
 
@@ -9,15 +9,19 @@ def test_pager_keeps_the_contract(check, receiver):
 
 from ualpipe.pipeline.process.transforming import encode
 from ualpipe.testing.events import make_events, make_unencoded_events
+from ualpipe.testing.journal import JOURNAL_CHECKS, JOURNAL_CRASH_CHECKS, JournalCase
 from ualpipe.testing.options import check_options
 from ualpipe.testing.sinks import SINK_CHECKS, SinkCase
 from ualpipe.testing.sources import SOURCE_CHECKS, SourceCase
 from ualpipe.testing.transforms import TRANSFORM_CHECKS, TransformCase
 
 __all__ = [
+    "JOURNAL_CHECKS",
+    "JOURNAL_CRASH_CHECKS",
     "SINK_CHECKS",
     "SOURCE_CHECKS",
     "TRANSFORM_CHECKS",
+    "JournalCase",
     "SinkCase",
     "SourceCase",
     "TransformCase",

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,18 +17,20 @@ from typing import Any, ClassVar
 
 import pytest
 
-from ualpipe.pipeline.buffer import batch_buffer as prepared
+from ualpipe.pipeline.buffer import batch_buffer
 from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.collect import collector
 from ualpipe.pipeline.config.model import JournalOptions, PipelineConfig, SinkOptions, SourceOptions, StageSpec
 from ualpipe.pipeline.deliver import delivery
 from ualpipe.pipeline.errors import SinkError
-from ualpipe.pipeline.events import EncodedEvent, Event
-from ualpipe.pipeline.journal.sqlite.intake import Intake
+from ualpipe.pipeline.events import EncodedEvent, Event, Origin
+from ualpipe.pipeline.journal.contract import Journal
+from ualpipe.pipeline.journal.sqlite.file import FILE_NAME, JournalFile
 from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
-from ualpipe.pipeline.journal.types import CommitResult, LedgerItem
+from ualpipe.pipeline.journal.types import CommitResult, FetchedItem, LedgerItem, PackedChunk
 from ualpipe.pipeline.metrics import Metrics
 from ualpipe.pipeline.options import build
+from ualpipe.pipeline.process.processor import LocalProcessor
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.records.cutting import CHUNK_BYTES, chunks_of_array
 from ualpipe.pipeline.stages import Batch, Env, Finding, Gap, Instant, Listed, SinkLimits, WorkItem
@@ -102,8 +106,8 @@ def hurry(patch: pytest.MonkeyPatch) -> None:
     """Shortens the engine's own pauses, which are for waiting on threads and not on time."""
     patch.setattr(collector, "PROBE_S", 0.002)
     patch.setattr(delivery, "LOOK_AGAIN_S", 0.01)
-    patch.setattr(prepared, "ROOM_WAIT_S", 0.01)
-    patch.setattr(prepared, "IN_STEP_S", 0.002)
+    patch.setattr(batch_buffer, "ROOM_WAIT_S", 0.01)
+    patch.setattr(batch_buffer, "IN_STEP_S", 0.002)
 
 
 class NoBudget:
@@ -324,33 +328,51 @@ def chunks_of(content: bytes, size: int) -> Iterator[Chunk]:
     return chunks_of_array((content[at : at + step] for at in range(0, max(1, len(content)), step)), max_bytes=size)
 
 
-def enter(journal: SqliteJournal, key: str, *, stream: str = "stream", tenant: str = TENANT) -> LedgerItem:
-    """Enters a work item in the ledger, as a collector does."""
-    journal.ledger.enter("source", tenant, [WorkItem(stream, key, {}, NOW)])
-    waiting = journal.ledger.waiting("source", 1000, [], [stream])
-    return next(item for item in waiting if item.work.key == key)
+def open_journal(folder: Path, clock: Clock, **options: Any) -> SqliteJournal:
+    """Opens the SQLite journal of a folder, as a running pipeline does."""
+    return SqliteJournal(JournalFile(folder, clock, exclusive=True), **options)
 
 
-def store(
-    journal: SqliteJournal, key: str, found: Iterable[Any], *, tenant: str = TENANT, chunk_bytes: int = CHUNK_BYTES
-) -> CommitResult:
-    """Enters a work item and stores its records."""
-    with journal.batches.receive(enter(journal, key, tenant=tenant)) as intake:
-        for chunk in chunks_of(body(found), chunk_bytes):
-            intake.add(chunk)
-        return commit(journal, intake)
+def enter(journal: Journal, key: str, *, stream: str = "stream", tenant: str = TENANT) -> LedgerItem:
+    """Enters a work item in the ledger and leases it, as a collector does."""
+    journal.enter("source", tenant, [WorkItem(stream, key, {}, NOW)])
+    leased = journal.lease("source", [stream], 1000)
+    for item in leased:
+        if item.work.key != key:
+            journal.release(item)
+    return next(item for item in leased if item.work.key == key)
 
 
-def commit(journal: SqliteJournal, intake: Intake, *, transform: bool = False) -> CommitResult:
-    """Makes an item that was taken in count."""
-    intake.finish(transform=transform)
-    return journal.batches.commit([intake])[0]
+def pack(chunk: Chunk, clock: Clock, tenant: str = TENANT) -> PackedChunk:
+    """Makes a chunk ready for the journal, as a fetch task does."""
+    done = LocalProcessor().process(Origin("source", tenant, "stream", "item", chunk), transform=False)
+    return PackedChunk(chunk.framing, done.digests, len(chunk.body), done.packed, done.sha256, clock.now().timestamp())
 
 
-def stored_ids(journal: SqliteJournal) -> list[str]:
+def store(journal: Any, key: str, found: Iterable[Any], *, tenant: str = TENANT, chunk_bytes: int = CHUNK_BYTES) -> CommitResult:
+    """Enters a work item and stores its records; all chunks but the last are staged."""
+    item = enter(journal, key, tenant=tenant)
+    *staged, last = [pack(chunk, journal.clock, tenant) for chunk in chunks_of(body(found), chunk_bytes)]
+    fetched = FetchedItem(item, [journal.stage(item, chunk) for chunk in staged], last if last.digests else None)
+    return journal.commit([fetched])[0]
+
+
+def stored_ids(journal: Journal) -> list[str]:
     """Returns the Ids of everything stored for a sink and not a duplicate."""
-    found = [journal.batches.read(ref) for ref in journal.batches.unsettled("sink")]
+    found = [journal.read(ref) for ref in journal.unsettled("sink")]
     return [one["Id"] for batch in found for at, one in enumerate(batch.origin.chunk.records) if at not in batch.duplicates]
+
+
+def rows(folder: Path, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+    """Asks the journal file of a folder, from beside."""
+    with closing(sqlite3.connect(folder / FILE_NAME)) as db:
+        return db.execute(sql, values).fetchall()
+
+
+def change(folder: Path, sql: str, values: Sequence[Any] = ()) -> None:
+    """Changes the journal file of a folder, from beside: what no release does, and a disk may."""
+    with closing(sqlite3.connect(folder / FILE_NAME)) as db, db:
+        db.execute(sql, values)
 
 
 def snapshot(folder: Path, into: Path) -> Path:

@@ -19,11 +19,11 @@ def open_journal(config: PipelineConfig, clock: Clock, longest_delay_s: float) -
     Raises:
         JournalError: Another process has it, or it is damaged or of another version. Nothing is changed then.
     """
-    from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal  # noqa: PLC0415 - the only way from here to there
+    from ualpipe.pipeline.journal.sqlite.file import JournalFile  # noqa: PLC0415 - the only way from here to there
+    from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal  # noqa: PLC0415
 
     return SqliteJournal(
-        config.state_dir,
-        clock,
+        JournalFile(config.state_dir, clock, exclusive=True),
         config_version=config.version,
         max_bytes=config.journal.max_size,
         sinks=config.kept_for,

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from pathlib import Path
 
-from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.config.model import DeadLetterOptions
 from ualpipe.pipeline.drift import Counts, Thing
 from ualpipe.pipeline.errors import JournalFull
@@ -51,12 +49,15 @@ _NEAR = 0.9
 
 
 class SqliteJournal:
-    """The journal of one state directory: one process at a time has it. See ``Journal`` for what each method does."""
+    """The journal of one state directory: one process at a time has it. See ``Journal`` for what each method does.
+
+    Attributes:
+        clock: Time for what is noted.
+    """
 
     def __init__(
         self,
-        state_dir: Path,
-        clock: Clock,
+        file: JournalFile,
         *,
         config_version: str = "",
         max_bytes: int | None = None,
@@ -64,22 +65,18 @@ class SqliteJournal:
         dead_letter_limits: DeadLetterOptions | None = None,
         longest_delay_s: float = LONGEST_DELAY_S,
     ) -> None:
-        """Opens or creates the journal.
+        """Makes a journal of a file that this process has for itself; it is closed with the journal.
 
         Args:
-            state_dir: Its folder; made with mode 0700.
-            clock: Time for what is noted.
+            file: The file, opened with ``exclusive``.
             config_version: Stands beside dead letters.
             max_bytes: From this size on ``check_room`` refuses; None for no limit.
             sinks: Configured sinks: what all of them have settled makes room before its time is over.
             dead_letter_limits: Limits of the dead letters; None for none.
             longest_delay_s: For longer no item is postponed.
-
-        Raises:
-            JournalError: Another process has it, or it is damaged or of another version. Nothing is changed then.
         """
-        self._file = JournalFile(state_dir, clock, exclusive=True)
-        self._clock = clock
+        self._file = file
+        self.clock = clock = file.clock
         self._max_bytes = max_bytes
         self._measure_at = 0.0
         self._sinks = tuple(sinks)
@@ -155,7 +152,7 @@ class SqliteJournal:
     def check_room(self) -> None:
         if reason := self._limits.stop():
             raise JournalFull(reason)
-        if self._max_bytes is not None and self._clock.monotonic() >= self._measure_at:
+        if self._max_bytes is not None and self.clock.monotonic() >= self._measure_at:
             self._check_size(self._max_bytes)
         stats = os.statvfs(self._file.dir)
         free, total = stats.f_bavail * stats.f_frsize, stats.f_blocks * stats.f_frsize
@@ -168,7 +165,7 @@ class SqliteJournal:
             self.prune(self._sinks, 0.0)
             if (size := self.size_bytes()) >= limit:
                 raise JournalFull(f"the journal holds {size} bytes, its limit is {limit} (journal.max_size): a sink is behind")
-        self._measure_at = self._clock.monotonic() + (MEASURE_S if size < _NEAR * limit else 0.0)
+        self._measure_at = self.clock.monotonic() + (MEASURE_S if size < _NEAR * limit else 0.0)
 
     def stage(self, item: LedgerItem, chunk: PackedChunk) -> StagedChunk:
         return self._records.stage(item, chunk)
@@ -202,7 +199,7 @@ class SqliteJournal:
         return self._file.content_bytes()
 
     def imbalances(self, since: float) -> list[Imbalance]:
-        return unbalanced(self._file.dir, self._clock, since)
+        return unbalanced(self._file.dir, self.clock, since)
 
     def count_dead_letters(self, since: float) -> int:
         return self._dead_letters.count(since)

@@ -1,0 +1,111 @@
+"""Records on their way in."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+from ualpipe.pipeline.journal.types import (
+    DeadLetter,
+    FetchedItem,
+    PackedChunk,
+)
+from ualpipe.pipeline.records.compression import compress
+from ualpipe.testing.journal.case import (
+    SINK,
+    SOURCE,
+    STREAM,
+    JournalCase,
+    chunk,
+    enter,
+    enter_and_lease,
+    fetched,
+    lease,
+    store,
+)
+
+
+def stored_bytes_come_back_as_they_came(case: JournalCase) -> None:
+    """Records are kept byte by byte, with where they come from."""
+    journal = case.make()
+    result = store(journal, case, "a", "1", "2")
+    (ref,) = result.batches
+    stored = journal.read(ref)
+    assert stored.origin.chunk.body == b'[{"Id":"1"},{"Id":"2"}]'
+    assert (stored.origin.source, stored.origin.stream, stored.origin.item) == (SOURCE, STREAM, "a")
+    assert (result.records, result.duplicates, result.bytes, ref.records) == (2, 0, len(stored.origin.chunk.body), 2)
+    journal.close()
+
+
+def an_id_seen_before_is_a_duplicate(case: JournalCase) -> None:
+    """In another item, in an item of the same commit, and in the same item; never a record without an Id."""
+    journal = case.make()
+    store(journal, case, "a", "1", "2")
+    enter(journal, case, "b", "c")
+    results = journal.commit([fetched(item, case, *ids) for item, ids in zip(lease(journal, 2), ("23", "334"), strict=True)])
+    assert [sorted(result.skipped[0]) for result in results] == [[0], [0, 1]]
+    assert [result.duplicates for result in results] == [1, 2]
+    assert journal.read(results[1].batches[0]).duplicates == {0, 1}
+    (item,) = enter_and_lease(journal, case, "d")
+    chunk = PackedChunk("lines", [None, None], 4, compress(b"x\nx\n"), hashlib.sha256(b"x\nx\n").digest(), 0.0)
+    (result,) = journal.commit([FetchedItem(item, last=chunk)])
+    assert result.duplicates == 0
+    journal.close()
+
+
+def a_large_item_counts_when_it_is_whole(case: JournalCase) -> None:
+    """Its chunks are staged one by one; no sink sees them before the commit."""
+    journal = case.make()
+    (item,) = enter_and_lease(journal, case, "a")
+    staged = [journal.stage(item, chunk(case, *ids)) for ids in ("12", "23")]
+    assert journal.unsettled(SINK) == []
+    (result,) = journal.commit([FetchedItem(item, staged, chunk(case, "4"))])
+    assert [ref.records for ref in result.batches] == [2, 2, 1]
+    assert [sorted(positions) for positions in result.skipped] == [[], [0], []]
+    assert list(journal.unsettled(SINK)) == list(result.batches)
+    journal.close()
+
+
+def staged_chunks_that_are_discarded_never_count(case: JournalCase) -> None:
+    """An item that fails in its middle is fetched again from its beginning."""
+    journal = case.make()
+    (item,) = enter_and_lease(journal, case, "a")
+    journal.discard([journal.stage(item, chunk(case, "1"))])
+    journal.release(item)
+    case.clock.advance(5)
+    (item,) = lease(journal, 1)
+    (result,) = journal.commit([fetched(item, case, "1")])
+    assert (len(result.batches), result.duplicates) == (1, 0)
+    assert list(journal.unsettled(SINK)) == list(result.batches)
+    journal.close()
+
+
+def an_item_without_records_is_fetched_all_the_same(case: JournalCase) -> None:
+    """The service has empty blobs, too."""
+    journal = case.make()
+    (item,) = enter_and_lease(journal, case, "a")
+    (result,) = journal.commit([FetchedItem(item)])
+    assert (result.records, list(result.batches)) == (0, [])
+    assert journal.count_waiting(SOURCE) == 0
+    journal.close()
+
+
+def what_could_not_be_decoded_of_an_item_is_a_dead_letter(case: JournalCase) -> None:
+    """The records before it count."""
+    journal = case.make()
+    (item,) = enter_and_lease(journal, case, "a")
+    rest = DeadLetter("fetch", "ContentUndecodable", "cut off", b"[{")
+    (result,) = journal.commit([FetchedItem(item, last=chunk(case, "1"), rest=rest)])
+    assert result.records == 1
+    assert journal.count_dead_letters(0.0) == 1
+    journal.close()
+
+
+RECORD_STORE_CHECKS: list[Callable[[JournalCase], None]] = [
+    stored_bytes_come_back_as_they_came,
+    an_id_seen_before_is_a_duplicate,
+    a_large_item_counts_when_it_is_whole,
+    staged_chunks_that_are_discarded_never_count,
+    an_item_without_records_is_fetched_all_the_same,
+    what_could_not_be_decoded_of_an_item_is_a_dead_letter,
+]
