@@ -73,7 +73,8 @@ class MemoryJournal:
         dead_letters: With the work item of each, and when it was noticed.
         gaps: By source, stream and start: end and reason.
         full: Raised by everything that needs room, while it is set.
-        commits: How many items each commit had, those that failed included.
+        no_more_records: Raised by ``check_room``, while it is set.
+        commits: The keys of the items of each commit, also of one that failed.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -86,7 +87,8 @@ class MemoryJournal:
         self.drift: set[Thing] = set()
         self.standing_still: Mapping[str, str] = {}
         self.full: JournalFull | None = None
-        self.commits: list[int] = []
+        self.no_more_records: JournalFull | None = None
+        self.commits: list[list[str]] = []
         self._seen: set[bytes] = set()
         self._numbers = itertools.count(1)
         self._tokens = itertools.count(1)
@@ -199,6 +201,8 @@ class MemoryJournal:
 
     def check_room(self) -> None:
         self._need_room()
+        if self.no_more_records is not None:
+            raise self.no_more_records
 
     def stage(self, item: LedgerItem, chunk: PackedChunk) -> StagedChunk:
         self._need_room()
@@ -210,7 +214,7 @@ class MemoryJournal:
             self.batches.pop(chunk.ref.id, None)
 
     def commit(self, items: Sequence[FetchedItem]) -> list[CommitResult]:
-        self.commits.append(len(items))
+        self.commits.append([fetched.item.work.key for fetched in items])
         self._need_room()
         with self._lock:
             found = [self._held(fetched.item) for fetched in items]

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -24,29 +25,34 @@ from fakes import (
     stored_ids,
     until,
 )
+from memory_journal import MemoryJournal
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.buffer.batch_buffer import BatchBuffer
-from ualpipe.pipeline.collect import fetch_group as _haul
+from ualpipe.pipeline.collect import fetch_task
 from ualpipe.pipeline.collect.collector import Collector
-from ualpipe.pipeline.collect.fetch_group import MOST_ITEMS, FetchGroup
-from ualpipe.pipeline.collect.fetcher import LAST_CHANCE_S, UNDECODABLE_ATTEMPTS
+from ualpipe.pipeline.collect.failures import LAST_CHANCE_S, UNDECODABLE_ATTEMPTS
+from ualpipe.pipeline.collect.fetch_task import MOST_ITEMS
+from ualpipe.pipeline.collect.parts import CollectParts
 from ualpipe.pipeline.config.model import SourceOptions, StageSpec
 from ualpipe.pipeline.errors import (
     ConfigError,
     ContentGone,
     ContentUndecodable,
+    JournalFull,
     SinkUnavailable,
     SourceDenied,
     SourceOverloaded,
     SourceThrottled,
     SourceUnavailable,
 )
-from ualpipe.pipeline.journal.sqlite.journal import JournalFull, SqliteJournal
+from ualpipe.pipeline.journal.types import DeadLetter
+from ualpipe.pipeline.observe.health import State
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.process.processor import LocalProcessor
 from ualpipe.pipeline.runtime.context import RunContext
-from ualpipe.pipeline.runtime.rate_limit import TokenBucket
+from ualpipe.pipeline.runtime.rate_limit import RateLimits, TokenBucket
 from ualpipe.pipeline.runtime.retry import DENIED, FETCH, ONCE, THROTTLED
+from ualpipe.pipeline.runtime.thread_pool import ThreadPool
 from ualpipe.pipeline.stages import Gap, Listed, WorkItem
 
 
@@ -59,20 +65,23 @@ def _hurried(monkeypatch):
 class Bench:
     """A journal and what collectors need besides."""
 
-    folder: object
-    max_bytes: int | None = None
+    folder: Path
     clock: HurriedClock = field(default_factory=HurriedClock)
 
     def __post_init__(self):
-        self.journal = SqliteJournal(self.folder, self.clock, max_bytes=self.max_bytes)
+        self.journal = MemoryJournal(self.clock)
         self.notified: list = []
 
     def collector(self, source, *, once=True, **options) -> Collector:
         self.context = RunContext(once, self.clock)
-        prepared = BatchBuffer(self.journal.batches, LocalProcessor(), ["sink"])
+        self.threads = ThreadPool()
+        processor = LocalProcessor()
+        buffer = BatchBuffer(self.journal, processor, ["sink"], self.folder)
         common = build(SourceOptions, {"concurrency": 2, "poll_interval": "60s", **options}, self.folder)
-        self.spec = StageSpec("source", "memory", MemorySource, NoOptions(), common)
-        return Collector(self.spec, source, self.journal, prepared, self.notified.extend, self.context)
+        spec = StageSpec("source", "memory", MemorySource, NoOptions(), common)
+        self.budget = RateLimits(self.clock, self.context.stop, self.threads.slot_released).of(spec)
+        parts = CollectParts(self.journal, buffer, processor, self.threads, self.notified.extend, self.context)
+        return Collector(spec, source, self.budget, parts)
 
     def collect(self, source, **options) -> Collector:
         """Runs a collector that has to end by itself."""
@@ -101,25 +110,25 @@ class Bench:
         return stored_ids(self.journal)
 
     def states(self) -> dict[str, str]:
-        return dict(self.journal._file.rows("SELECT key, state FROM item"))
+        return self.journal.states()
 
-    def letters(self) -> list:
-        return list(self.journal.dead_letters.find())
+    def attempts(self) -> int:
+        """Returns how often the item was tried in vain that was tried most."""
+        return max(item.attempts for item in self.journal.items.values())
+
+    def dead_letters(self) -> dict[str, DeadLetter]:
+        return {item.work.key: letter for _at, item, letter in self.journal.dead_letters}
 
 
 @pytest.fixture
 def bench(tmp_path):
-    made = Bench(tmp_path)
-    yield made
-    made.journal.close()
+    return Bench(tmp_path)
 
 
 @pytest.fixture
 def unhurried(tmp_path):
     """A bench whose clock goes as ours does, but for long waits."""
-    made = Bench(tmp_path, clock=HurriedClock(speed=1.0))
-    yield made
-    made.journal.close()
+    return Bench(tmp_path, clock=HurriedClock(speed=1.0))
 
 
 def ids(*numbers: int) -> list[str]:
@@ -141,7 +150,7 @@ def test_everything_listed_is_fetched_stored_and_told_of(bench):
     collector = bench.collect(source)
     assert sorted(bench.stored()) == ids(0, 1, 2, 10, 11)
     assert bench.states() == dict.fromkeys("abc", "fetched")
-    assert sorted(ref.id for ref in bench.notified) == [ref.id for ref in bench.journal.batches.unsettled("sink")]
+    assert sorted(ref.id for ref in bench.notified) == [ref.id for ref in bench.journal.unsettled("sink")]
     assert not collector.gave_up
     assert source.closed == 1
 
@@ -220,7 +229,7 @@ def test_items_named_before_a_listing_broke_off_count_at_once(bench):
     source.listing_errors["s"] = [SourceUnavailable("page 2 failed")] * 1000
     with bench.collecting(source):
         until(lambda: len(bench.stored()) == 9, "what was listed")
-    assert bench.journal.ledger.listed_until("source", "s") is None
+    assert bench.journal.position("source", "s").listed_until is None
 
 
 def test_a_stream_that_is_denied_pauses_and_the_others_go_on(bench):
@@ -230,8 +239,8 @@ def test_a_stream_that_is_denied_pauses_and_the_others_go_on(bench):
     with bench.collecting(source, poll_interval="1s") as collector:
         until(lambda: len(source.since) > 20)
         denied, fine = collector.streams
-        assert (denied.is_denied, denied.trouble, fine.trouble) == (True, "auditing is off", "")
-        assert collector.is_denied
+        assert (denied.health.state, denied.health.reason) == (State.DENIED, "auditing is off")
+        assert not fine.health.stands_still
     asked, passed_s = 1000 - len(source.listing_errors["denied"]), bench.clock.monotonic() - began
     assert asked <= 1 + passed_s / (DENIED.first_s / 2)
     assert bench.stored() == ids(0, 1, 2)
@@ -242,8 +251,7 @@ def test_a_stream_that_is_let_in_again_goes_on(bench):
     source.listing_errors["s"] = [SourceDenied("no permission")]
     with bench.collecting(source) as collector:
         until(lambda: len(source.since) == 2)
-        until(lambda: not collector.is_denied)
-        assert collector.streams[0].trouble == ""
+        until(lambda: not collector.streams[0].health.stands_still)
 
 
 def test_a_fetch_that_succeeds_does_not_hide_that_the_listing_is_denied(bench):
@@ -251,16 +259,16 @@ def test_a_fetch_that_succeeds_does_not_hide_that_the_listing_is_denied(bench):
     source.listing_errors["s"] = [SourceDenied("no permission")] * 1000
     with bench.collecting(source) as collector:
         until(lambda: len(bench.stored()) == 9)
-        until(lambda: not collector._in_flight)
-        assert collector.is_denied
-        assert collector.streams[0].trouble == "no permission"
+        until(lambda: not collector._tasks)
+        assert collector.streams[0].health.state is State.DENIED
+        assert collector.streams[0].health.reason == "no permission"
 
 
 def test_in_a_bounded_run_a_denied_stream_is_given_up_and_the_others_are_finished(bench):
     source = MemorySource({"denied": {}, "fine": {"a": body(records(0, 3))}})
     source.listing_errors["denied"] = [SourceDenied("auditing is off")] * 10
     collector = bench.collect(source)
-    assert (collector.is_denied, collector.gave_up) == (True, True)
+    assert (collector.streams[0].health.state, collector.gave_up) == (State.DENIED, True)
     assert bench.stored() == ids(0, 1, 2)
     assert len(source.since) == 2
 
@@ -270,7 +278,7 @@ def test_in_a_bounded_run_a_listing_that_always_fails_is_given_up(bench):
     source.listing_errors["broken"] = [SourceUnavailable("503")] * 1000
     collector = bench.collect(source)
     assert collector.gave_up
-    assert not collector.is_denied
+    assert collector.streams[0].health.state is State.GIVEN_UP
     assert len(source.since) == ONCE.attempts + 1
     assert bench.stored() == ids(0, 1, 2)
 
@@ -295,7 +303,7 @@ def test_an_unforeseen_error_is_tried_again_and_never_dead_lettered(bench, error
         source.fetch_errors["b"] = [error]
     bench.collect(source)
     assert sorted(bench.stored()) == ALL
-    assert bench.letters() == []
+    assert not bench.dead_letters()
 
 
 @pytest.mark.parametrize("error", [RuntimeError("bug"), SourceUnavailable("503")])
@@ -321,7 +329,7 @@ def test_a_gap_is_noted_once(bench):
     assert bench.context.metrics.get(m.GAPS) == 1
     bench.collect(source)
     assert bench.context.metrics.get(m.GAPS) == 0
-    assert bench.journal._file.rows("SELECT reason FROM gap") == [("older than the service keeps",)]
+    assert [reason for _end, reason in bench.journal.gaps.values()] == ["older than the service keeps"]
 
 
 def test_a_gap_is_in_the_status_while_the_listing_fails_and_told_when_it_is_complete(bench):
@@ -329,12 +337,12 @@ def test_a_gap_is_in_the_status_while_the_listing_fails_and_told_when_it_is_comp
     source.gaps = [Gap(NOW - timedelta(days=9), NOW - timedelta(days=7), "older than the service keeps")]
     source.listing_errors["s"] = [SourceUnavailable("503")] * 5
     bench.collect(source)
-    assert bench.journal._file.rows("SELECT reason FROM gap") == [("older than the service keeps",)]
+    assert [reason for _end, reason in bench.journal.gaps.values()] == ["older than the service keeps"]
     assert bench.context.metrics.get(m.GAPS) == 0
-    assert bench.journal._file.rows("SELECT count(*) FROM batch WHERE framing = 'notice'") == [(0,)]
+    assert len(bench.journal.batches) - 3 == 0
     bench.collect(source)
     assert bench.context.metrics.get(m.GAPS) == 1
-    assert bench.journal._file.rows("SELECT count(*) FROM batch WHERE framing = 'notice'") == [(1,)]
+    assert len(bench.journal.batches) - 3 == 1
 
 
 # --- trouble with items ----------------------------------------------------------------------------------------------
@@ -376,8 +384,8 @@ def test_content_that_is_gone_is_named_and_the_others_go_on(bench):
     source = three_items()
     source.fetch_errors["b"] = [ContentGone("AF20051: expired")]
     bench.collect(source)
-    (found,) = bench.letters()
-    assert (found.item, found.letter.code, found.letter.stage, found.letter.body) == ("b", "ContentGone", "fetch", b"")
+    (found,) = bench.dead_letters().values()
+    assert (found.code, found.stage, found.body) == ("ContentGone", "fetch", b"")
     assert bench.states() == {"a": "fetched", "b": "gone", "c": "fetched"}
     assert Counter(source.fetched)["b"] == 1
 
@@ -386,9 +394,9 @@ def test_an_undecodable_item_is_fetched_three_times_and_then_dead_with_its_bytes
     source = three_items()
     source.items["s"]["b"] = b"<html>proxy error</html>"
     bench.collect(source)
-    (found,) = bench.letters()
-    assert (found.item, found.letter.code, found.letter.body) == ("b", "ContentUndecodable", b"<html>proxy error</html>")
-    assert found.letter.attempts == UNDECODABLE_ATTEMPTS == Counter(source.fetched)["b"]
+    found = bench.dead_letters()["b"]
+    assert (found.code, found.body) == ("ContentUndecodable", b"<html>proxy error</html>")
+    assert found.attempts == UNDECODABLE_ATTEMPTS == Counter(source.fetched)["b"]
     assert bench.states() == {"a": "fetched", "b": "dead", "c": "fetched"}
 
 
@@ -399,7 +407,7 @@ def test_a_body_cut_off_on_its_way_once_is_fetched_again_whole(bench):
     source.on_fetch = lambda item: source.items["s"].update(b=whole) if source.fetched.count("b") == 2 else None
     bench.collect(source)
     assert sorted(bench.stored()) == ALL
-    assert bench.letters() == []
+    assert not bench.dead_letters()
 
 
 def test_a_body_cut_off_once_after_other_failures_is_fetched_again_whole(bench):
@@ -407,7 +415,7 @@ def test_a_body_cut_off_once_after_other_failures_is_fetched_again_whole(bench):
     source.fetch_errors["b"] = [SourceUnavailable("503"), SourceUnavailable("503"), ContentUndecodable("cut off", b'[{"Id')]
     bench.collect(source)
     assert sorted(bench.stored()) == ALL
-    assert bench.letters() == []
+    assert not bench.dead_letters()
 
 
 def test_good_records_before_a_rest_that_can_not_be_decoded_count(bench):
@@ -416,19 +424,17 @@ def test_good_records_before_a_rest_that_can_not_be_decoded_count(bench):
     stored = bench.stored()
     assert stored == ids(*range(len(stored)))
     assert len(stored) > 30
-    (found,) = bench.letters()
-    assert found.letter.body.endswith(b"nonsense")
-    assert body([record(38)])[1:-1] in found.letter.body or record(38)["Id"] in stored
+    (found,) = bench.dead_letters().values()
+    assert found.body.endswith(b"nonsense")
+    assert body([record(38)])[1:-1] in found.body or record(38)["Id"] in stored
     assert len(source.fetched) == UNDECODABLE_ATTEMPTS
 
 
 def test_a_bounded_run_tries_at_once_what_a_service_has_postponed(bench):
     source = three_items()
-    bench.journal.ledger.enter(
-        "source", source.tenant, [found for found in source.discover("s", None) if isinstance(found, WorkItem)]
-    )
-    (waiting,) = [item for item in bench.journal.ledger.waiting("source", 10, [], ["s"]) if item.work.key == "b"]
-    bench.journal.ledger.postpone(waiting, "503", bench.clock.now().timestamp() + FETCH.longest_s)
+    bench.journal.enter("source", source.tenant, [found for found in source.discover("s", None) if isinstance(found, WorkItem)])
+    (waiting,) = [item for item in bench.journal.lease("source", ["s"], 10) if item.work.key == "b"]
+    bench.journal.postpone(waiting, "503", bench.clock.now().timestamp() + FETCH.longest_s)
     bench.collect(source)
     assert sorted(bench.stored()) == ALL
     assert bench.clock.now() < NOW + timedelta(seconds=FETCH.longest_s / 2)
@@ -441,8 +447,7 @@ def test_an_item_is_tried_once_more_shortly_before_it_expires(tmp_path):
     source.fetch_errors["b"] = [SourceUnavailable("503")] * 1000
     source.on_fetch = lambda item: times.append(bench.clock.now()) if item.key == "b" else None
     with bench.collecting(source):
-        until(bench.letters, "the dead letter")
-    bench.journal.close()
+        until(bench.dead_letters, "the dead letter")
     assert timedelta(0) < source.expires - times[-1] <= timedelta(seconds=LAST_CHANCE_S)
 
 
@@ -451,10 +456,10 @@ def test_an_item_that_expires_before_the_next_attempt_is_dead(bench):
     source.expires = NOW + timedelta(seconds=60)
     source.fetch_errors["b"] = [SourceUnavailable("reset")] * 1000
     with bench.collecting(source):
-        until(bench.letters, "the dead letter")
+        until(bench.dead_letters, "the dead letter")
         until(lambda: len(bench.stored()) == 6, "the others")
-        (found,) = bench.letters()
-    assert (found.item, found.letter.code, found.letter.reason) == ("b", "SourceUnavailable", "reset")
+    found = bench.dead_letters()["b"]
+    assert (found.code, found.reason) == ("SourceUnavailable", "reset")
     assert bench.states()["b"] == "dead"
     assert Counter(source.fetched)["b"] < 10
     assert sorted(bench.stored()) == ids(0, 1, 2, 20, 21, 22)
@@ -467,7 +472,7 @@ def test_a_throttled_fetch_waits_for_as_long_as_it_was_asked_without_counting_ag
     bench.collect(source, concurrency=1)
     assert times[1] - times[0] >= 100.0
     assert sorted(bench.stored()) == ALL
-    assert bench.journal._file.rows("SELECT max(attempts) FROM item") == [(0,)]
+    assert bench.attempts() == 0
 
 
 def test_one_burst_of_throttling_does_not_use_up_the_patience_of_a_bounded_run(bench):
@@ -498,8 +503,8 @@ def test_a_listing_that_succeeds_does_not_hide_that_fetching_is_denied(bench):
         until(lambda: source.fetched)
         listed = len(source.since)
         until(lambda: len(source.since) > listed + 3)
-        assert collector.is_denied
-        assert collector.streams[0].trouble == "no permission"
+        assert collector.streams[0].health.state is State.DENIED
+        assert collector.streams[0].health.reason == "no permission"
 
 
 # --- stopping and room -----------------------------------------------------------------------------------------------
@@ -511,8 +516,8 @@ def test_a_stop_while_fetching_leaves_the_item_for_the_next_run_and_stages_nothi
     with bench.collecting(source):
         until(lambda: source.fetched)
     assert bench.states() == {"a": "listed"}
-    assert bench.journal._file.rows("SELECT count(*) FROM batch") == [(0,)]
-    assert bench.journal._file.rows("SELECT attempts FROM item") == [(0,)]
+    assert not bench.journal.batches
+    assert bench.attempts() == 0
     source.on_fetch = lambda _item: None
     bench.collect(source)
     assert bench.stored() == ids(*range(60))
@@ -537,7 +542,7 @@ def test_a_stop_while_waiting_for_the_budget_is_no_failure(bench):
     with bench.collecting(source):
         until(lambda: source.fetched)
         bench.context.stop.set()
-    assert bench.journal._file.rows("SELECT max(attempts) FROM item") == [(0,)]
+    assert bench.attempts() == 0
     assert set(bench.states().values()) == {"listed"}
 
 
@@ -547,53 +552,73 @@ def exhaust(budget: TokenBucket) -> None:
         budget.take()
 
 
-def test_a_full_journal_pauses_fetching_and_goes_on_when_there_is_room(tmp_path):
-    bench = Bench(tmp_path, max_bytes=1)
+def test_a_full_journal_pauses_fetching_and_goes_on_when_there_is_room(bench):
+    bench.journal.no_more_records = JournalFull("its limit is 1 (journal.max_size)")
     source = three_items()
     with bench.collecting(source) as collector:
-        until(lambda: collector.trouble, "the pause")
-        assert "journal.max_size" in collector.trouble
+        until(lambda: collector.health.stands_still, "the pause")
+        assert collector.health.state is State.FULL
+        assert "journal.max_size" in collector.health.reason
         assert source.fetched == []
-        bench.journal._max_bytes = 1 << 40
+        bench.journal.no_more_records = None
         until(lambda: len(bench.stored()) == 9, "the rest")
-        until(lambda: not collector.trouble)
+        until(lambda: not collector.health.stands_still)
     assert Counter(source.fetched) == dict.fromkeys("abc", 1)
-    bench.journal.close()
 
 
 def test_a_full_disk_while_storing_pauses_fetching_and_loses_nothing(bench):
     source = MemorySource({"s": {"a": body(records(0, 300)), "b": body(records(1000, 300))}}, chunk_bytes=2000)
-    (pages,) = bench.journal._file.rows("PRAGMA page_count")[0]
-    bench.journal._file.rows(f"PRAGMA max_page_count = {pages + 2}")
+    source.on_fetch = lambda _item: setattr(bench.journal, "full", JournalFull("the disk is full"))
     with bench.collecting(source) as collector:
-        until(lambda: "full" in collector.trouble, "the pause")
-        bench.journal._file.rows("PRAGMA max_page_count = 1000000")
+        until(lambda: "full" in collector.health.reason, "the pause")
+        source.on_fetch = lambda _item: None
+        bench.journal.full = None
         until(lambda: len(bench.stored()) == 600, "the rest")
     assert sorted(bench.stored()) == ids(*range(300), *range(1000, 1300))
-    assert bench.letters() == []
+    assert not bench.dead_letters()
 
 
-def test_a_full_disk_while_listing_does_not_make_the_service_be_asked_without_pause(bench):
-    bench.clock = HurriedClock(speed=10.0)
-    source = MemorySource({"s": {f"{at:0200d}": b"[]" for at in range(2000)}})
-    (pages,) = bench.journal._file.rows("PRAGMA page_count")[0]
-    bench.journal._file.rows(f"PRAGMA max_page_count = {pages + 2}")
+def test_a_full_disk_while_listing_does_not_make_the_service_be_asked_without_pause(tmp_path):
+    bench = Bench(tmp_path, HurriedClock(speed=10.0))
+    source = MemorySource({"s": {str(at): b"[]" for at in range(2000)}})
+    bench.journal.full = JournalFull("the disk is full")
     with bench.collecting(source) as collector:
-        until(lambda: collector.trouble, "the pause")
+        until(lambda: collector.health.stands_still, "the pause")
         began, asked = bench.clock.monotonic(), len(source.since)
         until(lambda: bench.clock.monotonic() > began + 1)
         assert len(source.since) - asked <= 1
-        assert "full" in collector.trouble
+        assert "full" in collector.health.reason
+
+
+def test_an_item_whose_lease_was_lost_is_left_to_who_has_it_now(bench):
+    source, is_under_way, goes_on = three_items(), threading.Event(), threading.Event()
+
+    def on_fetch(item):
+        if item.key == "a" and source.fetched.count("a") == 1:
+            is_under_way.set()
+            assert goes_on.wait(5)
+
+    source.on_fetch = on_fetch
+    with bench.collecting(source) as collector:
+        assert is_under_way.wait(5)
+        bench.journal.revoke("source")
+        until(lambda: source.fetched.count("a") == 2, "the other fetch")
+        until(lambda: len(bench.stored()) == 9, "all")
+        goes_on.set()
+        until(lambda: not collector._tasks, "the end of both")
+    assert bench.context.metrics.get(m.ITEMS_FETCHED) == 3
+    assert sorted(bench.stored()) == ALL
+    assert bench.attempts() == 0
+    assert collector.fatal is None
 
 
 def test_an_item_sent_back_from_the_dead_letters_is_fetched_by_the_running_collector(bench):
     source = three_items()
     source.fetch_errors["b"] = [ContentGone("gone")]
     with bench.collecting(source):
-        until(bench.letters)
-        assert bench.journal.dead_letters.requeue(bench.letters()[0])
+        until(bench.dead_letters)
+        bench.journal.items["source", "s", "b"].state = "listed"  # as another process does it
         until(lambda: len(bench.stored()) == 9)
-    assert bench.letters() == []
 
 
 def test_the_work_item_reaches_the_source_as_it_was_listed(bench):
@@ -629,68 +654,57 @@ def test_a_throttled_item_holds_back_the_whole_tenant_and_counts_against_no_item
     collector = bench.collect(source, concurrency=1)
     assert all(at - times[0] >= 100.0 for at in times[1:])
     assert len(bench.stored()) == 8
-    assert bench.journal._file.rows("SELECT max(attempts) FROM item") == [(0,)]
+    assert bench.attempts() == 0
     assert bench.context.metrics.get(m.THROTTLED_S, source="source") >= 100.0
     assert not collector.gave_up
 
 
-def test_who_waits_for_its_budget_takes_no_place_from_others(bench, monkeypatch):
-    places: list[bool] = []
+def test_who_waits_for_its_budget_takes_no_slot_from_others(bench):
+    source, slots = many("s", 4), []
+    collector = bench.collector(source, concurrency=1)
+    wait = bench.clock.wait
 
-    def take_ahead(_self: TokenBucket) -> None:
-        places.append(threading.current_thread() in bench.context.threads._with_slot)
+    def watched(event, timeout_s):
+        if threading.current_thread().name == "fetch":
+            slots.append(len(bench.threads._with_slot))
+        return wait(event, timeout_s)
 
-    monkeypatch.setattr(TokenBucket, "take_ahead", take_ahead)
-    monkeypatch.setattr(TokenBucket, "take_at_once", lambda _self: False)
-    bench.collect(many("s", 4), concurrency=1)
-    assert places == [False] * 4
+    bench.clock.wait = watched
+    source.on_fetch = lambda _item: [bench.budget.take() for _request in range(100)]
+    bench.budget.limit(600)
+    run_to_end(collector.run, bench.context.stop.set)
+    assert set(slots) == {0}
 
 
 # --- several at a time -----------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def hauls(monkeypatch) -> list[list[str]]:
-    """Keys of what was fetched, by haul in the order of their ends."""
-    found: list[list[str]] = []
-    by_haul: dict[int, list[str]] = {}
-    fetch, close = FetchGroup.fetch, FetchGroup.__exit__
-
-    def noted(haul, item):
-        by_haul.setdefault(id(haul), []).append(item.work.key)
-        fetch(haul, item)
-
-    def ended(haul, *how):
-        found.append(by_haul.pop(id(haul)))
-        close(haul, *how)
-
-    monkeypatch.setattr(FetchGroup, "fetch", noted)
-    monkeypatch.setattr(FetchGroup, "__exit__", ended)
-    monkeypatch.setattr(_haul, "LONGEST_S", 1e9)
-    return found
+@pytest.fixture(autouse=True)
+def _unhurried_groups(monkeypatch):
+    monkeypatch.setattr(fetch_task, "LONGEST_S", 1e9)
 
 
-def test_items_that_wait_are_stored_together(bench, hauls):
+def test_items_that_wait_are_stored_together(bench):
     bench.collect(many("s", 2 * MOST_ITEMS), concurrency=1)
-    assert [len(keys) for keys in hauls] == [MOST_ITEMS] * 2
+    assert [len(keys) for keys in bench.journal.commits] == [MOST_ITEMS] * 2
     assert len(bench.stored()) == 2 * MOST_ITEMS
 
 
-def test_while_few_items_wait_each_is_stored_by_itself(bench, hauls):
+def test_while_few_items_wait_each_is_stored_by_itself(bench):
     bench.collect(many("s", 4), concurrency=4)
-    assert [len(keys) for keys in hauls] == [1] * 4
+    assert [len(keys) for keys in bench.journal.commits] == [1] * 4
 
 
 @pytest.mark.parametrize("held_up", ["large items", "budget"])
-def test_back_fill_has_its_share_however_few_items_a_haul_has(unhurried, hauls, monkeypatch, held_up):
+def test_back_fill_has_its_share_however_few_items_a_task_has(unhurried, monkeypatch, held_up):
     source = many("s", 40)
     aged(source, {f"s{at}": 10.0 * (at >= 20) for at in range(40)})
     if held_up == "budget":
-        monkeypatch.setattr(TokenBucket, "take_at_once", lambda _self: False)
+        monkeypatch.setattr(TokenBucket, "is_free", False)
     else:
-        monkeypatch.setattr(_haul, "MOST_BYTES", 1)
+        monkeypatch.setattr(fetch_task, "MOST_BYTES", 1)
     unhurried.collect(source, concurrency=1)
-    is_old = [int(keys[0][1:]) >= 20 for keys in hauls]
+    is_old = [int(keys[0][1:]) >= 20 for keys in unhurried.journal.commits]
     first = is_old.index(True)  # until the listing has named the old ones new ones have no rivals
     assert first < 10
     assert is_old[first + 1 :][:16] == [False, False, False, True] * 4
@@ -700,61 +714,59 @@ def test_an_item_that_hangs_holds_up_none_that_was_not_begun(bench):
     source, hold = many("s", 40), threading.Event()
     source.on_fetch = lambda item: hold.wait(20) if item.key == "s3" else None
     with bench.collecting(source, concurrency=2):
-        until(lambda: len(bench.stored()) >= 40 - MOST_ITEMS, "all but the haul that hangs")
+        until(lambda: len(bench.stored()) >= 40 - MOST_ITEMS, "all but the task that hangs")
         assert sum(state == "fetched" for state in bench.states().values()) >= 40 - MOST_ITEMS
         hold.set()
         until(lambda: len(bench.stored()) == 40, "all")
 
 
-def test_a_tenant_is_left_alone_before_what_was_fetched_is_stored(unhurried, monkeypatch):
+def test_a_tenant_is_left_alone_before_what_was_fetched_is_stored(unhurried):
     source, pauses = many("s", 4), []
     source.fetch_errors["s2"] = [SourceThrottled("429", retry_after_s=0.5)]
-    store = FetchGroup.store
-    monkeypatch.setattr(
-        FetchGroup, "store", lambda haul: (pauses.append(unhurried.context.budgets.of(unhurried.spec).pause_left_s), store(haul))
-    )
+    commit = unhurried.journal.commit
+    unhurried.journal.commit = lambda items: (pauses.append(unhurried.budget.pause_left_s), commit(items))[1]
     unhurried.collect(source, concurrency=1)
     assert 0 < pauses[0] <= 0.5
     assert len(unhurried.stored()) == 4
 
 
-def test_where_fewer_are_to_be_fetched_at_a_time_no_haul_goes_on_beyond_that(bench):
+def test_where_fewer_are_to_be_fetched_at_a_time_no_task_goes_on_beyond_that(bench):
     collector = bench.collector(many("s", 8), concurrency=4)
     collector._name_streams()
     collector._list(collector.streams[0])
-    collector._hauls = 4
+    collector._tasks = 4
     assert collector._another()
     collector._limit.overloaded(0)
-    for hauls, goes_on in ((4, False), (3, False), (2, True)):
-        collector._hauls = hauls
+    for tasks, goes_on in ((4, False), (3, False), (2, True)):
+        collector._tasks = tasks
         assert (collector._another() is not None) is goes_on
 
 
-def test_an_item_that_failed_is_accounted_for_though_there_was_no_room_for_another(bench, monkeypatch):
+def test_an_item_that_failed_is_accounted_for_though_there_was_no_room_for_another(bench):
     source = many("s", 2)
     source.items["s"]["s1"] = b"nonsense"
-    store, full = FetchGroup.store, [JournalFull("the disk is full")]
+    commit, full = bench.journal.commit, [JournalFull("the disk is full")]
 
-    def no_room_once(haul):
-        store(haul)
-        if haul.failed and full:
+    def no_room_once(items):
+        if full:
             raise full.pop()
+        return commit(items)
 
-    monkeypatch.setattr(FetchGroup, "store", no_room_once)
+    bench.journal.commit = no_room_once
     with bench.collecting(source, concurrency=1):
         until(lambda: not full, "the full disk")
-        until(bench.letters, "the dead letter")
-    assert [letter.letter.attempts for letter in bench.letters()] == [UNDECODABLE_ATTEMPTS]
+        until(bench.dead_letters, "the dead letter")
+    assert [letter.attempts for letter in bench.dead_letters().values()] == [UNDECODABLE_ATTEMPTS]
 
 
-def test_a_stop_in_the_middle_of_a_haul_keeps_what_is_complete(bench):
+def test_a_stop_in_the_middle_of_a_task_keeps_what_is_complete(bench):
     source = many("s", 4)
     source.on_fetch = lambda item: bench.context.stop.set() if item.key == "s2" else None
     bench.collect(source, concurrency=1)
     assert len(bench.stored()) == 2
 
 
-def test_a_stream_that_is_denied_stays_so_though_a_haul_with_an_item_of_it_is_stored_later(bench):
+def test_a_stream_that_is_denied_stays_so_though_a_task_with_an_item_of_it_is_stored_later(bench):
     source, is_under_way = many("s", 3), threading.Event()
 
     def fetch(item):
@@ -769,7 +781,7 @@ def test_a_stream_that_is_denied_stays_so_though_a_haul_with_an_item_of_it_is_st
 
     source.on_fetch = fetch
     with bench.collecting(source, concurrency=2) as collector:
-        until(lambda: is_under_way.is_set() and not collector._hauls, "the end of the hauls")
+        until(lambda: is_under_way.is_set() and not collector._tasks, "the end of the tasks")
         assert bench.stored()
         assert collector.streams[0].fetching.is_denied
         source.on_fetch = lambda _item: None
@@ -806,8 +818,8 @@ def test_without_a_hint_pauses_grow_and_end_with_the_first_success(bench):
     source.fetch_errors["s0"] = [SourceThrottled("AF429")] * 6
     with bench.collecting(source, concurrency=1) as collector:
         until(lambda: len(bench.stored()) == 3)
-        until(lambda: not collector.streams[0].trouble)
-        assert collector._backoff._throttle.failures == 0
+        until(lambda: not collector.streams[0].health.stands_still)
+        assert collector._backoff._tenant.failures == 0
     slept = bench.context.metrics.get(m.THROTTLED_S, source="source")
     assert slept >= sum(THROTTLED.delay_s(number, random_unit=0.0) for number in range(1, 3))
 
@@ -843,7 +855,7 @@ def test_strain_lowers_how_many_items_are_fetched_at_a_time(bench, error):
     source.fetch_errors["s0"] = [error]
     with bench.collecting(source, concurrency=8) as collector:
         until(lambda: len(bench.stored()) == 3)
-        until(lambda: not collector._in_flight)
+        until(lambda: not collector._tasks)
         assert 4 <= collector._limit.limit < 6
         until(lambda: bench.context.metrics.get(m.AT_ONCE, source="source") < 8)
 
@@ -872,12 +884,11 @@ def aged(source: MemorySource, hours: dict[str, float]) -> None:
     source.discover = discover
 
 
-def test_after_an_outage_live_content_goes_first_and_the_oldest_of_the_rest_gets_its_share(bench):
-    bench.clock = HurriedClock(speed=1.0)  # what is live must not grow old in the test
-    bench.journal._file.clock = bench.clock
+def test_after_an_outage_live_content_goes_first_and_the_oldest_of_the_rest_gets_its_share(unhurried):
+    bench = unhurried  # what is live must not grow old in the test
     source = many("s", 12)
     aged(source, {f"s{at}": 0.01 * at if at < 6 else 10.0 * at for at in range(12)})
-    bench.journal.ledger.enter("source", TENANT, [item for item in source.discover("s", None) if isinstance(item, WorkItem)])
+    bench.journal.enter("source", TENANT, [item for item in source.discover("s", None) if isinstance(item, WorkItem)])
     bench.collect(source, concurrency=1)
     assert source.fetched == ["s0", "s1", "s2", "s11", "s3", "s4", "s5", "s10", "s9", "s8", "s7", "s6"]
 
@@ -889,7 +900,7 @@ def test_the_backlog_and_when_it_clears_are_known(bench):
     hold = threading.Event()
     source.on_fetch = lambda item: hold.wait(5) if item.key in ("s0", "s1") else None
     with bench.collecting(source, concurrency=2) as collector:
-        until(lambda: collector._hauls == 2 and collector.backlog.waiting == 40, "the backlog")
+        until(lambda: collector._tasks == 2 and collector.backlog.waiting == 40, "the backlog")
         assert str(collector.backlog) == "40 waiting, nothing was fetched in the last 10m"
         assert bench.context.metrics.get(m.CLEARS_IN_S, source="source") == -1
         hold.set()
@@ -907,12 +918,12 @@ def test_only_what_came_within_the_hour_counts_as_arriving(bench):
     assert bench.context.metrics.get(m.ITEMS_LISTED) == 3
 
 
-def test_what_is_refused_is_tried_at_once_when_the_reason_may_be_gone(bench):
-    bench.clock = HurriedClock(speed=1.0)
+def test_what_is_refused_is_tried_at_once_when_the_reason_may_be_gone(unhurried):
+    bench = unhurried
     source = three_items()
     source.listing_errors["s"] = [SourceDenied("the client secret has expired")]
     with bench.collecting(source) as collector:
-        until(lambda: collector.is_denied)
+        until(lambda: collector.streams and collector.streams[0].health.state is State.DENIED)
         began = bench.clock.monotonic()
         collector.probe()
         until(lambda: len(bench.stored()) == 9)

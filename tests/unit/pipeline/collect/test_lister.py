@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from fakes import NOW, FakeClock, MemorySource
+from memory_journal import MemoryJournal
+from ualpipe.pipeline.buffer.batch_buffer import BatchBuffer
 from ualpipe.pipeline.collect.lister import Lister
-from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
+from ualpipe.pipeline.collect.parts import CollectParts
+from ualpipe.pipeline.process.processor import LocalProcessor
 from ualpipe.pipeline.runtime.context import RunContext
+from ualpipe.pipeline.runtime.thread_pool import ThreadPool
 from ualpipe.pipeline.stages import Listed, WorkItem
 
 BEGIN = NOW - timedelta(hours=24)
@@ -25,17 +30,30 @@ def source(ages: dict[str, timedelta], listed: Listed) -> MemorySource:
     return made
 
 
-def discovered(journal: SqliteJournal, clock: FakeClock, found: MemorySource) -> set[str]:
+def discovered(journal: MemoryJournal, clock: FakeClock, found: MemorySource) -> set[str]:
     """Lists as a process that was started just now does; returns the keys in the ledger."""
     log = logging.getLogger("ualpipe.test")
     context = RunContext(once=True, clock=clock)
-    Lister("source", found, journal, context, log, lambda _batches: None, lambda: None).discover("s")
-    return {item.work.key for item in journal.ledger.waiting("source", 99, [], ["s"])}
+    buffer = BatchBuffer(journal, LocalProcessor(), [], Path())
+    parts = CollectParts(journal, buffer, LocalProcessor(), ThreadPool(), lambda _batches: None, context)
+    Lister("source", found, parts, log, lambda: None).discover("s")
+    return waiting(journal)
+
+
+def waiting(journal: MemoryJournal) -> set[str]:
+    """Returns the keys of the items in the ledger."""
+    journal.revoke("source")
+    return {item.work.key for item in journal.lease("source", ["s"], 99)}
+
+
+@pytest.fixture
+def journal(clock: FakeClock) -> MemoryJournal:
+    return MemoryJournal(clock)
 
 
 @pytest.mark.parametrize("later", [Listed(NOW), Listed(NOW, NOW - timedelta(hours=1))])
 def test_what_was_there_before_the_first_listing_began_is_left_alone_for_ever(
-    journal: SqliteJournal, clock: FakeClock, later: Listed
+    journal: MemoryJournal, clock: FakeClock, later: Listed
 ) -> None:
     """Of what a later listing finds by looking back further, after a restart too: the user did not ask for it."""
     assert discovered(journal, clock, source({"new": timedelta(hours=1)}, Listed(NOW, BEGIN))) == {"new"}
@@ -44,19 +62,19 @@ def test_what_was_there_before_the_first_listing_began_is_left_alone_for_ever(
         assert discovered(journal, clock, source(found, later)) == {"new", "late", "very late"}
 
 
-def test_without_a_beginning_everything_is_wanted(journal: SqliteJournal, clock: FakeClock) -> None:
+def test_without_a_beginning_everything_is_wanted(journal: MemoryJournal, clock: FakeClock) -> None:
     found = source({"new": timedelta(hours=1), "old": timedelta(days=300)}, Listed(NOW))
     assert discovered(journal, clock, found) == {"new", "old"}
 
 
-def test_what_has_no_time_is_wanted(journal: SqliteJournal, clock: FakeClock) -> None:
+def test_what_has_no_time_is_wanted(journal: MemoryJournal, clock: FakeClock) -> None:
     discovered(journal, clock, source({}, Listed(NOW, BEGIN)))
     undated = MemorySource({"s": {}})
     undated.discover = lambda stream, _since: iter([WorkItem(stream, "undated"), Listed(NOW)])  # type: ignore[method-assign]
     assert discovered(journal, clock, undated) == {"undated"}
 
 
-def test_a_first_listing_that_breaks_off_sets_no_beginning(journal: SqliteJournal, clock: FakeClock) -> None:
+def test_a_first_listing_that_breaks_off_sets_no_beginning(journal: MemoryJournal, clock: FakeClock) -> None:
     broken = MemorySource({"s": {}})
 
     def discover(stream: str, _since: datetime | None):  # type: ignore[no-untyped-def]
@@ -66,5 +84,5 @@ def test_a_first_listing_that_breaks_off_sets_no_beginning(journal: SqliteJourna
     broken.discover = discover  # type: ignore[method-assign]
     with pytest.raises(OSError, match="cut off"):
         discovered(journal, clock, broken)
-    assert journal.ledger.begin("source", "s") is None
-    assert {item.work.key for item in journal.ledger.waiting("source", 99, [], ["s"])} == {"new"}
+    assert journal.position("source", "s").begin is None
+    assert waiting(journal) == {"new"}
