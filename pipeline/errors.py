@@ -116,6 +116,10 @@ class MappingFailed(EventError):
         self.pointer = pointer
 
 
+class TransformFailed(EventError):
+    """A transform failed unexpectedly on this event, again and again: a bug of the transform, which holds up no other event."""
+
+
 class SinkError(PipelineError):
     """A sink could not deliver."""
 

@@ -186,24 +186,42 @@ class Refusal:
     pointer: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An event on which a transform failed unexpectedly. It is tried again, and becomes a dead letter in the end.
+
+    Attributes:
+        index: Position in its stored batch.
+        reason: What was raised, in words.
+        trace: Its traceback.
+    """
+
+    index: int
+    reason: str
+    trace: str
+
+
 @dataclass(slots=True)
 class Transformed:
-    """What the transforms made of some records; what stands in neither list was filtered.
+    """What the transforms made of some records; what stands in none of the lists was filtered.
 
     Attributes:
         events: What goes to the sinks.
         refusals: What can't go on.
+        failures: What a transform failed on unexpectedly.
         taken: How many events went in.
     """
 
     events: list[EncodedEvent] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
     taken: int = 0
 
     def add(self, other: Transformed) -> None:
         """Adds what became of the records that follow."""
         self.events += other.events
         self.refusals += other.refusals
+        self.failures += other.failures
         self.taken += other.taken
 
     def come_from(self, origin: Origin) -> None:

@@ -140,6 +140,14 @@ class BatchBuffer:
                 entry.stored = None
             return entry.prepared
 
+    def forget(self, ref: BatchRef) -> None:
+        """Lets go of what the transforms made of a batch, as they failed on some of it: the next to ask has it made anew."""
+        with self._changed:
+            entry = self._entries.get(ref.id)
+        if entry is not None:
+            with entry.lock:
+                entry.prepared = None
+
     def holds(self, ref: BatchRef) -> bool:
         """Whether a batch is in memory, or somebody is reading it back."""
         with self._changed:
@@ -226,7 +234,7 @@ class BatchBuffer:
         """
         for entry in dropped:
             made = entry.prepared
-            if made is not None and made.ref.id not in self._spill and entry.awaited_by - self._blocked:
+            if made is not None and not made.failed and made.ref.id not in self._spill and entry.awaited_by - self._blocked:
                 with contextlib.suppress(Exception):
                     self._spill.put(made.ref.id, pack(made))
 

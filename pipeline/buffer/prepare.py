@@ -5,7 +5,8 @@ from __future__ import annotations
 import pickle
 from dataclasses import dataclass
 
-from ualpipe.pipeline.events import EncodedEvent, Refusal
+from ualpipe.pipeline.errors import TransformFailed
+from ualpipe.pipeline.events import EncodedEvent, Failure, Refusal
 from ualpipe.pipeline.journal.types import BatchRef, DeadLetter, StoredBatch
 from ualpipe.pipeline.process.processor import Processor
 from ualpipe.pipeline.records.compression import compress, decompress
@@ -17,15 +18,17 @@ class PreparedBatch:
 
     Attributes:
         events: What goes to sinks.
-        filtered: Positions that a transform left out.
-        letters: Events that can't go on.
+        filtered: How many records a transform left out.
+        refused: Dead letters of what a transform refuses.
+        failed: Dead letters of what a transform failed on unexpectedly, for when it has been tried often enough.
         records: How many records went in, duplicates not counted.
     """
 
     ref: BatchRef
     events: list[EncodedEvent]
     filtered: int
-    letters: list[DeadLetter]
+    refused: list[DeadLetter]
+    failed: list[DeadLetter]
     records: int
 
 
@@ -34,19 +37,28 @@ def prepare(batch: StoredBatch, processor: Processor) -> PreparedBatch:
     made = batch.transformed or processor.transform(batch.origin, batch.duplicates)
     records = batch.ref.records - len(batch.duplicates)
     events = [event for event in made.events if event.index not in batch.duplicates] if batch.duplicates else made.events
-    letters = [_letter(batch, refusal) for refusal in made.refusals if refusal.index not in batch.duplicates]
+    refused = [_refused(batch, refusal) for refusal in made.refusals if refusal.index not in batch.duplicates]
+    failed = [_failed(batch, failure) for failure in made.failures if failure.index not in batch.duplicates]
     taken = made.taken - (len(batch.duplicates) if batch.transformed else 0)
-    return PreparedBatch(batch.ref, events, taken - len(events) - len(letters), letters, records)
+    return PreparedBatch(batch.ref, events, taken - len(events) - len(refused) - len(failed), refused, failed, records)
 
 
-def _letter(batch: StoredBatch, refusal: Refusal) -> DeadLetter:
+def _refused(batch: StoredBatch, refusal: Refusal) -> DeadLetter:
     body = batch.origin.chunk.raw(refusal.index)
     return DeadLetter("transform", refusal.code, refusal.reason, body, batch.ref.id, refusal.index, None, refusal.pointer)
 
 
+def _failed(batch: StoredBatch, failure: Failure) -> DeadLetter:
+    body, reason = batch.origin.chunk.raw(failure.index), f"a transform failed unexpectedly: {failure.reason}"
+    code = TransformFailed.__name__
+    return DeadLetter("transform", code, reason, body, batch.ref.id, failure.index, trace=failure.trace)
+
+
 def pack(batch: PreparedBatch) -> bytes:
     """Returns all of a batch but the records as received: those stand in the journal."""
-    return compress(pickle.dumps((batch.events, batch.filtered, batch.letters, batch.records), pickle.HIGHEST_PROTOCOL))
+    return compress(
+        pickle.dumps((batch.events, batch.filtered, batch.refused, batch.failed, batch.records), pickle.HIGHEST_PROTOCOL)
+    )
 
 
 def unpack(packed: bytes, stored: StoredBatch) -> PreparedBatch:

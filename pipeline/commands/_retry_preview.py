@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ualpipe.pipeline.config.model import PipelineConfig
-from ualpipe.pipeline.errors import EventError, MappingFailed, unexpected_as
+from ualpipe.pipeline.errors import EventError, TransformFailed, unexpected_as
 from ualpipe.pipeline.events import Event, Origin
 from ualpipe.pipeline.journal.reading import JournalReader
 from ualpipe.pipeline.journal.types import StoredDeadLetter
@@ -70,7 +70,7 @@ class RetryPreviewer:
         chunk = self._reader.chunk_of(stored)
         (event,) = events_of(Origin(stored.source, stored.tenant, stored.stream, stored.item, chunk))
         try:
-            with unexpected_as(MappingFailed, _log, "a transform"):
+            with unexpected_as(TransformFailed, _log, "a transform"):
                 made = run_transforms(event, steps_for(chunk, self._transforms))
         except EventError as exc:
             return RetryPreview(stored, "refused", (), type(exc).__name__, str(exc), getattr(exc, "pointer", ""))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 
@@ -25,13 +25,16 @@ class SinkBatch:
     Attributes:
         events: Events that go to the sink.
         expected: Records that must be accounted for at the end.
+        dead_letters: Of events that do not go on.
+        failed: Those of them on which a transform failed unexpectedly.
     """
 
     ref: BatchRef
     events: list[EncodedEvent]
     settlement: Settlement
     expected: int
-    letters: list[DeadLetter] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    failed: Sequence[DeadLetter] = ()
 
     @property
     def bytes(self) -> int:
@@ -41,8 +44,8 @@ class SinkBatch:
     def dead(self, sink: str, event: EncodedEvent, error: SinkError, attempts: int) -> None:
         """Sets one event aside for this sink."""
         self.settlement.dead += 1
-        letter = DeadLetter("sink", type(error).__name__, str(error), event.raw, self.ref.id, event.index, sink, "", attempts)
-        self.letters.append(letter)
+        code, reason = type(error).__name__, str(error)
+        self.dead_letters.append(DeadLetter("sink", code, reason, event.raw, self.ref.id, event.index, sink, "", attempts))
 
     def set_oversized_aside(self, sink: str, limit: int) -> None:
         """Sets events aside whose encoded documents are larger than the sink takes."""

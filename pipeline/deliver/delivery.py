@@ -15,6 +15,7 @@ from ualpipe.pipeline.buffer.batch_buffer import BatchBuffer
 from ualpipe.pipeline.config.model import StageSpec
 from ualpipe.pipeline.deliver.batching import SinkBatch, Write, events_in, postpone, split_into_writes, take_group
 from ualpipe.pipeline.deliver.conservation import transform_imbalance
+from ualpipe.pipeline.deliver.transform_failures import ATTEMPTS, TransformFailures
 from ualpipe.pipeline.errors import (
     EngineFailed,
     JournalFull,
@@ -67,6 +68,7 @@ class Delivery:
         self._log = logging.getLogger(f"ualpipe.sink.{spec.name}")
         self._backlog: deque[BatchRef] = deque()
         self._queued: set[int] = set()
+        self._transform_failures = TransformFailures(context.clock)
         self._is_open = False
         self._is_finishing = False
         self._is_given_up = False
@@ -170,13 +172,14 @@ class Delivery:
                 self._buffer.done(self.name, [ref])
 
     def _sink_batches(self, refs: list[BatchRef]) -> list[SinkBatch]:
-        """Returns what the batches mean for this sink; a transform that fails as none should is tried again, never skipped."""
+        """Returns what the batches mean for this sink. An unexpected failure of a transform is tried again, never skipped."""
         failures = 0
         while True:
             try:
                 with unexpected_as(SinkUnavailable, self._log, "a transform"):
                     left = self._journal.left_to_do(self.name, refs)
                     batches = [self._sink_batch(ref, left[ref]) for ref in refs if left[ref] is None or left[ref]]
+                    self._look_at_failures(batches, attempts=failures + 1)
             except SinkUnavailable as exc:
                 failures += 1
                 if not self._pause(exc, failures):
@@ -191,17 +194,36 @@ class Delivery:
         prepared = self._buffer.take(ref)
         if found := transform_imbalance(prepared):
             self._miscounted(found)
-        events, letters, expected, filtered = prepared.events, prepared.letters, prepared.records, prepared.filtered
+        events, failed, expected, filtered = prepared.events, prepared.failed, prepared.records, prepared.filtered
+        dead = [*prepared.refused, *failed]
         if left:  # transforms may have changed since the stop: what they refuse or filter now is accounted for now
             events = [event for event in events if event.index in left]
-            letters = [letter for letter in letters if letter.position in left]
-            expected, filtered = len(left), len(left) - len(events) - len(letters)
+            dead, failed = ([letter for letter in letters if letter.position in left] for letters in (dead, failed))
+            expected, filtered = len(left), len(left) - len(events) - len(dead)
         wanted = [event for event in events if self.name not in event.unwanted] if self._is_choosy else events
         filtered += len(events) - len(wanted)
-        batch = SinkBatch(ref, wanted, Settlement(ref.id, filtered=filtered, dead=len(letters)), expected, list(letters))
+        batch = SinkBatch(ref, wanted, Settlement(ref.id, filtered=filtered, dead=len(dead)), expected, dead, failed)
         if (limit := self._sink.limits.max_event_bytes) is not None:
             batch.set_oversized_aside(self.name, limit)
         return batch
+
+    def _look_at_failures(self, batches: Sequence[SinkBatch], attempts: int) -> None:
+        """Lets events on which a transform failed unexpectedly become dead letters, when that was so often enough.
+
+        Raises:
+            SinkUnavailable: They are to be tried again; or there are too many of them.
+        """
+        failed = [letter for batch in batches for letter in batch.failed]
+        events = sum(batch.expected for batch in batches)
+        too_many = self._transform_failures.too_many(events, len(failed)) if failed else ""
+        if failed and (too_many or attempts < ATTEMPTS):
+            for batch in batches:
+                if batch.failed:
+                    self._buffer.forget(batch.ref)
+            raise SinkUnavailable(f"{failed[0].reason}{f', {too_many}' if too_many else ''}")
+        self._transform_failures.count(events, len(failed))
+        for letter in failed:
+            self._log.error("dead-lettered: %s", letter.reason, extra={"batch": letter.batch, "position": letter.position})
 
     def _write(self, write: Write) -> None:
         """Writes until every event is delivered, dead, or left for later by a stop."""
@@ -302,7 +324,7 @@ class Delivery:
                 self._miscounted(Imbalance("delivery", f"batch {batch.ref.id}", batch.expected, batch.accounted))
         while batches:
             try:
-                self._journal.settle(self.name, [s.settlement for s in batches], [x for s in batches for x in s.letters])
+                self._journal.settle(self.name, [s.settlement for s in batches], [x for s in batches for x in s.dead_letters])
                 break
             except JournalFull as exc:
                 self._log.warning("can't note what was delivered; trying again: %s", exc)

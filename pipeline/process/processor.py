@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ualpipe.pipeline.conditions.compiler import Condition
-from ualpipe.pipeline.events import Origin, Transformed, event_of
-from ualpipe.pipeline.process.transforming import events_of, steps_for, transform_group
+from ualpipe.pipeline.events import Event, Origin, Transformed, event_of
+from ualpipe.pipeline.process.transforming import events_of, steps_for, transform_apart, transform_group
 from ualpipe.pipeline.records.compression import compress
 from ualpipe.pipeline.records.decoding import BadRecord, Record
 from ualpipe.pipeline.records.identity import digest_of
@@ -57,7 +57,10 @@ class Processor(Protocol):
         """
 
     def transform(self, origin: Origin, duplicates: Collection[int]) -> Transformed:
-        """Decodes and transforms the records of a stored chunk, those at the positions of duplicates left out."""
+        """Decodes and transforms the records of a stored chunk, those at the positions of duplicates left out.
+
+        An event on which a transform fails unexpectedly stands among the failures, and holds up none beside it.
+        """
 
     def rest(self) -> None:
         """Is called from time to time: lets go of what is not needed now."""
@@ -93,8 +96,16 @@ class LocalProcessor:
         steps = steps_for(origin.chunk, self.transforms)
         with self.lock:
             while group := list(itertools.islice(events, GROUP_RECORDS)):
-                made.add(transform_group(group, steps, self.conditions))
+                made.add(self._transform(group, steps, origin))
         return made
+
+    def _transform(self, events: Sequence[Event], steps: Sequence[Apply], origin: Origin) -> Transformed:
+        """Transforms some events together or, where that fails unexpectedly, one by one: only those fail then that have to."""
+        positions = {event.index for event in events}
+        try:
+            return transform_group(events, steps, self.conditions)
+        except Exception:  # noqa: BLE001 - met again below, for the event that is to blame
+            return transform_apart(origin, positions, steps, self.conditions)
 
     def rest(self) -> None:
         """Has nothing to let go of."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import orjson
 
 from ualpipe.pipeline.conditions.compiler import Condition
 from ualpipe.pipeline.errors import EventError, MappingFailed, NotJson
-from ualpipe.pipeline.events import EncodedEvent, Event, Origin, Refusal, Transformed, event_of, scalar_text
+from ualpipe.pipeline.events import EncodedEvent, Event, Failure, Origin, Refusal, Transformed, event_of, scalar_text
 from ualpipe.pipeline.notices import notice_steps
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.stages import Apply
@@ -47,6 +48,24 @@ def transform_group(
             made.events.append(encode(event, unwanted))
         except EventError as exc:
             made.refusals.append(_refusal(event, exc))
+    return made
+
+
+def transform_apart(
+    origin: Origin, positions: Collection[int], transforms: Sequence[Apply], conditions: Mapping[str, Condition] = _NONE
+) -> Transformed:
+    """Transforms the events at some positions of a chunk one by one, as a transform failed unexpectedly on one of them.
+
+    They are decoded anew: what a transform had done to them before it failed does not count.
+    """
+    made = Transformed()
+    for index, record in enumerate(origin.chunk.stream()):
+        if index in positions:
+            try:
+                made.add(transform_group([event_of(record, index, origin)], transforms, conditions))
+            except Exception as exc:  # noqa: BLE001 - whoever delivers reports it, tries it again and sets it aside
+                made.taken += 1
+                made.failures.append(Failure(index, f"{type(exc).__name__}: {exc}", traceback.format_exc()))
     return made
 
 

@@ -179,7 +179,7 @@ def test_with_workers_all_processors_are_used_and_without_them_one(here: LocalPr
 def test_workers_that_cannot_start_leave_the_work_to_this_process(
     here: LocalProcessor, context: RunContext, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("ualpipe.pipeline.workers._COMMAND", ("/nonexistent/python",))
+    monkeypatch.setattr("ualpipe.pipeline.process.worker_pool._COMMAND", ("/nonexistent/python",))
     made = WorkerPool(here, WorkerSetup([], {}, logging.INFO), MOST, context)
     made._start()
     assert "no worker process could be started; one process goes on alone" in caplog.text

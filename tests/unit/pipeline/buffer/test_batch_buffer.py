@@ -76,8 +76,8 @@ def test_every_record_is_an_event_filtered_or_a_letter(journal):
     transforms = [failing_on({record(3)["Id"]: SchemaMismatch("no text", "/UserId")}), TagTransform().apply]
     batch = prepare(stored(journal, "a", found), LocalProcessor(transforms))
     assert numbers(batch) == [record(1)["Id"], record(4)["Id"]]
-    assert (batch.filtered, len(batch.letters), batch.records) == (1, 1, 4)
-    (letter,) = batch.letters
+    assert (batch.filtered, len(batch.refused), batch.records) == (1, 1, 4)
+    (letter,) = batch.refused
     assert (letter.stage, letter.code, letter.reason, letter.pointer) == ("transform", "SchemaMismatch", "no text", "/UserId")
     assert (letter.batch, letter.position, letter.sink) == (batch.ref.id, 2, None)
     assert orjson.loads(letter.body) == record(3)
@@ -91,7 +91,7 @@ def test_a_document_that_is_no_json_is_a_letter_and_not_the_end_of_its_neighbour
 
     batch = prepare(stored(journal, "a", records(1, 3)), LocalProcessor([odd]))
     assert numbers(batch) == [*ids(1, 1), *ids(3, 1)]
-    assert [letter.code for letter in batch.letters] == ["MappingFailed"]
+    assert [letter.code for letter in batch.refused] == ["MappingFailed"]
 
 
 def test_an_exception_that_no_transform_should_raise_is_passed_on(journal):
@@ -122,7 +122,7 @@ def failing_on(errors):
 def test_sinks_in_step_share_one_mapping(journal):
     transform = TagTransform()
     refs = [store(journal, str(at), records(10 * at, 3)).batches[0] for at in range(4)]
-    shared = BatchBuffer(journal.batches, LocalProcessor([transform.apply]), ["a", "b", "c"])
+    shared = BatchBuffer(journal, LocalProcessor([transform.apply]), ["a", "b", "c"], FOLDER)
     for ref in refs:
         taken = [shared.take(ref) for _sink in "abc"]
         assert taken[0] is taken[1] is taken[2]
@@ -134,24 +134,23 @@ def test_sinks_in_step_share_one_mapping(journal):
 
 def test_a_batch_kept_in_hand_is_not_read_back(journal):
     batch = stored(journal, "a", records(1, 3))
-    shared = BatchBuffer(journal.batches, LocalProcessor(), ["a"])
-    with shared.room(batch.ref.bytes) as room:
+    shared = BatchBuffer(journal, LocalProcessor(), ["a"], FOLDER)
+    with shared.reserve(batch.ref.bytes) as room:
         room.keep(batch)
-    with journal._file.transaction() as db:
-        db.execute("UPDATE batch SET body = x''")
+    journal.batches[batch.ref.id].body = b"[]"
     assert numbers(shared.take(batch.ref)) == ids(1, 3)
 
 
 def test_a_batch_kept_and_a_batch_read_back_are_the_same(journal):
     batch = stored(journal, "a", [*records(1, 3), record(2), 5, record(9, drop=True)])
-    shared = BatchBuffer(journal.batches, LocalProcessor([TagTransform().apply]), ["a"])
-    with shared.room(batch.ref.bytes) as room:
+    shared = BatchBuffer(journal, LocalProcessor([TagTransform().apply]), ["a"], FOLDER)
+    with shared.reserve(batch.ref.bytes) as room:
         room.keep(batch)
     kept = shared.take(batch.ref)
     shared.done("a", [batch.ref])
     again = shared.take(batch.ref)
     assert [event.encoded for event in kept.events] == [event.encoded for event in again.events]
-    assert (kept.filtered, kept.letters, kept.records) == (again.filtered, again.letters, again.records)
+    assert (kept.filtered, kept.refused, kept.records) == (again.filtered, again.refused, again.records)
 
 
 def test_sinks_that_come_at_the_same_time_wait_for_the_one_that_prepares(journal):
@@ -163,7 +162,7 @@ def test_sinks_that_come_at_the_same_time_wait_for_the_one_that_prepares(journal
         return event
 
     (ref,) = store(journal, "a", records(1, 2)).batches
-    shared = BatchBuffer(journal.batches, LocalProcessor([slow]), ["a", "b", "c"])
+    shared = BatchBuffer(journal, LocalProcessor([slow]), ["a", "b", "c"], FOLDER)
     taken: list[PreparedBatch] = []
     threads = [threading.Thread(target=lambda: taken.append(shared.take(ref))) for _sink in "abc"]
     for thread in threads:
@@ -180,7 +179,7 @@ def test_sinks_that_come_at_the_same_time_wait_for_the_one_that_prepares(journal
 def test_a_transform_that_failed_is_asked_again_by_the_next_take(journal):
     errors = {record(1)["Id"]: ZeroDivisionError()}
     (ref,) = store(journal, "a", records(1, 2)).batches
-    shared = BatchBuffer(journal.batches, LocalProcessor([failing_on(errors)]), ["a", "b"])
+    shared = BatchBuffer(journal, LocalProcessor([failing_on(errors)]), ["a", "b"], FOLDER)
     with pytest.raises(ZeroDivisionError):
         shared.take(ref)
     errors.clear()
@@ -196,21 +195,21 @@ def test_transforms_run_as_records_are_decoded_where_there_is_room_and_duplicate
             raise SchemaMismatch("no", "/x")
         return None if event.id == record(3)["Id"] else event
 
-    shared = BatchBuffer(journal.batches, LocalProcessor([count]), ["a"])
-    with shared.room(900) as room, journal.batches.receive(enter(journal, "a"), shared.processor) as intake:
+    shared = BatchBuffer(journal, LocalProcessor([count]), ["a"], FOLDER)
+    with shared.reserve(900) as room, journal.batches.receive(enter(journal, "a"), shared.processor) as intake:
         intake.add(Chunk(body([*records(1, 4), record(1), 5]), "array"))
         received = commit(journal, intake, transform=room.is_there)
         room.keep(received.in_hand)
     batch = shared.take(received.batches[0])
     assert numbers(batch) == [record(1)["Id"], record(4)["Id"]]
-    assert ([letter.position for letter in batch.letters], batch.filtered, batch.records) == ([1, 5], 1, 5)
+    assert ([letter.position for letter in batch.refused], batch.filtered, batch.records) == ([1, 5], 1, 5)
     assert runs == {record(1)["Id"]: 2, **dict.fromkeys(ids(2, 3), 1), "": 1}
 
 
 def test_a_transform_that_fails_while_records_come_in_leaves_its_work_to_the_delivery(journal):
     errors = {record(2)["Id"]: ZeroDivisionError()}
-    shared = BatchBuffer(journal.batches, LocalProcessor([failing_on(errors)]), ["a"])
-    with shared.room(900) as room, journal.batches.receive(enter(journal, "a"), shared.processor) as intake:
+    shared = BatchBuffer(journal, LocalProcessor([failing_on(errors)]), ["a"], FOLDER)
+    with shared.reserve(900) as room, journal.batches.receive(enter(journal, "a"), shared.processor) as intake:
         intake.add(Chunk(body(records(1, 3)), "array"))
         received = commit(journal, intake, transform=room.is_there)
         room.keep(received.in_hand)
@@ -224,8 +223,8 @@ def test_a_transform_that_fails_while_records_come_in_leaves_its_work_to_the_del
 def test_what_has_no_room_in_memory_waits_on_disk_as_it_was_made(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 100)
     tag = TagTransform()
-    shared = BatchBuffer(journal.batches, LocalProcessor([tag.apply]), ["a"])
-    with shared.room(90) as first:
+    shared = BatchBuffer(journal, LocalProcessor([tag.apply]), ["a"], FOLDER)
+    with shared.reserve(90) as first:
         assert first.is_there
         ref = received_in_room(journal, shared, [*records(1, 3), record(2), record(9, drop=True)])
     assert not shared._entries
@@ -238,7 +237,7 @@ def test_what_has_no_room_in_memory_waits_on_disk_as_it_was_made(journal, monkey
 
 
 def received_in_room(journal, shared: BatchBuffer, found) -> BatchRef:
-    with shared.room(900) as room, journal.batches.receive(enter(journal, str(found)), shared.processor) as intake:
+    with shared.reserve(900) as room, journal.batches.receive(enter(journal, str(found)), shared.processor) as intake:
         assert room.is_there
         intake.add(Chunk(body(found), "array"))
         received = commit(journal, intake, transform=room.is_there)
@@ -249,16 +248,16 @@ def received_in_room(journal, shared: BatchBuffer, found) -> BatchRef:
 def test_without_room_in_memory_and_on_disk_nothing_is_transformed_ahead(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 100)
     monkeypatch.setattr(_spill, "CAPACITY_BYTES", 2000)
-    shared = BatchBuffer(journal.batches, LocalProcessor(), ["a"])
-    with shared.room(90):
+    shared = BatchBuffer(journal, LocalProcessor(), ["a"], FOLDER)
+    with shared.reserve(90):
         refs = []
         while not shared._spill.is_full:
             refs.append(received_in_room(journal, shared, records(10 * len(refs), 3)))
-        with shared.room(90) as room:
+        with shared.reserve(90) as room:
             assert not room.is_there
         for ref in refs:
             shared.take(ref)
-        with shared.room(90) as room:
+        with shared.reserve(90) as room:
             assert room.is_there
     shared.close()
 
@@ -266,7 +265,7 @@ def test_without_room_in_memory_and_on_disk_nothing_is_transformed_ahead(journal
 def test_sinks_in_step_take_a_batch_from_memory_one_soon_after_the_other(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 1000)
     monkeypatch.setattr(prepared_module, "IN_STEP_S", 5.0)
-    shared = BatchBuffer(journal.batches, LocalProcessor(), ["first", "second"])
+    shared = BatchBuffer(journal, LocalProcessor(), ["first", "second"], FOLDER)
     ref = received_in_room(journal, shared, records(1, 3))
     shared.take(ref)
     shared.done("first", [ref])
@@ -277,7 +276,7 @@ def test_sinks_in_step_take_a_batch_from_memory_one_soon_after_the_other(journal
 
     second = threading.Timer(0.05, follow)
     second.start()
-    with shared.room(900) as room:
+    with shared.reserve(900) as room:
         assert room.is_there
         assert not shared._entries
     second.join()
@@ -287,8 +286,8 @@ def test_sinks_in_step_take_a_batch_from_memory_one_soon_after_the_other(journal
 def test_sinks_far_behind_do_not_hold_up_fetching(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 100)
     monkeypatch.setattr(_spill, "CAPACITY_BYTES", 5000)
-    shared = BatchBuffer(journal.batches, LocalProcessor(), ["a"])
-    with shared.room(90):
+    shared = BatchBuffer(journal, LocalProcessor(), ["a"], FOLDER)
+    with shared.reserve(90):
         while shared._spill.unread_share < prepared_module.BEHIND:
             received_in_room(journal, shared, records(1, 3))
         monkeypatch.setattr(prepared_module, "ROOM_WAIT_S", 60.0)
@@ -300,12 +299,12 @@ def test_sinks_far_behind_do_not_hold_up_fetching(journal, monkeypatch):
 
 def test_however_many_tenants_fetch_few_batches_are_on_their_way_at_a_time(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "TURNS", 2)
-    shared = BatchBuffer(journal.batches, LocalProcessor(), ["a"], workers=3)
+    shared = BatchBuffer(journal, LocalProcessor(), ["a"], FOLDER, workers=3)
     inside, most, lock = 0, 0, threading.Lock()
 
     def work() -> None:
         nonlocal inside, most
-        with shared.room(1):
+        with shared.reserve(1):
             with lock:
                 inside += 1
                 most = max(most, inside)
@@ -323,10 +322,10 @@ def test_however_many_tenants_fetch_few_batches_are_on_their_way_at_a_time(journ
 
 def test_while_all_sinks_wait_for_their_destinations_nothing_is_transformed_ahead(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 100)
-    shared = BatchBuffer(journal.batches, LocalProcessor(), ["a"])
-    with shared.room(90):
-        shared.set_blocked("a", blocked=True)
-        with shared.room(90) as room:
+    shared = BatchBuffer(journal, LocalProcessor(), ["a"], FOLDER)
+    with shared.reserve(90):
+        shared.note_health("a", DOWN)
+        with shared.reserve(90) as room:
             assert not room.is_there
 
 
@@ -335,10 +334,10 @@ def test_while_all_sinks_wait_for_their_destinations_nothing_is_transformed_ahea
 
 def test_memory_stays_within_its_bound_and_what_does_not_fit_is_read_back(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 3000)
-    shared = BatchBuffer(journal.batches, LocalProcessor(), ["quick", "slow"])
+    shared = BatchBuffer(journal, LocalProcessor(), ["quick", "slow"], FOLDER)
     batches = []
     for at in range(20):
-        with shared.room(900) as room, journal.batches.receive(enter(journal, str(at))) as intake:
+        with shared.reserve(900) as room, journal.batches.receive(enter(journal, str(at))) as intake:
             intake.add(Chunk(body(records(10 * at, 3)), "array"))
             received = commit(journal, intake)
             room.keep(received.in_hand)
@@ -360,7 +359,7 @@ def test_sinks_that_are_behind_get_what_was_made_already(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 3000)
     tag = TagTransform()
     refused = failing_on({record(31)["Id"]: SchemaMismatch("no text", "/UserId")})
-    shared = BatchBuffer(journal.batches, LocalProcessor([refused, tag.apply]), ["quick", "slow", "slower"])
+    shared = BatchBuffer(journal, LocalProcessor([refused, tag.apply]), ["quick", "slow", "slower"], FOLDER)
     refs = [store(journal, str(at), [*records(10 * at, 3), record(10 * at + 5, drop=True)]).batches[0] for at in range(9)]
     quick, slow, slower = ([_delivered(shared, sink, ref) for ref in refs] for sink in ("quick", "slow", "slower"))
     assert quick == slow == slower
@@ -372,7 +371,7 @@ def test_sinks_that_are_behind_get_what_was_made_already(journal, monkeypatch):
 def _delivered(shared: BatchBuffer, sink: str, ref) -> tuple[list, list, int]:
     batch = shared.take(ref)
     shared.done(sink, [ref])
-    letters = [[int(orjson.loads(letter.body)["Id"][-2:])] for letter in batch.letters]
+    letters = [[int(orjson.loads(letter.body)["Id"][-2:])] for letter in batch.refused]
     return [(event.id, event.encoded, event.raw, event.decode_record()) for event in batch.events], letters, batch.filtered
 
 
@@ -383,10 +382,10 @@ def held(shared: BatchBuffer, *, is_read_back: bool) -> int:
 def test_what_a_sink_that_is_behind_reads_back_takes_no_room_from_what_is_fetched(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 1000)
     monkeypatch.setattr(prepared_module, "ROOM_WAIT_S", 60.0)
-    shared = BatchBuffer(journal.batches, LocalProcessor(), ["quick", "behind"])
+    shared = BatchBuffer(journal, LocalProcessor(), ["quick", "behind"], FOLDER)
     for at in range(3):
         shared.take(store(journal, str(at), records(10 * at, 3)).batches[0])
-    with shared.room(900) as room:
+    with shared.reserve(900) as room:
         assert room.is_there
     shared.close()
 
@@ -394,8 +393,8 @@ def test_what_a_sink_that_is_behind_reads_back_takes_no_room_from_what_is_fetche
 def test_one_batch_larger_than_the_memory_is_still_prepared(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 100)
     batch = stored(journal, "a", records(1, 5))
-    shared = BatchBuffer(journal.batches, LocalProcessor(), ["a"])
-    with shared.room(batch.ref.bytes) as room:
+    shared = BatchBuffer(journal, LocalProcessor(), ["a"], FOLDER)
+    with shared.reserve(batch.ref.bytes) as room:
         room.keep(batch)
     assert numbers(shared.take(batch.ref)) == ids(1, 5)
     shared.done("a", [batch.ref])
@@ -403,18 +402,18 @@ def test_one_batch_larger_than_the_memory_is_still_prepared(journal, monkeypatch
 
 
 def test_room_that_was_not_used_is_given_back(journal):
-    shared = BatchBuffer(journal.batches, LocalProcessor(), ["a"])
-    with pytest.raises(OSError, match="cut off"), shared.room(1000):
+    shared = BatchBuffer(journal, LocalProcessor(), ["a"], FOLDER)
+    with pytest.raises(OSError, match="cut off"), shared.reserve(1000):
         raise OSError("cut off")
-    with shared.room(1000):
+    with shared.reserve(1000):
         pass
     assert shared._bytes == 0
 
 
 def test_a_batch_that_a_sink_found_in_the_journal_before_it_was_handed_on_takes_room_once(journal):
-    shared = BatchBuffer(journal.batches, LocalProcessor(), ["a"])
+    shared = BatchBuffer(journal, LocalProcessor(), ["a"], FOLDER)
     batch = stored(journal, "a", records(1, 3))
-    with shared.room(batch.ref.bytes) as room:
+    with shared.reserve(batch.ref.bytes) as room:
         shared.take(batch.ref)
         room.keep(batch)
     assert numbers(shared.take(batch.ref)) == ids(1, 3)
@@ -424,37 +423,37 @@ def test_a_batch_that_a_sink_found_in_the_journal_before_it_was_handed_on_takes_
 
 def test_nothing_is_kept_for_a_sink_that_is_stuck(journal):
     (ref,) = store(journal, "a", records(1, 3)).batches
-    shared = BatchBuffer(journal.batches, LocalProcessor(), ["fine", "stuck"])
-    shared.set_blocked("stuck", blocked=True)
+    shared = BatchBuffer(journal, LocalProcessor(), ["fine", "blocked"], FOLDER)
+    shared.note_health("blocked", DOWN)
     shared.take(ref)
     shared.done("fine", [ref])
     assert shared._entries == {}
-    shared.set_blocked("stuck", blocked=False)
+    shared.note_health("blocked", PartHealth())
     assert numbers(shared.take(ref)) == ids(1, 3)
 
 
 def test_fetching_does_not_wait_for_room_when_all_sinks_are_stuck(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 100)
     monkeypatch.setattr(prepared_module, "ROOM_WAIT_S", 60.0)
-    shared = BatchBuffer(journal.batches, LocalProcessor(), ["a"])
-    with shared.room(90) as room:
+    shared = BatchBuffer(journal, LocalProcessor(), ["a"], FOLDER)
+    with shared.reserve(90) as room:
         room.keep(stored(journal, "a", records(1, 1)))
-    shared.set_blocked("a", blocked=True)
-    with shared.room(90):
+    shared.note_health("a", DOWN)
+    with shared.reserve(90):
         pass
 
 
 def test_fetching_waits_for_room_until_a_sink_is_done(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 100)
     monkeypatch.setattr(prepared_module, "ROOM_WAIT_S", 60.0)
-    shared = BatchBuffer(journal.batches, LocalProcessor(), ["a"])
+    shared = BatchBuffer(journal, LocalProcessor(), ["a"], FOLDER)
     batch = stored(journal, "a", records(1, 1))
-    with shared.room(90) as room:
+    with shared.reserve(90) as room:
         room.keep(batch)
     entered = threading.Event()
 
     def fetch() -> None:
-        with shared.room(90):
+        with shared.reserve(90):
             entered.set()
 
     thread = threading.Thread(target=fetch)
@@ -467,13 +466,13 @@ def test_fetching_waits_for_room_until_a_sink_is_done(journal, monkeypatch):
 
 def test_done_for_a_batch_that_is_not_in_memory_is_nothing(journal):
     (ref,) = store(journal, "a", records(1, 3)).batches
-    BatchBuffer(journal.batches, LocalProcessor(), ["a"]).done("a", [ref])
+    BatchBuffer(journal, LocalProcessor(), ["a"], FOLDER).done("a", [ref])
 
 
 def test_many_threads_at_once_lose_no_batch_and_no_byte_of_the_bound(journal, monkeypatch):
     monkeypatch.setattr(prepared_module, "MEMORY_BYTES", 2500)
     batches = [stored(journal, str(at), records(10 * at, 3)) for at in range(12)]
-    shared = BatchBuffer(journal.batches, LocalProcessor([TagTransform().apply]), ["a", "b", "c"])
+    shared = BatchBuffer(journal, LocalProcessor([TagTransform().apply]), ["a", "b", "c"], FOLDER)
     found: dict[str, list[str]] = {"a": [], "b": [], "c": []}
 
     def deliver(sink: str) -> None:
@@ -485,7 +484,7 @@ def test_many_threads_at_once_lose_no_batch_and_no_byte_of_the_bound(journal, mo
     for thread in threads:
         thread.start()
     for batch in batches:
-        with shared.room(batch.ref.bytes):
+        with shared.reserve(batch.ref.bytes):
             pass
     for thread in threads:
         thread.join(5)
