@@ -27,7 +27,8 @@ from ualpipe.pipeline.events import EncodedEvent, Event, Origin
 from ualpipe.pipeline.journal.contract import Journal
 from ualpipe.pipeline.journal.sqlite.file import FILE_NAME, JournalFile
 from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
-from ualpipe.pipeline.journal.types import CommitResult, FetchedItem, LedgerItem, PackedChunk
+from ualpipe.pipeline.journal.sqlite.reader import SqliteJournalReader
+from ualpipe.pipeline.journal.types import CommitResult, FetchedItem, LedgerItem, PackedChunk, StoredDeadLetter
 from ualpipe.pipeline.metrics import Metrics
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.process.processor import LocalProcessor
@@ -361,6 +362,12 @@ def stored_ids(journal: Journal) -> list[str]:
     """Returns the Ids of everything stored for a sink and not a duplicate."""
     found = [journal.read(ref) for ref in journal.unsettled("sink")]
     return [one["Id"] for batch in found for at, one in enumerate(batch.origin.chunk.records) if at not in batch.duplicates]
+
+
+def dead_letters_in(folder: Path) -> Sequence[StoredDeadLetter]:
+    """Returns the dead letters in the journal of a folder."""
+    with closing(SqliteJournalReader(folder, FakeClock())) as reader:
+        return reader.dead_letters()
 
 
 def rows(folder: Path, sql: str, values: Sequence[Any] = ()) -> list[Any]:

@@ -12,11 +12,9 @@ from typing import Any
 
 import pytest
 
-from fakes import NOW, MemorySink, MemorySource, Pipeline, env, hurry, record
+from fakes import NOW, MemorySink, MemorySource, Pipeline, dead_letters_in, env, hurry, record
 from ualpipe.pipeline.errors import ContentUndecodable
 from ualpipe.pipeline.events import Event, Origin
-from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
-from ualpipe.pipeline.journal.sqlite.file import JournalFile
 from ualpipe.pipeline.journal.types import DeadLetter
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.process.transforming import encode
@@ -50,10 +48,7 @@ def run(tmp_path: Path, content: bytes) -> tuple[int, list[str], list[DeadLetter
     transforms = [transform(ValidateTransform, on_invalid="dead_letter"), transform(EcsTransform)]
     pipeline = Pipeline(tmp_path / "state", MemorySource({"stream": {"blob": content}}), {"sink": sink}, transforms)
     code = pipeline.runner().run()
-    file = JournalFile(tmp_path / "state", pipeline.clock, exclusive=False)
-    letters = [stored.letter for stored in DeadLetters(file, "").find()]
-    file.close()
-    return code, sink.delivered, letters
+    return code, sink.delivered, [stored.letter for stored in dead_letters_in(tmp_path / "state")]
 
 
 def nested(depth: int, *, mark: str) -> bytes:

@@ -5,11 +5,27 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 import pytest
 
-from fakes import NOW, FakeClock, MemorySink, MemorySource, NoOptions, Pipeline, TagTransform, body, hurry, record, records, store
+from fakes import (
+    NOW,
+    FakeClock,
+    MemorySink,
+    MemorySource,
+    NoOptions,
+    Pipeline,
+    TagTransform,
+    body,
+    change,
+    hurry,
+    open_journal,
+    record,
+    records,
+    store,
+)
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.buffer.batch_buffer import BatchBuffer
 from ualpipe.pipeline.buffer.prepare import PreparedBatch, prepare
@@ -18,9 +34,8 @@ from ualpipe.pipeline.deliver.conservation import transform_imbalance
 from ualpipe.pipeline.deliver.delivery import Delivery
 from ualpipe.pipeline.errors import MappingFailed
 from ualpipe.pipeline.events import Event
-from ualpipe.pipeline.journal.sqlite.file import JournalFile
-from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
-from ualpipe.pipeline.journal.sqlite.queries.audit import unbalanced
+from ualpipe.pipeline.journal.sqlite.changes import SqliteJournalChanges
+from ualpipe.pipeline.journal.sqlite.reader import SqliteJournalReader
 from ualpipe.pipeline.journal.types import BatchRef, DeadLetter, Settlement
 from ualpipe.pipeline.process.processor import LocalProcessor
 from ualpipe.pipeline.records.chunk import Chunk
@@ -37,7 +52,7 @@ def _hurried(monkeypatch):
 
 @pytest.fixture
 def journal(tmp_path):
-    made = SqliteJournal(tmp_path / "state", FakeClock())
+    made = open_journal(tmp_path / "state", FakeClock())
     yield made
     made.close()
 
@@ -117,7 +132,9 @@ def test_a_transform_that_confuses_records_is_found_out(tmp_path, caplog, broken
 
 
 def prepared(**changes: Any) -> PreparedBatch:
-    return PreparedBatch(**{"ref": BatchRef(1, 3, 10), "events": [], "filtered": 3, "letters": [], "records": 3, **changes})
+    return PreparedBatch(
+        **{"ref": BatchRef(1, 3, 10), "events": [], "filtered": 3, "refused": [], "failed": [], "records": 3, **changes}
+    )
 
 
 def letter(position: int) -> DeadLetter:
@@ -126,10 +143,10 @@ def letter(position: int) -> DeadLetter:
 
 def test_each_record_is_an_event_or_refused_or_filtered(journal):
     store(journal, "item", [*records(1, 3), record(1)])
-    (ref,) = journal.batches.unsettled("sink")
-    assert transform_imbalance(prepare(journal.batches.read(ref), LocalProcessor([TagTransform().apply]))) is None
+    (ref,) = journal.unsettled("sink")
+    assert transform_imbalance(prepare(journal.read(ref), LocalProcessor([TagTransform().apply]))) is None
     assert transform_imbalance(prepared()) is None
-    assert transform_imbalance(prepared(letters=[letter(0), letter(2)], filtered=1)) is None
+    assert transform_imbalance(prepared(refused=[letter(0), letter(2)], filtered=1)) is None
 
 
 @pytest.mark.parametrize(
@@ -137,9 +154,9 @@ def test_each_record_is_an_event_or_refused_or_filtered(journal):
     [
         {"filtered": 2},
         {"filtered": 4},
-        {"filtered": -1, "letters": [letter(0), letter(1), letter(2), letter(2)]},
-        {"filtered": 1, "letters": [letter(1), letter(1)]},
-        {"filtered": 2, "letters": [letter(3)]},
+        {"filtered": -1, "refused": [letter(0), letter(1), letter(2), letter(2)]},
+        {"filtered": 1, "refused": [letter(1), letter(1)]},
+        {"filtered": 2, "refused": [letter(3)]},
     ],
 )
 def test_other_sums_and_positions_are_a_violation(changes):
@@ -148,7 +165,7 @@ def test_other_sums_and_positions_are_a_violation(changes):
 
 def test_records_that_do_not_come_back_from_the_journal_are_not_taken_for_filtered(journal):
     store(journal, "item", records(1, 4))
-    stored = journal.batches.read(journal.batches.unsettled("sink")[0])
+    stored = journal.read(journal.unsettled("sink")[0])
     fewer = dataclasses.replace(stored.origin, chunk=Chunk(body(records(1, 3)), "array"))
     found = transform_imbalance(prepare(dataclasses.replace(stored, origin=fewer), LocalProcessor()))
     assert (found.into, found.out) == (4, 3)
@@ -165,18 +182,18 @@ class Dropping(BatchBuffer):
         return dataclasses.replace(whole, events=whole.events[1:])
 
 
-def test_an_event_that_gets_lost_before_the_sink_is_found_out(journal, caplog):
+def test_an_event_that_gets_lost_before_the_sink_is_found_out(journal, tmp_path, caplog):
     """Twice: on its way, and in the sums of the journal."""
     store(journal, "item", records(1, 4))
     spec = StageSpec("sink", "memory", MemorySink, NoOptions())
     context = RunContext(once=True, clock=FakeClock())
-    delivery = Delivery(spec, MemorySink(), journal.batches, Dropping(journal.batches, LocalProcessor(), ["sink"]), context)
+    delivery = Delivery(spec, MemorySink(), journal, Dropping(journal, LocalProcessor(), ["sink"], tmp_path), context)
     delivery.finish()
     delivery.run()
     assert delivery.lost_count
     assert context.metrics.get(m.VIOLATIONS, node="delivery", sink="sink") == 1
     assert "records are unaccounted for (delivery): batch 1: 4 went in, 3 are accounted for" in errors(caplog)
-    assert [found.node for found in unbalanced(journal._file.dir, FakeClock(), SINCE)] == ["settlement"]
+    assert [found.node for found in journal.imbalances(SINCE)] == ["settlement"]
 
 
 def test_a_sink_that_empties_its_batch_takes_nothing_from_the_count(tmp_path):
@@ -190,9 +207,9 @@ def test_a_sink_that_empties_its_batch_takes_nothing_from_the_count(tmp_path):
 
 def test_a_journal_whose_sums_are_right_has_no_violations(journal, tmp_path):
     (ref,) = store(journal, "item", [*records(1, 3), record(2)]).batches
-    journal.batches.settle("one", [Settlement(ref.id, delivered=1, filtered=1, pending=[2])])
-    journal.batches.settle("two", [Settlement(ref.id, delivered=1, dead=2)])
-    assert unbalanced(tmp_path / "state", FakeClock(), SINCE) == []
+    journal.settle("one", [Settlement(ref.id, delivered=1, filtered=1, pending=[2])], [])
+    journal.settle("two", [Settlement(ref.id, delivered=1, dead=2)], [])
+    assert journal.imbalances(SINCE) == []
 
 
 @pytest.mark.parametrize(
@@ -201,39 +218,42 @@ def test_a_journal_whose_sums_are_right_has_no_violations(journal, tmp_path):
 )
 def test_a_settlement_that_does_not_add_up_is_found(journal, tmp_path, settlement):
     (ref,) = store(journal, "item", [*records(1, 3), record(2)]).batches
-    journal.batches.settle("sink", [Settlement(ref.id, **settlement)])
-    (found,) = unbalanced(tmp_path / "state", FakeClock(), SINCE)
+    journal.settle("sink", [Settlement(ref.id, **settlement)], [])
+    (found,) = journal.imbalances(SINCE)
     assert (found.node, found.what, found.into) == ("settlement", "batch 1 at sink sink", 3)
-    assert unbalanced(tmp_path / "state", FakeClock(), SINCE + 1) == []
+    assert journal.imbalances(SINCE + 1) == []
 
 
 def test_records_that_the_ledger_counts_and_no_batch_holds_are_found(journal, tmp_path):
     store(journal, "item", records(1, 40), chunk_bytes=1000)
-    with journal._file.transaction() as db:
-        db.execute("DELETE FROM batch WHERE id = 2")
-    (found,) = unbalanced(tmp_path / "state", FakeClock(), SINCE)
+    change(tmp_path / "state", "DELETE FROM batch WHERE id = 2")
+    (found,) = journal.imbalances(SINCE)
     assert (found.node, found.what, found.into) == ("item", "work item item", 40)
     assert found.out < 40
 
 
 def test_batches_that_retention_removed_are_not_missed(journal, tmp_path):
-    clock = journal._file.clock
+    clock = journal.clock
     (ref,) = store(journal, "item", records(1, 4)).batches
-    journal.batches.settle("sink", [Settlement(ref.id, delivered=4)])
+    journal.settle("sink", [Settlement(ref.id, delivered=4)], [])
     clock.advance(10)
     assert journal.prune(["sink"], 1) == 1
-    assert unbalanced(tmp_path / "state", clock, SINCE) == []
+    assert journal.imbalances(SINCE) == []
 
 
 def test_a_dead_letter_sent_again_is_no_violation(journal, tmp_path):
     (ref,) = store(journal, "item", records(1, 2)).batches
     refused = DeadLetter("sink", "SinkRejected", "no", body([record(1)])[1:-1], ref.id, 0, "sink")
-    journal.batches.settle("sink", [Settlement(ref.id, delivered=1, dead=1)], [refused])
-    (stored,) = journal.dead_letters.find()
-    journal.dead_letters.requeue(stored)
-    (again,) = journal.batches.unsettled("sink")
-    journal.batches.settle("sink", [Settlement(again.id, delivered=1)])
-    assert unbalanced(tmp_path / "state", FakeClock(), SINCE) == []
+    journal.settle("sink", [Settlement(ref.id, delivered=1, dead=1)], [refused])
+    with (
+        closing(SqliteJournalReader(tmp_path / "state", journal.clock)) as reader,
+        closing(SqliteJournalChanges(tmp_path / "state", journal.clock)) as changes,
+    ):
+        (stored,) = reader.dead_letters()
+        changes.requeue(stored)
+    (again,) = journal.unsettled("sink")
+    journal.settle("sink", [Settlement(again.id, delivered=1)], [])
+    assert journal.imbalances(SINCE) == []
 
 
 def test_a_run_on_a_journal_that_lost_a_batch_says_so_and_does_not_end_well(tmp_path, caplog):
@@ -241,15 +261,11 @@ def test_a_run_on_a_journal_that_lost_a_batch_says_so_and_does_not_end_well(tmp_
         """Loses a batch of the journal behind the engine's back."""
 
         def write(self, batch: Any) -> Mapping[int, Any]:
-            with runner_journal.transaction() as db:
-                db.execute("UPDATE item SET records = records + 1")
+            change(state, "UPDATE item SET records = records + 1")
             return super().write(batch)
 
     state = tmp_path / "state"
-    SqliteJournal(state, FakeClock()).close()
-    runner_journal = JournalFile(state, FakeClock(), exclusive=False)
     code, runner = run(tmp_path, Losing())
-    runner_journal.close()
     assert code == EXIT_INCOMPLETE
     assert violations(runner, "item") == 1
     assert any("unaccounted for (item): work item blob: 5 went in, 4 are accounted for" in text for text in errors(caplog))

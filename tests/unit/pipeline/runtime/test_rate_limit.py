@@ -1,5 +1,6 @@
 """The request budget: never more than the rate and a short burst, whoever asks; a stop ends all waiting."""
 
+import contextlib
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,65 +49,49 @@ def test_less_than_one_request_a_minute_still_lets_the_first_pass():
     assert clock.waits == pytest.approx([60.0])
 
 
-def test_at_once_is_taken_exactly_what_would_not_wait():
+def test_whether_a_request_would_wait_is_known_and_takes_nothing():
     clock, stop = FakeClock(), threading.Event()
     budget = bucket(60, clock, stop)
-    assert [budget.take_at_once() for _request in range(4)] == [True, True, False, False]
+    assert [budget.is_free for _look in range(4)] == [True] * 4
+    budget.take()
+    budget.take()
+    assert not budget.is_free
     clock.advance(1)
-    assert [budget.take_at_once() for _request in range(2)] == [True, False]
-    clock.advance(60)
+    assert budget.is_free
     budget.pause(5)
-    assert not budget.take_at_once()
+    assert not budget.is_free
     clock.advance(5)
-    assert budget.take_at_once()
+    assert budget.is_free
     stop.set()
-    assert not budget.take_at_once()
+    assert not budget.is_free
 
 
-def test_what_is_taken_at_once_lets_the_next_request_of_the_thread_pass_once():
-    clock = FakeClock()
-    budget = bucket(60, clock)
-    assert budget.take_at_once()
-    budget.take()
-    budget.take()
-    assert clock.waits == []
-    budget.take()
-    assert clock.waits == pytest.approx([1.0])
-
-
-def test_without_a_limit_all_is_taken_at_once_unless_it_pauses():
+def test_without_a_limit_a_request_waits_for_pauses_only():
     clock = FakeClock()
     budget = bucket(None, clock)
-    assert all(budget.take_at_once() for _request in range(100))
+    assert budget.is_free
     budget.pause(5)
-    assert not budget.take_at_once()
+    assert not budget.is_free
 
 
-def test_what_is_taken_ahead_lets_the_next_request_of_the_thread_pass_once():
-    clock = FakeClock()
-    budget = bucket(60, clock)
-    for _request in range(5):
-        budget.take_ahead()
-        waits = len(clock.waits)
-        budget.take()
-        assert len(clock.waits) == waits
-    assert clock.waits == pytest.approx([1.0] * 3)
-    budget.take_ahead()
-    budget.take_ahead()
-    assert len(clock.waits) == 4, "ahead is one request, however often it is said"
-    other = threading.Thread(target=budget.take)
-    other.start()
-    other.join(5)
-    assert len(clock.waits) == 5
+def test_who_waits_says_so_and_who_does_not_wait_does_not():
+    clock, said = FakeClock(), []
 
+    @contextlib.contextmanager
+    def while_waiting():
+        said.append(len(clock.waits))
+        yield
+        said.append(len(clock.waits))
 
-def test_what_is_taken_ahead_does_not_pass_a_pause():
-    clock = FakeClock()
-    budget = bucket(60, clock)
-    budget.take_ahead()
-    budget.pause(30.0)
+    budget = TokenBucket(60, clock, threading.Event(), while_waiting)
     budget.take()
-    assert clock.waits == pytest.approx([30.0])
+    budget.take()
+    assert said == []
+    budget.take()
+    assert said == [0, 1]
+    budget.pause(30)
+    budget.take()
+    assert len(said) == 4
 
 
 def test_without_a_limit_nobody_waits():

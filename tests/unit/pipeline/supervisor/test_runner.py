@@ -2,8 +2,10 @@
 
 import dataclasses
 import random
+import sqlite3
 import threading
 from collections import Counter
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -19,9 +21,12 @@ from fakes import (
     Pipeline,
     TagTransform,
     body,
+    change,
+    dead_letters_in,
     hurry,
     record,
     records,
+    rows,
     run_to_end,
     snapshot,
     until,
@@ -42,14 +47,14 @@ from ualpipe.pipeline.errors import (
     SourceThrottled,
     SourceUnavailable,
 )
-from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
-from ualpipe.pipeline.journal.sqlite.file import JournalFile
-from ualpipe.pipeline.journal.sqlite.queries.status import read_status
+from ualpipe.pipeline.journal.sqlite.changes import SqliteJournalChanges
+from ualpipe.pipeline.journal.sqlite.reader import SqliteJournalReader
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.stages import Gap, SinkLimits
 from ualpipe.pipeline.supervisor import runner as runner_module
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE, EXIT_REFUSED
 from ualpipe.pipeline.supervisor.runner import Runner
+from ualpipe.pipeline.supervisor.stages import StageMaker
 
 
 def gap_source() -> MemorySource:
@@ -88,20 +93,13 @@ ALL = ids(0, 1, 2, 10, 11, 12, 20, 21, 22)
 
 
 def status_of(pipeline: Pipeline):
-    file = JournalFile(pipeline.state_dir, HurriedClock(), exclusive=False)
-    try:
-        return read_status(file, list(pipeline.sinks))
-    finally:
-        file.close()
+    with closing(SqliteJournalReader(pipeline.state_dir, HurriedClock())) as reader:
+        return reader.status(list(pipeline.sinks))
 
 
 def retry_all(pipeline: Pipeline) -> int:
-    file = JournalFile(pipeline.state_dir, HurriedClock(), exclusive=False)
-    letters = DeadLetters(file, "")
-    try:
-        return sum(letters.requeue(stored) for stored in list(letters.find()))
-    finally:
-        file.close()
+    with closing(SqliteJournalChanges(pipeline.state_dir, HurriedClock())) as changes:
+        return sum(changes.requeue(stored) for stored in dead_letters_in(pipeline.state_dir))
 
 
 # --- the plain way ---------------------------------------------------------------------------------------------------
@@ -393,7 +391,7 @@ def test_stopping_twice_and_before_the_start_is_safe(tmp_path):
 # --- crashes ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_crash_between_any_two_transactions_loses_nothing_and_names_everything(tmp_path):
+def test_a_crash_between_any_two_transactions_loses_nothing_and_names_everything(tmp_path, monkeypatch):
     """After each transaction the state directory is copied, as a crash at that moment would leave it, and run from there."""
     crashes: list[tuple] = []
     source, sink = unlucky_source(), MemorySink(unlucky_script(), SinkLimits(max_events=15))
@@ -403,8 +401,17 @@ def test_a_crash_between_any_two_transactions_loses_nothing_and_names_everything
         if sql.startswith("BEGIN"):
             crashes.append((snapshot(tmp_path / "state", tmp_path / f"crash {len(crashes)}"), list(sink.delivered)))
 
-    source.on_open = lambda: runner.collectors[0]._journal._file.db.set_trace_callback(on_statement)
+    connect = sqlite3.connect
+
+    def watched(*given, **how):
+        db = connect(*given, **how)
+        if how.get("check_same_thread") is False:  # the journal's own, that all threads share
+            db.set_trace_callback(on_statement)
+        return db
+
+    monkeypatch.setattr(sqlite3, "connect", watched)
     run_to_end(runner.run, runner.stop, timeout_s=20)
+    monkeypatch.undo()
     assert len(crashes) > 15
     everything = set(ids(*range(100), 300, 301, 302))
     for folder, delivered in crashes:
@@ -444,20 +451,12 @@ def unlucky_script() -> list:
 
 def dead_ids(pipeline: Pipeline) -> set[str]:
     """Returns the Ids of records that stand in dead letters, alone or in the rest of an item."""
-    bodies = b"\n".join(stored.letter.body for stored in letters_of(pipeline))
+    bodies = b"\n".join(stored.letter.body for stored in dead_letters_in(pipeline.state_dir))
     return {found for found in ids(*range(100), 300, 301, 302) if found.encode() in bodies}
 
 
 def dead_items(pipeline: Pipeline) -> set[str]:
-    return {stored.item for stored in letters_of(pipeline) if stored.letter.batch is None}
-
-
-def letters_of(pipeline: Pipeline) -> list:
-    file = JournalFile(pipeline.state_dir, HurriedClock(), exclusive=False)
-    try:
-        return list(DeadLetters(file, "").find())
-    finally:
-        file.close()
+    return {stored.item for stored in dead_letters_in(pipeline.state_dir) if stored.letter.batch is None}
 
 
 # --- the journal as a buffer -----------------------------------------------------------------------------------------
@@ -496,7 +495,7 @@ def test_a_bounded_run_ends_though_nothing_can_make_room(tmp_path):
 
 
 def test_a_journal_full_of_delivered_records_makes_room_for_new_ones(tmp_path, monkeypatch):
-    monkeypatch.setattr(runner_module, "CARE_INTERVAL_S", 1.0)
+    monkeypatch.setattr(runner_module, "INTERVAL_S", 1.0)
     tight = build(JournalOptions, {"max_size": "256KiB", "keep": "7d"}, tmp_path)
     sink = MemorySink()
     assert run(Pipeline(tmp_path, MemorySource({"s": bulky_items()}), {"sink": sink}, journal=tight)) == EXIT_FINE
@@ -526,9 +525,7 @@ def test_what_is_settled_and_old_is_removed_while_the_pipeline_runs(tmp_path):
     run(pipeline)
     pipeline.clock = HurriedClock(NOW + timedelta(days=1))
     assert run(pipeline) == EXIT_FINE
-    file = JournalFile(tmp_path, pipeline.clock, exclusive=False)
-    assert file.rows("SELECT count(*) FROM batch") == [(0,)]
-    file.close()
+    assert rows(tmp_path, "SELECT count(*) FROM batch") == [(0,)]
     assert sorted(sink.delivered) == ALL
 
 
@@ -568,8 +565,7 @@ def test_a_journal_that_breaks_while_running_ends_the_run_and_says_so(tmp_path):
     runner = Pipeline(tmp_path, source, {"sink": sink}).runner(once=False)
 
     def spoil(_item):
-        with runner.collectors[0]._journal._file.lock:
-            runner.collectors[0]._journal._file.db.execute("DROP TABLE batch")
+        change(tmp_path, "DROP TABLE batch")
 
     source.on_fetch = spoil
     with pytest.raises(JournalError, match="batch"):
@@ -592,9 +588,7 @@ def test_a_journal_that_can_not_be_cared_for_ends_the_run_as_a_stop_would(tmp_pa
 
 
 def keep_from_removing(pipeline: Pipeline) -> None:
-    file = JournalFile(pipeline.state_dir, HurriedClock(), exclusive=False)
-    file.db.execute("CREATE TRIGGER t BEFORE DELETE ON batch BEGIN SELECT raise(ABORT, 'not to be removed'); END")
-    file.close()
+    change(pipeline.state_dir, "CREATE TRIGGER t BEFORE DELETE ON batch BEGIN SELECT raise(ABORT, 'not to be removed'); END")
 
 
 def test_a_pipeline_whose_sinks_are_all_switched_off_still_collects(tmp_path):
@@ -670,9 +664,9 @@ def test_a_bounded_run_always_ends_and_after_enough_of_them_everything_is_delive
         while codes[-1] != EXIT_FINE and len(codes) < 25:
             codes.append(run(pipeline))
     assert codes[-1] == EXIT_FINE
-    gone = {stored.item for stored in letters_of(pipeline) if stored.letter.batch is None}
+    gone = {stored.item for stored in dead_letters_in(pipeline.state_dir) if stored.letter.batch is None}
     expected = {found["Id"] for key, content in contents().items() if key not in gone for found in content}
-    rejected = [stored.letter.body for stored in letters_of(pipeline) if stored.letter.sink == "tried"]
+    rejected = [stored.letter.body for stored in dead_letters_in(pipeline.state_dir) if stored.letter.sink == "tried"]
     refused = [found for found in expected if any(found.encode() in text for text in rejected)]
     assert Counter(sinks["calm"].delivered) == Counter(expected)
     assert Counter(sinks["tried"].delivered) + Counter(refused) == Counter(expected)
@@ -705,10 +699,10 @@ def test_sources_of_one_tenant_get_one_budget_and_others_their_own(tmp_path):
     class OfTenant:
         tenant_id: str
 
-    runner = Pipeline(tmp_path, MemorySource({}), {}).runner()
-    spec = runner.config.sources["source"]
+    maker = StageMaker.for_command(Pipeline(tmp_path, MemorySource({}), {}).config())
+    spec = maker.config.sources["source"]
     first, second, other = (
-        runner.env(dataclasses.replace(spec, name=name, options=OfTenant(tenant))).budget
+        maker.env(dataclasses.replace(spec, name=name, options=OfTenant(tenant))).budget
         for name, tenant in (("a", "t"), ("b", "T"), ("c", "u"))
     )
     assert first is second
