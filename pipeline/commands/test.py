@@ -54,7 +54,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class Coverage:
-    """Which rules the cases have reached, and how near they came to the others."""
+    """The rules that the cases have reached, and how near they came to the others."""
 
     results: dict[Rule, set[Result]] = field(default_factory=dict)
 
@@ -70,7 +70,7 @@ class Coverage:
 
 
 def _key(rule: Rule) -> Rule:
-    """Returns what stands for a rule, whatever name of an operation it matched by."""
+    """Returns the rule without what differs from record to record: the name of the operation that it matched."""
     return Rule(rule.kind, "", path=rule.path, line=rule.line, column=rule.column)
 
 

@@ -18,12 +18,12 @@ class RunContext:
     """One run of a pipeline.
 
     Attributes:
-        once: It ends when every listed item is settled or has failed a bounded number of times.
-        stop: Set when it is to end.
-        drift: What is found in records that nobody described.
-        budgets: How fast tenants may be asked.
+        once: The run ends when every listed item is settled or has failed a bounded number of times.
+        stop: Set when the run is to end.
+        drift: What ualpipe does not know of the records.
+        budgets: How many requests a minute each tenant may be sent.
         threads: Threads that list and fetch, for all sources.
-        affinity: Keeps the process on one processor; by default it does not.
+        affinity: Keeps the process on one processor; the default one does nothing.
     """
 
     once: bool

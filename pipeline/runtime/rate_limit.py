@@ -69,7 +69,7 @@ class TokenBucket:
         return True
 
     def pause(self, seconds: float) -> None:
-        """Holds all requests back for so long: it is the tenant that the service throttles, not the item that was asked for."""
+        """Holds all requests back for some seconds: the service throttles the tenant, not the item that was asked for."""
         with self._lock:
             self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
 

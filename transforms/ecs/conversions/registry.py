@@ -2,7 +2,7 @@
 
 A conversion gets one ``text`` or one plain ``value``, unless it is declared to take a ``structure`` (whatever stands at the
 source) or the whole ``record`` of originals. It returns None for what it can't convert: the field is left out then, the
-original stays. What it returns may be remembered and shared: nobody changes it.
+original stays. Its result may be remembered and shared: nobody changes it.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ _UNUSABLE = re.compile(r"[.\s\x00]+")  # dots would be taken for nesting, blanks
 Scalar = str | int | float | bool
 
 good_names: set[str] = set()
-"""Names that are usable as they are, as far as met: looked at first where many names pass."""
+"""Names met so far that are usable as they are: where many names pass, these are looked up first."""
 
 _renamed: dict[str, str] = {}
 _NEVER_EMPTY = frozenset({int, bool, float})
