@@ -134,8 +134,8 @@ def _columns(sinks: Sequence[str], rows: Sequence[HourRow]) -> list[list[str]]:
     delivered = [f"→ {sink}" for sink in sinks] or ["→ every sink"]
     cells = [["  UTC", "listed", "fetched", "records", "dupl.", *delivered, "dead", "missing", "gaps"]]
     for row in rows:
-        shares = list(row.delivered.values())
-        numbers = [row.listed, row.fetched, row.records, row.duplicates, *(shares if sinks else [min(shares)])]
+        counts = list(row.delivered.values())
+        numbers = [row.listed, row.fetched, row.records, row.duplicates, *(counts if sinks else [min(counts)])]
         texts = [f"{number:,}" for number in (*numbers, row.dead, row.missing)]
         cells.append([f"  {hour_text(row)}", *texts, _span(row.gap_s)])
     return cells

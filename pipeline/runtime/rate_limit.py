@@ -17,7 +17,7 @@ SHORTEST_WAIT_S = 0.001
 
 
 class TokenBucket:
-    """Lets so many requests a minute pass, and none while the service asked for a pause. Shared by all threads of a tenant."""
+    """Limits requests a minute, and lets none pass while the service asked for a pause. Shared by all threads of a tenant."""
 
     def __init__(self, per_minute: float | None, clock: Clock, stop: threading.Event) -> None:
         """Makes a full bucket.

@@ -123,7 +123,7 @@ class SimulatedService:
         return self._faults
 
     def start(self) -> Self:
-        """Begins to serve."""
+        """Starts to serve; returns the service."""
         self._server.start()
         return self
 

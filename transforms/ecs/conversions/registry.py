@@ -187,5 +187,5 @@ _SAME_FORM = (frozenset({"keyword", "constant_keyword", "wildcard", "match_only_
 
 
 def fits(made: str, wanted: str) -> bool:
-    """Says whether a value made for one ECS type may stand in a field of another."""
+    """Returns whether a value made for one ECS type may stand in a field of another."""
     return made == wanted or any(made in form and wanted in form for form in _SAME_FORM)
