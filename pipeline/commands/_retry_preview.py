@@ -15,7 +15,7 @@ from ualpipe.pipeline.journal.types import StoredDeadLetter
 from ualpipe.pipeline.process.transforming import events_of, run_transforms, steps_for
 from ualpipe.pipeline.stages import Apply
 
-Outcome = Literal["sent", "fetched", "filtered", "refused", "stays"]
+RetryOutcome = Literal["sent", "fetched", "filtered", "refused", "stays"]
 
 _log = logging.getLogger("ualpipe.dead_letters")
 
@@ -34,7 +34,7 @@ class RetryPreview:
     """
 
     stored: StoredDeadLetter
-    outcome: Outcome
+    outcome: RetryOutcome
     sinks: tuple[str, ...] = ()
     code: str = ""
     reason: str = ""

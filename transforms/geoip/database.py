@@ -25,7 +25,7 @@ Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class DatabaseKind:
     """A kind of database.
 
     Attributes:
@@ -39,8 +39,8 @@ class Kind:
     read: Callable[[Mapping[str, Any]], Fields]
 
 
-GEO = Kind("city_database", ("City", "Country", "Enterprise"), geo_fields)
-AS = Kind("asn_database", ("ASN", "ISP", "Enterprise"), as_fields)
+GEO = DatabaseKind("city_database", ("City", "Country", "Enterprise"), geo_fields)
+AS = DatabaseKind("asn_database", ("ASN", "ISP", "Enterprise"), as_fields)
 
 
 class _Reader(Protocol):
@@ -75,7 +75,7 @@ class GeoDatabase:
         warn_after_s: Age from which a database is warned of, in seconds.
     """
 
-    def __init__(self, path: Path, kind: Kind, env: Env, warn_after_s: float) -> None:
+    def __init__(self, path: Path, kind: DatabaseKind, env: Env, warn_after_s: float) -> None:
         self._path = path
         self._kind = kind
         self._env = env

@@ -18,7 +18,7 @@ MAX_SPELLINGS = 2000
 
 
 @dataclass(slots=True)
-class Kind:
+class KnownKind:
     """What is known of one kind of record.
 
     Attributes:
@@ -50,10 +50,10 @@ class KnownRecords:
 
     def __init__(self) -> None:
         fields, names = _fields(), _operations()
-        self._kinds: dict[Any, Kind] = {}
+        self._kinds: dict[Any, KnownKind] = {}
         for row in read_csv("record_types.csv"):
             number = row["id"]
-            kind = Kind(fields.get(number), *_split(names[number]))
+            kind = KnownKind(fields.get(number), *_split(names[number]))
             self._kinds[number] = self._kinds[int(number)] = kind
 
     def covers(self, record: Mapping[str, Any]) -> bool:

@@ -20,15 +20,15 @@ from ualpipe.transforms.ecs.conversions.outcome import make_outcome, make_status
 from ualpipe.transforms.memo import OF_PEOPLE, Memo
 
 Takes = Literal["text", "value", "structure", "record"]
-Parts = Mapping[str, str]
+PartTypes = Mapping[str, str]
 
-_IDENTITY: Parts = {"id": "keyword", "name": "keyword", "email": "keyword", "domain": "keyword"}
-_ADDRESSED: Parts = {"name": "keyword", "email": "keyword", "domain": "keyword"}
-_ADDRESS: Parts = {"address": "keyword", "ip": "ip", "port": "long", "domain": "keyword"}
-_SERVER: Parts = {"address": "keyword", "ip": "ip", "domain": "keyword"}
-_NAMED: Parts = {"id": "keyword", "name": "keyword"}
-_RULE: Parts = {"id": "keyword", "name": "keyword", "ruleset": "keyword"}
-_URL: Parts = {
+_IDENTITY: PartTypes = {"id": "keyword", "name": "keyword", "email": "keyword", "domain": "keyword"}
+_ADDRESSED: PartTypes = {"name": "keyword", "email": "keyword", "domain": "keyword"}
+_ADDRESS: PartTypes = {"address": "keyword", "ip": "ip", "port": "long", "domain": "keyword"}
+_SERVER: PartTypes = {"address": "keyword", "ip": "ip", "domain": "keyword"}
+_NAMED: PartTypes = {"id": "keyword", "name": "keyword"}
+_RULE: PartTypes = {"id": "keyword", "name": "keyword", "ruleset": "keyword"}
+_URL: PartTypes = {
     "original": "wildcard",
     "full": "wildcard",
     "scheme": "keyword",
@@ -61,7 +61,7 @@ class Conversion:
     function: Callable[[Any], Any] | Memo
     doc: str
     type: str = "keyword"
-    parts: Parts = field(default_factory=dict)
+    parts: PartTypes = field(default_factory=dict)
     takes: Takes = "text"
     makes_list: bool = False
 
