@@ -24,10 +24,11 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass
 class Bench:
-    """What was asked for, and what several parts share.
+    """The parts of the benchmark, and what several of them share.
 
     Attributes:
-        stack: Ends with the measurement.
+        args: The command line.
+        stack: Closes what the parts have opened, at the end.
     """
 
     args: argparse.Namespace
@@ -44,7 +45,7 @@ class Bench:
 
     @property
     def floor_us(self) -> float:
-        """What everything is compared with: decoding and encoding a record, measured in this run."""
+        """µs of CPU for decoding and encoding a record in this run, with which everything is compared."""
         floor: float = self.hot_path["floor"]
         return floor
 

@@ -1,4 +1,4 @@
-"""Into each destination, real servers: what our own processes take for it."""
+"""What our own processes take to deliver into each destination, on real servers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def measure(tenant_options: tuple[object, ...], floor_us: float, runs: int) -> d
 
 
 def _makers(kafka: Any, elasticsearch: Any, rsyslog: Any) -> dict[str, Callable[[], Sink]]:
-    """Returns what makes each sink's options: with a topic or index that nothing stands in yet."""
+    """Returns a function for each sink that makes its options, with a topic or index that is still empty."""
     numbers = itertools.count(1)
 
     def bus(driver: str) -> Sink:

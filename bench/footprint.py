@@ -1,4 +1,4 @@
-"""What it takes to be there: start-up, an idle pipeline, many tenants in step, the installation."""
+"""What a pipeline takes besides its work: start-up, idling, keeping up with many tenants, the installation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 TIMES = 7
 FIRST_RECORD_S = 30.0
 SETTLE_S = 20.0
-IDLE_SETTLE_S = 90.0  # by then workers that the first records were enough for have ended
+IDLE_SETTLE_S = 90.0  # by then the workers that were started for the first records have ended
 IDLE_S = 120.0
 MANY_TENANTS = 100
 MANY_RATE = 500  # records a second, of all tenants together
@@ -84,7 +84,7 @@ def measure_idle() -> Figures:
 
 
 def measure_many() -> Figures:
-    """Prints and returns how far behind the tenant that is furthest behind is, of many that all get new records."""
+    """Prints and returns the longest lag of many tenants that all get new records."""
     options = ("--tenants", MANY_TENANTS, "--rate", MANY_RATE)
     with tempfile.TemporaryDirectory(prefix="ualpipe-bench-") as name, tenant(Path(name), *options) as sources:
         for source in sources["sources"].values():
@@ -117,7 +117,7 @@ def measure_many() -> Figures:
 
 
 def _longest_lag_s(config: Path) -> float:
-    """Returns how long ago the stream whose listing is oldest was listed."""
+    """Returns the age of the oldest listing, over all streams."""
     streams: list[dict[str, Any]] = status(config)["streams"]
     now = datetime.now(UTC)
     return max((now - datetime.fromisoformat(stream["listed_until"])).total_seconds() for stream in streams)

@@ -18,15 +18,15 @@ RECORDS = (10_000, 100_000, 1_000_000)
 TENANTS = (1, 10, 100)
 SINKS = (1, 2, 3, 4)
 BLOB_BYTES = (10_000, 100_000, 1_000_000, 10_000_000, 200_000_000)
-FIRST = 1000  # records: with them the mapping's functions are made, and tenants logged in to
-BASE = 100_000  # records, where something else grows
-OF_ALL_TENANTS = 500_000  # records, however many tenants there are: each opens connections, and a start is not what grows here
-SHARE = 3  # so many records for one of the content type that has most
+FIRST = 1000  # records, which pay for generating the mapping's functions and for logging in
+BASE = 100_000  # records, where something else than their number grows
+OF_ALL_TENANTS = 500_000  # records, however many tenants share them: each opens connections, and the start is not to be measured
+SHARE = 3  # a third of the records are of the content type that has most
 
 
 @dataclass(frozen=True)
 class _Case:
-    """One step of something that grows: how large it is, what the tenants serve, and into how many sinks."""
+    """One step of growth: how large the growing thing is, what the tenants serve, and into how many sinks."""
 
     amount: int
     options: tuple[object, ...]
@@ -35,7 +35,7 @@ class _Case:
 
 
 def measure(floor_us: float, runs: int) -> dict[str, dict[int, Figures]]:
-    """Prints and returns figures by what grows and how large it is."""
+    """Prints and returns figures, by the thing that grows and its size."""
     size = _bytes_of_a_record()
     plan = {
         "records": [_Case(count, ("--count", count)) for count in RECORDS],
@@ -51,7 +51,7 @@ def measure(floor_us: float, runs: int) -> dict[str, dict[int, Figures]]:
 
 
 def _measured(what: str, cases: Sequence[_Case], floor_us: float, runs: int) -> dict[int, Figures]:
-    """Adds what a record takes behind start, end and the first ones, which cost the same however many there are."""
+    """Adds the CPU of a record without start, end and the first records, which cost the same however many follow."""
     starts = {case.tenants: _Case(case.tenants, ("--count", FIRST), case.tenants) for case in cases}
     rows = [_row(f"start and end, {tenants} tenants", case) for tenants, case in starts.items()]
     rows += [_row(_name(case, what), case) for case in cases]

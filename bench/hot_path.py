@@ -66,7 +66,7 @@ def _cpu_s(step: Callable[[], object]) -> float:
 
 
 def _each(texts: list[bytes], step: Callable[[list[bytes]], object]) -> None:
-    """Goes through the records in groups, as the engine does: holding them all would measure memory, not work."""
+    """Takes the records in groups, as the engine does: to hold them all would measure memory, not work."""
     for start in range(0, len(texts), GROUP_RECORDS):
         step(texts[start : start + GROUP_RECORDS])
 

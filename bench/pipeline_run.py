@@ -39,8 +39,8 @@ class Row:
 
     Attributes:
         name: What the row is called.
-        tenant: Options of ``ualpipe tenant``: what it serves.
-        new_sections: Makes what differs from ``CONFIG``, anew for each run: a topic or index is not used twice.
+        tenant: Options of ``ualpipe tenant``, which say what it serves.
+        new_sections: Makes the sections that differ from ``CONFIG``, anew for each run: a topic or index is not used twice.
     """
 
     name: str
@@ -51,12 +51,12 @@ class Row:
 def measure(rows: Sequence[Row], floor_us: float, runs: int = 1) -> list[Figures]:
     """Runs pipelines in turns, each as often as wanted and from an empty journal; prints and returns the medians.
 
-    In turns, so that a machine that becomes slower within the hour does not make the last row look worse than the first.
+    They take turns, so that a machine that becomes slower within the hour does not make the last row look worse than the first.
 
     Args:
         rows: The pipelines.
         floor_us: µs of CPU that decoding and encoding a record takes, in the same hour.
-        runs: How often.
+        runs: How often each pipeline runs.
     """
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ualpipe-bench-"))

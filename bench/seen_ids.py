@@ -24,7 +24,7 @@ SAMPLE = 300_000
 
 
 def measure(count: int) -> dict[str, Any]:
-    """Prints and returns the figures: at some stages of filling, and of a process that starts with all of them."""
+    """Prints and returns the figures at some stages of filling, and those of a process that starts with all Ids."""
     with_numpy = importlib.util.find_spec("numpy") is not None
     print(f"Ids seen before, {'with' if with_numpy else 'without'} numpy")
     result: dict[str, Any] = {"numpy": with_numpy}
@@ -41,7 +41,7 @@ def measure(count: int) -> dict[str, Any]:
 
 
 def fill(file: JournalFile, count: int) -> None:
-    """Adds new Ids batch by batch, each in a transaction of its own, as blobs come."""
+    """Adds new Ids batch by batch, each batch in a transaction of its own, as blobs come."""
     seen = SeenIds(file.db)
     stages = sorted({stage for stage in STAGES if stage < count} | {count})
     at = 0
@@ -68,7 +68,7 @@ def fill(file: JournalFile, count: int) -> None:
 
 
 def start(file: JournalFile, count: int) -> None:
-    """Starts with all Ids remembered, looks new and old ones up, forgets half."""
+    """Starts with all Ids remembered, looks new and old Ids up, and forgets half of them."""
     seen = SeenIds(file.db)
     begun = time.monotonic()
     with file.transaction():
@@ -94,7 +94,7 @@ def start(file: JournalFile, count: int) -> None:
 
 
 def batch(at: int) -> list[bytes]:
-    """Returns the digests from a position on; the same ones each time."""
+    """Returns the digests of a batch from a position on, the same each time."""
     ids = random.Random(at).randbytes(BATCH * DIGEST_BYTES)
     return [ids[place : place + DIGEST_BYTES] for place in range(0, len(ids), DIGEST_BYTES)]
 

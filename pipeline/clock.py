@@ -1,4 +1,4 @@
-"""Time, as the pipeline sees it: a real clock, and the protocol a simulated one keeps."""
+"""Time, as the pipeline sees it: the machine's clock, and the protocol that a simulated clock keeps to."""
 
 from __future__ import annotations
 

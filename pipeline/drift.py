@@ -1,4 +1,4 @@
-"""What transforms find in records that nobody described to ualpipe: gathered in memory, kept in the journal, told once."""
+"""Drift: what records hold that ualpipe does not know. Counted in memory, kept in the journal, named once in the log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FIELD = "field"
 OTHERS = "others"
 
 MAX_THINGS = 1000
-"""Things that are told apart; what comes then is counted together, as ``others``."""
+"""New things that are told apart; further ones are counted together, as ``others``."""
 MAX_NAME = 120
 """Characters of a name that are kept."""
 MAX_LINES = 20
@@ -23,12 +23,12 @@ _log = logging.getLogger("ualpipe.drift")
 
 
 class Thing(NamedTuple):
-    """Something new.
+    """Something that ualpipe does not know.
 
     Attributes:
-        kind: ``record_type``, ``operation`` or ``field``; ``others`` for all that came when there was no room.
-        record_type: Number of the kind of record it was seen in.
-        name: Of the operation or field; empty for a record type.
+        kind: ``record_type``, ``operation`` or ``field``; ``others`` for all beyond ``MAX_THINGS``.
+        record_type: Number of the record type that it was seen in.
+        name: Name of the operation or field; empty for a record type.
     """
 
     kind: str
@@ -41,13 +41,13 @@ Counts = Mapping[tuple[Thing, str], int]
 
 
 class Drift:
-    """Counts new things between two ``keep``. Thread-safe; for what is odd only: it takes a lock."""
+    """Counts new things from one ``keep`` to the next. Thread-safe; it takes a lock, so only odd records come here."""
 
     def __init__(self, known: Iterable[Thing] = ()) -> None:
         """Starts without counts.
 
         Args:
-            known: Things that were seen in earlier runs, and are not told again.
+            known: Things that were seen in earlier runs; the log does not name them again.
         """
         self._lock = threading.Lock()
         self._known = set(known)
@@ -55,38 +55,38 @@ class Drift:
         self._counts: dict[tuple[Thing, str], int] = {}
 
     def remember(self, known: Iterable[Thing]) -> None:
-        """Takes in things that were seen in earlier runs, and are not told again."""
+        """Adds things that were seen in earlier runs; the log does not name them again."""
         with self._lock:
             self._known.update(known)
             self._told |= self._known
 
     def note(self, thing: Thing, source: str, count: int = 1) -> None:
-        """Counts a sighting, or several. Never raises, whatever the names are."""
+        """Counts how often a thing was seen. Never raises, whatever the names are."""
         with self._lock:
             key = (thing, source)
-            if key not in self._counts:  # a new field may be in every record from now on: most often this is all
+            if key not in self._counts:  # most often it is: a new field stands in every record that follows
                 key = (self._entered(thing), source)
             self._counts[key] = self._counts.get(key, 0) + count
 
     def take(self) -> Counts:
-        """Returns the counts since the last time, and begins anew."""
+        """Returns the counts since the last ``take``, and starts from zero."""
         with self._lock:
             counts, self._counts = self._counts, {}
         return counts
 
     def add(self, counts: Counts) -> None:
-        """Adds what was counted elsewhere."""
+        """Adds the counts of another process."""
         for (thing, source), count in counts.items():
             self.note(thing, source, count)
 
     def keep(self, add: Callable[[Counts], None]) -> None:
-        """Adds the counts to those that are kept for good, and tells in the log what is seen for the first time.
+        """Adds the counts to those that are kept for good, and names in the log each thing that is seen for the first time.
 
         Args:
             add: Adds counts to those that are kept.
 
         Raises:
-            JournalError: They can't be stored now; they are kept for the next time.
+            JournalError: The counts can't be stored now; memory keeps them for the next time.
         """
         if not (counts := self.take()):
             return
@@ -102,7 +102,7 @@ class Drift:
         self._told.update(sources)
 
     def _entered(self, thing: Thing) -> Thing:
-        """Returns the thing that a sighting counts for: one with legible names, or the others when there is no room for it."""
+        """Returns the thing that is counted: with legible names, or ``others`` when there is no room for one more."""
         thing = Thing(thing.kind, _legible(thing.record_type), _legible(thing.name))
         if thing not in self._known:
             if len(self._known) >= MAX_THINGS:
@@ -117,7 +117,7 @@ class Drift:
 
 
 def _legible(name: str) -> str:
-    """Returns a name that can be stored and printed: cut, control characters and what is not Unicode as escapes."""
+    """Returns a name that can be stored and printed: cut, with escapes for control characters and what is not Unicode."""
     name = name[:MAX_NAME]
     if name.isprintable():
         return name
@@ -134,7 +134,7 @@ def described(thing: Thing) -> str:
 
 
 def _tell(new: Mapping[Thing, str]) -> None:
-    """Writes a line for each thing, record types first: nothing but the common fields of such records is mapped."""
+    """Writes a line for each thing, record types first: of such records only the common fields are mapped."""
     ordered = sorted(new.items(), key=lambda item: (item[0].kind != RECORD_TYPE, item[0]))
     for thing, source in ordered[:MAX_LINES]:
         level = logging.WARNING if thing.kind in (RECORD_TYPE, OTHERS) else logging.INFO

@@ -21,11 +21,11 @@ class JournalError(PipelineError):
 
 
 class JournalFull(JournalError):
-    """There is no room for more records; fetching pauses until there is. Nothing is wrong with the journal."""
+    """The journal has no room for more records; fetching pauses until it has. Nothing is wrong with it."""
 
 
 class JournalInUse(JournalError):
-    """A running pipeline has the journal."""
+    """A running pipeline uses the journal."""
 
 
 class LeaseLost(JournalError):
@@ -33,11 +33,11 @@ class LeaseLost(JournalError):
 
 
 class EngineFailed(PipelineError):
-    """A part of the engine failed as none should: the run ends, the journal is as it was."""
+    """A part of the engine failed unexpectedly: the run ends, the journal is as it was."""
 
 
 class Stopped(PipelineError):
-    """The pipeline is stopping; what was under way comes again at the next start."""
+    """The pipeline is stopping; the work under way is done again after the next start."""
 
 
 class SourceError(PipelineError):
@@ -49,7 +49,7 @@ class SourceUnavailable(SourceError):
 
 
 class SourceOverloaded(SourceUnavailable):
-    """The service does not keep up (no answer in time, or it says so): retried, and less is asked for at the same time."""
+    """The service does not keep up (it answers too late, or says so): retried, with fewer requests at the same time."""
 
 
 class SourceThrottled(SourceError):
@@ -132,7 +132,7 @@ class SinkThrottled(SinkError):
     """The destination asks for a pause: retried.
 
     Attributes:
-        retry_after_s: How long it asked to wait, in seconds; None where it did not say.
+        retry_after_s: How long the destination asked to wait, in seconds; None where it did not say.
     """
 
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
@@ -150,11 +150,11 @@ class SinkDenied(SinkError):
 
 @contextmanager
 def unexpected_as(error: type[PipelineError], log: logging.Logger, what: str) -> Iterator[None]:
-    """Turns an exception of a foreign kind into an expected one: a bug must neither empty a stream nor end a thread unseen.
+    """Turns an unexpected exception into an error of the pipeline: a bug must neither empty a stream nor end a thread unseen.
 
     Args:
-        error: What it becomes. Errors of the same family (``SinkError``), and those of the engine, pass as they are; ``Stopped``
-            comes from a source's budget.
+        error: The error that it becomes. Errors of the same family (``SinkError``), and those of the engine, pass as they are;
+            ``Stopped`` comes from a source's budget.
         log: Gets the traceback.
         what: What was being done (``listing``).
     """
@@ -175,6 +175,6 @@ class _Closable(Protocol):
 
 
 def close_quietly(stage: _Closable, log: logging.Logger) -> None:
-    """Closes a stage; one that raises, which none should, spoils nothing."""
+    """Closes a stage; an exception, unexpected here, is logged and goes no further."""
     with suppress(EngineFailed), unexpected_as(EngineFailed, log, "closing"):
         stage.close()

@@ -10,7 +10,7 @@ def make_folder(folder: Path, mode: int = 0o700) -> None:
     """Makes a folder and those above it, durably.
 
     Raises:
-        OSError: It can't be made.
+        OSError: A folder can't be made.
     """
     missing = [path for path in (folder, *folder.parents) if not path.is_dir()]
     for path in reversed(missing):

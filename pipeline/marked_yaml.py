@@ -42,9 +42,9 @@ class MarkedYaml:
         places: Line and column of each value; of its key where it stands in a mapping.
         defects: Duplicate keys, references that can't be resolved.
         substituted: Places of values that hold something from the environment or a file.
-        hidden: What was taken from there; never printed.
+        hidden: Texts from the environment and files; never printed.
         unresolved: Places of values whose reference could not be followed.
-        from_files: By place of a value that holds something from a file: returns it as it is in the file now.
+        from_files: For each value that holds something from a file, by place: returns the value as the file has it now.
     """
 
     data: Any = None
@@ -56,7 +56,7 @@ class MarkedYaml:
     from_files: dict[Pointer, Callable[[], str]] = field(default_factory=dict)
 
     def defect(self, pointer: Pointer, message: str) -> None:
-        """Notes a defect at the place of a value, or of the nearest parent; what was substituted does not show in it."""
+        """Notes a defect at the place of a value, or of the nearest parent; substituted texts are blanked in the message."""
         for text in sorted(self.hidden, key=len, reverse=True):
             message = message.replace(text, "***")
         known = pointer
@@ -75,10 +75,10 @@ def dotted(pointer: Pointer) -> str:
 
 
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> MarkedYaml:
-    """Reads a YAML file; what is wrong in it is noted in ``defects``, not raised.
+    """Reads a YAML file; its defects are noted, not raised.
 
     ``${env:NAME}`` and ``${file:PATH}`` are substituted in string values only, after parsing, so that no content can change
-    the structure. ``$${`` stands for a literal ``${``. A file's trailing line break is cut; relative paths start at the
+    the structure. ``$${`` stands for a literal ``${``. The last line break of such a file is cut; relative paths start at the
     config's folder.
 
     Raises:
@@ -101,7 +101,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> MarkedYaml:
 
 
 class _Reader:
-    """Turns nodes into data and notes places and defects on the way."""
+    """Turns YAML nodes into data; notes places and defects on the way."""
 
     def __init__(self, marked: MarkedYaml, folder: Path, environ: Mapping[str, str]) -> None:
         self._marked = marked

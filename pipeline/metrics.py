@@ -11,12 +11,12 @@ RECORDS_DUPLICATE = "source.records.duplicate"  # records whose Id was seen befo
 BYTES_RECEIVED = "source.bytes.received"  # bytes of fetched work items, decompressed
 REQUESTS = "source.requests"  # requests sent to the service, by outcome
 ITEMS_LISTED = "source.items.listed"  # work items seen for the first time
-ITEMS_LIVE = "source.items.live"  # of these, those that had become available within the hour
+ITEMS_LIVE = "source.items.live"  # of these work items, those that became available within the last hour
 ITEMS_FETCHED = "source.items.fetched"  # work items stored in the journal
 ITEMS_FAILED = "source.items.failed"  # attempts to fetch that failed
 ITEMS_DEAD = "source.items.dead"  # work items given up, each a dead letter
 ITEMS_WAITING = "source.items.waiting"  # work items listed and not fetched yet
-CLEARS_IN_S = "source.backlog.clears_in_s"  # seconds until these are fetched, at the rate of the last minutes; -1: never
+CLEARS_IN_S = "source.backlog.clears_in_s"  # seconds until nothing waits, at the rate of the last minutes; -1: never
 AT_ONCE = "source.concurrency"  # work items that may be fetched at the same time now
 THROTTLED_S = "source.throttled_s"  # seconds that the service has asked us to pause
 CERTIFICATE_DAYS = "credential.certificate.days"  # days that a certificate still lasts; below 0 when it has expired
@@ -28,7 +28,7 @@ EVENTS_RETRIED = "sink.events.retried"  # events sent again
 BYTES_DELIVERED = "sink.bytes.delivered"  # bytes of the encoded documents delivered
 WRITES = "sink.writes"  # writes, by outcome
 SINK_BACKLOG = "sink.backlog.batches"  # stored batches not yet settled
-VIOLATIONS = "conservation.violations"  # nodes where other counts came out than went in: a bug, and perhaps a loss; by node
+VIOLATIONS = "conservation.violations"  # nodes where more or fewer records come out than go in: a bug, and perhaps a loss
 JOURNAL_BYTES = "journal.bytes"  # size of the journal on disk
 GAPS = "source.gaps"  # periods that could not be fetched
 
@@ -37,7 +37,7 @@ Labels = frozenset[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """One call of ``add`` or ``set``, to be repeated elsewhere."""
+    """One call of ``add`` or ``set``, to be repeated in another process."""
 
     is_gauge: bool
     name: str
@@ -65,7 +65,7 @@ class Metrics:
             self._values.setdefault(name, {})[frozenset(labels.items())] = value
 
     def repeat(self, calls: Iterable[Noted]) -> None:
-        """Does what was noted in another process."""
+        """Repeats the calls that another process noted."""
         for call in calls:
             (self.set if call.is_gauge else self.add)(call.name, call.value, **call.labels)
 
@@ -82,7 +82,7 @@ class Metrics:
 
 
 class NotedMetrics(Metrics):
-    """Notes calls for another process, which has the numbers."""
+    """Notes the calls for the process that has the numbers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,6 +95,6 @@ class NotedMetrics(Metrics):
         self._calls.append(Noted(is_gauge=True, name=name, value=value, labels=labels))
 
     def take(self) -> list[Noted]:
-        """Returns the calls since the last time."""
+        """Returns the calls since the last ``take``."""
         calls, self._calls = self._calls, []
         return calls

@@ -1,4 +1,4 @@
-"""Notices: what the pipeline itself has to say to the sinks, as an event among those of audit records.
+"""Notices: what the pipeline itself tells the sinks, as an event among those of audit records.
 
 A notice is stored like a record, in a batch of its own whose framing is ``notice``, so it is delivered and settled at each sink
 as any batch is. The transforms of the pipeline give it the fields that all documents carry; what it says is put on top.
@@ -22,7 +22,7 @@ _NAMESPACE = uuid.UUID("6f1d3c0e-4f0b-5a52-9a0c-0d7d2f3b8a11")
 
 
 def gap_notice(source: str, tenant: str, stream: str, gap: Gap) -> dict[str, str]:
-    """Returns the notice of a gap; the same gap always has the same ``Id``, so it counts once where Ids are compared."""
+    """Returns the notice of a gap; the same gap always has the same ``Id``, so that it counts once."""
     start, end = format_instant(gap.start), format_instant(gap.end)
     return {
         "Id": str(uuid.uuid5(_NAMESPACE, "\0".join(("gap", tenant, source, stream, start, end)))),
@@ -42,12 +42,12 @@ def notice_body(notice: dict[str, str]) -> bytes:
 
 
 def notice_steps(transforms: Sequence[Apply]) -> list[Apply]:
-    """Returns the steps that make a document of a notice: those of records, which may filter it but not refuse it."""
+    """Returns the steps that make a document of a notice: the transforms, which may filter it but not refuse it, and our own."""
     return [_begin, *(functools.partial(_unrefused, apply) for apply in transforms), _complete]
 
 
 def _begin(event: Event) -> Event:
-    # To the transforms a notice is a record with nothing in it: they know what to do with one that can't be read.
+    # To the transforms a notice is a record that can't be read: they know what to do with such a one.
     event.defect = _text(event.record)
     return event
 

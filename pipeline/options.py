@@ -39,7 +39,7 @@ class FileText(str):
     """Text of a config that came from files (``${file:...}``).
 
     Attributes:
-        read_again: Returns it as it is in the files now.
+        read_again: Returns the text as the files have it now.
     """
 
     read_again: Callable[[], str]
@@ -51,7 +51,7 @@ class FileText(str):
 
 
 class Secret:
-    """Text that must not be seen: prints as ``***``. One that came from a file is as new as the file."""
+    """Text that must not be seen: prints as ``***``. A secret from a file is as new as the file."""
 
     __slots__ = ("_read_again", "_text")
 
@@ -62,8 +62,8 @@ class Secret:
     def reveal(self) -> str:
         """Returns the text itself, for handing it to the service it is meant for.
 
-        One from a file is read anew each time, so that a secret replaced on disk is taken up without a restart. While the file
-        can't be read, or is empty as in the middle of being written, the last text stands. A new text is blanked in logs at once.
+        A secret from a file is read anew each time, so that one replaced on disk is taken up without a restart. While the file
+        can't be read, or is empty because it is just being written, the last text stands. A new text is blanked in logs at once.
         """
         if self._read_again is not None:
             with contextlib.suppress(OSError, ValueError):
@@ -184,7 +184,7 @@ def build(cls: type, values: Mapping[str, Any], base_dir: Path) -> Any:
     Args:
         cls: An option class.
         values: As read from YAML, secrets already substituted.
-        base_dir: What relative paths are relative to: the folder of the config file.
+        base_dir: Where relative paths start: the folder of the config file.
     """
     hints = _hints(cls)
     given = {}

@@ -1,9 +1,15 @@
-"""Secrets that came to be known in the middle of a run: whatever writes logs or messages blanks these too."""
+"""Redaction: secrets, also those that come to be known in the middle of a run, are blanked in logs and messages."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+
+MIN_SECRET_LENGTH = 4  # a shorter "secret" would blank ordinary words
+
+_BEARER = re.compile(
+    r"(?i)(bearer\s+|client_secret=|client_assertion=|password=|access_token[\"']?\s*[:=]\s*[\"']?)[\w\-.~+/=%]+"
+)
 
 _texts: set[str] = set()
 
@@ -14,21 +20,13 @@ def hide(text: str) -> None:
 
 
 def hidden() -> frozenset[str]:
-    """Returns the secrets that were not known at the start."""
+    """Returns the texts that were made secrets."""
     return frozenset(_texts)
 
 
 def count() -> int:
-    """Returns how many there are, for telling cheaply whether there is a new one."""
+    """Returns how many texts were made secrets, for telling cheaply whether there is a new one."""
     return len(_texts)
-
-
-_BEARER = re.compile(
-    r"(?i)(bearer\s+|client_secret=|client_assertion=|password=|access_token[\"']?\s*[:=]\s*[\"']?)[\w\-.~+/=%]+"
-)
-
-
-MIN_SECRET_LENGTH = 4  # a shorter "secret" would blank ordinary words
 
 
 class Redactor:
@@ -37,7 +35,7 @@ class Redactor:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets = frozenset(secrets)
         self._known: re.Pattern[str] | None = None
-        self._later = -1  # secrets of which it knows that came to be known later
+        self._later = -1  # how many of the hidden texts the pattern covers
 
     def __call__(self, text: str) -> str:
         if self._later != count():

@@ -1,4 +1,4 @@
-"""Finds stages by entry points. Only those that a config names are imported."""
+"""Finds stages by entry points. Only the stages that a config names are imported."""
 
 from __future__ import annotations
 

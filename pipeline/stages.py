@@ -24,12 +24,12 @@ Apply = Callable[[Event], Event | None]
 
 @dataclass(frozen=True, slots=True)
 class WorkItem:
-    """Something a source can fetch: a content blob, a file. Serialisable; stands in the ledger.
+    """Something that a source can fetch: a content blob, a file. The ledger keeps it.
 
     Attributes:
         stream: The stream it belongs to, one of ``Source.streams()``.
         key: Unique within source and stream, and stable: the same content has the same key whenever it is listed.
-        locator: What ``fetch`` needs besides, as text (a URL, a path); never a secret.
+        locator: What ``fetch`` needs besides the key, as text (a URL, a path); never a secret.
         created: When the content became available.
         expires: When it can no longer be fetched; None for never.
     """
@@ -43,10 +43,10 @@ class WorkItem:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """Said by ``discover``: nothing that became available before ``until`` is still unlisted (late arrivals apart).
+    """Said by ``discover``: all content that became available before ``until`` has been listed (late arrivals apart).
 
     Attributes:
-        until: End of what was listed.
+        until: End of the time that was listed.
         begin: Where a first listing began: what became available earlier was not asked for, and is left alone for ever, whenever
             it is listed. None where there is no such bound.
     """
@@ -72,7 +72,7 @@ class Finding:
         level: ``ok``, ``warning`` or ``error``.
         subject: What was looked at (``subscription Audit.Exchange``).
         message: What was seen, in plain words.
-        action: What to do about it; empty when it is fine.
+        action: What to do about it; empty when all is fine.
     """
 
     level: str
@@ -87,7 +87,7 @@ class SinkLimits:
 
     Attributes:
         max_events: Events in one write.
-        max_bytes: Sum of the encoded documents in one write, in bytes. A single larger event still comes, alone.
+        max_bytes: Sum of the encoded documents in one write, in bytes. An event that is larger by itself comes alone.
         max_event_bytes: Encoded document of one event; a larger one is dead-lettered before the sink sees it. None: no limit.
     """
 
@@ -124,8 +124,8 @@ class Env:
         log: A logger of this stage.
         metrics: Counters and gauges.
         budget: Asked before each request; sources only.
-        credentials: The ``credentials`` section, by name: instances of ``config.Credential``.
-        drift: Where transforms note what they find in records that nobody described; the engine keeps it in the journal.
+        credentials: The ``credentials`` section, by name: instances of ``credentials.Credential``.
+        drift: Where transforms note what ualpipe does not know of records; the engine keeps it in the journal.
     """
 
     name: str
@@ -148,21 +148,21 @@ class Source(Protocol):
     tenant: str  # id of the tenant whose records these are, lower case; empty where only the records tell
 
     def check(self) -> Iterable[Finding]:
-        """Probes, read-only, whether the service would let us work."""
+        """Asks the service, read-only, whether it would let us work."""
 
     def open(self) -> None:
-        """Gets ready. Idempotent.
+        """Makes the source ready to list and fetch. Idempotent.
 
         Raises:
-            SourceUnavailable: To be retried.
+            SourceUnavailable: The service can't be reached now; the engine tries again.
             SourceDenied: Credentials are refused.
         """
 
     def streams(self) -> Sequence[str]:
-        """Returns what fails, lags and is retried on its own: a content type, a partition, a folder."""
+        """Returns the names of the streams, which fail, lag and are retried on their own (content types, partitions, folders)."""
 
     def discover(self, stream: str, since: Instant | None) -> Iterable[WorkItem | Listed | Gap]:
-        """Lists what can be fetched; items may come again, the ledger knows which are new.
+        """Lists the work items that can be fetched. An item may come again: the ledger knows which are new.
 
         Args:
             stream: One of ``streams()``.
@@ -180,7 +180,7 @@ class Source(Protocol):
         """
 
     def close(self) -> None:
-        """Lets go of connections. Never raises; safe twice."""
+        """Closes all connections. Never raises; safe twice."""
 
 
 class Transform(Protocol):
@@ -196,7 +196,7 @@ class Transform(Protocol):
         """Loads tables and databases.
 
         Raises:
-            ConfigError: One of them is missing or wrong.
+            ConfigError: A table or database is missing or wrong.
         """
 
     def apply(self, event: Event) -> Event | None:
@@ -214,13 +214,13 @@ class Sink(Protocol):
     limits: SinkLimits
 
     def check(self) -> Iterable[Finding]:
-        """Probes, without writing, whether the destination would take our events."""
+        """Asks the destination, without writing, whether it would take our events."""
 
     def open(self) -> None:
-        """Connects. Idempotent: also called again after a failed ``write``.
+        """Connects to the destination. Idempotent: also called again after a failed ``write``.
 
         Raises:
-            SinkUnavailable: To be retried.
+            SinkUnavailable: The destination can't be reached now; the engine tries again.
             SinkDenied: Credentials or rights are refused.
         """
 
@@ -232,4 +232,4 @@ class Sink(Protocol):
         """
 
     def close(self) -> None:
-        """Lets go of connections and files. Never raises; safe twice."""
+        """Closes all connections and files. Never raises; safe twice."""

@@ -15,7 +15,7 @@ def did_you_mean(word: str, known: Any) -> str:
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
-    """Returns ``no dead letters``, ``1 dead letter``, ``2,000 dead letters``; ``plural`` where it is not made by an s."""
+    """Returns ``no dead letters``, ``1 dead letter``, ``2,000 dead letters``; ``plural`` is for nouns that do not take an s."""
     return f"1 {noun}" if number == 1 else f"{f'{number:,}' if number else 'no'} {plural or noun + 's'}"
 
 

@@ -1,4 +1,4 @@
-"""Data that ships with ualpipe: JSON Schemas of audit records, ECS mapping tables, enumerations. No code but the readers."""
+"""Data that ships with ualpipe: JSON Schemas of audit records, ECS mapping tables, enumerations. The only code reads them."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ def _initial_records(args: argparse.Namespace, tenant: SimulatedTenant, at: int)
 def _generated(
     args: argparse.Namespace, tenant: SimulatedTenant, at: int, count: int | None, rate: float, ago: timedelta
 ) -> Iterator[dict[str, Any]]:
-    """Yields generated records of the tenant at a position; each tenant has its own."""
+    """Yields generated records of a tenant; tenants at other positions get other records."""
     from ualpipe.simulator.records.generator import generate  # noqa: PLC0415
 
     start = tenant.clock.now() - ago
@@ -189,7 +189,7 @@ def _announce(
 def _serve(
     tenants: Sequence[SimulatedTenant], args: argparse.Namespace, stop: threading.Event, arrival_s: float = ARRIVAL_S
 ) -> None:
-    """Lets new records arrive until the end."""
+    """Adds new records at the rate that was asked for, until ``stop`` is set."""
     if not args.rate:
         stop.wait()
         return

@@ -1,4 +1,4 @@
-"""The simulator's data files."""
+"""Reads the simulator's data files."""
 
 from __future__ import annotations
 

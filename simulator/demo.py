@@ -45,7 +45,7 @@ The config, the journal and the documents of this demo can be had {where}."""
 
 @dataclass(frozen=True, slots=True)
 class _Arrived:
-    """What the two sinks received: documents by Id, and Ids."""
+    """What arrived: the documents in the file, by Id, and the Ids at the syslog receiver."""
 
     documents: dict[str, dict[str, Any]]
     at_syslog: list[str]
@@ -83,7 +83,7 @@ def _make_records() -> tuple[list[dict[str, Any]], list[Incident]]:
 
 
 def _run_pipeline(console: Console, folder: Path, records: Sequence[dict[str, Any]]) -> tuple[int, list[str], float]:
-    """Serves the records, runs the pipeline once; returns its exit code, the Ids at the syslog receiver, and the seconds."""
+    """Serves the records and runs the pipeline once; returns its exit code, the Ids at the syslog receiver, and the seconds."""
     secret = secrets.token_urlsafe(24)
     tenant = SimulatedTenant(TENANT_ID, "contoso.com", CLIENT_ID, client_secret=secret)
     tenant.add_records(records)

@@ -9,11 +9,11 @@ from typing import Any, Self
 
 
 class SyslogReceiver:
-    """Receives from the ``with`` statement to its end.
+    """Receives messages from the ``with`` statement to its end.
 
     Attributes:
         port: The TCP port.
-        messages: What came, whole messages only, in order.
+        messages: The messages that came whole, in order.
     """
 
     def __init__(self) -> None:

@@ -9,13 +9,13 @@ from ualpipe.pipeline.options import schema_of
 
 
 def check_options(stage: Any) -> None:
-    """Each option of a stage is described, and an instance can't be changed.
+    """Checks that each option of a stage is described, and that its config can't be changed.
 
     Args:
         stage: A stage class.
 
     Raises:
-        AssertionError: It is not so.
+        AssertionError: One of these does not hold.
     """
     config: Any = stage.Config
     assert dataclasses.is_dataclass(config), f"{stage.__name__}.Config is not a dataclass"

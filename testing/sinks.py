@@ -25,7 +25,7 @@ class SinkCase:
 
 
 def everything_written_arrives(case: SinkCase) -> None:
-    """What ``write`` returned for is at the destination, each event once."""
+    """Once ``write`` has returned, the destination has each event, once."""
     events = make_events(50)
     sink = case.make()
     sink.open()
@@ -37,7 +37,7 @@ def everything_written_arrives(case: SinkCase) -> None:
 
 
 def open_and_close_may_be_repeated(case: SinkCase) -> None:
-    """The engine opens again after trouble, and closes in any state."""
+    """The engine opens a sink again after a failure, and closes it in any state."""
     case.make().close()
     sink = case.make()
     sink.open()
@@ -75,7 +75,7 @@ def unusual_text_arrives_whole(case: SinkCase) -> None:
 
 
 def limits_are_sane(case: SinkCase) -> None:
-    """The engine cuts batches to the limits."""
+    """The engine can cut batches to the limits of the sink."""
     limits = case.make().limits
     assert limits.max_events >= 1
     assert limits.max_bytes >= 1024

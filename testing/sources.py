@@ -24,7 +24,7 @@ class SourceCase:
 
 
 def everything_listed_is_fetched(case: SourceCase) -> None:
-    """The records of all items of all streams are all there is."""
+    """The items of all streams together hold the expected records and no others."""
     source = case.make()
     source.open()
     try:
@@ -35,7 +35,7 @@ def everything_listed_is_fetched(case: SourceCase) -> None:
 
 
 def the_same_item_gives_the_same_records(case: SourceCase) -> None:
-    """Whatever is fetched twice is the same: after a crash the engine fetches again."""
+    """An item that is fetched twice gives the same bytes: after a crash the engine fetches it again."""
     source = case.make()
     source.open()
     for item in _items(source):
@@ -57,7 +57,7 @@ def keys_are_unique_and_stable(case: SourceCase) -> None:
 
 
 def each_listing_ends_with_how_far_it_reached(case: SourceCase) -> None:
-    """``Listed`` comes last and is in UTC: what is before it has been named."""
+    """``Listed`` comes last and is in UTC: every item from before that time has been named."""
     source = case.make()
     source.open()
     for stream in source.streams():
@@ -80,7 +80,7 @@ def raw_bytes_hold_the_same_records(case: SourceCase) -> None:
 
 
 def closing_is_safe_at_any_time(case: SourceCase) -> None:
-    """The engine closes what it has not opened, and closes twice."""
+    """The engine closes a source that it has not opened, and closes twice."""
     source = case.make()
     source.close()
     source.close()

@@ -18,7 +18,7 @@ class TransformCase:
     """A transform under test.
 
     Attributes:
-        make: Returns a new one.
+        make: Returns a new transform.
     """
 
     make: Callable[[], Transform]

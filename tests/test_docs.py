@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import jsonschema_rs
@@ -87,3 +88,20 @@ def test_the_config_schema_accepts_the_examples():
     validator = jsonschema_rs.validator_for(full_schema())
     for path in EXAMPLES:
         assert validator.is_valid(yaml.safe_load(path.read_text(encoding="utf-8"))), path.name
+
+
+def test_architecture_has_a_line_for_every_package():
+    folders = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["package-dir"].values()
+    holding = {folder for folder in folders if any(path.name != "__init__.py" for path in (ROOT / folder).glob("*.py"))}
+    rows = re.findall(r"^\| (`.*?/`) \|", (ROOT / "docs/architecture.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert holding - {folder for row in rows for folder in re.findall(r"`(.+?)/`", row)} == set()
+
+
+PLACES = re.compile(r"`((?:\.ci|bench|docs|pipeline|schemas|simulator|sinks|sources|testing|tests|transforms)/[\w.*/-]+)`")
+DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/adr/*.md")]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_files_and_folders_that_a_document_names_are_there(document):
+    named = set(PLACES.findall(document.read_text(encoding="utf-8"))) - {"bench/results/"}  # which benchmarks make
+    assert [place for place in named if not list(ROOT.glob(place.rstrip("/")))] == []

@@ -35,7 +35,7 @@ class FilterTransformConfig:
     )
 
     def __post_init__(self) -> None:
-        """Compiles the conditions once for their mistakes, so that a config is refused before anything runs."""
+        """Compiles the conditions to find their mistakes: a wrong config is refused before anything runs."""
         _compile(self)
 
 

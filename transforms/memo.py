@@ -6,16 +6,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 MAX_ENTRIES = 8192
+"""Entries of a memo, which starts afresh when it is full."""
 OF_PEOPLE = 32768
-"""The same for what is asked about user ids: a hundred tenants, or a large one, have so many users."""
+"""Entries for what is asked about user ids: a hundred tenants, or a large one, have so many users."""
 MAX_LENGTH = 256  # characters; longer texts are computed anew each time, so that foreign text can't fill the memory
 
 
 class Memo(dict[Any, Any]):
-    """Maps a text (or a pair of short texts) to what a function makes of it: ``remembered[text]``.
+    """Maps a text (or a pair of short texts) to what a function makes of it: ``memo[text]``.
 
-    Subscripting a dict is the cheapest call there is in Python (an ``lru_cache`` takes twice as long); when it is full it
-    starts afresh. What it holds is shared: nobody changes it.
+    Subscripting a dict is the cheapest call there is in Python; an ``lru_cache`` takes twice as long. The results are shared:
+    nobody changes them.
 
     Attributes:
         make: The function.
@@ -38,16 +39,16 @@ class Memo(dict[Any, Any]):
 
 
 class MemoGroup:
-    """What several functions make of a text, remembered in one place for all who ask for the same ones.
+    """Memos of several functions at once: one look-up gives what all of them make of a text.
 
-    A user is met in records of many kinds: the functions of one mapping share it.
+    The functions of one mapping share a group, as the same user is met in records of many kinds.
     """
 
     def __init__(self) -> None:
         self._made: dict[tuple[Callable[[Any], Any], ...], Memo] = {}
 
     def of(self, several: Sequence[Memo]) -> Memo:
-        """Returns what maps a text to all that several make of it, in a tuple: one look-up in place of several."""
+        """Returns the memo that maps a text to a tuple: what the functions of several memos make of it."""
         functions = tuple(one.make for one in several)
         if functions not in self._made:
             self._made[functions] = Memo(lambda text: tuple(function(text) for function in functions), OF_PEOPLE)

@@ -26,7 +26,7 @@ class Case:
     """A record and what is expected of it.
 
     Attributes:
-        name: Its own, else where it stands.
+        name: The name written in it, else its place in the file.
         entry: As written: ``record`` with ``document`` (all of it; null for a filtered one) or ``fields`` (only these).
         is_changed: Whether ``expect`` gave it something else.
     """
@@ -52,7 +52,7 @@ class Case:
         return found + differences_in(self.entry.get("fields", {}), got)
 
     def expect(self, got: Any) -> None:
-        """Expects from now on what came out: of ``fields`` the same ones."""
+        """Makes what came out the expectation; where only some ``fields`` are expected, of these."""
         expected = {name: _null_if_absent(value_at(got, name)) for name in leaves(self.entry.get("fields", {}))}
         self.entry |= {"fields": expected} if "fields" in self.entry else {}
         self.entry |= {"document": got} if "document" in self.entry or "fields" not in self.entry else {}
@@ -68,9 +68,9 @@ class Cases:
     """The cases of one file or folder.
 
     Attributes:
-        path: Of the file or folder.
-        cases: In order.
-        write: Writes those that have changed.
+        path: The file or folder.
+        cases: The cases, in its order.
+        write: Writes the cases that have changed.
     """
 
     path: Path
@@ -83,7 +83,7 @@ def read_cases(path: Path) -> Cases:
     """Reads cases.
 
     Raises:
-        ConfigError: They can't be read, there are none, or some are no cases; every one of these is named.
+        ConfigError: The file can't be read, or holds no case, or something else than cases; every defect is named.
     """
     try:
         found = _of_folder(path) if path.is_dir() else _of_file(path)

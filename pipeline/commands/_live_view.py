@@ -30,7 +30,7 @@ class LiveView:
         self._console = Console(stderr=True)
         self._live = Live(console=self._console, auto_refresh=False)
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._refresh, name="progress", daemon=True)
+        self._thread = threading.Thread(target=self._refresh, name="live-view", daemon=True)
         self._handler = RichHandler(console=self._console, show_path=False, level=level.upper())
         self._handler.setFormatter(log.PlainFormatter(Redactor(runner.config.secrets), is_timed=False))
 
@@ -52,7 +52,7 @@ class LiveView:
 
 
 def view(runner: Runner) -> Table:
-    """Returns the table of a moment."""
+    """Returns the table as it is now."""
     table = Table(box=None, padding=(0, 2, 0, 0), title=f"pipeline {runner.config.pipeline}", title_justify="left")
     for title in ("", "records", "duplicates", "delivered", "filtered", "dead", "waiting", "state"):
         table.add_column(title, justify="left" if title in ("", "state") else "right")

@@ -44,7 +44,7 @@ def open_stages(config: Path | None, mapping: Sequence[Path] = ()) -> list[OpenT
 
     Args:
         config: A pipeline file.
-        mapping: Without a config: mapping files of the user's, the last is the strongest.
+        mapping: Mapping files of the user's for use without a config; the last is the strongest.
 
     Raises:
         ConfigError: The config, or a file that it names, is wrong.

@@ -27,10 +27,10 @@ WHAT_IT_MEANS = {
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A comparison, and what it rests on.
+    """A comparison, and the listings that it rests on.
 
     Attributes:
-        is_final: Nothing is to be mended after it.
+        is_final: No mending follows.
     """
 
     since: datetime
@@ -46,7 +46,7 @@ class Report:
         return self.comparison.is_complete and not any(one.error for one in self.relisted)
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns it as plain data."""
+        """Returns the report as plain data."""
         return {
             "is_complete": self.is_complete,
             "since": format_instant(self.since),
@@ -66,7 +66,7 @@ class Report:
 
 @dataclass(slots=True)
 class View:
-    """Prints one comparison after the other; JSON at the end, with all of them.
+    """Prints each comparison; as JSON, both of them at the end.
 
     Attributes:
         is_folded: Quiet hours of a day share a row.
@@ -78,7 +78,7 @@ class View:
     _shown: list[Report] = field(default_factory=list)
 
     def show(self, report: Report) -> None:
-        """Shows a comparison: before mending, and at the end."""
+        """Shows the comparison before mending, or that at the end."""
         is_same = bool(self._shown) and self._shown[-1].comparison == report.comparison
         self._shown.append(report)
         if self.is_json:
@@ -134,8 +134,8 @@ def _columns(sinks: Sequence[str], rows: Sequence[HourRow]) -> list[list[str]]:
     delivered = [f"→ {sink}" for sink in sinks] or ["→ every sink"]
     cells = [["  UTC", "listed", "fetched", "records", "dupl.", *delivered, "dead", "missing", "gaps"]]
     for row in rows:
-        shares = list(row.delivered.values())
-        numbers = [row.listed, row.fetched, row.records, row.duplicates, *(shares if sinks else [min(shares)])]
+        counts = list(row.delivered.values())
+        numbers = [row.listed, row.fetched, row.records, row.duplicates, *(counts if sinks else [min(counts)])]
         texts = [f"{number:,}" for number in (*numbers, row.dead, row.missing)]
         cells.append([f"  {hour_text(row)}", *texts, _span(row.gap_s)])
     return cells

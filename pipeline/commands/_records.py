@@ -1,4 +1,4 @@
-"""Reads one record of a file for people who look at one: an object, an array, or one record a line."""
+"""Finds one record in a file, which holds an object, an array, or one record a line."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class FoundRecord:
 
     Attributes:
         line: Its line, or its position in an array; counts from 1.
-        record: Decoded; what is no record is refused only when it is asked for.
+        record: The decoded record; one that is none is refused only when it is chosen.
         chunk: The text around it.
-        index: Its position there.
+        index: Its position in the chunk.
     """
 
     line: int
@@ -41,10 +41,10 @@ class FoundRecord:
 
 
 def read_body(path: str) -> bytes:
-    """Returns what a file holds, or stdin for ``-``.
+    """Returns the content of a file, or of stdin for ``-``.
 
     Raises:
-        ConfigError: It can't be read, or holds nothing.
+        ConfigError: The file can't be read, or is empty.
     """
     try:
         body = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
@@ -61,9 +61,9 @@ def find_record(path: str, body: bytes, *, id_: str | None, line: int | None) ->
 
     Args:
         path: Of the file, for messages.
-        body: What it holds.
+        body: Content of the file.
         id_: ``Id`` of the record that is wanted.
-        line: Or its line, in an array its position; counts from 1.
+        line: Line of the record that is wanted, in an array its position; counts from 1.
 
     Raises:
         ConfigError: There is no such record, or it is not JSON or no object.

@@ -15,7 +15,7 @@ from ualpipe.pipeline.journal.types import StoredDeadLetter
 from ualpipe.pipeline.process.transforming import events_of, run_transforms, steps_for
 from ualpipe.pipeline.stages import Apply
 
-Outcome = Literal["sent", "fetched", "filtered", "refused", "stays"]
+RetryOutcome = Literal["sent", "fetched", "filtered", "refused", "stays"]
 
 _log = logging.getLogger("ualpipe.dead_letters")
 
@@ -25,16 +25,16 @@ class RetryPreview:
     """What would become of one dead letter.
 
     Attributes:
-        outcome: ``sent`` to sinks, where what a sink says is known only then; ``fetched`` again by its source; ``filtered`` now;
-            ``refused`` by a transform; ``stays`` where it is, as nothing would take it.
-        sinks: Those that it would go to.
-        code: Of the error, where it is refused.
-        reason: Why it is refused or stays; what it waits for.
+        outcome: ``sent`` to sinks, whose answers are known only then; ``fetched`` again by its source; ``filtered``; ``refused``
+            by a transform; ``stays`` where it is, as nothing would take it.
+        sinks: The sinks that it would go to.
+        code: Code of the error, where it is refused.
+        reason: Why it is refused or stays, or what it waits for.
         pointer: JSON pointer to the offending value.
     """
 
     stored: StoredDeadLetter
-    outcome: Outcome
+    outcome: RetryOutcome
     sinks: tuple[str, ...] = ()
     code: str = ""
     reason: str = ""

@@ -16,12 +16,12 @@ _GOES_ON = ("sent", "fetched", "filtered")
 
 
 def all_go_on(found: Sequence[RetryPreview]) -> bool:
-    """Tells whether none would fail again or stay."""
+    """Returns whether no dead letter would fail again or stay."""
     return all(preview.outcome in _GOES_ON for preview in found)
 
 
 def print_preview(found: Sequence[RetryPreview], config_version: str) -> None:
-    """Prints a row for each kind of letter and of outcome, and a line that sums up."""
+    """Prints a row for each kind of dead letter and outcome, and a line that sums them up."""
     kinds: dict[tuple[str, ...], list[RetryPreview]] = {}
     for preview in found:
         letter = preview.stored.letter

@@ -15,7 +15,7 @@ MAX_SHOWN = 300
 """Characters of a value that are shown on a terminal; a file gets all of them."""
 
 MAX_PADDED = 60
-"""Width of a column in a file: what is longer pushes the rest of its row aside, not that of all rows."""
+"""Widest column in a file: a longer cell pushes the rest of its own row aside, not that of all rows."""
 
 Row = Sequence[str]
 
@@ -69,7 +69,7 @@ def shown(value: Any) -> str:
 
 
 def place_from_here(rule: Rule) -> str:
-    """Returns where a rule stands; a file of the user's as seen from the working directory, where it lies below."""
+    """Returns where a rule stands; a file of the user's by its path from the working directory, where it lies below that."""
     if not rule.is_own or rule.path is None:
         return rule.place
     here = Path(os.path.relpath(rule.path))

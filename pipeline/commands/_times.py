@@ -12,9 +12,9 @@ def parse_time(option: str, text: str, now: datetime) -> datetime:
     """Returns the instant that an option names.
 
     Args:
-        option: Its name, for errors.
+        option: Name of the option, for errors.
         text: A date or date with time (ISO 8601; UTC where it names no zone), or a duration before now (``7d``).
-        now: With zone.
+        now: The present, with zone.
 
     Raises:
         ConfigError: The text has another form.

@@ -48,7 +48,7 @@ def _found(args: argparse.Namespace, reader: JournalReader) -> list[StoredDeadLe
 
 
 def _chosen(args: argparse.Namespace, reader: JournalReader) -> list[StoredDeadLetter]:
-    """Returns what an action is to change; all of them only when asked for."""
+    """Returns the dead letters that an action is to change; all of them only when asked for."""
     if not (args.ids or args.all or args.sink or args.code):
         raise ConfigError("say which: ids, --sink, --code or --all")
     return _found(args, reader)

@@ -39,7 +39,7 @@ def map_lines(records: BinaryIO, documents: BinaryIO, transforms: list[Apply]) -
     Args:
         records: One a line, with or without a byte order mark before the first.
         documents: Takes a document a line, ``null`` for a filtered record, an ``error`` for one that could not go on.
-        transforms: Which run over each.
+        transforms: Run over each record, in order.
     """
     failed = 0
     for chunk in _chunks(records):
@@ -52,7 +52,7 @@ def map_lines(records: BinaryIO, documents: BinaryIO, transforms: list[Apply]) -
 
 
 def _chunks(stream: BinaryIO) -> Iterator[Chunk]:
-    """Yields what there is so far, so that a slow writer sees its answers at once."""
+    """Yields the lines that have arrived so far as chunks, so that a slow writer sees its answers at once."""
     rest, mark = b"", codecs.BOM_UTF8
     while part := stream.read1(READ_BYTES):  # type: ignore[attr-defined]
         *lines, rest = (rest + part).removeprefix(mark).split(b"\n")

@@ -42,12 +42,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def reconcile(config: PipelineConfig, since: datetime, clock: Clock, view: View, engine: Callable[[], int] | None) -> int:
-    """Compares, mends and compares again.
+    """Compares a new listing with the journal, mends what is missing, and compares again.
 
     Args:
         config: A checked config.
-        since: How far back.
-        clock: The machine's, but for tests.
+        since: How far back sources list.
+        clock: The machine's clock, but for tests.
         view: Shows each comparison.
         engine: Runs the pipeline until all is done and returns its exit code; None to compare only.
 
@@ -119,11 +119,11 @@ class _Reconciliation:
         changes.heal(self._entries)
 
     def report(self, *, is_final: bool) -> Report:
-        """Returns what is to be shown."""
+        """Returns the comparison as a report."""
         return Report(self._since, self._clock.now(), list(self._config.sinks), self._relisted, self.comparison, is_final)
 
     def exit_code(self, engine: int) -> int:
-        """Returns the exit code, given that of the engine."""
+        """Returns the exit code of the command, given that of the engine."""
         if EXIT_REFUSED in (engine, *(EXIT_REFUSED for one in self._relisted if one.is_denied)):
             return EXIT_REFUSED
         is_unsure = any(one.error for one in self._relisted)

@@ -88,5 +88,5 @@ def _deliver(args: argparse.Namespace, config: PipelineConfig) -> int:
     try:
         return run_pipeline(bounded, args, once=True)
     except JournalInUse:
-        print(LEFT)  # it has started this moment
+        print(LEFT)  # a pipeline has started at this moment
         return EXIT_FINE

@@ -28,7 +28,7 @@ def run_pipeline(config: PipelineConfig, args: argparse.Namespace, *, once: bool
     runner = Runner(config, once=once, affinity=CpuAffinity.of_process())
     _stop_on_signals(runner)
     interpreter.tune()
-    with _progress(runner, is_wanted=not args.no_progress and sys.stderr.isatty(), level=args.log_level):
+    with _live_view(runner, is_wanted=not args.no_progress and sys.stderr.isatty(), level=args.log_level):
         return runner.run()
 
 
@@ -41,7 +41,7 @@ def _stop_on_signals(runner: Runner) -> None:
             signal.signal(number, handle)
 
 
-def _progress(runner: Runner, *, is_wanted: bool, level: str) -> AbstractContextManager[object]:
+def _live_view(runner: Runner, *, is_wanted: bool, level: str) -> AbstractContextManager[object]:
     if not is_wanted:
         return nullcontext()
     from ualpipe.pipeline.commands._live_view import LiveView  # noqa: PLC0415 - rich is slow to import

@@ -33,7 +33,7 @@ _NO_SUCH_RECORD = "no case has a record of its kind"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CaseOutcome:
     """What came out of a case.
 
     Attributes:
@@ -54,7 +54,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class Coverage:
-    """Which rules the cases have reached, and how near they came to the others."""
+    """The rules that the cases have reached, and how near they came to the others."""
 
     results: dict[Rule, set[Result]] = field(default_factory=dict)
 
@@ -70,7 +70,7 @@ class Coverage:
 
 
 def _key(rule: Rule) -> Rule:
-    """Returns what stands for a rule, whatever name of an operation it matched by."""
+    """Returns the rule without what differs from record to record: the name of the operation that it matched."""
     return Rule(rule.kind, "", path=rule.path, line=rule.line, column=rule.column)
 
 
@@ -99,21 +99,21 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_INCOMPLETE if failed and not args.update else EXIT_FINE
 
 
-def _outcome(case: Case, stages: Sequence[ExplainedStage], coverage: Coverage) -> Outcome:
+def _outcome(case: Case, stages: Sequence[ExplainedStage], coverage: Coverage) -> CaseOutcome:
     chunk = Chunk(orjson.dumps(case.record), "lines")
     found: Explained = explain(Event(case.record, 0, Origin("test", "", "test", case.name, chunk)), stages)
     coverage.add(found.notes.attempts)
     got = found.outcome()
     if not case.has_expectation:
-        return Outcome(case, got, (), "nothing is expected of it yet; --update takes what comes out")
-    return Outcome(case, got, case.differences(got))
+        return CaseOutcome(case, got, (), "nothing is expected of it yet; --update takes what comes out")
+    return CaseOutcome(case, got, case.differences(got))
 
 
 # For programs
 
 
 def _as_dict(
-    outcomes: Sequence[Outcome], rules: Sequence[Rule], unreached: Sequence[tuple[Rule, str]], *, is_updated: bool
+    outcomes: Sequence[CaseOutcome], rules: Sequence[Rule], unreached: Sequence[tuple[Rule, str]], *, is_updated: bool
 ) -> dict[str, Any]:
     failed = sum(not outcome.is_passed for outcome in outcomes)
     return {
@@ -126,7 +126,7 @@ def _as_dict(
     }
 
 
-def _outcome_as_dict(outcome: Outcome) -> dict[str, Any]:
+def _outcome_as_dict(outcome: CaseOutcome) -> dict[str, Any]:
     return {
         "name": outcome.case.name,
         "passed": outcome.is_passed,
@@ -149,7 +149,12 @@ def _unreached_as_dict(rule: Rule, why: str) -> dict[str, Any]:
 
 
 def _print(
-    out: Printer, outcomes: Sequence[Outcome], rules: Sequence[Rule], unreached: Sequence[tuple[Rule, str]], *, is_updated: bool
+    out: Printer,
+    outcomes: Sequence[CaseOutcome],
+    rules: Sequence[Rule],
+    unreached: Sequence[tuple[Rule, str]],
+    *,
+    is_updated: bool,
 ) -> None:
     failed = [outcome for outcome in outcomes if not outcome.is_passed]
     for outcome in failed:
@@ -165,7 +170,7 @@ def _print(
     out.line(f"{counted(len(outcomes), 'case')}, {len(failed) or 'none'} {what}{covered}", "green" if is_fine else "red")
 
 
-def _print_differences(out: Printer, outcome: Outcome) -> None:
+def _print_differences(out: Printer, outcome: CaseOutcome) -> None:
     if outcome.reason:
         out.line(outcome.reason)
     rows = [

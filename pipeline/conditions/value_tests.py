@@ -13,7 +13,7 @@ from typing import Any
 from ualpipe.pipeline.errors import ConfigError
 
 ValueTest = Callable[[Any], bool]
-"""Says whether a value fits that is neither null nor a list. An object fits nothing."""
+"""Says whether a value fits, which is neither null nor a list. An object never fits."""
 
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "lt": operator.lt,

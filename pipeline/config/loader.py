@@ -56,7 +56,7 @@ def load_config(path: Path) -> PipelineConfig:
     """Reads and checks a config file.
 
     Raises:
-        ConfigError: It can't be read or has defects; the message has a line for each, ``file:line:col  path: what is wrong``.
+        ConfigError: The file can't be read, or has defects: a line of the message each, ``file:line:col  path: what is wrong``.
     """
     try:
         source = marked_yaml.load(path)
@@ -121,7 +121,7 @@ class _Checker:
     def _fits(self, schema: Mapping[str, Any], value: Any, pointer: Pointer) -> bool:
         defects = list(schema_defects(schema, value, pointer, self._source.substituted))
         for where, message in defects:
-            if where not in self._source.unresolved:  # of those the reference is wrong, not what stands in its place
+            if where not in self._source.unresolved:  # there the reference is wrong, not the text in its place
                 self._source.defect(where, message)
         return not defects
 
@@ -129,7 +129,7 @@ class _Checker:
         return build(cls, self._from_files(value, pointer), self._base) if self._fits(schema_of(cls), value, pointer) else None
 
     def _from_files(self, value: Any, pointer: Pointer) -> Any:
-        """Returns checked data in which a text that came from a file knows that file."""
+        """Returns checked data in which each text from a file can be read again from there."""
         if isinstance(value, dict):
             return {key: self._from_files(child, (*pointer, key)) for key, child in value.items()}
         if isinstance(value, list):
@@ -155,7 +155,7 @@ class _Checker:
         return [spec for spec in specs if spec]
 
     def _order(self, specs: Sequence[StageSpec | None]) -> None:
-        """Finds transforms that stand before one whose work they need: those name it in a class attribute ``after``."""
+        """Finds transforms that stand before another whose work they need; their class attribute ``after`` names it."""
         types = [spec.type if spec else "" for spec in specs]
         for at, spec in enumerate(specs):
             for name in getattr(spec.cls, "after", ()) if spec else ():
@@ -206,7 +206,7 @@ class _Checker:
 
 
 def _build_common(cls: type | None, stage: Any, value: Mapping[str, Any], base: Path) -> Any:
-    """Makes the options that all stages of a kind have; a stage's own default for one of them goes first."""
+    """Makes the options that all stages of a kind have; where a stage has a default of its own for one, that counts."""
     if cls is None:
         return None
     own = {option.name: option.metadata["default"] for option in dataclasses.fields(stage.Config)}

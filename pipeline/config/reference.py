@@ -32,7 +32,7 @@ def markdown() -> str:
 
 
 def fields_markdown() -> str:
-    """Returns what the transforms say of the fields of records; those that offer no reference say nothing."""
+    """Returns the field references of the transforms that offer one."""
     return "\n".join(registry.load("references", name)() for name in registry.installed("references"))
 
 

@@ -20,7 +20,7 @@ class RotationWatch:
         self._seen: dict[str, _Looks] = {}
 
     def look(self) -> bool:
-        """Tells whether a file was replaced since the last look; at the first look none was."""
+        """Returns whether a file was replaced since the last look; False at the first look."""
         found = {name: _looks(credential) for name, credential in self._credentials.items()}
         is_changed = bool(self._seen) and found != self._seen
         self._seen = found

@@ -1,4 +1,4 @@
-"""What explainers of transforms say."""
+"""The contract of explainers: what they say about an event and about the rules of their transform."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from ualpipe.pipeline.events import Event, SchemaViolation
 
 RuleKind = Literal["row", "operation", "message", "option", "original", "mark", "transform"]
 
-
 Result = Literal["made", "known", "taken", "unfit", "absent", "condition", "replaced"]
 
 
@@ -20,15 +19,15 @@ class Rule:
     """What makes fields: a row of a table, an option, or a transform as a whole.
 
     Attributes:
-        kind: What it is: a mapping row, an entry of an operation table, a message template, an option, the shaping of an original
+        kind: A mapping row, an entry of an operation table, a message template, an option, the shaping of an original
             field, the mark of a defective record, or a transform as a whole.
-        does: What it does, in few words: ``lower``, ``constant``, ``operation FileAccessed``.
-        fields: What it may fill.
-        sources: What it looks at for a value, the first that is there, as written.
+        does: What the rule does, in few words: ``lower``, ``constant``, ``operation FileAccessed``.
+        fields: The fields that it may fill.
+        sources: The fields that it takes a value from, as written; the first that is there counts.
         when: Its conditions, as written.
-        note: Why it is there.
-        file: Name of the file that it stands in; empty for what stands in none.
-        path: That file.
+        note: Why the rule is there.
+        file: Name of the file that it stands in; empty for a rule that stands in none.
+        path: The path of that file.
         line: Counts from 1, as does ``column``.
         is_own: The file is one of the user's own.
     """
@@ -57,7 +56,7 @@ class Made:
 
     Attributes:
         field: Dotted name of a value, or of an object that was made as a whole.
-        value: Of a list that several rules add to, what this one added.
+        value: The value; of a list that several rules add to, what this rule added.
         sources: Fields that the value comes from.
     """
 
@@ -84,12 +83,12 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """Under which names a field of the record stands in the document.
+    """The names under which a field of the record stands in the document.
 
     Attributes:
-        names: Dotted.
+        names: Dotted names.
         shape: The shape that such a field is brought into.
-        changes: What that changed, in words; empty where it stands as delivered.
+        changes: What the shape changed, in words; empty where the field stands as delivered.
     """
 
     field: str
@@ -111,8 +110,8 @@ class Notes:
     """What an explainer says about one event.
 
     Attributes:
-        made: In the order in which it was made.
-        attempts: In the order in which rules are tried.
+        made: Values, in the order in which they were made.
+        attempts: What became of the rules, in the order in which they are tried.
         left_out: JSON pointers to the values of the record that say nothing and are not in the document.
         remarks: What else is worth knowing, a sentence each.
     """
@@ -125,7 +124,7 @@ class Notes:
     remarks: list[str] = field(default_factory=list)
 
     def add(self, more: Notes) -> None:
-        """Adds what the explainer of a further transform says; what was made is settled by what that transform did."""
+        """Adds the notes of the next transform's explainer, but for ``made``: what a transform really did decides that."""
         self.attempts += more.attempts
         self.originals += more.originals
         self.left_out += more.left_out
@@ -137,14 +136,14 @@ class Explainer(Protocol):
     """Says what a transform of one type does with an event. Made with the options of that transform."""
 
     def open(self) -> None:
-        """Loads what it needs.
+        """Loads the tables that the explainer needs.
 
         Raises:
-            ConfigError: It is missing or wrong.
+            ConfigError: A table is missing or wrong.
         """
 
     def rules(self) -> Iterable[Rule]:
         """Returns all rules of the transform, for whatever kind of record."""
 
     def explain(self, event: Event) -> Notes:
-        """Says what the transform is about to do with an event, which is left alone."""
+        """Says what the transform is about to do with an event; leaves the event alone."""

@@ -103,7 +103,7 @@ def _settled(
     Args:
         known: The makers before it.
         claims: What its explainer says it makes; only what the document bears out counts.
-        stage: Its name, for the rest of what it changed.
+        stage: Name of the transform, the maker of all else that has changed.
         before: The document before it.
         after: The document after it.
     """

@@ -1,4 +1,4 @@
-"""What waits to be fetched, and when it will have been: an estimate from the rate of the last minutes. Pure."""
+"""The backlog of a source: what waits to be fetched, and when that is done at the rate of the last minutes. Pure."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from ualpipe.pipeline.wording import rounded
 
 WINDOW_S = 600.0
 """Rates are those of the last ten minutes."""
-SHORTEST_S = 10.0  # a rate of less time than this is none
-CAUGHT_UP_S = 60.0  # what is fetched within a minute is no backlog, however much comes in
+SHORTEST_S = 10.0  # a rate is taken over no less time than this
+CAUGHT_UP_S = 60.0  # a backlog that is fetched within a minute is none, however much comes in
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Backlog:
 
     @property
     def clears_in_s(self) -> float | None:
-        """Seconds until nothing waits; None when that does not come about at this rate."""
+        """Seconds until nothing waits; None when the backlog does not shrink at these rates."""
         if not self.waiting:
             return 0.0
         if self.fetched_per_s > 0 and (at_least_s := self.waiting / self.fetched_per_s) <= CAUGHT_UP_S:
@@ -38,7 +38,7 @@ class Backlog:
         return self.waiting / net if net > 0 else None
 
     def __str__(self) -> str:
-        """Returns it in words; empty when nothing waits."""
+        """Returns the backlog in words; empty when nothing waits."""
         if not self.waiting:
             return ""
         seconds = self.clears_in_s
@@ -57,7 +57,7 @@ class Trend:
         self._looks: deque[tuple[float, float, float]] = deque()
 
     def look(self, now: float, waiting: int, fetched: float, arrived: float) -> Backlog:
-        """Notes the counters of a moment; returns what they tell with those before.
+        """Notes the counters of this moment; returns the backlog that they make with the earlier ones.
 
         Args:
             now: On the monotonic clock, in seconds.

@@ -1,4 +1,4 @@
-"""A node of the pipeline whose sums differ."""
+"""Conservation: what goes into a node of the pipeline comes out of it, and what is said where it does not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Imbalance:
-    """A node whose sums differ.
+    """A node of the pipeline whose sums differ.
 
     Attributes:
         node: ``item``, ``transform``, ``delivery`` or ``settlement``.

@@ -57,7 +57,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class PlainFormatter(logging.Formatter):
-    """Formats a record for a person: message and context, with time and level in front unless someone else shows them."""
+    """Formats a record for a person: message and context, with time and level in front unless the live view shows them."""
 
     def __init__(self, redact: Redactor, *, is_timed: bool = True) -> None:
         super().__init__()
@@ -78,8 +78,8 @@ def set_up(level: str, secrets: Iterable[str] = (), stream: TextIO | None = None
     Args:
         level: ``debug``, ``info``, ``warning`` or ``error``.
         secrets: Texts that are blanked.
-        stream: Where to; stderr by default.
-        plain: For people instead of JSON; by default where the stream is a terminal.
+        stream: Where logs go; stderr by default.
+        plain: Lines for people instead of JSON; by default where the stream is a terminal.
     """
     out = stream or sys.stderr
     for secret in secrets:

@@ -22,7 +22,7 @@ Place = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """What is looked at, in epoch seconds: ``start`` inclusive, ``end`` exclusive."""
+    """The period that is compared, in epoch seconds: ``start`` inclusive, ``end`` exclusive."""
 
     start: float
     end: float
@@ -61,10 +61,10 @@ class KnownItem(ListedItem):
         records: Records in it, duplicates included.
         is_lost: It was fetched, but its records are not in the journal, and no retention has removed them; or they were fetched
             once more for that reason and wait to be sent.
-        is_refetched: They were fetched once more.
+        is_refetched: Its records were fetched once more.
         is_removed: It was fetched, and retention has removed records that every sink had settled.
-        letters: Dead letters of it.
-        shares: By sink, where there are any.
+        letters: How many dead letters it has.
+        shares: What each sink has of its records, by name.
     """
 
     id: int
@@ -180,7 +180,7 @@ def compare(
         entries: The journal's items of the period, and those that are listed.
         gaps: Periods that can no longer be fetched.
         sinks: Names of the sinks that have to have everything.
-        period: What was asked for. What is missing counts whenever it is from: nothing that was found is kept back.
+        period: The period that was asked for. A missing item counts whatever its time: nothing that was found is kept back.
     """
     known = {entry.place: entry for entry in entries}
     unknown = {item.place: item for item in listed if item.place not in known}
@@ -199,7 +199,7 @@ def fold(rows: Iterable[HourRow]) -> list[HourRow]:
 
     def part(numbered: tuple[int, HourRow]) -> tuple[object, ...]:
         number, row = numbered
-        own = -1 if row.is_quiet else number  # the others stay by themselves
+        own = -1 if row.is_quiet else number  # an hour with something to look at stays by itself
         return row.source, row.stream, row.hour // (24 * HOUR_S), row.gap_s > 0, own
 
     return [_sum([row for _number, row in same]) for _part, same in itertools.groupby(enumerate(rows), key=part)]

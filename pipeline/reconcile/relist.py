@@ -1,4 +1,4 @@
-"""Lists again what sources still have, back to an instant; enters nothing and fetches nothing."""
+"""Lists again what sources still have, back to an instant; changes no ledger and fetches nothing."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class _Relisting:
         return relisted
 
     def _try(self, relisted: StreamListing, work: Callable[[], None]) -> None:
-        """Does something until it goes well, the service refuses, or it has failed a few times."""
+        """Calls ``work`` until it succeeds, the service refuses, or it has failed a few times."""
         failures = 0
         while True:
             if self._stop.is_set():

@@ -1,8 +1,4 @@
-"""Raw audit records: cutting a stream of bytes into chunks, decoding them, and finding a record's own bytes again.
-
-The hot path decodes each chunk once with orjson. What orjson refuses although other JSON readers take it (lone surrogates,
-control characters in strings, NaN) goes through the standard library, so that an odd record costs time, not the blob.
-"""
+"""A chunk: a bounded piece of a work item, whose records are decoded when somebody asks for them."""
 
 from __future__ import annotations
 
@@ -45,10 +41,10 @@ class Chunk:
     def stream(self) -> Iterator[Record]:
         """Yields the records one by one, none of them kept.
 
-        Who looks at few records at a time takes them here: decoded they take ten times their bytes.
+        For work on few records at a time: decoded, records take ten times their bytes.
 
         Raises:
-            ContentUndecodable: As ``records``, possibly behind records that are good.
+            ContentUndecodable: As for ``records``; good records may have come before.
         """
         if self.framing == "lines":
             yield from map(decode_line, lines_of(self.body))

@@ -6,7 +6,7 @@ import zstandard
 
 _LEVEL = 1  # a fifth of the size for 3 µs a record
 
-# Not thread-safe, slow to make, and a megabyte each: used by one thread at a time, and by few in all.
+# A compressor is slow to make and takes a megabyte; not being thread-safe, it is used by one thread at a time.
 _compressors: list[zstandard.ZstdCompressor] = []
 _decompressors: list[zstandard.ZstdDecompressor] = []
 
@@ -27,7 +27,7 @@ def decompress(packed: bytes) -> bytes:
     """Decompresses what ``compress`` made. Thread-safe.
 
     Raises:
-        zstandard.ZstdError: It is something else, or has changed since.
+        zstandard.ZstdError: The bytes are something else, or have changed since.
     """
     try:
         decompressor = _decompressors.pop()

@@ -15,15 +15,11 @@ from ualpipe.pipeline.records.elements import NotWhole, elements
 CHUNK_BYTES = 1024 * 1024
 """Size at which a body is cut. A chunk is larger only when a single record is."""
 
-
 MAX_RECORD_BYTES = 32 * 1024 * 1024
-"""A body whose next record is not whole by then is refused: it may never be."""
-
+"""A record that is not whole within so many bytes may never be: the body is refused."""
 
 _UTF8_BOM = b"\xef\xbb\xbf"
-
-
-_MAX_GUESSES = 8
+_MAX_GUESSES = 8  # borders that are tried, from the end of the buffer, before the slow search
 
 
 def chunks_of_array(parts: Iterable[bytes], *, max_bytes: int = CHUNK_BYTES) -> Iterator[Chunk]:

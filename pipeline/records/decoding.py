@@ -1,4 +1,8 @@
-"""Decodes JSON records, odd ones too."""
+"""Decodes JSON records, odd ones too, and finds a record's own bytes again.
+
+The hot path decodes each chunk once with orjson. What orjson refuses although other JSON readers take it (lone surrogates,
+control characters in strings, NaN) goes through the standard library, so that an odd record costs time, not the blob.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +19,9 @@ from ualpipe.pipeline.errors import ContentUndecodable
 from ualpipe.pipeline.records.elements import elements
 
 BLANK = b" \t\r\n"
-
-
 BYTE_A_CHARACTER = "latin-1"  # for finding brackets and quotes: in UTF-8 their bytes are in no other character
-
-
 FIRST_KEY = re.compile(rb'\s*\{\s*("(?:[^"\\]|\\.)*")')
-
-
-BORDER = rb"\}\s*,\s*(?=\{\s*%s)"
-
+BORDER = rb"\}\s*,\s*(?=\{\s*%s)"  # between two records that begin with the same key
 
 _LONGEST_INTEGER = 300  # digits; Python refuses to read more than 4,300, and a double ends at 309
 
@@ -57,7 +54,7 @@ def _decode_array(body: bytes) -> list[Record]:
 def stream_array(body: bytes) -> Iterator[Record]:
     """Cuts an array where the key that its first record begins with comes again, and decodes piece by piece.
 
-    A piece that decodes ends where a record ends; from the first that does not on, the rest is decoded as a whole.
+    A piece that can be decoded ends where a record ends. From the first piece that can't, the rest is decoded as a whole.
     """
     start, end = body.find(b"{"), body.rfind(b"}")
     key = FIRST_KEY.match(body, start) if start >= 0 and body[:start].strip(BLANK) == b"[" else None
@@ -94,6 +91,7 @@ def _records_of(value: Any, body: bytes) -> list[Record]:
 
 
 def decode_line(line: bytes) -> Record:
+    """Decodes one record; a ``BadRecord`` where it is no JSON object."""
     try:
         value = _decode(line)
     except ContentUndecodable as exc:
@@ -170,6 +168,7 @@ def _skip(text: str, at: int) -> int:
 
 
 def lines_of(body: bytes) -> Iterator[bytes]:
+    """Yields the lines of a body that are not empty."""
     return (line for line in body.split(b"\n") if line)
 
 

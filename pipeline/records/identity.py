@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-_SCOPE_LIMIT = 1000
+DIGEST_BYTES = 16
 
+_SCOPE_LIMIT = 1000  # tenants: foreign text must not fill the memory
 
 _scopes: dict[str, Callable[[], Any]] = {}
-"""By tenant as it stands in records: makes the hash of an Id within it, which is begun with the tenant."""
+"""For each tenant, as records write it: returns a new hash that has taken in the tenant already."""
 
 
 def digest_of(record: Mapping[str, Any], tenant: str) -> bytes | None:
@@ -39,6 +40,3 @@ def _scope(organization: str) -> Callable[[], Any]:
 
 def _begin(scope: str) -> Callable[[], Any]:
     return hashlib.blake2b(f"{scope}\0".encode("utf-8", "replace"), digest_size=DIGEST_BYTES).copy
-
-
-DIGEST_BYTES = 16

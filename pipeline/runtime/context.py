@@ -15,9 +15,9 @@ class RunContext:
     """One run of a pipeline.
 
     Attributes:
-        once: It ends when every listed item is settled or has failed a bounded number of times.
-        stop: Set when it is to end.
-        drift: What is found in records that nobody described.
+        once: The run ends when every listed item is settled or has failed a bounded number of times.
+        stop: Set when the run is to end.
+        drift: What ualpipe does not know of the records.
     """
 
     once: bool

@@ -1,7 +1,7 @@
 """Which processor the pipeline's own process runs on: one, as long as it does all the work itself.
 
-One thread at a time has the interpreter. Where its threads run on several processors, each that takes it finds in that
-processor's caches nothing of what the last one worked on. docs/adr/0009-one-processor.md has the figures.
+One thread at a time has the interpreter. On several processors, the thread that takes it over finds nothing in its processor's
+caches of what the last thread worked on. docs/adr/0009-one-processor.md has the figures.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CROWDED = 0.2
-"""So much more of a processor others must take where the process is than where it could be, before it moves there."""
+"""The process moves when other processes take a larger part of its processor than of the quietest one, by this much."""
 
 _PROC = Path("/proc")
 _LAST_PROCESSOR = 36  # of the fields behind the name in /proc/self/stat (proc(5): field 39)
 _IDLE, _IOWAIT, _GUEST = 3, 4, 8  # columns of /proc/stat; guests are counted as users already
-_SHORTEST_S = 1e-3  # between two looks
+_SHORTEST_S = 1e-3  # between two looks, so that no share is divided by zero
 _UNREADABLE = (OSError, ValueError, IndexError)
 
 
 class CpuAffinity:
     """Keeps all threads of this process on one processor, and moves them on when others want that one. Thread-safe.
 
-    What can't be read or set here is left as it is: nothing depends on it but speed.
+    What the system does not let it read or set is left as it is: nothing depends on the affinity but speed.
 
     Attributes:
         home: The processor; None while the process runs on any.
     """
 
     def __init__(self, allowed: Collection[int] = ()) -> None:
-        """Changes nothing yet.
+        """Makes an affinity that has changed nothing yet.
 
         Args:
             allowed: Processors to choose from. With fewer than two of them nothing is ever changed.
@@ -46,7 +46,7 @@ class CpuAffinity:
 
     @classmethod
     def of_process(cls) -> CpuAffinity:
-        """Returns one that keeps to the processors which this process was given; where systems tell of none, an idle one."""
+        """Returns the affinity for the processors that this process was given; one that does nothing where no system tells."""
         return cls(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ())
 
     def confine(self) -> None:
@@ -63,7 +63,7 @@ class CpuAffinity:
                 _keep_threads_on(self._allowed)
 
     def look(self) -> None:
-        """Moves the process when others are busy where it is, and less so elsewhere. To be called every few seconds."""
+        """Moves the process when other processes need its processor and less of another. To be called every few seconds."""
         with self._lock, contextlib.suppress(*_UNREADABLE):
             if self.home is None:
                 return

@@ -30,9 +30,9 @@ def tune() -> None:
 
 
 def trim() -> None:
-    """Gives the system back what has been free for now.
+    """Returns memory that is free for now to the system.
 
-    Else what the busiest moment needed would be kept for ever: with many sinks, after some hours, more than any one moment needs.
+    Else the process would keep what its busiest moments needed: with many sinks, after some hours, more than any one of them.
     """
     if (malloc_trim := _of_glibc("malloc_trim")) is not None:
         malloc_trim(0)

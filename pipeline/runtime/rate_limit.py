@@ -21,7 +21,7 @@ WhileWaiting = Callable[[], AbstractContextManager[object]]
 
 
 class TokenBucket:
-    """Lets so many requests a minute pass, and none while the service asked for a pause. Shared by all threads of a tenant."""
+    """Limits requests a minute, and lets none pass while the service asked for a pause. Shared by all threads of a tenant."""
 
     def __init__(
         self, per_minute: float | None, clock: Clock, stop: threading.Event, while_waiting: WhileWaiting = nullcontext
@@ -67,7 +67,7 @@ class TokenBucket:
             return self._rate is None or self._tokens >= 1
 
     def pause(self, seconds: float) -> None:
-        """Holds all requests back for so long: it is the tenant that the service throttles, not the item that was asked for."""
+        """Holds all requests back for some seconds: the service throttles the tenant, not the item that was asked for."""
         with self._lock:
             self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
 

@@ -13,7 +13,7 @@ class RetryPolicy:
     Attributes:
         first_s: Upper bound of the first delay, in seconds; doubled with each further attempt.
         longest_s: Upper bound of every delay.
-        attempts: After so many failures in a row the run gives up; None for never. Set by ``run --once``, which must end.
+        attempts: Failures in a row after which the run gives up; None for never. Set by ``run --once``, which must end.
     """
 
     first_s: float = 1.0
@@ -33,7 +33,7 @@ class RetryPolicy:
         return max(asked_s or 0.0, bound * (0.5 + unit / 2))
 
     def is_exhausted(self, failures: int) -> bool:
-        """Tells whether so many failures in a row are enough."""
+        """Returns whether the run gives up after this many failures in a row."""
         return self.attempts is not None and failures >= self.attempts
 
 

@@ -1,7 +1,7 @@
-"""Threads that all sources share, and how many of them work at a time, whatever number of tenants there is.
+"""The threads that all sources share, a bounded number of which work at a time, however many tenants there are.
 
-A thread has memory that only it takes again, and each that works pushes what others work on out of the processor's caches. So the
-thread that worked last goes on first, and a hundred tenants have hardly more of them than one.
+A thread keeps memory that only it uses again, and pushes what other threads work on out of the processor's caches. So the thread
+that worked last goes on first, and a hundred tenants have hardly more threads than one.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 AT_ONCE = 64
-"""At 250 ms for an answer that is 256 items a second, more than a processor takes in. Each holds its body in memory."""
+"""Tasks at a time: at 250 ms for an answer 256 items a second, more than a processor takes in. Each holds a body in memory."""
 STORING = 8
-"""With so many that have fetched and wait to be stored, and one a worker, no other begins: processors are what is short then."""
+"""While so many tasks, and one a worker, have fetched and wait to be stored, no other begins: processors are short then."""
 STALLED_S = 5.0
-"""What takes longer holds up nobody: its slot counts as free."""
+"""A task that takes longer holds up nobody: its slot counts as free."""
 IDLE_S = 10.0
 """A thread that had nothing to do for so long ends."""
 
@@ -25,7 +25,7 @@ Task = Callable[[], None]
 
 
 class _PoolThread(threading.Thread):
-    """A thread, and what it is to do: nothing any more when it is woken without a task."""
+    """A thread and its task; woken without a task, the thread ends."""
 
     def __init__(self, work: Callable[[_PoolThread], None]) -> None:
         super().__init__(name="fetch", daemon=True)
@@ -39,7 +39,7 @@ class _PoolThread(threading.Thread):
 
 
 class ThreadPool:
-    """Does tasks in threads, so many at a time; what waits has no thread. Thread-safe."""
+    """Runs tasks in threads, a bounded number at a time; a task that waits has no thread. Thread-safe."""
 
     def __init__(self, slots: int = AT_ONCE, stalled_s: float = STALLED_S, storing: int = STORING + 1) -> None:
         """Starts without threads.
@@ -56,7 +56,7 @@ class ThreadPool:
         self._urgent: deque[tuple[object, Task]] = deque()
         self._waiting: deque[tuple[object, Task]] = deque()
         self._busy: set[_PoolThread] = set()
-        self._with_slot: dict[_PoolThread, float] = {}  # those of them that have a slot, in the order of time
+        self._with_slot: dict[_PoolThread, float] = {}  # busy threads that have a slot, by when they got it
         self._storing = 0
         self._returning = 0
         self._idle: list[_PoolThread] = []  # the one that worked last is the last
@@ -64,19 +64,19 @@ class ThreadPool:
         self._is_closed = False
 
     def submit(self, owner: object, task: Task, *, is_urgent: bool = False) -> None:
-        """Has a task done as soon as there is a slot.
+        """Runs a task as soon as there is a slot.
 
         Args:
-            owner: Whose it is.
+            owner: Whose task it is.
             task: Must not raise.
-            is_urgent: It goes before those that are not.
+            is_urgent: The task goes before those that are not urgent.
         """
         with self._changed:
             (self._urgent if is_urgent else self._waiting).append((owner, task))
             self._begin()
 
     def begin_due(self) -> None:
-        """Looks whether a slot has become free because its task is stalled. To be called every few seconds."""
+        """Begins tasks whose slot became free because another task is stalled. To be called every few seconds."""
         with self._changed:
             self._begin()
 
@@ -103,7 +103,7 @@ class ThreadPool:
 
     @contextmanager
     def slot_released(self) -> Iterator[None]:
-        """Gives the slot of the task that runs in this thread to another, while it waits for something of its own.
+        """Gives the slot of the task in this thread to another task, while this one waits for something.
 
         In a thread that is not of the pool nothing is given away.
         """
@@ -127,7 +127,7 @@ class ThreadPool:
 
     @contextmanager
     def storing(self) -> Iterator[None]:
-        """Tells that the task that runs in this thread has fetched, and stores."""
+        """Marks the task in this thread as one that has fetched and stores now."""
         with self._changed:
             self._storing += 1
         try:
@@ -185,7 +185,7 @@ class ThreadPool:
                 if thread in self._idle:
                     self._idle.remove(thread)
                     return None
-            thread.wanted.acquire()  # it was given one at this moment
+            thread.wanted.acquire()  # it was given a task at this moment
         return thread.task
 
     def _full_for_s(self) -> float:

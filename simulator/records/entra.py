@@ -9,7 +9,7 @@ from ualpipe.simulator.records.organisation import Person
 
 
 def logon(m: Maker, person: Person | None = None, address: str | None = None) -> Record:
-    """Returns a logon at the token service that worked."""
+    """Returns a successful logon at the token service."""
     person = person or m.person()
     record = _sts_record(m, "UserLoggedIn", person, address)
     record["ResultStatus"] = "Success"
@@ -19,7 +19,7 @@ def logon(m: Maker, person: Person | None = None, address: str | None = None) ->
 
 
 def failed_logon(m: Maker, person: Person | None = None, address: str | None = None, error: str | None = None) -> Record:
-    """Returns a logon that was refused; like real ones, most say ``Success``, for the request itself went well."""
+    """Returns a logon that was refused; like real ones, most say ``Success``, as the request itself went well."""
     person = person or m.member()
     record = _sts_record(m, "UserLoginFailed", person, address)
     known = m.weighted("logon_errors")

@@ -54,7 +54,7 @@ def mail_item(m: Maker) -> Record:
 
 
 def mail_items(m: Maker) -> Record:
-    """Returns an action on several items: they are moved or deleted."""
+    """Returns an action that moves or deletes several items."""
     operation = m.weighted("mail_group_operations")
     owner = m.member()
     record = _mailbox_record(m, 3, operation, owner, owner)

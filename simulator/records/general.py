@@ -51,7 +51,7 @@ def teams_message(m: Maker) -> Record:
 
 
 def teams_membership(m: Maker) -> Record:
-    """Returns members being added to or removed from a team."""
+    """Returns a change of the members of a team."""
     person, team = m.member(), m.pick(m.org.teams)
     record = m.base(25, m.pick(("MemberAdded", "MemberAdded", "MemberRemoved", "MemberRoleChanged")), "MicrosoftTeams", person)
     members = [m.person() for _ in range(m.rng.randrange(1, 5))]
@@ -69,7 +69,7 @@ def teams_membership(m: Maker) -> Record:
 
 
 def teams_session(m: Maker) -> Record:
-    """Returns a client that signed in to Teams."""
+    """Returns the sign-in of a client to Teams."""
     person = m.person()
     record = m.base(25, "TeamsSessionStarted", "MicrosoftTeams", person)
     record |= {

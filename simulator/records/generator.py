@@ -34,7 +34,7 @@ def generate(
         start: CreationTime of the first, UTC.
         rate: Records a second of CreationTime, on average.
         tenant_id: Their OrganizationId.
-        domain: Of the organisation.
+        domain: Domain of the organisation.
     """
     return generate_for(make_organisation(seed, tenant_id, domain), count, seed=seed, start=start, rate=rate)
 
@@ -42,7 +42,7 @@ def generate(
 def generate_for(
     org: Organisation, count: int | None = None, *, seed: int = DEFAULT_SEED, start: datetime, rate: float = DEFAULT_RATE
 ) -> Iterator[Record]:
-    """Yields records of an organisation that exists already; as ``generate``."""
+    """Yields records of a given organisation; otherwise as ``generate``."""
     rng = random.Random(f"{seed}/{start.isoformat()}")  # noqa: S311 - plausible, not secret
     maker = Maker(org, rng, start)
     kinds = {name: _builder(name) for name in maker.words["kinds"]}

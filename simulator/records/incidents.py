@@ -22,7 +22,7 @@ class Incident:
     Attributes:
         name: Short, stable.
         description: What happened, with names and addresses.
-        records: The records that make it up, in order of time.
+        records: The records of the incident, in order of time.
     """
 
     name: str
@@ -44,7 +44,7 @@ def planted_incidents(
         seed: As for ``generate``; the incidents' Ids are their own.
         start: Time of the first record, UTC; the last is less than an hour later.
         tenant_id: Their OrganizationId.
-        domain: Of the organisation.
+        domain: Domain of the organisation.
     """
     org = make_organisation(seed, tenant_id, domain)
     plots: list[Callable[[Maker], Incident]] = [

@@ -1,4 +1,4 @@
-"""What builders of records work with: the organisation, the time, and dice."""
+"""What builders of records draw from: the organisation, the time, the vocabulary, and chance."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Maker:
     """Draws what a record is made of. All chance comes from one seeded source.
 
     Attributes:
-        org: Who and what exists.
-        rng: The dice.
-        at: When the record is made, UTC.
+        org: The organisation: who and what exists.
+        rng: The source of chance.
+        at: Time of the record, UTC.
         words: The vocabulary.
     """
 
@@ -37,7 +37,7 @@ class Maker:
 
     @property
     def time(self) -> str:
-        """The time as audit records have it: UTC without a zone."""
+        """The time as audit records write it: UTC without a zone."""
         return self.at.strftime("%Y-%m-%dT%H:%M:%S")
 
     def base(self, record_type: int, operation: str, workload: str, person: Person) -> Record:
@@ -56,14 +56,14 @@ class Maker:
         }
 
     def person(self) -> Person:
-        """Returns anybody, now and then a guest."""
+        """Returns one of the people, now and then a guest."""
         return self.pick(self.org.guests if self.rng.random() < _GUEST_SHARE else self.org.people)
 
     def member(self) -> Person:
         return self.pick(self.org.people)
 
     def pick(self, choices: Sequence[T]) -> T:
-        """Returns one of the choices, all alike likely."""
+        """Returns one of the choices, each as likely as the others."""
         return choices[int(self.rng.random() * len(choices))]
 
     def word(self, table: str) -> Any:

@@ -1,4 +1,4 @@
-"""An invented organisation: its people, guests, teams and sites. The same seed always makes the same one."""
+"""An invented organisation: its people, guests, teams and sites. The same seed always makes the same organisation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Person:
     Attributes:
         name: Display name.
         upn: User principal name; for a guest the ``#EXT#`` form.
-        mail: Address.
+        mail: E-mail address.
         object_id: GUID in the directory.
         puid: Passport id, 16 hexadecimal digits.
         sid: Security identifier.
@@ -132,7 +132,7 @@ def _identity(rng: random.Random, sid: str) -> dict[str, Any]:
 
 
 def _address(rng: random.Random) -> str:
-    """Most people share the offices' addresses; some work from IPv6."""
+    """Returns the IP address of a person: most share those of the offices, some have one of IPv6."""
     chance = rng.random()
     if chance < 0.6:
         return f"198.51.100.{rng.randrange(1, 20)}"

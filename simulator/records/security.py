@@ -108,7 +108,7 @@ def alert(m: Maker) -> Record:
 
 
 def threat_mail(m: Maker) -> Record:
-    """Returns the verdict on a bad message."""
+    """Returns the verdict on a phishing message."""
     person, domain = m.member(), m.word("outside_domains")
     record = m.base(28, "TIMailData", "ThreatIntelligence", person)
     record |= {

@@ -11,7 +11,7 @@ _SHARING_TARGETS = ("Member", "Guest", "SecurityGroup")
 
 
 def file_operation(m: Maker) -> Record:
-    """Returns something done to a file or folder, in a team's site or somebody's OneDrive."""
+    """Returns an operation on a file or folder, in a team's site or somebody's OneDrive."""
     operation = m.weighted("file_operations")
     person = m.person()
     record = _file_record(m, 6, operation, person)
@@ -34,7 +34,7 @@ def file_operation(m: Maker) -> Record:
 
 
 def sharing(m: Maker) -> Record:
-    """Returns a file being shared, or a link being used."""
+    """Returns the sharing of a file, or the use of a link."""
     operation = m.weighted("sharing_operations")
     record = _file_record(m, 14, operation, m.member())
     kind = m.pick(_SHARING_TARGETS)
@@ -46,7 +46,7 @@ def sharing(m: Maker) -> Record:
 
 
 def shared_file(m: Maker, record_type: int, operation: str, person: Person, file: Record, address: str) -> Record:
-    """Returns a further record about a file that another record is about."""
+    """Returns another record about the file of a record."""
     record = _file_record(m, record_type, operation, person)
     same = ("ObjectId", "SiteUrl", "Site", "WebId", "ListId", "ListItemUniqueId")
     names = ("SourceFileName", "SourceFileExtension", "SourceRelativeUrl", "Workload", "ItemType")
@@ -56,7 +56,7 @@ def shared_file(m: Maker, record_type: int, operation: str, person: Person, file
 
 
 def page_view(m: Maker) -> Record:
-    """Returns a page of a site being looked at."""
+    """Returns the view of a page of a site."""
     person, team = m.person(), m.pick(m.org.teams)
     record = _site_record(m, 4, "PageViewed", person, team.site, team.site_id)
     record["ObjectId"] = f"{team.site}SitePages/Home.aspx"

@@ -1,4 +1,4 @@
-"""A certificate authority of its own, and a server certificate for loopback that it signs."""
+"""A certificate authority for the service, and the server certificate for loopback that the authority signs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 @dataclass(frozen=True, slots=True)
 class ServerFiles:
-    """Where the certificates are.
+    """The files of the certificates.
 
     Attributes:
         ca_file: Certificate of the authority, PEM: what clients trust.
@@ -40,7 +40,7 @@ def write_certificates(folder: Path, hosts: Sequence[str] = LOOPBACK_HOSTS) -> S
     """Writes ``ca.pem`` and ``server.pem``, or leaves those that still serve, so that a restarted server stays trusted.
 
     Args:
-        folder: Made when it is missing.
+        folder: Where to; made when it is missing.
         hosts: DNS names and addresses of the server.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ def build_certificate(
     issuer_key: PrivateKey,
     extensions: Sequence[x509.ExtensionType],
 ) -> x509.Certificate:
-    """Returns a certificate of ``key``, signed by ``issuer``; by itself where there is none."""
+    """Returns a certificate of ``key``, signed by ``issuer``; self-signed where there is none."""
     now = datetime.now(UTC)  # TLS clients compare with the machine's clock, whatever clock the service runs on
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
     builder = (
@@ -133,7 +133,7 @@ def _general_name(host: str) -> x509.GeneralName:
 
 
 def _still_serves(found: ServerFiles, hosts: Sequence[str]) -> bool:
-    """Whether earlier files are whole, cover the hosts and last another day."""
+    """Returns whether earlier files are whole, cover the hosts and are valid for another day."""
     try:
         ca = x509.load_pem_x509_certificate(found.ca_file.read_bytes())
         server = x509.load_pem_x509_certificate(found.server_file.read_bytes())

@@ -22,7 +22,7 @@ _AGGREGATION = timedelta(minutes=14)  # between the two stamps of a contentId, a
 _GZIP_LEVEL = 1
 
 Record = Mapping[str, Any] | bytes
-"""A record, or its JSON text as it shall be delivered."""
+"""A record, or its JSON text exactly as it is to be delivered."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class SimulatedBlob:
 
     @property
     def order(self) -> tuple[datetime, int]:
-        """Blobs are listed in the order in which they become available."""
+        """What blobs are sorted by: when they become available."""
         return self.listed_at, self.sequence
 
 
@@ -72,7 +72,7 @@ def stamp(instant: datetime, number: int) -> str:
 
 
 def is_content_id(text: str) -> bool:
-    """Whether a text has the form of a contentId."""
+    """Returns whether a text has the form of a contentId."""
     parts = text.split("$")
     return len(parts) >= 5 and all(len(part) == 23 and part.isdigit() for part in parts[:2])
 
@@ -87,7 +87,7 @@ def content_type_of(record: Mapping[str, Any]) -> str:
 
 
 def cut_into_bodies(records: Iterable[Record], records_per_blob: int) -> Iterator[tuple[str, bytes]]:
-    """Sorts records by content type and joins them to bodies, each as soon as it is full.
+    """Sorts records by content type and joins them to bodies, which come as soon as they are full.
 
     Yields:
         Content type and JSON array. Records given as bytes stand in it byte for byte.
@@ -104,7 +104,7 @@ def cut_into_bodies(records: Iterable[Record], records_per_blob: int) -> Iterato
 
 
 def _decoded(text: bytes) -> Mapping[str, Any]:
-    """Decodes a record; one that is none has no fields, and so arrives in Audit.General."""
+    """Decodes a record; text that is no JSON object has no fields, and so arrives in Audit.General."""
     with contextlib.suppress(orjson.JSONDecodeError):
         value = orjson.loads(text)
         if isinstance(value, dict):

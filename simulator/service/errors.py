@@ -32,7 +32,7 @@ class Refused(Exception):
 
     Attributes:
         code: ``AF20022`` and the like.
-        details: Values for the placeholders of its message.
+        details: Values for the placeholders of the message.
     """
 
     def __init__(self, code: str, **details: str) -> None:

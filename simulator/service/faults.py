@@ -27,7 +27,7 @@ READY_MADE = "fault_scripts.yaml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultAnswer:
-    """What a call gets. Without status, code and body it is the right answer, delayed, slowed down, cut off or changed."""
+    """The answer that a call gets. Without status, code and body: the right one, delayed, slowed down, cut off or changed."""
 
     status: int | None = option("HTTP status.", default=None, minimum=100, maximum=599)
     code: str | None = option("Error code of the API (`AF429`): makes its body, and its usual status.", default=None)
@@ -43,13 +43,13 @@ class FaultAnswer:
 
     @property
     def replaces(self) -> bool:
-        """Whether the service is not asked at all."""
+        """Whether the fault stands in place of the right answer."""
         return self.close or any(part is not None for part in (self.status, self.code, self.body))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultRule:
-    """Which calls get a fault, and which one. What is not named matches all calls; the first rule that fires wins."""
+    """A fault, and the calls that get it. What is not named matches all calls; the first rule that fires wins."""
 
     operation: Literal["discovery", "token", "start", "stop", "subscriptions", "list", "fetch"] | None = option(
         "The operation.", default=None
@@ -72,14 +72,14 @@ class FaultRule:
 
 
 class FaultScript:
-    """Rules being played. Thread-safe."""
+    """A fault script that is being played. Thread-safe."""
 
     def __init__(self, rules: Iterable[FaultRule | Mapping[str, Any]], clock: Clock | None = None) -> None:
-        """Begins to play.
+        """Begins to play rules.
 
         Args:
-            rules: Of which the first that fires wins.
-            clock: The service's; rules may hold for a time.
+            rules: The rules, of which the first that fires wins.
+            clock: The service's clock; rules may hold for a time.
 
         Raises:
             ValueError: A rule is wrong.
@@ -122,7 +122,7 @@ def parse_rule(rule: Mapping[str, Any]) -> FaultRule:
     """Returns a rule from its written form.
 
     Raises:
-        ValueError: A key or value is wrong; says which and why.
+        ValueError: A key or value is wrong; the message says which and why.
     """
     problems = [
         f"{'.'.join(map(str, error.instance_path)) or 'rule'}: {error.message}" for error in _validator().iter_errors(rule)

@@ -21,13 +21,13 @@ def answer(request: Request, call: Call, tenant: SimulatedTenant, url: str) -> R
     """Carries out one operation for an authorised caller.
 
     Args:
-        request: As received.
-        call: What it asks for.
-        tenant: Whose feed it is.
-        url: Of the service.
+        request: The request, as received.
+        call: What the request asks for.
+        tenant: The tenant whose feed it is.
+        url: URL of the service.
 
     Raises:
-        Refused: With the API's error code.
+        Refused: The API answers with an error code.
     """
     match call.operation:
         case "subscriptions":

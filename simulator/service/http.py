@@ -84,7 +84,7 @@ Answer = Callable[[Request], Reply]
 
 
 class TlsServer(TCPServer):
-    """Listens at one address; ``close`` ends it with all its connections within a bounded time."""
+    """Listens at one address; ``close`` ends it and all its connections within a bounded time."""
 
     allow_reuse_address = True
     request_queue_size = 128
@@ -101,7 +101,7 @@ class TlsServer(TCPServer):
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
     def start(self) -> None:
-        """Serves in threads of its own."""
+        """Starts to serve, in threads of its own."""
         self._thread.start()
 
     def close(self, timeout_s: float = 5.0) -> None:
@@ -204,7 +204,7 @@ class _Connection(BaseHTTPRequestHandler):
         _break(self.connection)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the base class's
-        """Keeps quiet: the service counts its requests itself."""
+        """Logs nothing: the service counts its requests itself."""
 
 
 def _parse(method: str, target: str, headers: Message, body: bytes) -> Request:

@@ -94,7 +94,7 @@ def in_window(blobs: Sequence[SimulatedBlob], window: Window, now: datetime) -> 
 
 
 def cut_page(blobs: Sequence[SimulatedBlob], position: Position, size: int) -> tuple[Sequence[SimulatedBlob], Position | None]:
-    """Returns one page and where the next begins; None after the last.
+    """Returns one page, and where the next page begins; None after the last.
 
     Args:
         blobs: All blobs of the window, in their order.
@@ -121,9 +121,9 @@ def next_page_uri(feed: str, content_type: str, window: Window, position: Positi
 
     Args:
         feed: URL of the tenant's feed, up to ``activity/feed``.
-        content_type: What is listed.
-        window: What is listed.
-        position: Where the page begins.
+        content_type: The content type that is listed.
+        window: The window that is listed.
+        position: Where the next page begins.
     """
     token = f"{stamp(window.end, position.after)}${stamp(window.start, position.page)}${_SHARD}"
     times = f"endtime={_seven_decimals(window.end)}&starttime={_seven_decimals(window.start)}"

@@ -9,7 +9,7 @@ _MINUTE = timedelta(minutes=1)
 
 
 class Quota:
-    """Counts requests in minutes that begin with the first request after the one before. Thread-safe."""
+    """Counts requests by the minute; a minute begins with the first request after the last one ended. Thread-safe."""
 
     def __init__(self) -> None:
         self._begin: datetime | None = None

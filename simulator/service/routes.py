@@ -1,4 +1,4 @@
-"""Which operation a request asks for."""
+"""Finds out which operation a request asks for."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class ServedRequest:
     """One request as it was answered.
 
     Attributes:
-        call: What was asked for.
+        call: What the request asked for.
         status: HTTP status; 0 where the connection was broken without an answer.
         at: When, on the service's clock.
     """
@@ -76,8 +76,8 @@ class SimulatedService:
             folder: Gets ``ca.pem`` and ``server.pem``.
             port: TCP port; 0 takes a free one.
             host: Address to listen at.
-            clock: Decides what is listed, expired and refused.
-            public_url: What clients reach it under, where that is another address (a proxy in between).
+            clock: Its time decides what is listed, expired and refused.
+            public_url: URL by which clients reach the service, where that is another one (through a proxy).
         """
         self._clock = clock or SystemClock()
         hosts = [*LOOPBACK_HOSTS] if host in LOOPBACK_HOSTS else [*LOOPBACK_HOSTS, host]
@@ -100,7 +100,7 @@ class SimulatedService:
         """Serves a tenant from now on; returns it.
 
         Raises:
-            ValueError: It runs on another clock, or is served already.
+            ValueError: The tenant runs on another clock, or is served already.
         """
         if tenant.clock is not self._clock and {type(tenant.clock), type(self._clock)} != {SystemClock}:
             raise ValueError(f"tenant {tenant.name} and its service need one clock: pass clock= to both")
@@ -123,12 +123,12 @@ class SimulatedService:
         return self._faults
 
     def start(self) -> Self:
-        """Begins to serve."""
+        """Starts to serve; returns the service."""
         self._server.start()
         return self
 
     def close(self) -> None:
-        """Ends within seconds, whatever clients do. Safe twice."""
+        """Ends the service within seconds, whatever clients do. Safe twice."""
         self._server.close()
 
     def __enter__(self) -> Self:

@@ -192,7 +192,7 @@ class SimulatedTenant:
 
     @property
     def token_generation(self) -> int:
-        """Stands in each token; tokens of an earlier generation are revoked."""
+        """The generation that each token names; tokens of an earlier one are revoked."""
         return self._token_generation
 
     def revoke_tokens(self) -> None:
@@ -214,5 +214,5 @@ def _order(blob: SimulatedBlob) -> tuple[datetime, int]:
 
 
 def _whole_ms(instant: datetime) -> datetime:
-    """Cuts to milliseconds: what a listing shows is what its windows are compared with."""
+    """Returns a time cut to milliseconds, so that windows are compared with the very time that listings show."""
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)

@@ -25,10 +25,10 @@ class EcsField:
 
 @dataclass(frozen=True, slots=True)
 class Ecs:
-    """What ECS knows.
+    """The fields and values that ECS defines.
 
     Attributes:
-        fields: By dotted name.
+        fields: The fields by dotted name.
         values: Allowed values by field, for the fields where ECS lists them.
         types_of: Allowed ``event.type`` values by ``event.category``.
     """
@@ -45,7 +45,7 @@ class Ecs:
 
 @cache
 def load_ecs() -> Ecs:
-    """Reads the tables that ship with ualpipe."""
+    """Reads the tables of ECS that ship with ualpipe."""
     rows = read_csv("ecs/fields.csv")
     fields = {row["field"]: EcsField(row["type"], row["array"] == "yes") for row in rows}
     allowed: dict[str, Any] = read_yaml("ecs/event_values.yaml")

@@ -90,13 +90,13 @@ def _originals(shapes: Mapping[str, str]) -> Iterable[tuple[str, dict[str, Any]]
 def indexed_shapes() -> dict[str, str]:
     """Returns the shape of each original field that is indexed.
 
-    Not all of them are: the fields of rare workloads would fill the index of every tenant. They are kept and shown all the same.
+    The fields of rare workloads are not: they would fill the index of every tenant. They are kept and shown all the same.
     """
     return {row["field"]: row["shape"] for row in read_csv("ecs/originals.csv") if row["indexed"] == "yes"}
 
 
 def main() -> None:
-    """Prints the template that belongs to the tables that ship with ualpipe."""
+    """Prints the template for the tables that ship with ualpipe."""
     template = index_template(load_mapping(build(EcsTransformConfig, {}, Path())), load_ecs(), indexed_shapes())
     json.dump(template, sys.stdout, indent=1)
     sys.stdout.write("\n")

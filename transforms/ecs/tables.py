@@ -1,4 +1,4 @@
-"""The tables of the ``ecs`` transform, loaded."""
+"""Loads the mapping tables of the ``ecs`` transform: ours, the user's, and what its options say."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from ualpipe.transforms.ecs.options import EcsTransformConfig
 
 
 def load_mapping(config: EcsTransformConfig) -> MappingTables:
-    """Returns the mapping that a config asks for: our tables with the user's on top.
+    """Returns the mapping that a config asks for: the user's tables on top of ours.
 
     Raises:
-        ConfigError: A mapping file is wrong.
+        ConfigError: A mapping file of the user's is wrong.
     """
     own = read_tables(config.mapping, load_ecs(), load_conversions())
     return assemble(own, [*shipped_tables(), _settings(config)])
 
 
 def _settings(config: EcsTransformConfig) -> Table:
+    """Returns the options that fill fields, as a table of constants."""
     place = Place("config", 1)
     values = {
         "event.dataset": config.dataset,

@@ -18,7 +18,7 @@ from ualpipe.transforms.memo import MemoGroup
 class EcsTransform:
     """Sets ``event.document``. Nothing is lost on the way: each field of the record stands below ``o365.audit``.
 
-    A document without a usable time of its own gets the time at which it was stored: data streams refuse one without any.
+    A record without a usable time gives a document with the time at which it was stored: data streams refuse one without any.
 
     A record with violations, and one that is no JSON object, becomes a document of kind ``pipeline_error`` that says why. The
     document shares nested values with the record: a transform that changes the inside of one has to copy it first.
@@ -36,7 +36,7 @@ class EcsTransform:
         """Reads the tables and generates the mapping functions.
 
         Raises:
-            ConfigError: A mapping file or a file of messages of the user's is wrong.
+            ConfigError: A mapping file or message file of the user's is wrong.
         """
         tables = load_mapping(self._config)
         self._mappers = _Mappers(tables)
@@ -66,19 +66,19 @@ class EcsTransform:
 
 
 class _Mappers(dict[str, Mapper]):
-    """Functions by record type, generated when the first record of their kind comes: most pipelines meet few of the families."""
+    """Functions by record type, each generated when the first such record comes: most pipelines meet few of the families."""
 
     def __init__(self, tables: MappingTables) -> None:
         super().__init__()
         self._tables = tables
         self._compiled: dict[int, Mapper] = {}
-        self._together = MemoGroup()
+        self._memos = MemoGroup()
 
     def __missing__(self, kind: str) -> Mapper:
         family = self._tables.families.get(kind, self._tables.other)
         mapper = self._compiled.get(id(family))
         if mapper is None:
-            mapper = self._compiled[id(family)] = compile_family(family, self._together)
+            mapper = self._compiled[id(family)] = compile_family(family, self._memos)
         if not kind or kind in self._tables.families:  # foreign text must not fill the memory
             self[kind] = mapper
         return mapper

@@ -1,4 +1,4 @@
-"""A MaxMind database file: opened, asked, and taken up anew when it is replaced on disk."""
+"""A MaxMind database file: opened, asked, and read anew when it is replaced on disk."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from ualpipe.transforms.geoip.fields import Fields, as_fields, geo_fields
 
 DAY_S = 86_400
 
-# A damaged file shows as what its reader stumbles over; InvalidDatabaseError, which the library means for it, is a RuntimeError.
+# What the reader raises on a damaged file; InvalidDatabaseError, the library's own, is a RuntimeError.
 _DAMAGED = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, struct.error)
 
 Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """What a database is asked for.
+class DatabaseKind:
+    """A kind of database.
 
     Attributes:
-        option: The option that names its file.
+        option: The option that names the file.
         types: Words of which one stands in the type of such a database (``GeoLite2-City``, ``DBIP-ASN-Lite``).
-        read: Makes ECS fields of a record.
+        read: Makes ECS fields of a record of the database.
     """
 
     option: str
@@ -39,8 +39,8 @@ class Kind:
     read: Callable[[Mapping[str, Any]], Fields]
 
 
-GEO = Kind("city_database", ("City", "Country", "Enterprise"), geo_fields)
-AS = Kind("asn_database", ("ASN", "ISP", "Enterprise"), as_fields)
+GEO = DatabaseKind("city_database", ("City", "Country", "Enterprise"), geo_fields)
+AS = DatabaseKind("asn_database", ("ASN", "ISP", "Enterprise"), as_fields)
 
 
 class _Reader(Protocol):
@@ -54,9 +54,9 @@ class _Opened:
     """A database in use.
 
     Attributes:
-        stamp: Which state of the file it is.
-        built: When its maker made it.
-        said: What was warned of already.
+        stamp: State of the file when it was read.
+        built: When its maker made the database.
+        said: The subjects that were warned of already.
     """
 
     reader: _Reader
@@ -66,16 +66,16 @@ class _Opened:
 
 
 class GeoDatabase:
-    """One database, as of its last good state on disk.
+    """One database, in its last good state on disk.
 
     Args:
         path: Its file.
-        kind: What it has to be.
+        kind: The kind that it has to be.
         env: For the clock, the log, and the name of the stage in messages.
         warn_after_s: Age from which a database is warned of, in seconds.
     """
 
-    def __init__(self, path: Path, kind: Kind, env: Env, warn_after_s: float) -> None:
+    def __init__(self, path: Path, kind: DatabaseKind, env: Env, warn_after_s: float) -> None:
         self._path = path
         self._kind = kind
         self._env = env
@@ -87,17 +87,17 @@ class GeoDatabase:
         """Reads the file. Idempotent.
 
         Raises:
-            ConfigError: It is missing, unreadable, no MaxMind database, or one of another kind.
+            ConfigError: The file is missing, unreadable, no MaxMind database, or one of another kind.
         """
         if self._opened is None:
             self._opened = self._read()
             self._warn_if_old(self._opened)
 
     def renew(self) -> bool:
-        """Takes up the file where it has changed; returns whether it did.
+        """Reads the file again if it has changed; returns whether it has.
 
         A file that has gone, or is not whole yet, changes nothing: the open database stays, one warning says so, and the next
-        look may find better.
+        call may find a good file.
         """
         assert self._opened is not None, "renew before open"
         try:
@@ -113,7 +113,7 @@ class GeoDatabase:
         return renewed is not None
 
     def find(self, ip: str) -> Fields:
-        """Returns what is known of an address; empty for an unknown one and for text that is none."""
+        """Returns what is known of an address; empty for an unknown address and for text that is none."""
         assert self._opened is not None, "find before open"
         opened = self._opened
         try:
@@ -164,12 +164,12 @@ class GeoDatabase:
 def in_memory(file: BinaryIO) -> _Reader:
     """Returns a reader of a private copy of a file.
 
-    Not of the file itself: the library maps it, and a mapped file that is overwritten in place (``cp`` does it) ends the process
-    with SIGBUS. The fast reader (13 µs a look-up, plain Python takes 130) insists on a path; Linux has one for memory.
+    The library would map the file itself, and a mapped file that is overwritten in place (``cp`` does so) ends the process with
+    SIGBUS. The fast reader (13 µs a look-up, plain Python takes 130) insists on a path; Linux has one for memory.
 
     Raises:
         ConfigError: The library is not installed.
-        RuntimeError, ValueError, …: It is no database.
+        RuntimeError, ValueError, …: The file is no database.
     """
     try:
         import maxminddb  # noqa: PLC0415 - in the extra `geoip`

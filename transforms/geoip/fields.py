@@ -1,6 +1,6 @@
 """Reads records of MaxMind databases as ECS fields: where an address is, and whose network it is in.
 
-A database is a file from outside and may hold anything; what has not the type that ECS asks for is left out.
+A database is a file from outside and may hold anything; a value that has not the type of its ECS field is left out.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-LANGUAGE = "en"  # the one that all of these databases have; rules and dashboards compare names
+LANGUAGE = "en"  # the language that all of these databases have; rules and dashboards compare names
 MAX_AS_NUMBER = 2**32 - 1  # RFC 6793
 
 GEO_FIELDS = (
@@ -54,7 +54,7 @@ def geo_fields(record: Mapping[str, Any]) -> Fields:
 
 def as_fields(record: Mapping[str, Any]) -> Fields:
     """Returns the ECS ``as`` fields of a record in an ASN, ISP or Enterprise database; empty where it tells nothing."""
-    told = _part(record, "traits") or record  # where Enterprise has what stands at the top of the others
+    told = _part(record, "traits") or record  # Enterprise has there what the others have at the top
     number, organization = told.get("autonomous_system_number"), told.get("autonomous_system_organization")
     fields: Fields = {}
     if type(number) is int and 0 < number <= MAX_AS_NUMBER:

@@ -24,6 +24,6 @@ class GeoipTransformConfig:
     warn_after: Duration = option("Age of a database from which the log warns of it.", default="90d")
 
     def __post_init__(self) -> None:
-        """Refuses a transform that would do nothing."""
+        """Refuses options with which the transform would do nothing."""
         if self.city_database is None and self.asn_database is None:
             raise ConfigError("geoip: give `city_database`, `asn_database` or both")

@@ -18,8 +18,8 @@ LOOK_EVERY_S = 60.0
 class GeoipTransform:
     """Adds `source.geo` and `source.as` to documents with a `source.ip`. Stands behind `ecs`, which makes the document.
 
-    Fields that are there stay as they are. An event without document or address, and an address that the databases do not
-    know, passes untouched. Once a minute ``apply`` looks whether a file was replaced; it looks at nothing else but the event.
+    Fields that are there stay as they are. An event without document or address, or with an address that the databases do not
+    know, passes untouched. Once a minute ``apply`` looks whether a file was replaced; else it looks at nothing but the event.
     """
 
     Config: ClassVar[type] = GeoipTransformConfig
@@ -39,7 +39,7 @@ class GeoipTransform:
         """Reads the databases.
 
         Raises:
-            ConfigError: One of them is missing or wrong, or the library that reads them is not installed.
+            ConfigError: A database is missing or wrong, or the library that reads them is not installed.
         """
         for database in self._databases.values():
             database.open()
@@ -52,7 +52,7 @@ class GeoipTransform:
         document = event.document
         source = document.get("source") if document else None
         if document and isinstance(source, dict) and type(ip := source.get("ip")) is str and (found := self._known[ip]):
-            # Not changed in place: the mapping may share it with other documents.
+            # `source` is not changed in place: the mapping may share it with other documents.
             document["source"] = _added(source, found) if "geo" in source or "as" in source else {**source, **found}
         return event
 
@@ -69,7 +69,7 @@ class GeoipTransform:
             self._look_at_s = now_s + LOOK_EVERY_S
             renewed = [database.renew() for database in self._databases.values()]
             if any(renewed):
-                # A new one: what a thread finds in the old database just now lands in the old memory.
+                # A new memo: what a thread finds in the old database at this moment goes to the old memo.
                 self._known = Memo(self._find)
 
 

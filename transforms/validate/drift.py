@@ -1,4 +1,4 @@
-"""What is known of audit records, and what a record holds beside it: kinds, operations and fields that nobody described."""
+"""What ualpipe knows of audit records, and what a record holds besides: kinds, operations and fields that are new."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ualpipe.schemas import read_csv, read_json, read_yaml
 from ualpipe.transforms.ecs.mapping.reader import shipped_tables
 
 MAX_SPELLINGS = 2000
-"""Operations of one kind that are found at the first look, without folding case; cmdlets make more names than anybody lists."""
+"""Spellings of one kind's operations that are remembered; cmdlets make more names than anybody lists."""
 
 
 @dataclass(slots=True)
-class Kind:
+class KnownKind:
     """What is known of one kind of record.
 
     Attributes:
-        fields: Names of its fields; None where nobody described them, and none can be new.
-        operations: Names of its operations, folded. With no beginnings either nobody described them, and none can be new.
-        beginnings: What other operations of it begin with, folded.
-        spelled: Operations of it as records spell them, found known before.
+        fields: Names of its fields; None where nobody described them, so that none can be new.
+        operations: Names of its operations, folded. Without these and ``beginnings`` nobody described them: none can be new.
+        beginnings: What further operations begin with, folded.
+        spelled: Its operations as records have spelled them: found known at the first look, without folding case.
     """
 
     fields: frozenset[str] | None = None
@@ -50,22 +50,22 @@ class KnownRecords:
 
     def __init__(self) -> None:
         fields, names = _fields(), _operations()
-        self._kinds: dict[Any, Kind] = {}
+        self._kinds: dict[Any, KnownKind] = {}
         for row in read_csv("record_types.csv"):
             number = row["id"]
-            kind = Kind(fields.get(number), *_split(names[number]))
+            kind = KnownKind(fields.get(number), *_split(names[number]))
             self._kinds[number] = self._kinds[int(number)] = kind
 
     def covers(self, record: Mapping[str, Any]) -> bool:
-        """Returns whether all of a record is known at the first look. A new spelling is not; ``beyond`` makes nothing of it."""
+        """Returns whether all of a record is known at the first look. A new spelling is not, but is nothing new to ``beyond``."""
         try:
             kind = self._kinds[record["RecordType"]]
             return record["Operation"] in kind.spelled and (kind.fields is None or kind.fields.issuperset(record))
-        except (KeyError, TypeError):  # a new kind; or no kind or operation, or a list for one, which the schema finds
+        except (KeyError, TypeError):  # a new kind; or kind or operation is missing or a list, which the schema finds
             return False
 
     def beyond(self, record: Mapping[str, Any]) -> Iterator[Thing]:
-        """Yields what nobody knows of a record. Of a new kind that is the operation, not the fields: all of them would be new."""
+        """Yields what is new in a record. Of a new kind these are kind and operation, not the fields: all would be."""
         number = _number(record.get("RecordType"))
         if not number:
             return
@@ -81,12 +81,12 @@ class KnownRecords:
 
 
 def folded(operation: str) -> str:
-    """Returns an operation as names are compared: the service writes them with and without a dot, with odd blanks and dashes."""
+    """Returns an operation in the form that is compared: the service writes it with and without a dot, odd blanks and dashes."""
     return " ".join(operation.replace("–", "-").split()).rstrip(".").casefold()  # noqa: RUF001 - the service's own en dash
 
 
 def _number(kind: object) -> str:
-    """Returns a record type as text; empty for what is none, which the schema finds."""
+    """Returns a record type as text; empty for a value that is none, which the schema finds."""
     text = str(kind) if type(kind) is int else kind
     return text if type(text) is str and text.isascii() and text.removeprefix("-").isdecimal() else ""
 
@@ -117,7 +117,7 @@ def _operations() -> Mapping[str, set[str]]:
 
 
 def _mapped() -> Iterator[tuple[str, set[str]]]:
-    """Yields kinds with the operations that the mapping has a class for; its patterns are too wide to tell what is new."""
+    """Yields kinds with the operations that the mapping classifies; its patterns are too wide to tell what is new."""
     for table in shipped_tables():
         names = {folded(name) for entry in table.operations for name in entry.names if "*" not in name}
         for number in table.record_types or ():

@@ -25,7 +25,7 @@ class ValidateExplainer:
         self._schemas = self._schemas or RecordSchemas()
 
     def rules(self) -> Iterable[Rule]:
-        """Returns nothing: it fills no field."""
+        """Returns no rule: ``validate`` fills no field."""
         return ()
 
     def explain(self, event: Event) -> Notes:
@@ -39,7 +39,7 @@ class ValidateExplainer:
 
 
 def schema_name(record: Mapping[str, Any]) -> str:
-    """Returns the schema that a record has to fit, which includes ``common.json``; that one alone for unknown kinds."""
+    """Returns the schema that a record has to fit, which includes ``common.json``; ``common.json`` alone for unknown kinds."""
     kind = record.get("RecordType")
     known: Mapping[str, str] = read_json("records/index.json")
     return known.get(kind if isinstance(kind, str) else str(int(kind)), _COMMON) if isinstance(kind, int | str) else _COMMON

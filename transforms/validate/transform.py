@@ -37,8 +37,8 @@ class ValidateTransform:
         """Returns the event, its violations noted.
 
         Raises:
-            NotJson: There is no record, and such are dead-lettered.
-            SchemaMismatch: The record does not fit, and such are dead-lettered.
+            NotJson: The event has no record, and ``on_invalid`` says ``dead_letter``.
+            SchemaMismatch: The record does not fit, and ``on_invalid`` says ``dead_letter``.
         """
         assert self._schemas is not None, "apply before open"
         if event.defect is not None:

@@ -27,11 +27,11 @@ def check_assertion(
     """Checks a client assertion for real: key, signature, thumbprint, audience, issuer, time.
 
     Args:
-        assertion: JWT as sent.
+        assertion: The JWT, as sent.
         certificate: The registered certificate, PEM.
         client_id: What ``iss`` and ``sub`` must be.
-        audiences: What ``aud`` may be: the token endpoint.
-        now: Time of the service.
+        audiences: What ``aud`` may be: the URLs of the token endpoint.
+        now: Time on the service's clock.
 
     Raises:
         LoginRefused: 700027 for a wrong assertion, 700024 for one at the wrong time.

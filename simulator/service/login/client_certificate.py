@@ -22,7 +22,7 @@ class ClientCertificate:
         private_key: Private key, PEM, encrypted when there is a passphrase.
         public: Certificate, PEM; what is registered with the tenant.
         pfx: Both in one PKCS #12 file.
-        passphrase: Of the private key and the PFX file; None where they are open.
+        passphrase: Passphrase of the private key and the PFX file; None where they are not encrypted.
     """
 
     private_key: Path

@@ -38,12 +38,12 @@ def grant_token(request: Request, tenant: SimulatedTenant, urls: Collection[str]
     Args:
         request: A form: grant type, client id, scope, and a secret or an assertion.
         tenant: The tenant of the path.
-        urls: Under which the service is known; the audience of scopes and assertions.
+        urls: The URLs of the service, which are the audience of scopes and assertions.
         issuer: Makes the token.
         now: Time of the service.
 
     Raises:
-        LoginRefused: The application is not given one.
+        LoginRefused: The application gets no token.
     """
     form = dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
     if form.get("grant_type") != "client_credentials":

@@ -15,7 +15,7 @@ class LoginRefused(Exception):
 
     Attributes:
         number: 7000215 and the like.
-        details: Values for the placeholders of its message.
+        details: Values for the placeholders of the message.
     """
 
     def __init__(self, number: int, **details: str) -> None:

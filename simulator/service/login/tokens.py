@@ -16,12 +16,12 @@ _ALGORITHM = "HS256"  # nobody but the service itself has to verify its tokens
 
 
 class TokenIssuer:
-    """Issues tokens and reads its own again. Thread-safe."""
+    """Issues tokens, and reads the tokens that it issued. Thread-safe."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
         self._lock = threading.Lock()
-        self._read: dict[str, dict[str, Any]] = {}  # proven tokens: proving one costs more than all else in a request
+        self._read: dict[str, dict[str, Any]] = {}  # verified tokens: verifying one costs more than all else in a request
         self.issued = 0
 
     def issue(self, tenant: SimulatedTenant, audience: str, now: datetime) -> str:

@@ -45,7 +45,7 @@ def make_outcome(words: Mapping[str, Sequence[str]]) -> Callable[[Mapping[str, A
 def make_status(words: Mapping[str, Sequence[str]]) -> Callable[[Any], str | None]:
     """Returns the function that reads ``success`` or ``failure`` of a status, for workloads that have one of their own.
 
-    It returns None for any other word: what ``make_outcome`` finds counts then. ``words`` are those of ``make_outcome``.
+    The function returns None for any other word: then the outcome of ``make_outcome`` counts. ``words`` are the same as there.
     """
     outcomes = {word.lower(): outcome for outcome in ("success", "failure") for word in words[outcome]}
     return lambda status: outcomes.get(as_word(status))

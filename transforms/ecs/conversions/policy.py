@@ -51,8 +51,8 @@ def highest_severity(details: Any) -> int | None:
 def policy_outcome(originals: Mapping[str, Any]) -> str | None:
     """Returns ``failure`` where a rule stopped the act, ``success`` where the act went through.
 
-    Undone matches and those that the user overrode or reported as false go through. A status of the record's own, which these
-    records rarely have, says more than that no rule stopped the act: None then.
+    Undone matches and those that the user overrode or reported as false go through. Where no rule stopped the act and the record
+    has a status of its own, which is rare, the function returns None: the status says more.
     """
     if not _goes_through(originals) and any(_blocks(rule) for _policy, rule in _rules(originals.get("PolicyDetails"))):
         return "failure"

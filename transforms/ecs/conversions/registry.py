@@ -2,7 +2,7 @@
 
 A conversion gets one ``text`` or one plain ``value``, unless it is declared to take a ``structure`` (whatever stands at the
 source) or the whole ``record`` of originals. It returns None for what it can't convert: the field is left out then, the
-original stays. What it returns may be remembered and shared: nobody changes it.
+original stays. Its result may be remembered and shared: nobody changes it.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from ualpipe.transforms.ecs.conversions.outcome import make_outcome, make_status
 from ualpipe.transforms.memo import OF_PEOPLE, Memo
 
 Takes = Literal["text", "value", "structure", "record"]
-Parts = Mapping[str, str]
+PartTypes = Mapping[str, str]
 
-_IDENTITY: Parts = {"id": "keyword", "name": "keyword", "email": "keyword", "domain": "keyword"}
-_ADDRESSED: Parts = {"name": "keyword", "email": "keyword", "domain": "keyword"}
-_ADDRESS: Parts = {"address": "keyword", "ip": "ip", "port": "long", "domain": "keyword"}
-_SERVER: Parts = {"address": "keyword", "ip": "ip", "domain": "keyword"}
-_NAMED: Parts = {"id": "keyword", "name": "keyword"}
-_RULE: Parts = {"id": "keyword", "name": "keyword", "ruleset": "keyword"}
-_URL: Parts = {
+_IDENTITY: PartTypes = {"id": "keyword", "name": "keyword", "email": "keyword", "domain": "keyword"}
+_ADDRESSED: PartTypes = {"name": "keyword", "email": "keyword", "domain": "keyword"}
+_ADDRESS: PartTypes = {"address": "keyword", "ip": "ip", "port": "long", "domain": "keyword"}
+_SERVER: PartTypes = {"address": "keyword", "ip": "ip", "domain": "keyword"}
+_NAMED: PartTypes = {"id": "keyword", "name": "keyword"}
+_RULE: PartTypes = {"id": "keyword", "name": "keyword", "ruleset": "keyword"}
+_URL: PartTypes = {
     "original": "wildcard",
     "full": "wildcard",
     "scheme": "keyword",
@@ -61,7 +61,7 @@ class Conversion:
     function: Callable[[Any], Any] | Memo
     doc: str
     type: str = "keyword"
-    parts: Parts = field(default_factory=dict)
+    parts: PartTypes = field(default_factory=dict)
     takes: Takes = "text"
     makes_list: bool = False
 
@@ -187,5 +187,5 @@ _SAME_FORM = (frozenset({"keyword", "constant_keyword", "wildcard", "match_only_
 
 
 def fits(made: str, wanted: str) -> bool:
-    """Says whether a value made for one ECS type may stand in a field of another."""
+    """Returns whether a value made for one ECS type may stand in a field of another."""
     return made == wanted or any(made in form and wanted in form for form in _SAME_FORM)

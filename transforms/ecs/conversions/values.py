@@ -67,7 +67,7 @@ def date(text: str) -> str | None:
 
 
 def _is_plain(text: str) -> bool:
-    """Says whether a date has the form ``2000-01-01T00:00:00``."""
+    """Returns whether a date has the form ``2000-01-01T00:00:00``."""
     return len(text) == 19 and text[10] == "T" and text[16] == ":"
 
 

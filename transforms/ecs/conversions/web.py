@@ -9,11 +9,13 @@ from typing import Any
 from ualpipe.transforms.memo import Memo
 
 _SITE = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://(?:[^@/\s]*@)?(\[[^\]\s]+\]|[^:@\s]+)(?::(\d{1,5}))?$")
-_BARE = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://[^/?#\s]+)([?#].*)?$", re.DOTALL)  # no path: something else follows the host
+_BARE = re.compile(
+    r"^([A-Za-z][A-Za-z0-9+.-]*://[^/?#\s]+)([?#].*)?$", re.DOTALL
+)  # without a path: query or fragment follow the host
 _MAX_EXTENSION = 10  # characters; what is longer is a sentence with a dot in it
 _WINDOWS_PATH = re.compile(r"^(?:[A-Za-z]:\\|\\\\)[^\r\n]+$")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-# Below these anyone registers directly; for others it takes the public suffix list to tell a.co.uk from contoso.uk.
+# Below these domains anyone registers directly; below others only the public suffix list tells a.co.uk from contoso.uk.
 _FLAT_DOMAINS = frozenset({"com", "net", "org", "info", "biz"})
 
 Parts = dict[str, str | int]

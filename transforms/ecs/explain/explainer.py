@@ -58,7 +58,7 @@ class EcsExplainer:
         return [*rows, *self._message.rules()]
 
     def explain(self, event: Event) -> Notes:
-        """Says what becomes of an event; of one that is no JSON object, what its document still has."""
+        """Says what becomes of an event; of one that is no JSON object, what its document holds all the same."""
         record = event.record if event.defect is None else {}
         originals = self._originals(record)
         family = self._family(originals)
@@ -151,7 +151,7 @@ def _sources(tried: RowResult, originals: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _replaced(files: Sequence[Table], family: Family, kind: Any) -> Iterator[Attempt]:
-    """Yields the rows for a kind of record that a row of the user's has put out of use."""
+    """Yields the rows for a kind of record that a row of the user's replaces."""
     in_use = {(row.place, name) for row in family.rows for name in row.fields}
     removers: dict[str, Rule] = {}
     for table in files:
@@ -212,7 +212,7 @@ def _about_operation(originals: Mapping[str, Any], trace: Iterable[RowResult]) -
 
 
 def _made_of_originals(notes: Notes, originals: Mapping[str, Any]) -> Iterator[Made]:
-    """Yields each field below ``o365.audit``; two fields of a record may go to one."""
+    """Yields each field below ``o365.audit``; two fields of a record may become one there."""
     for name, value in originals.items():
         full = f"{_ORIGINALS}.{name}"
         found = [original for original in notes.originals if full in original.names]

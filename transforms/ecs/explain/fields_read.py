@@ -7,7 +7,7 @@ from typing import Any
 
 
 class _Watched(dict[str, Any]):
-    """Originals that remember which of their fields were looked at and there."""
+    """Originals that remember which of their fields were looked at."""
 
     def __init__(self, originals: Mapping[str, Any]) -> None:
         super().__init__(originals)

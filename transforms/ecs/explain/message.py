@@ -1,4 +1,4 @@
-"""Explains the ``message`` of a document: which template said it, and of what."""
+"""Explains the ``message`` of a document: which template made it, from which fields."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class MessageExplainer:
     """Says which template makes the message of a record.
 
     Args:
-        own: The user's message files, the last is the strongest.
+        own: The user's message files; the last is the strongest.
     """
 
     def __init__(self, own: Sequence[Path]) -> None:
@@ -105,7 +105,7 @@ def _candidates(message: Message) -> Iterator[SourcePath]:
 
 
 def _without(source: SourcePath, originals: Record, document: Record) -> tuple[Record, Record]:
-    """Returns originals and document without what a source reads; of the originals the whole field goes."""
+    """Returns originals and document without what a source reads; of the originals, without the whole field."""
     if source.of == "originals":
         return {name: value for name, value in originals.items() if name != source.steps[0].name}, document
     less = copy.deepcopy(document)

@@ -1,7 +1,7 @@
 """Turns a mapping into Python: one function per kind of record, without tables or path walking at run time.
 
 The source text is built from our own and the user's tables, whose names and constants enter it as ``repr`` only; conversions
-and tests enter by the namespace. ``interpreter`` walks the same rows and says what is right.
+and tests enter by the namespace. ``interpreter`` walks the same rows, and is the reference.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _AS_IT_IS = ("keyword", "text")  # conversions that leave text alone
 _CLASS_FIELDS = {"event.category": "category", "event.type": "type"}
 
 
-def compile_family(family: Family, together: MemoGroup | None = None) -> Mapper:
+def compile_family(family: Family, memos: MemoGroup | None = None) -> Mapper:
     """Returns the function that maps the originals of one kind of record into an ECS document (without ``o365``).
 
     Args:
-        family: Its rows.
-        together: What functions of the same mapping share.
+        family: The rows for that kind of record.
+        memos: Shared by the functions of one mapping.
     """
-    writer = _Writer(family, together or MemoGroup())
+    writer = _Writer(family, memos or MemoGroup())
     code = compile(writer.source(), f"<mapping {family.name}>", "exec")
     exec(code, writer.names)  # noqa: S102 - see above: no foreign text becomes code
     mapper: Mapper = writer.names["mapped"]
@@ -52,19 +52,19 @@ class _Writer:
     """Writes the function of one family.
 
     Attributes:
-        together: What it shares with other functions.
-        names: What the function refers to.
-        lines: Its body so far.
+        memos: Shared by the functions of one mapping.
+        names: The names in the function with their values.
+        lines: The body of the function so far.
         constants: Fields that have the same value in all records, by the objects that they stand in.
         possible: Fields that may be filled by now.
         filled: Each field that a row may fill, with whether it is a list that rows add to.
         parents: The objects that fields stand in, outer ones first.
-        solo: Those that a single row fills and nothing reads: they are made where they are filled.
+        solo: Objects that a single row fills and nothing reads: they are made where they are filled.
         contested: Fields for which several rows make parts: the first that makes any wins.
     """
 
     family: Family
-    together: MemoGroup
+    memos: MemoGroup
     names: dict[str, Any] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
     constants: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -96,7 +96,7 @@ class _Writer:
         return "def mapped(originals):\n" + "".join(f"    {line}\n" for line in body)
 
     def _can_run(self, row: MappingRow) -> bool:
-        """Says whether any source of a row can be there: not where no row fills the ECS field that it reads."""
+        """Returns whether any source of a row can be there; it can't where no row fills the ECS field that the source reads."""
         known = {*self.filled, *_CLASS_FIELDS}
         return not row.sources or any(source.of == "originals" or source.field in known for source in row.sources)
 
@@ -160,13 +160,11 @@ class _Writer:
         self.possible.update(row.fields)
 
     def _group(self, rows: Sequence[MappingRow]) -> None:
-        """Writes rows that convert the same text: what is remembered of it is looked up once for all of them."""
+        """Writes rows that convert the same text: one look-up in a memo serves them all."""
         conversions = list({row.conversion.name: row.conversion for row in rows if row.conversion}.values())
         results = {conversion.name: f"v{index}" for index, conversion in enumerate(conversions)}
         remembered = [conversion.function for conversion in conversions if isinstance(conversion.function, Memo)]
-        looked_up = (
-            f"{self._name('together', self.together.of(remembered))}[v]" if len(results) > 1 else self._call(conversions[0])
-        )
+        looked_up = f"{self._name('memo', self.memos.of(remembered))}[v]" if len(results) > 1 else self._call(conversions[0])
         texts, others = [f"{', '.join(results.values())} = {looked_up}"], []
         for row in rows:
             result = results[row.conversion.name if row.conversion else ""]
@@ -257,7 +255,7 @@ class _Writer:
         return [store, f"claimed_{target} = True"] if row.to in self.contested else [store]
 
     def _added(self, row: MappingRow, value: str, *, is_list: bool | None) -> str:
-        """Returns the line that adds to a list: without a look at what stands there already where nothing can."""
+        """Returns the line that adds to a list; it looks for equal values only where the list may hold some already."""
         found = variable(row.to)
         if row.to in self.possible or (row.conversion and row.conversion.name == "same"):
             return f"add({found}, {value})"
@@ -296,7 +294,7 @@ class _Writer:
 
 
 def _groups(rows: Sequence[MappingRow]) -> Iterator[list[MappingRow]]:
-    """Cuts rows into runs that convert the same text by conversions that remember, and single rows."""
+    """Cuts rows into runs whose conversions have memos and take the same text, and single rows."""
     group: list[MappingRow] = []
     for row in rows:
         if group and not (_can_share(group[-1]) and _can_share(row) and group[-1].sources == row.sources):

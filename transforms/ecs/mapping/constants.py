@@ -19,7 +19,7 @@ def misfit(field: str, kind: str, usual: Conversion | None, value: Any) -> str:
         value: The constant.
 
     Returns:
-        What is wrong and what to write; nothing where it fits.
+        What is wrong and what to write; empty where the constant fits.
     """
     made = usual.convert(value) if usual else value
     if type(made) is type(value) and made == value:
@@ -29,7 +29,7 @@ def misfit(field: str, kind: str, usual: Conversion | None, value: Any) -> str:
 
 
 def unusable(modifier: str, wanted: Any, values: Sequence[Any]) -> str:
-    """Says what is wrong with the value of a condition; nothing where it is fine."""
+    """Says what is wrong with the value of a condition; empty where it is fine."""
     if modifier == "exists":
         return "" if isinstance(wanted, bool) else "exists takes true or false"
     if any(value is None for value in values) or not values:

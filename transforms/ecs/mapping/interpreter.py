@@ -1,4 +1,4 @@
-"""Runs a mapping by walking its rows: the reference for the generated functions, and the explanation of a document."""
+"""Runs a mapping by walking its rows: the reference for the generated functions, and what explains a document."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from ualpipe.transforms.ecs.mapping.model import Family, MappingRow, OperationCl
 from ualpipe.transforms.ecs.mapping.operators import add, listed, many, one_of
 
 Document = dict[str, Any]
-
 
 Result = Literal["made", "known", "taken", "unfit", "absent", "condition"]
 """What became of a row: it made a value; all of what it made for a list stands there already; a stronger row has filled its
@@ -28,7 +27,7 @@ class RowResult:
         made: What it put into the document, by dotted field; for a list what it added.
         taken: Fields that it would have filled, had a stronger row not done so.
         source: The source that its value came from; None for constants, and conversions of whole records.
-        read: What stood there; for ``condition`` what stood where the condition looks.
+        read: What stood at the source; for ``condition``, at the place where the condition looks.
         failed: The first condition that does not hold.
     """
 
@@ -143,7 +142,7 @@ def _parent(document: Document, dotted: str) -> tuple[Document, str]:
 
 
 def _fill(document: Document, wanted: Document) -> tuple[Document, tuple[str, ...]]:
-    """Fills the fields that are free; returns what was put, and which were not free."""
+    """Fills the fields that are free; returns the values put there, and the fields that were not free."""
     made: Document = {}
     for name, value in wanted.items():
         parent, leaf = _parent(document, name)
@@ -154,7 +153,7 @@ def _fill(document: Document, wanted: Document) -> tuple[Document, tuple[str, ..
 
 
 def _extend(document: Document, name: str, value: Any) -> list[Any]:
-    """Adds to a list what it does not hold yet; returns that."""
+    """Adds the values to a list that it does not hold yet; returns these."""
     parent, leaf = _parent(document, name)
     found: list[Any] = parent.setdefault(leaf, [])
     before = len(found)

@@ -1,4 +1,4 @@
-"""Lays mapping tables over one another: a user's own over ours for the kind of record, these over ours for all kinds."""
+"""Lays mapping tables over one another: the user's over ours for the kind of record, those over ours for all kinds."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class MappingTables:
     """All tables, by kind of record.
 
     Attributes:
-        families: By record type as text.
-        other: For record types that no table names.
+        families: The rows for each record type, by its number as text.
+        other: The rows for record types that no table names.
     """
 
     families: Mapping[str, Family]
@@ -58,7 +58,7 @@ def _family(tables: Sequence[Table]) -> Family:
 
 
 def _without(row: MappingRow, replaced: set[str]) -> MappingRow | None:
-    """Returns a row as far as no stronger row replaces it: of a conversion of several parts the others stay."""
+    """Returns a row as far as no stronger row replaces it: of several parts, those that are not replaced stay."""
     if not replaced.intersection(row.fields):
         return row
     parts = {

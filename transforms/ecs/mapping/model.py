@@ -1,8 +1,8 @@
 """The mapping as a table: rows that say which ECS field is made of which original field, and which operations mean what.
 
-Nothing here runs a mapping: ``_mapping_file`` reads and checks tables, ``_mapping_layers`` lays them over one another,
-``_mapping_run`` walks them record by record (the reference, and the explanation of a document), ``_mapping_code`` turns them
-into one Python function per kind of record.
+Nothing here runs a mapping: ``reader`` reads and checks tables, ``layers`` lays them over one another, ``interpreter`` walks
+them record by record (the reference, and what explains a document), ``compiler`` turns them into one Python function per kind
+of record.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Place:
 
     Attributes:
         file: Name of the file, without folder.
-        path: The file; None for what stands in none (options).
+        path: The file; None for options, which stand in no mapping file.
     """
 
     file: str
@@ -53,7 +53,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class SourcePath:
-    """What a row reads.
+    """A place that a row reads.
 
     Attributes:
         text: As written in the table.
@@ -77,7 +77,7 @@ class RowCondition:
 
     Attributes:
         source: What is looked at.
-        test: Says whether a value (None where there is none) will do.
+        test: Returns whether a value will do; gets None where there is none.
         text: As written, for the reference.
         exists: For ``exists``: what is wanted; None for comparisons, which hold for no absent value.
     """
@@ -95,13 +95,13 @@ class MappingRow:
     Attributes:
         to: Dotted name.
         sources: Where the value comes from: the first that is there. Empty for a constant, or a conversion of whole records.
-        conversion: What is made of it; None for a constant.
+        conversion: Makes the value of the field; None for a constant.
         value: The constant.
         when: Conditions, all of which must hold.
         is_array: ECS has a list there; rows add to it. Otherwise the first row that makes a value wins.
         replaces: The rows for the same field in tables below are left out (only in a user's own tables).
-        note: Why, for the reference.
-        place: Where it stands.
+        note: Why the row is there, for the reference.
+        place: Where the row stands.
     """
 
     to: str
@@ -128,12 +128,12 @@ class MappingRow:
 
     @property
     def reads_document(self) -> bool:
-        """Whether it reads what other rows made; such rows come last."""
+        """Whether the row reads what other rows made; such rows come last."""
         return any(source.of == "document" for source in self.all_sources)
 
     @property
     def all_sources(self) -> tuple[SourcePath, ...]:
-        """What it reads, conditions included."""
+        """What the row reads, conditions included."""
         return (*self.sources, *(condition.source for condition in self.when))
 
 
@@ -157,10 +157,10 @@ class Table:
 
     Attributes:
         name: File name without folder.
-        title: What it is for.
-        record_types: Record types it is for; None for all.
-        rows: In the order of the file.
-        operations: In the order of the file.
+        title: The records that it is for, in words.
+        record_types: Their record types; None for all.
+        rows: The rows, in the order of the file.
+        operations: The operation table, in the order of the file.
     """
 
     name: str
@@ -175,8 +175,8 @@ class Family:
     """All that applies to one kind of record, strongest first.
 
     Attributes:
-        name: Made of the names of its tables.
-        rows: In the order in which they run.
+        name: Name made of those of its tables.
+        rows: The rows, in the order in which they run.
         classes: What operations mean.
     """
 
@@ -186,7 +186,7 @@ class Family:
 
 
 class OperationClasses:
-    """Looks operations up: the first table that knows one decides; in a table exact names come before patterns."""
+    """Looks operations up: the first table that knows an operation decides; in a table exact names come before patterns."""
 
     def __init__(self, tables: Sequence[Sequence[OperationClass]]) -> None:
         self._tables = tables

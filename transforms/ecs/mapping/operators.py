@@ -1,4 +1,4 @@
-"""How a mapping row reads, tests and converts: shared by the runner that walks rows and by the generated functions."""
+"""How a mapping row reads, tests and converts: shared by the interpreter and the generated functions."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def add(found: list[Any], made: Any) -> None:
 
 
 def put_one(parent: dict[str, Any], name: str, convert: Convert, value: Any) -> None:
-    """Fills a field with what a value that is no text becomes."""
+    """Fills a field with a converted value: one that is no text."""
     made = one_of(convert, value)
     if made is not None:
         parent[name] = made

@@ -36,7 +36,7 @@ class Sources:
     Attributes:
         filled: Each field that a row may fill, with whether it is a list that rows add to.
         looked_into: Original fields that several rows look into, with how many: they are looked up once.
-        roots: Variables of those, as far as used.
+        roots: Their variables, as far as used.
     """
 
     filled: Mapping[str, bool]

@@ -38,7 +38,7 @@ def read_tables(paths: Sequence[Path], ecs: Ecs, conversions: Mapping[str, Conve
     """Reads mapping files.
 
     Raises:
-        ConfigError: Something in them is wrong; every finding of all files is named with file, line and column.
+        ConfigError: Something in the files is wrong; every finding is named with file, line and column.
     """
 
     def make(path: Path, text: MarkedYaml) -> _Reader:

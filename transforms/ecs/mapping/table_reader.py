@@ -1,4 +1,4 @@
-"""What the readers of mapping and message files share: both name fields and conditions, and tell defects by place."""
+"""What the readers of mapping files and message files share: fields, conditions, and defects with their places."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _STEP = re.compile(r"^([^\[\]]+?)(?:(\[\])|\[([^\[\]=]+)=([^\[\]]*)\])?$")
 
 @dataclass(slots=True)
 class TableReader(ABC):
-    """Reads one file; what is wrong is noted in ``text.defects``, with its place."""
+    """Reads one file; notes its defects in ``text.defects``, with their places."""
 
     path: Path
     text: MarkedYaml
@@ -101,10 +101,10 @@ Reader = TypeVar("Reader", bound=TableReader)
 
 
 def open_all(paths: Sequence[Path], what: str, make: Callable[[Path, MarkedYaml], Reader]) -> tuple[list[Reader], list[str]]:
-    """Opens files for reading; ``what`` they are called in messages.
+    """Opens files for reading; messages call each of them ``what``.
 
     Returns:
-        A reader for each file that is there, and what is to be said of the others.
+        A reader for each file that can be read, and a finding for each of the others.
     """
     readers, findings = [], []
     for path in paths:

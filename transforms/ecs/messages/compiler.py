@@ -17,24 +17,24 @@ from ualpipe.transforms.ecs.mapping.operators import listed, member, picked
 from ualpipe.transforms.ecs.mapping.paths import Sources, parents_of, split, variable
 from ualpipe.transforms.ecs.messages.model import VERB, Message, Value, Variant
 from ualpipe.transforms.ecs.messages.template import Blank, Choice, Part, Parts
-from ualpipe.transforms.ecs.messages.words import counted, first, spoken
+from ualpipe.transforms.ecs.messages.words import first, spoken, with_noun
 
 Sentence = Callable[[dict[str, Any], dict[str, Any]], str | None]
-"""Takes originals and document; None where the template has no text for them."""
+"""Returns the text for originals and a document; None where the template has none."""
 
 _WALKS_ORIGINALS = re.compile(r"(?<![\w.])get\(")  # as the expressions of longer paths do
 
-_HELPERS = {"counted": counted, "first": first, "listed": listed, "member": member, "picked": picked, "spoken": spoken}
+_HELPERS = {"first": first, "listed": listed, "member": member, "picked": picked, "spoken": spoken, "with_noun": with_noun}
 
 
 def compile_message(message: Message, verb: str, failure_prefix: str, otherwise: Sentence) -> Sentence:
-    """Returns the function that says what a message says.
+    """Returns the function that words a message.
 
     Args:
-        message: What is said.
+        message: The texts, and when each is taken.
         verb: What ``{verb}`` stands for.
         failure_prefix: Stands before the text where the operation failed and the message has no words of its own for that.
-        otherwise: Asked where no text can be taken.
+        otherwise: Called where no text can be taken.
     """
     writer = _Writer(message, verb, failure_prefix)
     writer.names["otherwise"] = otherwise
@@ -54,8 +54,8 @@ class _Writer:
     """Writes the function of one message.
 
     Attributes:
-        names: What the function refers to.
-        lines: Its body so far.
+        names: The names in the function with their values.
+        lines: The function so far.
     """
 
     message: Message
@@ -128,7 +128,7 @@ class _Writer:
             return repr(self.verb)
         name, value = self._new("value"), variant.values[part.name]
         need = f"({name} := {self._value(value, part.nouns)})"
-        needs.insert(len(needs) if value.default else 0, need)  # what may be missing first
+        needs.insert(len(needs) if value.default else 0, need)  # what may be missing is looked at first
         return f"f'{{{name}}}'"
 
     def _choice(self, name: str, choice: Choice, variant: Variant, level: int) -> None:
@@ -139,7 +139,7 @@ class _Writer:
     def _value(self, value: Value, nouns: tuple[str, ...]) -> str:
         options = [self._words(source, value, nouns) for source in value.sources]
         if len(options) > 1 and (parent := self._only_parent(value)):
-            options = [f"({parent} and ({' or '.join(options)}))"]  # most often none of them is there
+            options = [f"({parent} and ({' or '.join(options)}))"]  # most often none of the options is there
         return " or ".join([*options, repr(value.default)] if value.default or not options else options)
 
     def _only_parent(self, value: Value) -> str:
@@ -149,12 +149,12 @@ class _Writer:
         return variable(parent) if not parents and parent in self._shared else ""
 
     def _words(self, source: SourcePath, value: Value, nouns: tuple[str, ...]) -> str:
-        """Returns an expression for the words of one source: None or nothing where there are none."""
+        """Returns an expression for the words of one source; they are None or empty where nothing can be said."""
         found = self._read(source)
         if nouns:
             one, many = nouns
             plain = "f'{found}' " + repr(f" {many}")
-            return f"({plain} if type(found := {found}) is int and 1 < found < 1000 else counted(found, {one!r}, {many!r}))"
+            return f"({plain} if type(found := {found}) is int and 1 < found < 1000 else with_noun(found, {one!r}, {many!r}))"
         if value.instead:
             return f"(None if {found} is None else {value.instead!r})"
         if value.say:

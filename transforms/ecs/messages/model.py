@@ -1,4 +1,4 @@
-"""What is said about which operations, as data: ``_message_file`` reads it, ``_message_code`` turns it into functions."""
+"""Messages as data: what is said about which operations. ``reader`` reads them, ``compiler`` turns them into functions."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Value:
 
     Attributes:
         sources: Where the value comes from: the first that makes words.
-        say: What turns the value into words; None where it is said as it is.
-        affixes: What is cut off the value's beginning and end, where it stands there.
+        say: What turns the value into words; None where the value is said as it is.
+        affixes: Texts that are cut off the value's beginning and end, where they stand there.
         instead: What is said instead of any value.
         default: What is said where there is none.
-        plain: Those of the sources that always hold one plain value: ECS fields that are no lists.
+        plain: The sources that always hold one plain value: ECS fields that are no lists.
     """
 
     sources: tuple[SourcePath, ...]
@@ -40,7 +40,7 @@ class Variant:
 
     Attributes:
         parts: The text.
-        values: What its fields are, by name.
+        values: What is said for its fields, by name.
         when: Conditions, all of which must hold.
     """
 
@@ -55,10 +55,10 @@ class Message:
 
     Attributes:
         names: Operations with their ``{verb}``, without the dot at their end; ``*`` stands for any text. Case does not matter.
-        record_types: Record types it is for; None for all.
-        say: The texts; the first that can be taken.
-        failed: Those for what failed; empty: ``say`` with a prefix.
-        place: Where it stands.
+        record_types: Record types that it is for; None for all.
+        say: The texts, of which the first that can be taken counts.
+        failed: The texts for a failed operation; where empty, ``say`` with a prefix.
+        place: Where the message stands.
     """
 
     names: Mapping[str, str]
@@ -73,9 +73,9 @@ class MessageTable:
     """One message file.
 
     Attributes:
-        messages: In the order of the file.
-        other: What is said where no message can be; None: what the file below says.
-        failure_prefix: Stands before what failed; None: what the file below says.
+        messages: The messages, in the order of the file.
+        other: The message for all other operations; None: that of the file below.
+        failure_prefix: Stands before the text of a failed operation; None: that of the file below.
     """
 
     messages: tuple[Message, ...]

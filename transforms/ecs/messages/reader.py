@@ -30,7 +30,7 @@ _SUFFIX = re.compile(rf"_(?:{'|'.join(SUFFIXES)})$")
 def read_messages(
     paths: Sequence[Path], ecs: Ecs, conversions: Mapping[str, Conversion], originals: Iterable[str]
 ) -> list[MessageTable]:
-    """Reads message files, in which each may use the values that any of them declares; those of the last file count.
+    """Reads message files. Each may use the values that any of them declares; of several, that of the last file counts.
 
     Args:
         paths: The files, ours first.
@@ -39,7 +39,7 @@ def read_messages(
         originals: Names of the fields below ``o365.audit``.
 
     Raises:
-        ConfigError: Something in them is wrong; every finding of all files is named with file, line and column.
+        ConfigError: Something in the files is wrong; every finding is named with file, line and column.
     """
     known = frozenset(originals)
     values: dict[str, Value] = {}

@@ -26,7 +26,7 @@ Document = dict[str, Any]
 
 
 class Found(NamedTuple):
-    """The template for an operation, the name by which it knows it, and the verb beside that."""
+    """The template for an operation, the name by which the template knows it, and the verb beside that name."""
 
     message: Message
     name: str
@@ -34,10 +34,10 @@ class Found(NamedTuple):
 
 
 def load_messages(own: Sequence[Path] = ()) -> Messages:
-    """Returns what says the message of a document.
+    """Returns the messages for documents.
 
     Args:
-        own: A user's message files, laid over ours: the last file is the strongest.
+        own: The user's message files, laid over ours: the last file is the strongest.
 
     Raises:
         ConfigError: Something in a file is wrong; every finding is named with file, line and column.
@@ -60,10 +60,10 @@ class Messages:
     A template becomes a function when its operation is first met: a tenant knows a few dozen of the operations there are.
 
     Args:
-        tables: Weakest first.
+        tables: The message tables, the weakest first.
 
     Attributes:
-        tables: Strongest first.
+        tables: The message tables, the strongest first.
         other: The template for operations that have none.
     """
 
@@ -123,7 +123,7 @@ class Messages:
 
 
 def _told(messages: Iterable[Message], kind: str) -> Iterator[Found]:
-    """Yields what there is for a kind of record, with each operation and its verb."""
+    """Yields the templates for a kind of record, with each of their operations and its verb."""
     for message in messages:
         if message.record_types is None or kind in message.record_types:
             for name, verb in message.names.items():

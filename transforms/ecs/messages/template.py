@@ -2,7 +2,7 @@ r"""Reads the text of a message template: words, ``{fields}`` and ``[optional pa
 
 - ``{name}`` is what stands in a field. ``{name|one|many}`` is a number with its noun: ``1 message``, ``3 messages``; of a list
   its length.
-- ``[ in {mailbox}]`` drops out where one of its fields is missing; of ``[ in {mailbox}| in their own mailbox]`` the first
+- ``[ in {mailbox}]`` is left out where one of its fields is missing; of ``[ in {mailbox}| in their own mailbox]`` the first
   whose fields are all there remains. Optional parts may stand in optional parts.
 - ``\[``, ``\{``, ``\|`` and so on stand for the sign itself.
 """
@@ -27,7 +27,7 @@ class Blank:
     """A field in a template.
 
     Attributes:
-        name: As written.
+        name: The field, as written.
         nouns: Singular and plural of what is counted; empty where the value itself is said.
     """
 

@@ -11,7 +11,7 @@ MAX_LENGTH = 1000  # characters of a message
 MAX_VALUE = 200  # characters of one value, where the message would be too long
 MAX_LISTED = 3  # values of a list that are said; of more the number follows
 _MAX_DEPTH = 6  # levels of lists and objects that are looked into
-_MAX_ITEMS = 1000  # of a list; what comes after is not looked at
+_MAX_ITEMS = 1000  # values of a list that are looked at
 _MAX_BITS = 64
 
 
@@ -48,10 +48,10 @@ def _enumerated(words: list[str]) -> str | None:
     return f"{', '.join(most)} and {last}" if most else last or None
 
 
-def counted(value: Any, one: str, many: str) -> str | None:
+def with_noun(value: Any, one: str, many: str) -> str | None:
     """Returns a number with its noun: ``1 message``, ``3 messages``; of a list its length, of an object 1.
 
-    Text that is a whole number counts as one; None for what is no number.
+    Text that holds a whole number counts as that number; None for what is no number.
     """
     if type(value) is list:
         value = len(value)
@@ -87,10 +87,10 @@ def translated(words: Mapping[str, str], others: str | None) -> Callable[[str], 
 
 
 class Saying:
-    """Says a value after converting it, or each value of a list.
+    """Words a value after converting it, or each value of a list.
 
     Attributes:
-        known: What is said for a text.
+        known: The words for a text.
     """
 
     __slots__ = ("known",)

@@ -14,7 +14,7 @@ _UNUSABLE = re.compile(r"[.\s\x00]+")  # dots would be taken for nesting, blanks
 Scalar = str | int | float | bool
 
 good_names: set[str] = set()
-"""Names that are usable as they are, as far as met: looked at first where many names pass."""
+"""Names met so far that are usable as they are: where many names pass, these are looked up first."""
 
 _renamed: dict[str, str] = {}
 _NEVER_EMPTY = frozenset({int, bool, float})
@@ -39,7 +39,7 @@ def _find_name(key: str) -> str:
 
 
 def is_empty(value: Any) -> bool:
-    """Says whether a value tells nothing: null, or text, a list or an object without content."""
+    """Returns whether a value tells nothing: null, or text, a list or an object without content."""
     return value is None or value in ("", [], {})
 
 
@@ -65,7 +65,7 @@ def _is_clean(value: Any, depth: int) -> bool:
 
 
 def is_clean_object(node: dict[str, Any], depth: int = MAX_DEPTH) -> bool:
-    """Says whether an object can stay as it is; ``depth`` counts the levels that may lie below it."""
+    """Returns whether an object can stay as it is; ``depth`` counts the levels that may lie below it."""
     for key, value in node.items():
         if key not in good_names and usable_name(key) != key:
             return False
@@ -78,7 +78,7 @@ def is_clean_object(node: dict[str, Any], depth: int = MAX_DEPTH) -> bool:
 
 
 def is_clean_list(values: list[Any], depth: int = MAX_DEPTH) -> bool:
-    """Says whether a list can stay as it is; ``depth`` counts the levels that may lie below it."""
+    """Returns whether a list can stay as it is; ``depth`` counts the levels that may lie below it."""
     for value in values:
         if not value:
             if type(value) not in _NEVER_EMPTY:

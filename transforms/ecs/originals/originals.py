@@ -70,7 +70,7 @@ def make_originals(shapes: Mapping[str, str]) -> Callable[[Record], Record]:  # 
                 continue
             odd.append(field)
         for field in odd:
-            del kept[field]  # all of them first: a name made below may be one of theirs
+            del kept[field]  # before any is shaped: a name made then may be one of theirs
         for field in odd:
             _shape(kept, field, record[field], shapes)
         return kept
@@ -100,7 +100,7 @@ def _free_name(field: str, shapes: Mapping[str, str]) -> str:
     return f"{name}_" if name in shapes or (base in shapes and suffix in SUFFIXES) else name
 
 
-# The common forms, taken without detours. None: some other form, for the shapers below.
+# Short cuts for the common forms; each returns None for any other form, which a function of ``shapes`` takes.
 
 
 def _quick_named(value: Any) -> Record | None:

@@ -1,4 +1,4 @@
-"""Brings odd forms of original fields into their one shape; ``_originals`` says which shapes there are."""
+"""Brings odd forms of original fields into their one shape; ``originals`` says which shapes there are."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ARGUMENT = re.compile(r'(?:^|\s)-(\w+)(?:[ :]\s*(?!-\w+(?:\s|$))("(?:[^"]|""|"(
 
 
 def put(kept: Record, field: str, value: Any) -> None:
-    """Adds a value; two delivered names may become one by cleaning, or by a suffix of ours: both values stay."""
+    """Adds a value to the originals. Two delivered names may become one by cleaning or by our suffixes: both values stay."""
     if is_empty(value):
         return
     if field not in kept:
@@ -132,7 +132,7 @@ def _shape_pairs(kept: Record, field: str, value: Any, content: Callable[[Record
 
 
 def _pairs(value: Any) -> tuple[list[Record], Any]:
-    """Separates what has a name from what has none, which stays as text."""
+    """Separates pairs from what has no name, which stays as text."""
     if isinstance(value, str):
         parsed = parse_json(value)
         return (_pairs(parsed)[0] if parsed is not None else _arguments(value)), value

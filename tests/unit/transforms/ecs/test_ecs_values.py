@@ -138,9 +138,9 @@ def test_what_several_make_of_a_text_is_remembered_once_whoever_asks() -> None:
     calls: list[str] = []
     upper = Memo(lambda text: calls.append(text) or text.upper())  # type: ignore[func-returns-value]
     first, length = Memo(lambda text: text[0]), Memo(len)
-    together = MemoGroup()
-    assert together.of([upper, length])["ab"] == ("AB", 2)
-    assert together.of([upper, length])["ab"] == ("AB", 2)
+    group = MemoGroup()
+    assert group.of([upper, length])["ab"] == ("AB", 2)
+    assert group.of([upper, length])["ab"] == ("AB", 2)
     assert calls == ["ab"]
-    assert together.of([upper, first])["ab"] == ("AB", "a")
-    assert together.of([length, upper])["ab"] == (2, "AB")
+    assert group.of([upper, first])["ab"] == ("AB", "a")
+    assert group.of([length, upper])["ab"] == (2, "AB")

@@ -26,12 +26,12 @@ from geo_databases import (
     write_database,
 )
 from ualpipe.pipeline.errors import ConfigError
-from ualpipe.transforms.geoip.database import AS, GEO, GeoDatabase, Kind
+from ualpipe.transforms.geoip.database import AS, GEO, DatabaseKind, GeoDatabase
 
 DAY_S = 86_400
 
 
-def database(path: Path, kind: Kind = GEO, *, age_days: float = 0, opened: bool = True) -> GeoDatabase:
+def database(path: Path, kind: DatabaseKind = GEO, *, age_days: float = 0, opened: bool = True) -> GeoDatabase:
     """Makes a database that the clock takes for so many days old."""
     clock = fakes.FakeClock(datetime.now(UTC) + timedelta(days=age_days))
     made = GeoDatabase(path, kind, fakes.env("transforms[1]", clock=clock), 90 * DAY_S)

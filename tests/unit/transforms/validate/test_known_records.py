@@ -11,7 +11,7 @@ import odd_records
 from ualpipe.pipeline.drift import FIELD, OPERATION, RECORD_TYPE, Thing
 from ualpipe.schemas import read_csv, read_json, read_yaml
 from ualpipe.transforms.validate import drift
-from ualpipe.transforms.validate.drift import Kind, KnownRecords, folded
+from ualpipe.transforms.validate.drift import KnownKind, KnownRecords, folded
 
 KNOWN = KnownRecords()
 DOCUMENTED: list[dict[str, Any]] = read_yaml("documented.yaml")
@@ -115,7 +115,7 @@ def test_fields_that_are_documented_but_in_no_schema_are_known() -> None:
 
 def test_remembered_spellings_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drift, "MAX_SPELLINGS", 3)
-    kind = Kind(beginnings=("set-",))
+    kind = KnownKind(beginnings=("set-",))
     assert all(kind.knows(f"Set-Thing{number}") for number in range(10))
     assert len(kind.spelled) == 3
 
