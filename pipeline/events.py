@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
@@ -11,6 +11,9 @@ import orjson
 
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.records.decoding import BadRecord, Record
+
+Condition = Callable[[Mapping[str, Any]], bool]
+"""Tells whether the body of an event fits what a config asks for; ``conditions`` compiles it."""
 
 
 @dataclass(frozen=True, slots=True)

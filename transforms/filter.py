@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ualpipe.pipeline.conditions.compiler import Condition, compile_conditions
+from ualpipe.pipeline.conditions.compiler import compile_conditions
 from ualpipe.pipeline.errors import ConfigError
-from ualpipe.pipeline.events import Event
+from ualpipe.pipeline.events import Condition, Event
 from ualpipe.pipeline.options import option
 from ualpipe.pipeline.stages import Env
 

@@ -1,5 +1,5 @@
-"""Conditions on events, in Sigma's notation."""
+"""Conditions on events, in Sigma's notation: ``compiler`` compiles them."""
 
-from ualpipe.pipeline.conditions.compiler import Condition, compile_conditions
+from ualpipe.pipeline.conditions.compiler import compile_conditions
 
-__all__ = ["Condition", "compile_conditions"]
+__all__ = ["compile_conditions"]

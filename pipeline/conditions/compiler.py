@@ -11,7 +11,7 @@ Source: Sigma specification 2.1 (detections, modifiers). Not taken over: keyword
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from ualpipe.pipeline.conditions.value_tests import (
@@ -24,10 +24,8 @@ from ualpipe.pipeline.conditions.value_tests import (
     matches_regex,
 )
 from ualpipe.pipeline.errors import ConfigError
+from ualpipe.pipeline.events import Condition
 from ualpipe.pipeline.wording import did_you_mean
-
-Condition = Callable[[Mapping[str, Any]], bool]
-"""Says whether an event's body fits."""
 
 _PLACES = ("contains", "startswith", "endswith")
 _KINDS = ("re", "cidr", "exists", "fieldref", *COMPARISONS)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ualpipe.pipeline.conditions.compiler import Condition
 from ualpipe.pipeline.credentials.options import Credential
+from ualpipe.pipeline.events import Condition
 from ualpipe.pipeline.options import Duration, Size, option
 
 

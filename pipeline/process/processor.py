@@ -12,8 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ualpipe.pipeline.conditions.compiler import Condition
-from ualpipe.pipeline.events import Event, Origin, Transformed, event_of
+from ualpipe.pipeline.events import Condition, Event, Origin, Transformed, event_of
 from ualpipe.pipeline.process.transforming import events_of, steps_for, transform_apart, transform_group
 from ualpipe.pipeline.records.compression import compress
 from ualpipe.pipeline.records.decoding import BadRecord, Record

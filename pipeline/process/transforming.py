@@ -8,9 +8,8 @@ from typing import Any
 
 import orjson
 
-from ualpipe.pipeline.conditions.compiler import Condition
 from ualpipe.pipeline.errors import EventError, MappingFailed, NotJson
-from ualpipe.pipeline.events import EncodedEvent, Event, Failure, Origin, Refusal, Transformed, event_of, scalar_text
+from ualpipe.pipeline.events import Condition, EncodedEvent, Event, Failure, Origin, Refusal, Transformed, event_of, scalar_text
 from ualpipe.pipeline.notices import notice_steps
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.stages import Apply
