@@ -24,7 +24,7 @@ SHORT_WAIT_S = 0.1
 """Where the disk has no room, nobody can tell how far sinks are behind."""
 BEHIND = 1 / 16
 """Share of the room on disk: with less to do there sinks only want the interpreter, which they get while fetching waits."""
-TURNS = 3
+AT_ONCE = 3
 """Batches at most that are stored and kept beside those that are being decoded: a hundred tenants have a thousand threads."""
 IN_STEP_S = 0.25
 """Sinks that are behind by less are in step: a batch stays in memory for them."""
@@ -84,7 +84,7 @@ class BatchBuffer:
         self._read_back_bytes = 0  # a sink that is behind must not take that room, and slow down fetching
         self._changed = threading.Condition()
         self._in_step_from = 0.0
-        self._turns = threading.Semaphore(TURNS + workers)
+        self._at_once = threading.Semaphore(AT_ONCE + workers)
 
     @contextlib.contextmanager
     def reserve(self, size: int) -> Iterator[Reservation]:
@@ -94,7 +94,7 @@ class BatchBuffer:
         made them, which spares decoding them twice. Where the disk has none either, or all sinks wait for their destinations,
         they are not kept.
         """
-        with self._turns:
+        with self._at_once:
             self._spill_out(self._wait_in_step(size))
             with self._changed:
                 wait_s = SHORT_WAIT_S if self._spill.is_refused else ROOM_WAIT_S
@@ -200,8 +200,8 @@ class BatchBuffer:
     def _wait_in_step(self, size: int) -> list[_Entry]:
         """Drops what sinks are behind with, and waits a moment for what they may be about to finish. Returns what it dropped."""
         with self._changed:
-            patience_s = IN_STEP_S if time.monotonic() >= self._in_step_from else 0.0
-            dropped = self._make_room(size, patience_s)
+            at_least_s = IN_STEP_S if time.monotonic() >= self._in_step_from else 0.0
+            dropped = self._make_room(size, at_least_s)
             if not self._has_room(size) and self._begun(is_read_back=False):
                 self._changed.wait_for(lambda: self._has_room(size) or self._are_all_blocked(), IN_STEP_S)
                 if late := self._make_room(size, IN_STEP_S):
@@ -209,11 +209,11 @@ class BatchBuffer:
                     dropped += late
             return dropped
 
-    def _make_room(self, size: int, patience_s: float) -> list[_Entry]:
+    def _make_room(self, size: int, at_least_s: float) -> list[_Entry]:
         """Drops the oldest batches that some sink has finished so long ago: the others are behind and read them back."""
         dropped = []
         for number in self._begun(is_read_back=False):
-            if self._has_room(size) or time.monotonic() - self._entries[number].begun_at < patience_s:
+            if self._has_room(size) or time.monotonic() - self._entries[number].begun_at < at_least_s:
                 break
             dropped.append(self._drop(number))
         return dropped

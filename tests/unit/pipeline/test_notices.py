@@ -94,7 +94,7 @@ def test_the_event_of_a_notice_has_a_stable_id(ecs):
 @pytest.mark.parametrize("on_invalid", ["forward", "dead_letter"])
 def test_no_validation_keeps_a_notice_back(ecs, on_invalid):
     found = prepared(validate(on_invalid), ecs)
-    assert (len(found.events), found.letters) == (1, [])
+    assert (len(found.events), found.refused) == (1, [])
     assert orjson.loads(found.events[0].encoded)["error"]["message"] == TEXT
 
 
@@ -106,7 +106,7 @@ def test_a_pipeline_without_transforms_tells_it_too():
 def test_a_transform_may_filter_a_notice_but_not_refuse_it():
     assert len(prepared(refuse).events) == 1
     found = prepared(lambda _event: None)
-    assert (found.events, found.filtered, found.letters) == ([], 1, [])
+    assert (found.events, found.filtered, found.refused) == ([], 1, [])
 
 
 def test_a_record_that_looks_like_a_notice_is_none(ecs):
