@@ -33,7 +33,7 @@ class ByOperation:
             case "refuse":
                 raise SchemaMismatch("refused", "/Operation")
             case "fail":
-                raise ZeroDivisionError("as none should")
+                raise ZeroDivisionError("unexpected")
             case "note":
                 self._env.drift.note(Thing(FIELD, "6", "New"), event.origin.source)
                 self._env.metrics.add("odd.seen", operation="note")

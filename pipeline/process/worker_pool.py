@@ -15,7 +15,7 @@ from collections.abc import Collection
 from multiprocessing import Pipe
 
 from ualpipe.pipeline.errors import ContentUndecodable
-from ualpipe.pipeline.events import Origin, Transformed
+from ualpipe.pipeline.events import Failure, Origin, Transformed
 from ualpipe.pipeline.process.processor import LocalProcessor, ProcessedChunk
 from ualpipe.pipeline.process.worker_protocol import Job, JobResult, WorkerSetup, job_of, packed_message, unpacked_message
 from ualpipe.pipeline.runtime.context import RunContext
@@ -25,10 +25,16 @@ ATTEMPTS = 3
 """Workers that may end over one chunk before it counts as a failure."""
 START_TIMEOUT_S = 60.0
 IDLE_S = 60.0
+CAREFUL_S = 600.0
+"""When a worker has ended by itself, for so long nothing is worked on in this process: its chunk may be met again."""
 _END_TIMEOUT_S = 5.0
 _COMMAND = (sys.executable, "-P", "-c", "from ualpipe.pipeline.process.worker import main; main()")
 
 _log = logging.getLogger("ualpipe.workers")
+
+
+class WorkersEnded(RuntimeError):
+    """Several worker processes ended over the same work."""
 
 
 class WorkerPool:
@@ -56,11 +62,17 @@ class WorkerPool:
         self._is_starting = False
         self._is_closed = False
         self._used_at = context.clock.monotonic()
+        self._careful_until = 0.0
         self._changed = threading.Condition()
 
     def process(self, origin: Origin, *, transform: bool) -> ProcessedChunk:
-        """See ``Processor``."""
-        answer = self._answer(job_of(origin, is_fetched=True, transform=transform), origin)
+        """See ``Processor``. Where the transforms end the workers, the chunk is stored first, and met again by who delivers."""
+        try:
+            answer = self._answer(job_of(origin, is_fetched=True, transform=transform), origin)
+        except WorkersEnded:
+            if not transform:
+                raise
+            answer = self._answer(job_of(origin, is_fetched=True, transform=False), origin)
         done = answer.processed if answer is not None else None
         if done is None:
             return self._here.process(origin, transform=transform)
@@ -69,11 +81,24 @@ class WorkerPool:
         return done
 
     def transform(self, origin: Origin, duplicates: Collection[int]) -> Transformed:
-        """See ``Processor``."""
-        answer = self._answer(job_of(origin, is_fetched=False, duplicates=frozenset(duplicates)), origin)
+        """See ``Processor``. A record that ends the workers is found by halving what they are given, and is a failure."""
+        try:
+            return self._transform(origin, frozenset(duplicates))
+        except WorkersEnded as exc:
+            positions = frozenset(range(sum(1 for _record in origin.chunk.stream())))
+            wanted = sorted(positions.difference(duplicates))
+            if len(wanted) <= 1:
+                return Transformed(failures=[Failure(index, str(exc), "") for index in wanted], taken=len(wanted))
+            made = Transformed()
+            for half in (wanted[: len(wanted) // 2], wanted[len(wanted) // 2 :]):
+                made.add(self.transform(origin, positions.difference(half)))
+            return made
+
+    def _transform(self, origin: Origin, left_out: frozenset[int]) -> Transformed:
+        answer = self._answer(job_of(origin, is_fetched=False, duplicates=left_out), origin)
         made = answer.transformed if answer is not None else None
         if made is None:
-            return self._here.transform(origin, duplicates)
+            return self._here.transform(origin, left_out)
         made.come_from(origin)
         return made
 
@@ -101,10 +126,11 @@ class WorkerPool:
 
         Raises:
             ContentUndecodable: The chunk holds no records, or not only records.
-            RuntimeError: The worker failed as none should, or several ended over this chunk.
+            RuntimeError: The worker failed unexpectedly.
+            WorkersEnded: Several workers ended over this chunk.
         """
         ended = 0
-        while ended < ATTEMPTS and (worker := self._take(must_start=ended > 0)) is not None:
+        while ended < ATTEMPTS and (worker := self._take(must_start=self._must_start)) is not None:
             try:
                 answer = worker.ask(job, origin.chunk.body)
             except (EOFError, OSError):
@@ -116,9 +142,14 @@ class WorkerPool:
             else:
                 self._give_back(worker)
                 return self._checked(answer, origin)
-        if ended:  # what has ended a worker must not end this process
-            raise RuntimeError(f"worker processes that ended while they worked on a chunk of {origin.item}: {ended}")
+        if ended:
+            raise WorkersEnded(f"worker processes that ended while they worked on it: {ended}")
         return None
+
+    @property
+    def _must_start(self) -> bool:
+        """Whether work has to wait for a worker where none is ready: what has just ended one must not end this process."""
+        return self._clock.monotonic() < self._careful_until
 
     def _checked(self, answer: JobResult, origin: Origin) -> JobResult:
         for line in answer.lines:
@@ -154,6 +185,7 @@ class WorkerPool:
         _log.warning("a worker process ended by itself (%s); its work is done again", code)
         with self._changed:
             self._count -= 1
+            self._careful_until = self._clock.monotonic() + CAREFUL_S
             self._changed.notify_all()
 
     def _start_another(self, *, must_start: bool) -> None:

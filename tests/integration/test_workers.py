@@ -53,7 +53,7 @@ def workers(here: LocalProcessor, context: RunContext, monkeypatch: pytest.Monke
     """One worker that is ready, and room for another."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
     setup = WorkerSetup([StageSpec("odd", "odd", ByOperation, NoOptions())], WANTED, logging.INFO)
-    made = WorkerPool(here, setup, MOST, context)
+    made = WorkerPool(here, setup, MOST, context, CpuAffinity())
     made._start()
     assert made._count == 1, "the worker did not start"
     yield made
@@ -114,11 +114,14 @@ def test_a_chunk_without_records_is_undecodable_in_a_worker_too(workers: WorkerP
     assert error.value.body == b"<html>"
 
 
-def test_a_transform_that_fails_as_none_should_is_named(workers: WorkerPool) -> None:
-    chunk = origin("keep", "fail")
+def test_an_event_on_which_a_transform_fails_unexpectedly_is_named(workers: WorkerPool) -> None:
+    chunk = origin("keep", "fail", "keep")
     assert workers.process(chunk, transform=True).transformed is None
-    with pytest.raises(RuntimeError, match="ZeroDivisionError: as none should"):
-        workers.transform(chunk, ())
+    made = workers.transform(chunk, {0})
+    (failure,) = made.failures
+    assert (failure.index, failure.reason) == (1, "ZeroDivisionError: unexpected")
+    assert "worker_transforms" in failure.trace
+    assert ([event.index for event in made.events], made.taken) == ([2], 2)
 
 
 def test_the_work_of_a_worker_that_ends_is_done_by_another(
@@ -132,9 +135,15 @@ def test_the_work_of_a_worker_that_ends_is_done_by_another(
     assert "a worker process ended by itself (signal 9); its work is done again" in caplog.text
 
 
-def test_a_chunk_that_ends_each_worker_does_not_end_this_process(workers: WorkerPool) -> None:
-    with pytest.raises(RuntimeError, match=f"worker processes that ended .*: {ATTEMPTS}"):
-        workers.process(origin("end"), transform=True)
+def test_records_that_end_each_worker_are_singled_out_and_end_no_other_process(workers: WorkerPool) -> None:
+    chunk = origin("keep", "keep", "end", "filter", "keep")
+    stored = workers.process(chunk, transform=True)
+    assert (len(stored.digests), stored.transformed) == (5, None), "the records are safe before they are tried again"
+    made = workers.transform(chunk, {0})
+    (failure,) = made.failures
+    assert (failure.index, failure.reason) == (2, f"worker processes that ended while they worked on it: {ATTEMPTS}")
+    assert ([event.index for event in made.events], made.taken) == ([1, 4], 4)
+    assert os.getpid() not in pids(made)
     assert workers.process(origin("keep"), transform=True).digests, "the others are done as before"
 
 
@@ -160,7 +169,7 @@ def test_workers_without_work_end_after_a_while_and_come_back(
 )
 def test_with_workers_all_processors_are_used_and_without_them_one(here: LocalProcessor, clock: FakeClock) -> None:
     affinity, allowed = CpuAffinity.of_process(), os.sched_getaffinity(0)
-    made = WorkerPool(here, WorkerSetup([], {}, logging.INFO), MOST, RunContext(once=False, clock=clock, affinity=affinity))
+    made = WorkerPool(here, WorkerSetup([], {}, logging.INFO), MOST, RunContext(once=False, clock=clock), affinity)
     affinity.confine()
     try:
         with here.lock:
@@ -180,7 +189,7 @@ def test_workers_that_cannot_start_leave_the_work_to_this_process(
     here: LocalProcessor, context: RunContext, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("ualpipe.pipeline.process.worker_pool._COMMAND", ("/nonexistent/python",))
-    made = WorkerPool(here, WorkerSetup([], {}, logging.INFO), MOST, context)
+    made = WorkerPool(here, WorkerSetup([], {}, logging.INFO), MOST, context, CpuAffinity())
     made._start()
     assert "no worker process could be started; one process goes on alone" in caplog.text
     with here.lock:
@@ -192,7 +201,9 @@ def test_workers_that_cannot_start_leave_the_work_to_this_process(
 def test_options_that_cannot_be_sent_leave_the_work_to_this_process(
     here: LocalProcessor, context: RunContext, caplog: pytest.LogCaptureFixture
 ) -> None:
-    made = WorkerPool(here, WorkerSetup([StageSpec("odd", "odd", ByOperation, lambda: None)], {}, logging.INFO), MOST, context)
+    made = WorkerPool(
+        here, WorkerSetup([StageSpec("odd", "odd", ByOperation, lambda: None)], {}, logging.INFO), MOST, context, CpuAffinity()
+    )
     made._start()
     assert "no worker process could be started; one process goes on alone" in caplog.text
     assert pids(made.process(origin("keep"), transform=True).transformed) == {os.getpid()}
