@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.credentials.options import Certificate, Credential
-from ualpipe.pipeline.errors import SourceDenied
 from ualpipe.pipeline.metrics import Metrics
 
 LOOK_INTERVAL_S = 3600.0
@@ -38,11 +37,16 @@ class ExpiryWatch:
 
     def _look_at_one(self, name: str, certificate: Certificate) -> None:
         # Loads cryptography, which a pipeline without certificates has no time for.
-        from ualpipe.pipeline.credentials.certificate import EXPIRES_SOON, days_left, read_certificate  # noqa: PLC0415
+        from ualpipe.pipeline.credentials.certificate import (  # noqa: PLC0415
+            EXPIRES_SOON,
+            CertificateUnusable,
+            days_left,
+            read_certificate,
+        )
 
         try:
             expires = read_certificate(certificate).expires
-        except SourceDenied:
+        except CertificateUnusable:
             return
         now = self._clock.now()
         self._metrics.set(m.CERTIFICATE_DAYS, days_left(expires, now), credential=name)

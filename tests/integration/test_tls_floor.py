@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from fakes import env
+from ualpipe.clients.http import TRANSPORT_ERRORS, make_session
+from ualpipe.clients.tls import TlsOptions
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.errors import SinkError, SourceUnavailable
 from ualpipe.pipeline.options import build
@@ -21,7 +23,6 @@ from ualpipe.pipeline.stages import Batch
 from ualpipe.sinks.elasticsearch.sink import ElasticsearchSink
 from ualpipe.sinks.kafka.sink import KafkaSink
 from ualpipe.sinks.syslog.sink import SyslogSink
-from ualpipe.sources.management_activity.http import TRANSPORT_ERRORS, make_session
 from ualpipe.testing import make_events
 
 ANY_CIPHER = "ALL:@SECLEVEL=0"  # OpenSSL speaks TLS 1.1 at its lowest level only
@@ -76,7 +77,7 @@ def write(sink: Any) -> None:
 
 def through_a_source(port: int, ca_file: Path | None) -> None:
     """The session that log-in and API share."""
-    with make_session(ca_file=ca_file, proxy=None, read_timeout_s=5, pool_size=1) as session:
+    with make_session(TlsOptions(ca_file=ca_file), proxy=None, read_timeout_s=5, pool_size=1) as session:
         session.get(f"https://localhost:{port}/")
 
 
