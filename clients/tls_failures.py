@@ -33,6 +33,8 @@ def tls_failure(exc: ssl.SSLError, peer: Peer) -> ClientError:
     """Returns what a TLS failure means: a certificate that is refused, theirs or ours, needs somebody to act."""
     if isinstance(exc, ssl.SSLCertVerificationError):
         return Refused(_of_server(exc, peer))
+    if isinstance(exc, ssl.SSLEOFError | ssl.SSLZeroReturnError):  # in TLS 1.3 a refusal of ours may look like this
+        return Unreachable(f"{peer.noun} closed the connection: does it want a client certificate, or refuse ours?")
     reason = exc.reason or ""
     for mark, meaning in _ALERTS.items():
         if mark in reason:

@@ -79,6 +79,12 @@ def test_a_real_refusal_is_told_in_plain_words(tmp_path) -> None:
     assert "not trusted: set `tls.ca_file`" in str(tls_failure(caught.value, BROKER))
 
 
+def test_a_connection_that_is_closed_may_be_a_refusal() -> None:
+    found = tls_failure(ssl.SSLEOFError(8, "EOF occurred in violation of protocol"), SERVER)
+    assert type(found) is Unreachable
+    assert "the server closed the connection: does it want a client certificate" in str(found)
+
+
 @given(reason=st.text(), code=st.integers(0, 100), message=st.text())
 def test_any_failure_has_a_text(reason: str, code: int, message: str) -> None:
     assert str(tls_failure(tls_error(reason), BROKER))
