@@ -71,7 +71,9 @@ class Connection:
         """
         self._urls = ", ".join(urls)
         self._timeout_s = timeout_s
-        headers = HttpHeaders({"user-agent": USER_AGENT} | ({"authorization": authorization} if authorization else {}))
+        headers = HttpHeaders({"user-agent": USER_AGENT, **_JSON})
+        if authorization:
+            headers["authorization"] = authorization
         nodes = [
             _node(url, tls or TlsOptions(), headers=headers, connections_per_node=at_once, request_timeout=timeout_s)
             for url in urls
@@ -85,7 +87,7 @@ class Connection:
             SinkUnavailable: There was no answer.
             SinkDenied: The server's certificate is not trusted, or ours is refused.
         """
-        found = self.perform(method, target, body, {"accept": "application/json", **headers})
+        found = self.perform(method, target, body, headers)
         return HttpAnswer(found.meta.status, found.meta.headers, found.body or b"")
 
     def perform(self, method: str, target: str, body: Any, headers: Mapping[str, str]) -> TransportApiResponse:

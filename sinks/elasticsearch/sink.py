@@ -5,21 +5,20 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ualpipe import schemas
 from ualpipe.clients.answer import HttpAnswer
-from ualpipe.clients.tls import CA_FILE, CLIENT_CERTIFICATE, CLIENT_KEY, CLIENT_KEY_PASSWORD, VERIFY, TlsOptions
 from ualpipe.pipeline.errors import ConfigError, SinkDenied, SinkError, SinkRejected, SinkUnavailable
 from ualpipe.pipeline.events import Event
-from ualpipe.pipeline.options import Duration, Secret, option
+from ualpipe.pipeline.options import Secret
 from ualpipe.pipeline.stages import Batch, Env, Finding, SinkLimits
 from ualpipe.sinks.elasticsearch.answers import answer_of, refusal
 from ualpipe.sinks.elasticsearch.bulk import bulk_body, failures, gzipped
 from ualpipe.sinks.elasticsearch.index_template import installed, must_install, template_name, wanted
+from ualpipe.sinks.elasticsearch.options import ElasticsearchSinkConfig
 from ualpipe.sinks.elasticsearch.probe import probe
 from ualpipe.sinks.outcome import raise_if_all_failed
 
@@ -29,46 +28,6 @@ if TYPE_CHECKING:
 TEMPLATE = "elasticsearch/index-template.json"
 SMALL = 100
 """Events at least in each of several requests that are sent at once."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ElasticsearchSinkConfig:
-    """Options of the ``elasticsearch`` sink."""
-
-    urls: list[str] = option(
-        "Nodes of the cluster, or a load balancer in front of it. Several are used in turn.",
-        minItems=1,
-        items={"type": "string", "pattern": r"^https?://[^@/?#]+(/[^?#]*)?$"},
-        examples=[["https://es1.contoso.example:9200", "https://es2.contoso.example:9200"]],
-    )
-    data_stream: str = option(
-        "Data stream to write to, named `type-dataset-namespace`.",
-        default="logs-o365.audit-default",
-        pattern=r"^[a-z0-9][a-z0-9._-]*$",
-        maxLength=100,
-    )
-    setup: bool = option(
-        "Whether to install the index template when it is missing or older. Needs the cluster privilege "
-        "`manage_index_templates`.",
-        default=True,
-    )
-    api_key: Secret | None = option("API key, as `encoded` or as `id:api_key`.", default=None)
-    username: str | None = option("User, in place of an API key.", default=None)
-    password: Secret | None = option("Password of the user.", default=None)
-    ca_file: Path | None = option(CA_FILE, default=None)
-    client_certificate: Path | None = option(CLIENT_CERTIFICATE, default=None)
-    client_key: Path | None = option(CLIENT_KEY, default=None)
-    client_key_password: Secret | None = option(CLIENT_KEY_PASSWORD, default=None)
-    verify: bool = option(VERIFY, default=True)
-    timeout: Duration = option("Longest wait for the answer to one request.", default="60s")
-    pipeline: str | None = option("Ingest pipeline that documents go through.", default=None, minLength=1)
-    compress: bool = option("Whether requests are compressed (gzip).", default=False)
-    concurrency: int = option(
-        "Requests that a write is sent in, at once. A node works on each in a thread of its own.",
-        default=2,
-        minimum=1,
-        maximum=32,
-    )
 
 
 class ElasticsearchSink:
@@ -130,7 +89,7 @@ class ElasticsearchSink:
         return Connection(
             config.urls,
             authorization=authorization(_revealed(config.api_key), config.username, _revealed(config.password)),
-            tls=_tls_of(config),
+            tls=config.tls,
             timeout_s=config.timeout,
             at_once=config.concurrency,
             **how,
@@ -211,16 +170,6 @@ class ElasticsearchSink:
 
     def _refusal(self, answer: HttpAnswer) -> SinkError:
         return refusal(answer, self._env.clock.now())
-
-
-def _tls_of(config: ElasticsearchSinkConfig) -> TlsOptions:
-    return TlsOptions(
-        ca_file=config.ca_file,
-        client_certificate=config.client_certificate,
-        client_key=config.client_key,
-        client_key_password=config.client_key_password,
-        verify=config.verify,
-    )
 
 
 def _revealed(secret: Secret | None) -> Any:

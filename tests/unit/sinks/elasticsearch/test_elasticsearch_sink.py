@@ -73,7 +73,7 @@ def node_on(script: Script) -> type[BaseNode]:
         def perform_request(
             self, method: str, target: str, body: Any = None, headers: Any = None, request_timeout: Any = None
         ) -> TransportApiResponse:
-            found = script.request(method, target, body, headers)
+            found = script.request(method, target, body, {**self.config.headers, **headers})
             meta = ApiResponseMeta(found.status, "1.1", HttpHeaders(found.headers), 0.0, self.config)
             return TransportApiResponse(meta, found.body)
 
