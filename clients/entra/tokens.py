@@ -17,8 +17,9 @@ from ualpipe.clients.entra.login_errors import login_error
 from ualpipe.clients.errors import ClientError, Refused
 from ualpipe.clients.http import Session, unreachable
 from ualpipe.pipeline.clock import Clock
-from ualpipe.pipeline.credentials.certificate import CertificateUnusable, read_certificate
+from ualpipe.pipeline.credentials.certificate import read_certificate
 from ualpipe.pipeline.credentials.options import Credential
+from ualpipe.pipeline.errors import SourceDenied
 
 EARLY_S = 300.0
 """So long before its end a token is renewed."""
@@ -155,7 +156,7 @@ class Tokens:
         assert self._credential.certificate is not None  # `app_registration` has seen to it
         try:
             pair = read_certificate(self._credential.certificate)
-        except CertificateUnusable as exc:
+        except SourceDenied as exc:  # whoever signs in, a sink too
             raise Refused(str(exc)) from exc
         # With the certificate itself, and no thumbprint, msal signs with PS256 and names it by SHA-256.
         return _Proof({"private_key": pair.private_key, "public_certificate": pair.certificate})

@@ -14,17 +14,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from ualpipe.pipeline.credentials.options import Certificate
-from ualpipe.pipeline.errors import PipelineError
+from ualpipe.pipeline.errors import SourceDenied
 
 EXPIRES_SOON = timedelta(days=30)
-"""From then on a certificate that comes to its end is worth a warning: new ones have to be asked for and approved."""
+"""How long before its end a certificate is worth a warning: a new one has to be asked for and approved."""
 
 _PEM = serialization.Encoding.PEM
 _FORMAT = serialization.PublicFormat.SubjectPublicKeyInfo
-
-
-class CertificateUnusable(PipelineError):
-    """The certificate of an app registration can't be read, or is not what it should be: whoever wanted to sign in is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +42,12 @@ def read_certificate(config: Certificate) -> KeyPair:
     """Reads PFX, or private key and certificate as PEM.
 
     Raises:
-        CertificateUnusable: A file is missing, is not what it should be, or the passphrase does not fit.
+        SourceDenied: A file is missing, is not what it should be, or the passphrase does not fit.
     """
     passphrase = config.passphrase.reveal().encode() if config.passphrase else None
     key, certificate = _read_pfx(config.pfx, passphrase) if config.pfx else _read_pem(config, passphrase)
     if _public(key.public_key()) != _public(certificate.public_key()):
-        raise CertificateUnusable(f"the private key {config.private_key} does not belong to the certificate {config.public}")
+        raise SourceDenied(f"the private key {config.private_key} does not belong to the certificate {config.public}")
     encoded = key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return KeyPair(encoded.decode(), certificate.public_bytes(_PEM).decode(), certificate.not_valid_after_utc)
 
@@ -65,7 +61,7 @@ def _read_pfx(path: Path, passphrase: bytes | None) -> tuple[Any, x509.Certifica
     with _reading(path, "a PFX file with this passphrase"):
         key, certificate, _chain = pkcs12.load_key_and_certificates(path.read_bytes(), passphrase)
     if key is None or certificate is None:
-        raise CertificateUnusable(f"{path}: the PFX file needs both private key and certificate")
+        raise SourceDenied(f"{path}: the PFX file needs both private key and certificate")
     return key, certificate
 
 
@@ -84,9 +80,9 @@ def _reading(path: Path, expected: str) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        raise CertificateUnusable(f"{path}: can't be read: {exc.strerror}") from exc
+        raise SourceDenied(f"{path}: can't be read: {exc.strerror}") from exc
     except (ValueError, TypeError) as exc:  # TypeError: encrypted and no passphrase, or the other way round
-        raise CertificateUnusable(f"{path}: is not {expected}: {exc}") from exc
+        raise SourceDenied(f"{path}: is not {expected}: {exc}") from exc
 
 
 def _public(key: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""Watches the certificates of the credentials: how long they last, as a metric, and a warning a day when it is not long."""
+"""Watches the certificates of the credentials: a metric says how long they last, and a daily warning when one ends soon."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.credentials.options import Certificate, Credential
+from ualpipe.pipeline.errors import SourceDenied
 from ualpipe.pipeline.metrics import Metrics
 
 LOOK_INTERVAL_S = 3600.0
@@ -18,7 +19,7 @@ _log = logging.getLogger("ualpipe.credentials")
 
 
 class ExpiryWatch:
-    """Looks at the certificate files of a run once an hour, so that a replaced one counts as well."""
+    """Reads the certificate files of a run once an hour, so that a replaced file counts."""
 
     def __init__(self, credentials: Mapping[str, Credential], clock: Clock, metrics: Metrics) -> None:
         self._certificates = {name: found.certificate for name, found in credentials.items() if found.certificate}
@@ -28,7 +29,7 @@ class ExpiryWatch:
         self._warned: dict[str, datetime] = {}
 
     def look(self) -> None:
-        """Looks, if it is time to. A file that can't be read is left to the login, which says so."""
+        """Reads the files, unless it did within the hour. One that can't be read is left to the log-in, which says so."""
         if not self._certificates or self._clock.monotonic() < self._look_at:
             return
         self._look_at = self._clock.monotonic() + LOOK_INTERVAL_S
@@ -37,16 +38,11 @@ class ExpiryWatch:
 
     def _look_at_one(self, name: str, certificate: Certificate) -> None:
         # Loads cryptography, which a pipeline without certificates has no time for.
-        from ualpipe.pipeline.credentials.certificate import (  # noqa: PLC0415
-            EXPIRES_SOON,
-            CertificateUnusable,
-            days_left,
-            read_certificate,
-        )
+        from ualpipe.pipeline.credentials.certificate import EXPIRES_SOON, days_left, read_certificate  # noqa: PLC0415
 
         try:
             expires = read_certificate(certificate).expires
-        except CertificateUnusable:
+        except SourceDenied:
             return
         now = self._clock.now()
         self._metrics.set(m.CERTIFICATE_DAYS, days_left(expires, now), credential=name)

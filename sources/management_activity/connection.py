@@ -12,7 +12,7 @@ from ualpipe.clients.errors import as_source_errors
 from ualpipe.clients.http import Adapter, Session, make_session
 from ualpipe.clients.tls import TlsOptions
 from ualpipe.pipeline import metrics as m
-from ualpipe.pipeline.credentials.certificate import EXPIRES_SOON, CertificateUnusable, days_left, read_certificate
+from ualpipe.pipeline.credentials.certificate import EXPIRES_SOON, days_left, read_certificate
 from ualpipe.pipeline.credentials.options import Credential
 from ualpipe.pipeline.stages import Env, Finding
 from ualpipe.sources.management_activity.client import ApiClient
@@ -39,12 +39,8 @@ class Connection:
 
     def check_certificate(self) -> Iterator[Finding]:
         """Says how long the certificate lasts, where there is one."""
-        if not self.credential.certificate:
-            return
-        try:
+        if self.credential.certificate:
             yield certificate_finding(read_certificate(self.credential.certificate).expires, self.env.clock.now())
-        except CertificateUnusable as exc:
-            yield Finding("error", "certificate", str(exc), "mend the files that `credentials` names")
 
     def check_subscriptions(self, content_types: Iterable[str]) -> Iterator[Finding]:
         """Says which subscriptions run. Needs a request, and with it proves the permission."""

@@ -29,8 +29,9 @@ from ualpipe.clients.entra.tokens import EARLY_S, RETRY_S, Tokens
 from ualpipe.clients.errors import ClientError, Overloaded, Refused, Throttled, Unreachable, split_advice
 from ualpipe.clients.http import make_session
 from ualpipe.clients.tls import TlsOptions
-from ualpipe.pipeline.credentials.certificate import CertificateUnusable, read_certificate
+from ualpipe.pipeline.credentials.certificate import read_certificate
 from ualpipe.pipeline.credentials.options import Certificate, Credential
+from ualpipe.pipeline.errors import SourceDenied
 from ualpipe.pipeline.options import FileText, Secret
 
 DISCOVERY = "/.well-known/openid-configuration"
@@ -400,7 +401,7 @@ def test_files_that_do_not_serve_are_named(
 ) -> None:
     files = pem_files(tmp_path, key)
     spoil(files)
-    with pytest.raises(CertificateUnusable, match=complaint):
+    with pytest.raises(SourceDenied, match=complaint):
         read_certificate(files)
 
 
@@ -411,7 +412,7 @@ def test_a_wrong_or_missing_passphrase_is_named_and_not_shown(tmp_path: Path, ke
         Certificate(pfx=None, private_key=pem.private_key, public=pem.public, passphrase=Secret("open barley")),
         Certificate(pfx=None, private_key=pem.private_key, public=pem.public, passphrase=None),
     ):
-        with pytest.raises(CertificateUnusable, match="with this passphrase") as caught:
+        with pytest.raises(SourceDenied, match="with this passphrase") as caught:
             read_certificate(files)
         assert "barley" not in str(caught.value)
 
@@ -421,12 +422,12 @@ def test_a_key_of_another_certificate_is_refused(tmp_path: Path, key: ec.Ellipti
     assert files.public is not None
     other = certificate_of(ec.generate_private_key(ec.SECP256R1()))
     files.public.write_bytes(other.public_bytes(serialization.Encoding.PEM))
-    with pytest.raises(CertificateUnusable, match="does not belong to the certificate"):
+    with pytest.raises(SourceDenied, match="does not belong to the certificate"):
         read_certificate(files)
 
 
 def test_a_pfx_without_key_is_refused(tmp_path: Path, key: ec.EllipticCurvePrivateKey) -> None:
-    with pytest.raises(CertificateUnusable, match="needs both"):
+    with pytest.raises(SourceDenied, match="needs both"):
         read_certificate(pfx_file(tmp_path, None, certificate_of(key), "open sesame"))
 
 
