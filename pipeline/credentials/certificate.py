@@ -17,7 +17,7 @@ from ualpipe.pipeline.credentials.options import Certificate
 from ualpipe.pipeline.errors import SourceDenied
 
 EXPIRES_SOON = timedelta(days=30)
-"""How long before its end a certificate is worth a warning: a new one has to be asked for and approved."""
+"""From then on a certificate that comes to its end is worth a warning: new ones have to be asked for and approved."""
 
 _PEM = serialization.Encoding.PEM
 _FORMAT = serialization.PublicFormat.SubjectPublicKeyInfo

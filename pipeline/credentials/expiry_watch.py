@@ -1,4 +1,4 @@
-"""Watches the certificates of the credentials: a metric says how long they last, and a daily warning when one ends soon."""
+"""Watches the certificates of the credentials: how long they last, as a metric, and a warning a day when it is not long."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _log = logging.getLogger("ualpipe.credentials")
 
 
 class ExpiryWatch:
-    """Reads the certificate files of a run once an hour, so that a replaced file counts."""
+    """Looks at the certificate files of a run once an hour, so that a replaced one counts as well."""
 
     def __init__(self, credentials: Mapping[str, Credential], clock: Clock, metrics: Metrics) -> None:
         self._certificates = {name: found.certificate for name, found in credentials.items() if found.certificate}
@@ -29,7 +29,7 @@ class ExpiryWatch:
         self._warned: dict[str, datetime] = {}
 
     def look(self) -> None:
-        """Reads the files, unless it did within the hour. One that can't be read is left to the log-in, which says so."""
+        """Looks, if it is time to. A file that can't be read is left to the login, which says so."""
         if not self._certificates or self._clock.monotonic() < self._look_at:
             return
         self._look_at = self._clock.monotonic() + LOOK_INTERVAL_S
