@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -41,6 +42,7 @@ class MarkedYaml:
         data: Mappings, lists and scalars; None for an empty file.
         places: Line and column of each value; of its key where it stands in a mapping.
         defects: Duplicate keys, references that can't be resolved.
+        warnings: What is accepted, but should be written in another way.
         substituted: Places of values that hold something from the environment or a file.
         hidden: Texts from the environment and files; never printed.
         unresolved: Places of values whose reference could not be followed.
@@ -50,6 +52,7 @@ class MarkedYaml:
     data: Any = None
     places: dict[Pointer, tuple[int, int]] = field(default_factory=dict)
     defects: list[Defect] = field(default_factory=list)
+    warnings: list[Defect] = field(default_factory=list)
     substituted: set[Pointer] = field(default_factory=set)
     hidden: set[str] = field(default_factory=set)
     unresolved: set[Pointer] = field(default_factory=set)
@@ -57,13 +60,41 @@ class MarkedYaml:
 
     def defect(self, pointer: Pointer, message: str) -> None:
         """Notes a defect at the place of a value, or of the nearest parent; substituted texts are blanked in the message."""
+        self.defects.append(self._placed(pointer, message))
+
+    def warning(self, pointer: Pointer, message: str) -> None:
+        """Notes a warning at the place of a value, as ``defect`` does."""
+        self.warnings.append(self._placed(pointer, message))
+
+    def _placed(self, pointer: Pointer, message: str) -> Defect:
         for text in sorted(self.hidden, key=len, reverse=True):
             message = message.replace(text, "***")
         known = pointer
         while known not in self.places and known:
             known = known[:-1]
         line, column = self.places.get(known, (1, 1))
-        self.defects.append(Defect(line, column, dotted(pointer), message))
+        return Defect(line, column, dotted(pointer), message)
+
+    def parent(self, pointer: Pointer) -> Any:
+        """Returns the mapping or list that a value stands in."""
+        return functools.reduce(lambda value, step: value[step], pointer[:-1], self.data)
+
+    def rename(self, pointer: Pointer, key: str) -> None:
+        """Gives a key of a mapping another name; what is known of its value, and of values within it, stays known of them."""
+        mapping = self.parent(pointer)
+        renamed = {key if name == pointer[-1] else name: value for name, value in mapping.items()}
+        mapping.clear()
+        mapping.update(renamed)
+        new = (*pointer[:-1], key)
+        self.places = {_moved(place, pointer, new): at for place, at in self.places.items()}
+        self.from_files = {_moved(place, pointer, new): read for place, read in self.from_files.items()}
+        self.substituted = {_moved(place, pointer, new) for place in self.substituted}
+        self.unresolved = {_moved(place, pointer, new) for place in self.unresolved}
+
+
+def _moved(place: Pointer, old: Pointer, new: Pointer) -> Pointer:
+    """Returns the place of a value after what stood at ``old`` has moved to ``new``."""
+    return (*new, *place[len(old) :]) if place[: len(old)] == old else place
 
 
 def dotted(pointer: Pointer) -> str:

@@ -16,7 +16,7 @@ import functools
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NewType
 
@@ -84,16 +84,20 @@ class Secret:
         return hash(self._text)
 
 
-def option(description: str, *, default: Any = dataclasses.MISSING, ref: str = "", **schema: Any) -> Any:
+def option(
+    description: str, *, default: Any = dataclasses.MISSING, ref: str = "", former: Sequence[str] = (), **schema: Any
+) -> Any:
     """Declares one option, as a field of a frozen dataclass.
 
     Args:
         description: One or two sentences for the reference; the unit, where the type does not say it.
         default: As a user would write it (``"10s"``, ``[]``, None). Without one the option is required.
         ref: The option names an entry of this top-level section (``credentials``).
+        former: Names that the option had in earlier releases: a config may use them still, and is warned. Schema and reference
+            show the present name alone.
         schema: Further JSON Schema keywords (``minimum=1``, ``pattern="…"``, ``examples=[…]``).
     """
-    metadata = {"description": description, "default": default, "ref": ref, "schema": schema}
+    metadata = {"description": description, "default": default, "ref": ref, "former": former, "schema": schema}
     if default is dataclasses.MISSING:
         return dataclasses.field(metadata=metadata)
     return dataclasses.field(default_factory=lambda: default, metadata=metadata)
@@ -122,7 +126,8 @@ def parse_size(text: str) -> Size:
 
 
 @functools.cache
-def _hints(cls: type) -> dict[str, Any]:
+def option_types(cls: type) -> dict[str, Any]:
+    """Returns the types of the options of an option class, by name."""
     return typing.get_type_hints(cls)
 
 
@@ -132,7 +137,7 @@ def schema_of(cls: type) -> dict[str, Any]:
     Marks of our own: ``x-secret`` (never printed), ``x-ref`` (names an entry of a top-level section), ``x-path``, ``x-unit``
     (``duration`` or ``size``).
     """
-    hints = _hints(cls)
+    hints = option_types(cls)
     properties = {}
     required = []
     for field in dataclasses.fields(cls):
@@ -186,7 +191,7 @@ def build(cls: type, values: Mapping[str, Any], base_dir: Path) -> Any:
         values: As read from YAML, secrets already substituted.
         base_dir: Where relative paths start: the folder of the config file.
     """
-    hints = _hints(cls)
+    hints = option_types(cls)
     given = {}
     for field in dataclasses.fields(cls):
         value = values.get(field.name, field.metadata["default"])

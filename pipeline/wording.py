@@ -32,3 +32,13 @@ def rounded(seconds: float) -> str:
         return f"{hours}h {rest}m" if rest else f"{hours}h"
     days, left = divmod(round(minutes / 60), 24)
     return f"{days}d {left}h" if left else f"{days}d"
+
+
+SHOWN_CHARACTERS = 300
+"""So much of another system's own words goes into a message of ours."""
+
+
+def shorten(text: str, limit: int = SHOWN_CHARACTERS) -> str:
+    """Returns a text in one line of bounded length."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else f"{line[:limit]}..."

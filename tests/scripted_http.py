@@ -15,10 +15,10 @@ import requests
 import urllib3
 
 from fakes import TENANT, FakeClock, NoBudget, env
+from ualpipe.clients.http import Adapter
 from ualpipe.pipeline.credentials.options import Credential
 from ualpipe.pipeline.options import Secret, build
 from ualpipe.pipeline.stages import WorkItem
-from ualpipe.sources.management_activity.http import Adapter
 from ualpipe.sources.management_activity.options import ManagementActivityConfig
 from ualpipe.sources.management_activity.source import ManagementActivitySource, work_item
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterable
 
 from ualpipe.pipeline.config.loader import load_config
@@ -21,6 +22,8 @@ def run(args: argparse.Namespace) -> int:
     """Runs the command: 0 fine, 3 when something would refuse us."""
     config = load_config(args.config)
     log.set_up("warning", config.secrets)
+    for warning in config.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     maker = StageMaker.for_command(config)
     maker.open_transforms()
     counts = f"sources: {len(config.sources)}, transforms: {len(config.transforms)}, sinks: {len(config.sinks)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import signal
 import sys
 import threading
@@ -16,10 +17,16 @@ from ualpipe.pipeline.runtime import interpreter
 from ualpipe.pipeline.runtime.cpu_affinity import CpuAffinity
 from ualpipe.pipeline.supervisor.runner import Runner
 
+_log = logging.getLogger("ualpipe.config")
+
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; see ``Runner.run`` for the exit code."""
-    return run_pipeline(load_config(args.config), args, once=args.once)
+    config = load_config(args.config)
+    log.set_up(args.log_level, config.secrets)
+    for warning in config.warnings:
+        _log.warning("%s", warning)
+    return run_pipeline(config, args, once=args.once)
 
 
 def run_pipeline(config: PipelineConfig, args: argparse.Namespace, *, once: bool) -> int:

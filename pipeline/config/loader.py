@@ -12,6 +12,7 @@ from typing import Any
 
 from ualpipe.pipeline import marked_yaml, registry
 from ualpipe.pipeline.conditions.compiler import compile_conditions
+from ualpipe.pipeline.config.former_names import former_names
 from ualpipe.pipeline.config.model import JournalOptions, PipelineConfig, SinkOptions, SourceOptions, StageSpec
 from ualpipe.pipeline.config.schema_defects import schema_defects
 from ualpipe.pipeline.credentials.options import Credential
@@ -117,6 +118,7 @@ class _Checker:
             secrets=secrets | self._source.hidden,
             disabled_sinks=frozenset(data["sinks"]) - sinks.keys(),
             workers=data.get("workers", min(MAX_WORKERS, processors())),
+            warnings=tuple(f"{self._path}:{warning}" for warning in sorted(set(self._source.warnings))),
         )
 
     def _fits(self, schema: Mapping[str, Any], value: Any, pointer: Pointer) -> bool:
@@ -126,7 +128,19 @@ class _Checker:
                 self._source.defect(where, message)
         return not defects
 
+    def _take_former_names(self, cls: type, value: Any, pointer: Pointer) -> None:
+        """Gives options that stand under a former name their present one, with a warning."""
+        for place, name in list(former_names(cls, value, pointer)):
+            siblings = self._source.parent(place)
+            if name in siblings:
+                self._source.defect(place, f"is now called {name}, which is given too: remove one of the two")
+                del siblings[place[-1]]
+            else:
+                self._source.warning(place, f"is now called {name}; the former name goes with the next release")
+                self._source.rename(place, name)
+
     def _section(self, cls: type, value: Any, pointer: Pointer) -> Any:
+        self._take_former_names(cls, value, pointer)
         return build(cls, self._from_files(value, pointer), self._base) if self._fits(schema_of(cls), value, pointer) else None
 
     def _from_files(self, value: Any, pointer: Pointer) -> Any:
@@ -175,6 +189,8 @@ class _Checker:
         except ConfigError as exc:
             self._source.defect((*pointer, "type"), str(exc))
             return None
+        for options in filter(None, (cls.Config, _COMMON[kind])):
+            self._take_former_names(options, value, pointer)
         when = self._condition(value.get("when"), (*pointer, "when")) if kind == "sinks" else None
         if not self._fits(stage_schema(kind, cls), value, pointer):
             return None

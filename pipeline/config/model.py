@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -86,6 +87,7 @@ class PipelineConfig:
         secrets: Texts that must never be printed.
         workers: Processes that transform records; 1 where the pipeline's own process does it.
         disabled_sinks: Sinks with ``enabled: false``: their backlog is kept.
+        warnings: What should be written in another way, a line each: ``file:line:col  path: …``.
     """
 
     path: Path
@@ -100,6 +102,7 @@ class PipelineConfig:
     secrets: frozenset[str] = field(repr=False)
     disabled_sinks: frozenset[str] = frozenset()
     workers: int = 1
+    warnings: Sequence[str] = ()
 
     @property
     def kept_for(self) -> list[str]:

@@ -1,5 +1,6 @@
 """The ``elasticsearch`` sink."""
 
-from ualpipe.sinks.elasticsearch.sink import ElasticsearchSink, ElasticsearchSinkConfig
+from ualpipe.sinks.elasticsearch.options import ElasticsearchSinkConfig
+from ualpipe.sinks.elasticsearch.sink import ElasticsearchSink
 
 __all__ = ["ElasticsearchSink", "ElasticsearchSinkConfig"]

@@ -6,14 +6,13 @@ import hashlib
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import orjson
 
 from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkRejected, SinkThrottled, SinkUnavailable
 from ualpipe.pipeline.events import EncodedEvent
+from ualpipe.sinks.elasticsearch.answers import describe
 
 try:
     from isal import igzip_lib  # ISA-L: 1.4 us an event where zlib's level 1 takes 7.2
@@ -28,8 +27,6 @@ except ImportError:
         """Returns the body in gzip format."""
         return zlib.compress(body, 1, wbits=31)
 
-
-MAX_REASON = 300  # characters of a server's own words that go into an error of ours
 
 _USABLE_ID = re.compile(r"[A-Za-z0-9._@:-]{1,400}")  # needs no escape in JSON; Elasticsearch takes 512 bytes
 _ALL_FINE = re.compile(rb'\s*\{\s*(?:"took"\s*:\s*\d+\s*,\s*)?"errors"\s*:\s*false')
@@ -111,51 +108,3 @@ _ACTIONS: dict[str, tuple[type[SinkError], str]] = {
     "cluster_block_exception": (SinkUnavailable, "free disk space or lift the block"),
     "validation_exception": (SinkUnavailable, "the cluster takes no new shards; raise its limit or delete old indices"),
 }
-
-
-def refusal(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> SinkError:
-    """Returns the error for a request that was answered as a whole with another status than 2xx.
-
-    Args:
-        status: HTTP status.
-        headers: Headers of the answer, readable without regard to case.
-        body: Body of the answer; Elasticsearch's is JSON, a proxy's is not.
-        now: For a ``Retry-After`` that is a date.
-    """
-    text = f"HTTP {status}{_reason(body)}"
-    if status == 401:
-        return SinkDenied(f"{text}: check `api_key`, or `username` and `password`")
-    if status == 403:
-        return SinkDenied(f"{text}: the user lacks a privilege")
-    if status == 429:
-        return SinkThrottled(text, retry_after_s(headers.get("retry-after"), now))
-    if status >= 500 or status == 408:
-        return SinkUnavailable(text)
-    return SinkDenied(f"{text}: check `urls` and `data_stream`, and whether Elasticsearch answers there")
-
-
-def retry_after_s(value: str | None, now: datetime) -> float | None:
-    """Returns the seconds that a ``Retry-After`` header asks for (a number or an HTTP date); None where there is none."""
-    if not value:
-        return None
-    if value.strip().isdecimal():
-        return float(value)
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
-    except (ValueError, TypeError):
-        return None
-
-
-def describe(error: Any) -> str:
-    """Returns ``type: reason`` of an error object of Elasticsearch, shortened."""
-    if not isinstance(error, Mapping):
-        return str(error)[:MAX_REASON]
-    parts = [error.get("type"), error.get("reason")]
-    return ": ".join(str(part) for part in parts if part)[:MAX_REASON]
-
-
-def _reason(body: bytes) -> str:
-    try:
-        return f" {describe(orjson.loads(body)['error'])}"
-    except (ValueError, TypeError, KeyError):
-        return ""

@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from ualpipe.clients.answer import HttpAnswer
 from ualpipe.pipeline.errors import SinkError
 from ualpipe.pipeline.stages import Finding
-from ualpipe.sinks.elasticsearch.bulk import describe
-from ualpipe.sinks.elasticsearch.http import Connection, HttpAnswer
+from ualpipe.sinks.elasticsearch.answers import answer_of, describe
 from ualpipe.sinks.elasticsearch.index_template import installed, template_name
+
+if TYPE_CHECKING:
+    from elasticsearch import Elasticsearch
 
 _NO_SECURITY = (400, 404, 405)  # what servers without the security feature answer on its paths
 
 
-def probe(connection: Connection, data_stream: str, *, pipeline: str | None, setup: bool) -> Iterator[Finding]:
+def probe(api: Elasticsearch, data_stream: str, *, pipeline: str | None, setup: bool) -> Iterator[Finding]:
     """Yields what can be said about cluster, user, privileges, template and pipeline; stops where going on makes no sense."""
     try:
-        answer = connection.request("GET", "/_security/_authenticate")
+        answer = answer_of(api.security.authenticate())
         yield (entry := _of_entry(answer))
         if entry.level == "error":
             return
         if answer.is_ok:
-            yield from _of_privileges(connection, data_stream, setup=setup)
-        yield _of_template(connection, data_stream, setup=setup)
+            yield from _of_privileges(api, data_stream, setup=setup)
+        yield _of_template(api, data_stream, setup=setup)
         if pipeline:
-            yield _of_pipeline(connection, pipeline)
+            yield _of_pipeline(api, pipeline)
     except SinkError as exc:
-        yield Finding("error", "cluster", str(exc), "check `urls`, `ca_file` and the network between")
+        yield Finding("error", "cluster", str(exc), "check `urls`, the TLS options and the network between")
 
 
 def _of_entry(answer: HttpAnswer) -> Finding:
@@ -42,12 +45,12 @@ def _of_entry(answer: HttpAnswer) -> Finding:
     return Finding("error", "cluster", _said(answer), "check `urls`, and whether Elasticsearch answers there")
 
 
-def _of_privileges(connection: Connection, data_stream: str, *, setup: bool) -> Iterator[Finding]:
-    question = {
-        "cluster": ["manage_index_templates"] if setup else [],
-        "index": [{"names": [data_stream], "privileges": ["create_doc", "auto_configure"]}],
-    }
-    answer = connection.request("POST", "/_security/user/_has_privileges", orjson.dumps(question))
+def _of_privileges(api: Elasticsearch, data_stream: str, *, setup: bool) -> Iterator[Finding]:
+    response = api.security.has_privileges(
+        cluster=["manage_index_templates"] if setup else [],
+        index=[{"names": [data_stream], "privileges": ["create_doc", "auto_configure"]}],
+    )
+    answer = answer_of(response)
     if not answer.is_ok:
         yield Finding("warning", "privileges", f"can't be asked for: {_said(answer)}")
         return
@@ -66,9 +69,9 @@ def _advice(missing: list[str], data_stream: str) -> str:
     return f"grant them to the user or API key, on {data_stream}"
 
 
-def _of_template(connection: Connection, data_stream: str, *, setup: bool) -> Finding:
+def _of_template(api: Elasticsearch, data_stream: str, *, setup: bool) -> Finding:
     name = template_name(data_stream)
-    answer = connection.request("GET", f"/_index_template/{name}")
+    answer = answer_of(api.indices.get_index_template(name=name))
     if answer.is_ok:
         return Finding("ok", f"index template {name}", f"installed, version {installed(answer.body).get('version', 'none')}")
     if answer.status == 404 and setup:
@@ -78,8 +81,8 @@ def _of_template(connection: Connection, data_stream: str, *, setup: bool) -> Fi
     return Finding("warning", f"index template {name}", f"can't be read: {_said(answer)}")
 
 
-def _of_pipeline(connection: Connection, pipeline: str) -> Finding:
-    answer = connection.request("GET", f"/_ingest/pipeline/{pipeline}")
+def _of_pipeline(api: Elasticsearch, pipeline: str) -> Finding:
+    answer = answer_of(api.ingest.get_pipeline(id=pipeline))
     subject = f"ingest pipeline {pipeline}"
     if answer.is_ok:
         return Finding("ok", subject, "there")

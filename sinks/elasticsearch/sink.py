@@ -5,64 +5,29 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import orjson
-
 from ualpipe import schemas
+from ualpipe.clients.answer import HttpAnswer
 from ualpipe.pipeline.errors import ConfigError, SinkDenied, SinkError, SinkRejected, SinkUnavailable
 from ualpipe.pipeline.events import EncodedEvent
-from ualpipe.pipeline.options import Duration, Secret, option
+from ualpipe.pipeline.options import Secret
 from ualpipe.pipeline.stages import Batch, Env, Finding, SinkLimits
-from ualpipe.sinks.elasticsearch.bulk import bulk_body, failures, gzipped, refusal
-from ualpipe.sinks.elasticsearch.http import Connection, HttpAnswer, authorization
+from ualpipe.sinks.elasticsearch.answers import answer_of, refusal
+from ualpipe.sinks.elasticsearch.bulk import bulk_body, failures, gzipped
 from ualpipe.sinks.elasticsearch.index_template import installed, must_install, template_name, wanted
+from ualpipe.sinks.elasticsearch.options import ElasticsearchSinkConfig
 from ualpipe.sinks.elasticsearch.probe import probe
 from ualpipe.sinks.outcome import raise_if_all_failed
+
+if TYPE_CHECKING:
+    from ualpipe.sinks.elasticsearch.connection import Connection
 
 TEMPLATE = "elasticsearch/index-template.json"
 SMALL = 100
 """Events at least in each of several requests that are sent at once."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ElasticsearchSinkConfig:
-    """Options of the ``elasticsearch`` sink."""
-
-    urls: list[str] = option(
-        "Nodes of the cluster, or a load balancer in front of it. Several are used in turn.",
-        minItems=1,
-        items={"type": "string", "pattern": r"^https?://[^@/?#]+(/[^?#]*)?$"},
-        examples=[["https://es1.contoso.example:9200", "https://es2.contoso.example:9200"]],
-    )
-    data_stream: str = option(
-        "Data stream to write to, named `type-dataset-namespace`.",
-        default="logs-o365.audit-default",
-        pattern=r"^[a-z0-9][a-z0-9._-]*$",
-        maxLength=100,
-    )
-    setup: bool = option(
-        "Whether to install the index template when it is missing or older. Needs the cluster privilege "
-        "`manage_index_templates`.",
-        default=True,
-    )
-    api_key: Secret | None = option("API key, as `encoded` or as `id:api_key`.", default=None)
-    username: str | None = option("User, in place of an API key.", default=None)
-    password: Secret | None = option("Password of the user.", default=None)
-    ca_file: Path | None = option("PEM file of the authority to trust, in place of the system's.", default=None)
-    verify: bool = option("Whether the server's certificate is verified. Turn it off for tests only.", default=True)
-    timeout: Duration = option("Longest wait for the answer to one request.", default="60s")
-    pipeline: str | None = option("Ingest pipeline that documents go through.", default=None, minLength=1)
-    compress: bool = option("Whether requests are compressed (gzip).", default=False)
-    concurrency: int = option(
-        "Requests that a write is sent in, at once. A node works on each in a thread of its own.",
-        default=2,
-        minimum=1,
-        maximum=32,
-    )
 
 
 class ElasticsearchSink:
@@ -87,7 +52,7 @@ class ElasticsearchSink:
         """Asks the cluster, without writing, whether it knows us and would take documents."""
         connection = self._connect()
         try:
-            yield from probe(connection, self._config.data_stream, pipeline=self._config.pipeline, setup=self._config.setup)
+            yield from probe(connection.api, self._config.data_stream, pipeline=self._config.pipeline, setup=self._config.setup)
         finally:
             connection.close()
 
@@ -116,28 +81,31 @@ class ElasticsearchSink:
             self._connection.close()
             self._connection = None
 
-    def _connect(self) -> Connection:
+    def _connect(self, **how: Any) -> Connection:
+        # Loads the client, which `check` of a config and `--help` have no time for.
+        from ualpipe.sinks.elasticsearch.connection import Connection, authorization  # noqa: PLC0415
+
         config = self._config
         return Connection(
             config.urls,
             authorization=authorization(_revealed(config.api_key), config.username, _revealed(config.password)),
-            ca_file=config.ca_file,
-            verify=config.verify,
+            tls=config.tls,
             timeout_s=config.timeout,
             at_once=config.concurrency,
+            **how,
         )
 
     def _set_up(self, connection: Connection) -> None:
-        target = f"/_index_template/{template_name(self._config.data_stream)}"
+        indices, name = connection.api.indices, template_name(self._config.data_stream)
         template = wanted(self._config.data_stream, schemas.read_json(TEMPLATE))
-        answer = connection.request("GET", target)
+        answer = answer_of(indices.get_index_template(name=name))
         if not answer.is_ok and answer.status != 404:
             raise self._not_set_up(answer)
         if must_install(installed(answer.body) if answer.is_ok else None, template):
-            answer = connection.request("PUT", target, orjson.dumps(template))
+            answer = answer_of(indices.put_index_template(name=name, body=template))
             if not answer.is_ok:
                 raise self._not_set_up(answer)
-            self._env.log.info("installed the index template %s", target.rpartition("/")[2])
+            self._env.log.info("installed the index template %s", name)
 
     def _not_set_up(self, answer: HttpAnswer) -> SinkError:
         error = self._refusal(answer)
@@ -201,7 +169,7 @@ class ElasticsearchSink:
         return f"/{self._config.data_stream}/_bulk?{query}"
 
     def _refusal(self, answer: HttpAnswer) -> SinkError:
-        return refusal(answer.status, answer.headers, answer.body, self._env.clock.now())
+        return refusal(answer, self._env.clock.now())
 
 
 def _revealed(secret: Secret | None) -> Any:

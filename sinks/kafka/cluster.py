@@ -13,12 +13,14 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ualpipe.clients.errors import ClientError, Unreachable, as_sink_errors, sink_error
+from ualpipe.clients.tls import client_context
+from ualpipe.clients.tls_failures import tls_failure
 from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkUnavailable
 from ualpipe.sinks.kafka import wire
-from ualpipe.sinks.kafka.options import KafkaSinkConfig, Sasl, split_address, tls_context
+from ualpipe.sinks.kafka.options import BROKER, KafkaSinkConfig, Sasl, split_address
 
 MAX_CONNECT_S = 10.0
-_CLIENT_CERTIFICATE_ALERTS = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED")
 
 
 def ask_cluster(config: KafkaSinkConfig) -> wire.Metadata:
@@ -101,7 +103,8 @@ class _Link:
 
 def _connect(config: KafkaSinkConfig, address: str) -> socket.socket:
     host, port = split_address(address)
-    context = tls_context(config.tls) if config.tls else None
+    with as_sink_errors("kafka.tls."):
+        context = client_context(config.tls) if config.tls else None
     sock = socket.create_connection((host, port), timeout=min(config.timeout, MAX_CONNECT_S))
     if context is None:
         return sock
@@ -145,11 +148,8 @@ def _trouble_named(config: KafkaSinkConfig, address: str) -> Iterator[None]:
         yield
     except SinkError:
         raise
-    except ssl.SSLCertVerificationError as exc:
-        reason = f"the broker's certificate is not trusted ({exc.verify_message})"
-        raise SinkDenied(f"{address}: {reason}: set `tls.ca_file`") from exc
     except ssl.SSLError as exc:
-        raise _of_tls(exc, address) from exc
+        raise sink_error(_of_tls(exc), f"{address}: ") from exc
     except TimeoutError as exc:
         raise SinkUnavailable(f"{address}: no answer within {min(config.timeout, MAX_CONNECT_S):g} s") from exc
     except (EOFError, ConnectionResetError, struct.error) as exc:
@@ -158,11 +158,9 @@ def _trouble_named(config: KafkaSinkConfig, address: str) -> Iterator[None]:
         raise SinkUnavailable(f"{address}: {exc}") from exc
 
 
-def _of_tls(exc: ssl.SSLError, address: str) -> SinkError:
-    reason = exc.reason or str(exc)
-    if "ALERT" in reason and any(word in reason for word in _CLIENT_CERTIFICATE_ALERTS):
-        return SinkDenied(f"{address}: the broker refuses our certificate ({reason}): check `tls.cert_file` and `tls.key_file`")
-    return SinkUnavailable(f"{address}: TLS failed ({reason}): does the broker speak TLS on this port?")
+def _of_tls(exc: ssl.SSLError) -> ClientError:
+    failure = tls_failure(exc, BROKER)
+    return Unreachable(f"{failure}: does the broker speak TLS on this port?") if isinstance(failure, Unreachable) else failure
 
 
 def _hint(config: KafkaSinkConfig) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import ssl
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-from ualpipe.pipeline.errors import ConfigError, SinkDenied
+from ualpipe.clients.tls import TlsOptions
+from ualpipe.clients.tls_failures import Peer
+from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.options import Duration, Secret, Size, option
 
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
@@ -17,6 +17,7 @@ DriverName = Literal["kafka-python", "confluent"]
 
 DEFAULT_PORT = 9092
 MAX_RECONNECT_PAUSE_MS = 1000  # the clients' own pauses grow to 10 and 30 s: a broker that is back would wait for messages
+BROKER = Peer("the broker", "check `bootstrap_servers` and the broker's `advertised.listeners`", "tls.")
 _CODEC_PACKAGES = {"snappy": ("snappy", "python-snappy"), "lz4": ("lz4", "lz4")}  # what kafka-python imports; where it comes from
 
 
@@ -27,17 +28,6 @@ class Sasl:
     mechanism: Mechanism = option("SASL mechanism.", default="PLAIN")
     username: str = option("User name.", minLength=1)
     password: Secret = option("Password.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tls:
-    """TLS to the brokers; an empty section turns it on with the system's authorities."""
-
-    ca_file: Path | None = option("PEM file of the authority to trust, in place of the system's.", default=None)
-    cert_file: Path | None = option("PEM file with our certificate, for brokers that ask for one.", default=None)
-    key_file: Path | None = option("PEM file with its private key.", default=None)
-    key_password: Secret | None = option("Password of the private key.", default=None)
-    verify: bool = option("Whether the brokers' certificates are verified. Turn it off for tests only.", default=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +55,7 @@ class KafkaSinkConfig:
     )
     compression: Compression = option("Compression of message batches.", default="none")
     sasl: Sasl | None = option("Log-in; none by default.", default=None)
-    tls: Tls | None = option("Encryption; none by default. `{}` turns it on.", default=None)
+    tls: TlsOptions | None = option("Encryption; none by default. `{}` turns it on.", default=None)
     timeout: Duration = option("Longest wait for the brokers to acknowledge a batch.", default="30s")
     linger: Duration = option("How long messages are gathered before they are sent.", default="5ms")
     max_message_bytes: Size = option(
@@ -106,30 +96,3 @@ def split_address(address: str) -> tuple[str, int]:
     if not colon or address.endswith("]"):
         return address.strip("[]"), DEFAULT_PORT
     return host.strip("[]"), int(port)
-
-
-def tls_context(tls: Tls) -> ssl.SSLContext:
-    """Makes the TLS settings for a connection.
-
-    Raises:
-        SinkDenied: A file can't be read or used.
-    """
-    try:
-        context = ssl.create_default_context(cafile=str(tls.ca_file) if tls.ca_file else None)
-    except OSError as exc:
-        raise SinkDenied(f"kafka.tls.ca_file {tls.ca_file}: {exc}") from exc
-    if not tls.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if tls.cert_file:
-        _load_certificate(context, tls)
-    return context
-
-
-def _load_certificate(context: ssl.SSLContext, tls: Tls) -> None:
-    # Never None: OpenSSL would ask for the password of an encrypted key on the terminal.
-    password = tls.key_password.reveal() if tls.key_password else ""
-    try:
-        context.load_cert_chain(str(tls.cert_file), str(tls.key_file) if tls.key_file else None, password)
-    except OSError as exc:
-        raise SinkDenied(f"kafka.tls.cert_file {tls.cert_file}, key_file {tls.key_file}: {exc}") from exc

@@ -9,10 +9,12 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from ualpipe.clients.tls import TlsOptions
+from ualpipe.clients.trust import default_ca_pem
 from ualpipe.pipeline.errors import SinkError, SinkUnavailable
 from ualpipe.sinks.kafka.errors import loses_producer, of_code
 from ualpipe.sinks.kafka.message import FRAMING_BYTES, Message
-from ualpipe.sinks.kafka.options import MAX_RECONNECT_PAUSE_MS, KafkaSinkConfig, Sasl, Tls, security_protocol
+from ualpipe.sinks.kafka.options import MAX_RECONNECT_PAUSE_MS, KafkaSinkConfig, Sasl, security_protocol
 
 _MAX_BATCH_BYTES = 1_000_000  # librdkafka's default
 _GRACE_S = 3.0  # librdkafka looks for expired messages once a second
@@ -119,14 +121,17 @@ def _of_sasl(sasl: Sasl | None) -> dict[str, Any]:
     }
 
 
-def _of_tls(tls: Tls | None) -> dict[str, Any]:
+def _of_tls(tls: TlsOptions | None) -> dict[str, Any]:
     if tls is None:
         return {}
+    certificate, key = tls.client_certificate, tls.client_key or tls.client_certificate
     given = {
         "ssl.ca.location": tls.ca_file and str(tls.ca_file),
-        "ssl.certificate.location": tls.cert_file and str(tls.cert_file),
-        "ssl.key.location": str(tls.key_file or tls.cert_file) if tls.cert_file else None,
-        "ssl.key.password": tls.key_password and tls.key_password.reveal(),
+        # librdkafka takes the first file that it finds of the places it knows, and neither SSL_CERT_FILE nor Mozilla's list.
+        "ssl.ca.pem": default_ca_pem() if tls.verify and not tls.ca_file else None,
+        "ssl.certificate.location": certificate and str(certificate),
+        "ssl.key.location": str(key) if certificate else None,
+        "ssl.key.password": tls.client_key_password and tls.client_key_password.reveal(),
         "enable.ssl.certificate.verification": tls.verify,
         "ssl.endpoint.identification.algorithm": "https" if tls.verify else "none",
     }

@@ -8,10 +8,12 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from ualpipe.clients.errors import as_sink_errors
+from ualpipe.clients.tls import client_context
 from ualpipe.pipeline.errors import SinkError, SinkUnavailable
 from ualpipe.sinks.kafka.errors import of_code
 from ualpipe.sinks.kafka.message import FRAMING_BYTES, Message
-from ualpipe.sinks.kafka.options import MAX_RECONNECT_PAUSE_MS, KafkaSinkConfig, security_protocol, tls_context
+from ualpipe.sinks.kafka.options import MAX_RECONNECT_PAUSE_MS, KafkaSinkConfig, security_protocol
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # it reads its own data files in a way that Python 3.11 deprecates
@@ -34,6 +36,7 @@ class PythonProducer:
 
         Raises:
             SinkUnavailable: No broker answers, or it is too old.
+            SinkDenied: A file of the TLS options can't be used.
         """
         self.is_lost = False
         self._topic = config.topic
@@ -120,7 +123,8 @@ def settings(config: KafkaSinkConfig) -> dict[str, Any]:
         "metrics_enabled": False,
     }
     if config.tls:
-        found["ssl_context"] = tls_context(config.tls)
+        with as_sink_errors("kafka.tls."):
+            found["ssl_context"] = client_context(config.tls)
         found["ssl_check_hostname"] = config.tls.verify
     if config.sasl:
         found["sasl_mechanism"] = config.sasl.mechanism

@@ -6,13 +6,14 @@ import logging
 import ssl
 from collections.abc import Callable, Iterable, Sequence
 
+from ualpipe.clients.errors import as_sink_errors
+from ualpipe.clients.tls import client_context
 from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.errors import SinkError
 from ualpipe.sinks.syslog.frames import newline_framed, octet_counted
 from ualpipe.sinks.syslog.options import SyslogSinkConfig
 from ualpipe.sinks.syslog.resend import Unproven
 from ualpipe.sinks.syslog.tcp import Stream
-from ualpipe.sinks.syslog.tls import client_context
 
 LAST_WAIT_S = 2.0
 """For a receiver at the end of a run: for its close, and for a new connection where the old one broke."""
@@ -115,13 +116,14 @@ class Link:
         """
         config, tls = self._config, self._config.tls
         if config.transport == "tls" and self._tls is None:
-            self._tls = client_context(tls)
+            with as_sink_errors("tls."):
+                self._tls = client_context(tls)
         wait_s = min(config.timeout, timeout_s or config.timeout)
         name = tls.server_name or config.host
         stream = Stream(config.host, self._port, wait_s, monotonic=self._clock.monotonic, tls=self._tls, server_name=name)
         try:
             if must_settle:
-                stream.settle(has_certificate=tls.cert_file is not None)
+                stream.settle(has_certificate=tls.client_certificate is not None)
         except SinkError:
             stream.close()
             raise

@@ -5,14 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ualpipe.clients.tls import TlsOptions
+from ualpipe.clients.tls_failures import Peer
 from ualpipe.pipeline.options import Duration, Size, option
-from ualpipe.sinks.syslog.tls import TlsOptions
+
+RECEIVER = Peer("the receiver", "check `host`, or set `tls.server_name`", "tls.")
 
 Severity = Literal["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"]
 Facility = Literal[
     "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp", "audit", "clock",
     "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
 ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyslogTlsOptions(TlsOptions):
+    """The TLS options of all stages, and one that only receivers behind a relay need."""
+
+    server_name: str | None = option("Name that the receiver's certificate bears, where it is not `host`.", default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,5 +92,5 @@ class SyslogSinkConfig:
         "nobody changed it.",
         default=None,
     )
-    tls: TlsOptions = option("Certificates, for `transport: tls`.", default={})
+    tls: SyslogTlsOptions = option("Certificates, for `transport: tls`.", default={})
     timeout: Duration = option("Longest wait for connecting, and for a batch to be taken.", default="10s")

@@ -7,8 +7,10 @@ import socket
 import ssl
 from collections.abc import Iterator
 
+from ualpipe.clients.errors import sink_error
+from ualpipe.clients.tls_failures import tls_failure
 from ualpipe.pipeline.errors import SinkUnavailable
-from ualpipe.sinks.syslog.tls import refusal
+from ualpipe.sinks.syslog.options import RECEIVER
 
 GONE = "the receiver closed the connection"
 
@@ -30,7 +32,7 @@ def as_unavailable(when: str = "") -> Iterator[None]:
     except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as exc:
         raise SinkUnavailable(f"{GONE}{suffix}") from exc
     except ssl.SSLError as exc:
-        raise refusal(exc) from exc
+        raise sink_error(tls_failure(exc, RECEIVER)) from exc
     except socket.gaierror as exc:
         raise SinkUnavailable(f"the name can't be resolved: {exc.strerror}") from exc
     except TimeoutError as exc:

@@ -14,8 +14,8 @@ import termios
 from collections.abc import Callable, Iterator
 
 from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkUnavailable
+from ualpipe.sinks.syslog.options import RECEIVER
 from ualpipe.sinks.syslog.socket_errors import GONE, as_unavailable
-from ualpipe.sinks.syslog.tls import WANTS_CERTIFICATE
 
 SETTLE_MIN_S = 0.5
 """How long a fresh TLS 1.3 connection is watched at least: a receiver refuses our certificate only after the handshake."""
@@ -89,8 +89,10 @@ class Stream:
         with as_unavailable("right after the TLS handshake"):
             if self._is_closed():
                 if not has_certificate:
-                    raise SinkDenied(f"{GONE} right after the TLS handshake; it probably {WANTS_CERTIFICATE}")
-                raise SinkUnavailable(f"{GONE} right after the TLS handshake; it may refuse `tls.cert_file`: see its log")
+                    raise SinkDenied(f"{GONE} right after the TLS handshake; it probably {RECEIVER.wants_certificate}")
+                raise SinkUnavailable(
+                    f"{GONE} right after the TLS handshake; it may refuse `tls.client_certificate`: see its log"
+                )
 
     def is_closed(self) -> bool:
         """Tells whether the other side has closed or broken the connection since we last looked."""

@@ -13,13 +13,15 @@ from typing import Any
 import orjson
 import urllib3
 
+from ualpipe.clients.answer import HttpAnswer
+from ualpipe.clients.entra.tokens import Tokens
+from ualpipe.clients.errors import as_source_errors, source_error
+from ualpipe.clients.http import TRANSPORT_ERRORS, Session, unreachable
 from ualpipe.pipeline.errors import ContentUndecodable, SourceUnavailable
 from ualpipe.pipeline.stages import Budget, Instant
 from ualpipe.sources.management_activity.body import PIECE_BYTES, bounded, decoded, whole_array
 from ualpipe.sources.management_activity.clouds import Cloud
-from ualpipe.sources.management_activity.errors import HttpAnswer, error_of, read_error
-from ualpipe.sources.management_activity.http import TRANSPORT_ERRORS, Session, unreachable
-from ualpipe.sources.management_activity.tokens import Tokens
+from ualpipe.sources.management_activity.errors import error_of, read_error
 from ualpipe.sources.management_activity.urls import is_served_by, shown_host, with_publisher
 from ualpipe.sources.management_activity.windows import Window, format_time
 
@@ -52,6 +54,16 @@ class ApiClient:
     now: Callable[[], Instant]
     on_answer: Callable[[], None]
     skew: timedelta | None = None
+
+    def log_in(self) -> str:
+        """Returns a token for the API.
+
+        Raises:
+            SourceDenied: The login service refuses the app, or a file of its certificate can't be used.
+            SourceUnavailable, SourceThrottled: It gives no answer, for now.
+        """
+        with as_source_errors():
+            return self.tokens.get()
 
     def subscriptions(self) -> list[dict[str, Any]]:
         """Returns the subscriptions of the tenant, enabled or not."""
@@ -112,11 +124,13 @@ class ApiClient:
                 f"{what}: the service names the address {shown_host(url)}, which is not {self.cloud.api}: nothing was sent there"
             )
         url = with_publisher(url, self.publisher_id)
-        token = self.tokens.get()
+        token = self.log_in()
         answer = self._send(method, url, token, what)
         if answer.status == HTTPStatus.UNAUTHORIZED:
             answer.close()
-            answer = self._send(method, url, self.tokens.renew(token), what)
+            with as_source_errors():
+                token = self.tokens.renew(token)
+            answer = self._send(method, url, token, what)
         with contextlib.closing(answer):
             self._note_skew(answer)
             if answer.status != HTTPStatus.OK:
@@ -135,7 +149,7 @@ class ApiClient:
         try:
             return self.session.ask(method, url, headers)
         except TRANSPORT_ERRORS as exc:
-            raise unreachable(exc, what) from exc
+            raise source_error(unreachable(exc, what)) from exc
 
     def _read_array(self, answer: urllib3.BaseHTTPResponse, what: str) -> list[Any]:
         pieces = decoded(_parts(answer, what), _encoding(answer), what)
@@ -180,4 +194,4 @@ def _parts(answer: urllib3.BaseHTTPResponse, what: str) -> Iterator[bytes]:
     try:
         yield from answer.stream(PIECE_BYTES, decode_content=False)
     except TRANSPORT_ERRORS as exc:
-        raise unreachable(exc, f"{what}: the body was cut off") from exc
+        raise source_error(unreachable(exc, f"{what}: the body was cut off")) from exc

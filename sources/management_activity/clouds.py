@@ -1,13 +1,12 @@
-"""The clouds of Microsoft 365: where one signs in, and where the API answers."""
+"""The clouds of Microsoft 365: where the Management Activity API answers, and where one signs in for it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
+from ualpipe.clients.entra.api import Api
+from ualpipe.clients.entra.clouds import AUTHORITIES, CloudName
 from ualpipe.pipeline.options import option
-
-CloudName = Literal["commercial", "gcc", "gcc_high", "dod"]
 
 _ROOT = r"^https://[A-Za-z0-9.-]+(:\d+)?/?$"
 
@@ -33,23 +32,28 @@ class Cloud:
     api: str
 
     @property
-    def scope(self) -> str:
+    def token_for(self) -> Api:
         """What a token is asked for."""
-        return f"{self.api}/.default"
+        return Api(
+            "Management Activity API",
+            f"{self.api}/.default",
+            enterprise_app="Office 365 Management APIs",
+            if_unknown="turn on auditing in the Purview portal",
+        )
 
     def feed(self, tenant_id: str) -> str:
         """Returns the URL below which all operations of a tenant stand."""
         return f"{self.api}/api/v1.0/{tenant_id}/activity/feed"
 
 
-# Source: Office 365 Management Activity API reference, "Activity API operations"; the login hosts of the national clouds
-# are those of the identity platform.
-CLOUDS: dict[CloudName, Cloud] = {
-    "commercial": Cloud("https://login.microsoftonline.com", "https://manage.office.com"),
-    "gcc": Cloud("https://login.microsoftonline.com", "https://manage-gcc.office.com"),
-    "gcc_high": Cloud("https://login.microsoftonline.us", "https://manage.office365.us"),
-    "dod": Cloud("https://login.microsoftonline.us", "https://manage.protection.apps.mil"),
+# Source: Office 365 Management Activity API reference, "Activity API operations".
+_API_ROOTS: dict[CloudName, str] = {
+    "commercial": "https://manage.office.com",
+    "gcc": "https://manage-gcc.office.com",
+    "gcc_high": "https://manage.office365.us",
+    "dod": "https://manage.protection.apps.mil",
 }
+CLOUDS = {name: Cloud(AUTHORITIES[name], root) for name, root in _API_ROOTS.items()}
 
 
 def cloud_of(choice: CloudName | CustomCloud) -> Cloud:

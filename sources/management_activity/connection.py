@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from ualpipe.clients.entra.tokens import Tokens
+from ualpipe.clients.errors import as_source_errors
+from ualpipe.clients.http import Adapter, Session, make_session
+from ualpipe.clients.tls import TlsOptions
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.credentials.certificate import EXPIRES_SOON, days_left, read_certificate
 from ualpipe.pipeline.credentials.options import Credential
 from ualpipe.pipeline.stages import Env, Finding
 from ualpipe.sources.management_activity.client import ApiClient
 from ualpipe.sources.management_activity.clouds import cloud_of
-from ualpipe.sources.management_activity.http import Adapter, Session, make_session
 from ualpipe.sources.management_activity.subscriptions import Subscriptions, enabled_types
-from ualpipe.sources.management_activity.tokens import Tokens
 from ualpipe.sources.management_activity.windows import CLOCK_TOLERANCE
 
 if TYPE_CHECKING:
@@ -57,22 +59,27 @@ class Connection:
 
 
 def connect(config: ManagementActivityConfig, credential: Credential, env: Env, adapter: Adapter | None) -> Connection:
-    """Makes a connection; sends nothing yet."""
+    """Makes a connection; sends nothing yet.
+
+    Raises:
+        SourceDenied: The CA file, or the proxy's URL, can't be used.
+    """
     cloud = cloud_of(config.cloud)
     tenant = config.tenant_id.lower()
-    session = make_session(
-        ca_file=config.ca_file,
-        proxy=config.proxy.reveal() if config.proxy else None,
-        read_timeout_s=config.timeout,
-        pool_size=config.concurrency + len(config.content_types),
-        adapter=adapter,
-    )
+    with as_source_errors():
+        session = make_session(
+            TlsOptions(ca_file=config.ca_file),
+            proxy=config.proxy.reveal() if config.proxy else None,
+            read_timeout_s=config.timeout,
+            pool_size=config.concurrency + len(config.content_types),
+            adapter=adapter,
+        )
     client = ApiClient(
         cloud=cloud,
         feed=cloud.feed(tenant),
         publisher_id=config.publisher_id or tenant,
         max_blob_bytes=config.max_blob_size,
-        tokens=Tokens(credential, cloud, tenant, session, env.clock, env.log),
+        tokens=Tokens(credential, f"{cloud.authority}/{tenant}", cloud.token_for, session, env.clock, env.log),
         session=session,
         budget=env.budget,
         now=env.clock.now,

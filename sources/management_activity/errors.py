@@ -9,16 +9,16 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any
 
+from ualpipe.clients.answer import HttpAnswer
+from ualpipe.clients.errors import with_advice
+from ualpipe.clients.retry_after import retry_after_s
 from ualpipe.pipeline.errors import ContentGone, SourceDenied, SourceError, SourceOverloaded, SourceThrottled, SourceUnavailable
+from ualpipe.pipeline.wording import SHOWN_CHARACTERS, shorten
 
-_SHOWN_CHARACTERS = 300
-_ADVICE = ". What to do: "
 _AF_CODE = re.compile(r"AF\d+")
 
 
@@ -32,21 +32,6 @@ class AlreadyEnabled(SourceUnavailable):
 
 class PageExpired(SourceUnavailable):
     """The position of a next page is no longer valid: the window is listed from its beginning."""
-
-
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
-    """An HTTP answer that is not what was asked for.
-
-    Attributes:
-        status: HTTP status.
-        headers: With names in any case.
-        body: Its beginning, decompressed.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,40 +128,9 @@ def read_error(body: bytes) -> tuple[str, str]:
         return "", str(value["Message"])
     if is_page(body):
         return "", "an HTML page, not an answer of the service: is there a proxy in between?"
-    return "", body[:_SHOWN_CHARACTERS].decode("utf-8", "replace") or "an empty answer"
+    return "", body[:SHOWN_CHARACTERS].decode("utf-8", "replace") or "an empty answer"
 
 
 def is_page(body: bytes) -> bool:
     """Tells whether a body is HTML: what proxies and broken front ends say."""
     return body.lstrip()[:1] == b"<"
-
-
-def shorten(text: str, limit: int = _SHOWN_CHARACTERS) -> str:
-    """Returns a text in one line of bounded length."""
-    line = " ".join(text.split())
-    return line if len(line) <= limit else f"{line[:limit]}..."
-
-
-def split_advice(error: SourceError) -> tuple[str, str]:
-    """Returns what happened and what to do about it, from an error's text."""
-    happened, _, advice = str(error).partition(_ADVICE)
-    return happened, advice
-
-
-def with_advice(happened: str, advice: str) -> str:
-    """Joins what ``split_advice`` takes apart; the advice may be empty."""
-    return f"{happened.rstrip('.')}{_ADVICE}{advice}" if advice else happened
-
-
-def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Returns how long ``Retry-After`` asks to wait, in seconds; None where it is missing or can't be read."""
-    value = next((text for name, text in headers.items() if name.lower() == "retry-after"), "").strip()
-    if value.isdecimal():
-        return float(value)
-    with contextlib.suppress(ValueError):
-        return max(0.0, (_in_utc(parsedate_to_datetime(value)) - now).total_seconds())
-    return None
-
-
-def _in_utc(instant: datetime) -> datetime:
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ualpipe.clients.entra.clouds import CloudName
+from ualpipe.clients.tls import CA_FILE
 from ualpipe.pipeline.options import Duration, Secret, Size, option
-from ualpipe.sources.management_activity.clouds import CloudName, CustomCloud
+from ualpipe.sources.management_activity.clouds import CustomCloud
 
 ContentType = Literal["Audit.AzureActiveDirectory", "Audit.Exchange", "Audit.SharePoint", "Audit.General", "DLP.All"]
 
@@ -56,7 +58,7 @@ class ManagementActivityConfig:
     concurrency: int = option(
         "Content blobs fetched at the same time; fewer while the service is strained.", default=8, minimum=1, maximum=64
     )
-    ca_file: Path | None = option("PEM file of the CAs to trust in place of the built-in ones.", default=None)
+    ca_file: Path | None = option(CA_FILE, default=None)
     proxy: Secret | None = option("URL of an HTTP proxy, with name and password where it wants them.", default=None)
     publisher_id: str | None = option(
         "GUID under which the service counts requests; your own tenant id by default.",

@@ -7,18 +7,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ualpipe.clients.entra.app import app_registration
+from ualpipe.clients.errors import split_advice
 from ualpipe.pipeline.credentials.options import Credential
 from ualpipe.pipeline.errors import ConfigError, SourceError, SourceUnavailable
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.records.cutting import chunks_of_array
 from ualpipe.pipeline.stages import Env, Finding, Gap, Instant, Listed, WorkItem
-from ualpipe.sources.management_activity.errors import NotSubscribed, PageExpired, split_advice
+from ualpipe.sources.management_activity.errors import NotSubscribed, PageExpired
 from ualpipe.sources.management_activity.options import ManagementActivityConfig
 from ualpipe.sources.management_activity.windows import RETENTION, Window, late, lost, reach, split_newest_first
 
 if TYPE_CHECKING:
+    from ualpipe.clients.http import Adapter
     from ualpipe.sources.management_activity.connection import Connection
-    from ualpipe.sources.management_activity.http import Adapter
 
 
 _LONGEST_REACH_S = RETENTION.total_seconds()
@@ -65,7 +67,7 @@ class ManagementActivitySource:
         with self._lock:
             if self._connection is None:
                 self._connection = connect(self._config, self._credential, self._env, self._adapter)
-        self._connection.client.tokens.get()
+        self._connection.client.log_in()
 
     def close(self) -> None:
         """Closes the connections."""
@@ -195,19 +197,7 @@ def _checked(config: ManagementActivityConfig, env: Env) -> Credential:
             raise ConfigError(f"{where}.{name}: {value / 86400:g} days are more than the 7 that the service keeps content")
     if config.proxy and not config.proxy.reveal().startswith(("http://", "https://")):
         raise ConfigError(f"{where}.proxy: the value is not a URL that begins with http:// or https://")
-    credential = env.credentials.get(config.credential)
-    if not isinstance(credential, Credential):
-        raise ConfigError(f"{where}.credential: there is no {config.credential!r} under credentials")
-    _check_credential(credential, f"credentials.{config.credential}")
-    return credential
-
-
-def _check_credential(credential: Credential, where: str) -> None:
-    certificate = credential.certificate
-    if bool(credential.client_secret) == bool(certificate):
-        raise ConfigError(f"{where}: give either client_secret or certificate")
-    if certificate and bool(certificate.pfx) == bool(certificate.private_key and certificate.public):
-        raise ConfigError(f"{where}.certificate: give either pfx, or private_key and public")
+    return app_registration(env.credentials, config.credential, f"{where}.credential")
 
 
 def _trouble(subject: str, exc: SourceError) -> Finding:

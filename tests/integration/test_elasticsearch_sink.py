@@ -9,12 +9,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 import pytest
 
 from fakes import env
+from servers.certificates import Certificates, write_certificates
 from servers.elasticsearch import LocalElasticsearch
+from servers.tls_relay import TlsRelay
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.errors import SinkDenied, SinkRejected, SinkUnavailable
 from ualpipe.pipeline.options import build
@@ -233,6 +236,38 @@ def test_a_missing_ca_file_is_named(secure_elasticsearch: LocalElasticsearch) ->
     options = admin(secure_elasticsearch) | {"ca_file": "missing.pem"}
     with pytest.raises(SinkDenied, match=r"missing\.pem.*No such file"):
         make_sink(secure_elasticsearch.url, **options).open()
+
+
+@pytest.fixture
+def guarded(elasticsearch: LocalElasticsearch, certificates: Certificates) -> Iterator[str]:
+    """URL of a proxy before the server that lets in only who shows a certificate."""
+    address = urlsplit(elasticsearch.url)
+    assert address.hostname
+    relay = TlsRelay(address.hostname, address.port or 80, certificates.server_file, certificates.ca_file)
+    yield f"https://localhost:{relay.port}"
+    relay.close()
+
+
+def test_a_client_certificate_lets_us_in(
+    guarded: str, certificates: Certificates, elasticsearch: LocalElasticsearch, data_stream: str
+) -> None:
+    pair = {"client_certificate": str(certificates.client_cert), "client_key": str(certificates.client_key)}
+    events = make_events(3)
+    with opened(guarded, data_stream=data_stream, ca_file=str(certificates.ca_file), **pair) as sink:
+        assert not sink.write(Batch(events))
+    assert sorted(ids_in(elasticsearch, data_stream)) == sorted(event.id for event in events)
+
+
+def test_a_missing_client_certificate_is_called_that(guarded: str, certificates: Certificates) -> None:
+    with pytest.raises(SinkDenied, match="the server refuses the handshake: it may want a client certificate"):
+        make_sink(guarded, ca_file=str(certificates.ca_file)).open()
+
+
+def test_a_client_certificate_of_another_authority_is_refused(guarded: str, certificates: Certificates, tmp_path: Path) -> None:
+    other = write_certificates(tmp_path)
+    pair = {"client_certificate": str(other.client_cert), "client_key": str(other.client_key)}
+    with pytest.raises(SinkDenied, match="the server does not know the authority of our certificate"):
+        make_sink(guarded, ca_file=str(certificates.ca_file), **pair).open()
 
 
 # --- no server ---------------------------------------------------------------------------------------------------

@@ -182,7 +182,7 @@ def test_a_user_logs_in_over_tls(driver: str, sasl: dict[str, str], kafka: Kafka
 
 @both_clients
 def test_a_client_certificate_lets_us_in(driver: str, kafka: Kafka, topic: str, tls: dict[str, Any]) -> None:
-    pair = {"cert_file": str(kafka.client_cert), "key_file": str(kafka.client_key)}
+    pair = {"client_certificate": str(kafka.client_cert), "client_key": str(kafka.client_key)}
     with opened(kafka.ssl, topic, driver=driver, tls=tls | pair) as sink:
         assert not sink.write(Batch(make_events(5)))
     assert len(kafka.consume(topic, 5)) == 5
@@ -212,7 +212,7 @@ def test_a_listener_without_log_in_says_to_leave_it_out(kafka: Kafka) -> None:
 
 
 def test_a_missing_client_certificate_is_called_that(kafka: Kafka, tls: dict[str, Any]) -> None:
-    with pytest.raises(SinkDenied, match=r"certificate.*tls\.cert_file"):
+    with pytest.raises(SinkDenied, match=r"certificate.*tls\.client_certificate"):
         make_sink(kafka.ssl, "audit", tls=tls).open()
 
 
@@ -226,7 +226,9 @@ def test_an_unverified_broker_is_talked_to_when_told_so(kafka: Kafka, topic: str
         assert not sink.write(Batch(make_events(1)))
 
 
-@pytest.mark.parametrize("options", [{"ca_file": "missing.pem"}, {"cert_file": "missing.pem"}], ids=["ca_file", "cert_file"])
+@pytest.mark.parametrize(
+    "options", [{"ca_file": "missing.pem"}, {"client_certificate": "missing.pem"}], ids=["ca_file", "client_certificate"]
+)
 def test_a_missing_file_is_named(options: dict[str, str], kafka: Kafka) -> None:
     with pytest.raises(SinkDenied, match=r"missing\.pem.*No such file"):
         make_sink(kafka.ssl, "audit", tls=options).open()

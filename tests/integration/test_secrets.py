@@ -34,6 +34,7 @@ SECRETS = {
     "Kafka key password": "planted-kafka-key-password",
     "Elasticsearch password": "planted-elasticsearch-password",
     "Elasticsearch API key": "planted-id:planted-elasticsearch-api-key",
+    "Elasticsearch key password": "planted-elasticsearch-key-password",
     "syslog key passphrase": "planted-syslog-key-passphrase",
 }
 ECHO = f'{{"error": {{"code": "AF50000", "message": "You said client_secret {CLIENT_SECRET}"}}}}'
@@ -86,7 +87,7 @@ def sources(folder: Path, proxy_port: int, source: Mapping[str, Any]) -> dict[st
 
 def encrypted_key(folder: Path) -> dict[str, str]:
     made = write_client_certificate(folder / "key", "the right passphrase")
-    return {"cert_file": str(made.public), "key_file": str(made.private_key)}
+    return {"client_certificate": str(made.public), "client_key": str(made.private_key)}
 
 
 def sinks(folder: Path, kafka: Any, elasticsearch: Any, rsyslog: Any, dead_port: int) -> dict[str, Any]:
@@ -96,7 +97,7 @@ def sinks(folder: Path, kafka: Any, elasticsearch: Any, rsyslog: Any, dead_port:
     sasl = {"mechanism": "PLAIN", "username": "alice", "password": SECRETS["Kafka password"]}
     search = {"type": "elasticsearch", "urls": [elasticsearch.url], "ca_file": str(elasticsearch.ca_file)}
     siem = {"type": "syslog", "host": "localhost", "port": rsyslog.tls_port, "transport": "tls"}
-    passphrase = {"key_passphrase": SECRETS["syslog key passphrase"]}
+    passphrase = {"key_passphrase": SECRETS["syslog key passphrase"]}  # a former name: what stands under it is no less a secret
     return {
         "local": {"type": "file", "path": "out/audit.ndjson"},
         "bus-python": {**bus, "driver": "kafka-python", "sasl": sasl},
@@ -110,10 +111,11 @@ def sinks(folder: Path, kafka: Any, elasticsearch: Any, rsyslog: Any, dead_port:
         "bus-confluent-key": {
             **bus,
             "driver": "confluent",
-            "tls": {"ca_file": ca, **key, "key_password": SECRETS["Kafka key password"]},
+            "tls": {"ca_file": ca, **key, "client_key_password": SECRETS["Kafka key password"]},
         },
         "search-password": {**search, "username": "ualpipe-writer", "password": SECRETS["Elasticsearch password"]},
         "search-key": {**search, "api_key": SECRETS["Elasticsearch API key"]},
+        "search-certificate": {**search, **key, "client_key_password": SECRETS["Elasticsearch key password"]},
         "search-gone": {**search, "urls": [f"https://localhost:{dead_port}"], "api_key": SECRETS["Elasticsearch API key"]},
         "siem": {**siem, "tls": {"ca_file": str(rsyslog.ca_file), **key, **passphrase}},
     }
@@ -198,6 +200,7 @@ def assert_all_went_wrong(log: str, tokens: list[str]) -> None:
         "bus-confluent-key",
         "search-password",
         "search-key",
+        "search-certificate",
         "siem",
     ]
     missing = [name for name in [*refused, "search-gone"] if f"ualpipe.sink.{name}" not in loggers]

@@ -242,7 +242,7 @@ def test_a_receiver_that_refuses_late_does_not_get_a_batch_counted(confirm: str,
 @CONFIRMATIONS
 @VERSIONS
 def test_a_certificate_that_is_accepted_lets_batches_through(confirm: str, version: ssl.TLSVersion, tls_files: TlsFiles) -> None:
-    tls = {"ca_file": str(tls_files.cert), "cert_file": str(tls_files.cert), "key_file": str(tls_files.key)}
+    tls = {"ca_file": str(tls_files.cert), "client_certificate": str(tls_files.cert), "client_key": str(tls_files.key)}
     receiver = tls_files.receiver(wants_certificate=True, version=version)
     with receiver, sink(port=receiver.port, confirm=confirm, tls=tls) as target:
         target.open()

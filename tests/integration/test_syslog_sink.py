@@ -155,9 +155,13 @@ def test_a_limit_of_ones_own_is_kept_to_the_byte(rsyslog: Rsyslog) -> None:
 @pytest.mark.parametrize("confirm", ["ack", "close"])
 def test_a_receiver_that_wants_a_certificate_lets_us_in_with_one_only(confirm: str, rsyslog: Rsyslog) -> None:
     there = {**at(rsyslog), "port": rsyslog.mtls_port, "confirm": confirm}
-    with sink(**there) as target, pytest.raises(SinkDenied, match=r"wants a client certificate: set `tls\.cert_file`"):
+    with sink(**there) as target, pytest.raises(SinkDenied, match=r"wants a client certificate: set `tls\.client_certificate`"):
         target.open()
-    ours = {"ca_file": str(rsyslog.ca_file), "cert_file": str(rsyslog.client_cert), "key_file": str(rsyslog.client_key)}
+    ours = {
+        "ca_file": str(rsyslog.ca_file),
+        "client_certificate": str(rsyslog.client_cert),
+        "client_key": str(rsyslog.client_key),
+    }
     events = make_events(3)
     with sink(**{**there, "tls": ours}) as target:
         target.open()

@@ -6,24 +6,25 @@ import gzip
 import hashlib
 import ssl
 import threading
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-from elastic_transport import TlsError
+from elastic_transport import ApiResponseMeta, BaseNode, HttpHeaders, TlsError, TransportApiResponse
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes import NOW, PATIENCE_S, TENANT, env, record
+from ualpipe.clients.answer import HttpAnswer
 from ualpipe.pipeline.errors import ConfigError, SinkDenied, SinkError, SinkRejected, SinkThrottled, SinkUnavailable
 from ualpipe.pipeline.events import EncodedEvent, Event, Origin
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.stages import Batch
-from ualpipe.sinks.elasticsearch.bulk import bulk_body, document_id, failures, gzipped, refusal, retry_after_s
-from ualpipe.sinks.elasticsearch.http import Connection, HttpAnswer, authorization
+from ualpipe.sinks.elasticsearch.answers import refusal
+from ualpipe.sinks.elasticsearch.bulk import bulk_body, document_id, failures, gzipped
+from ualpipe.sinks.elasticsearch.connection import Connection, authorization
 from ualpipe.sinks.elasticsearch.index_template import index_pattern, installed, must_install, template_name, wanted
 from ualpipe.sinks.elasticsearch.sink import ElasticsearchSink
 from ualpipe.sinks.outcome import raise_if_all_failed
@@ -47,7 +48,7 @@ def event_of(body: bytes) -> EncodedEvent:
 
 
 class Script:
-    """Stands for the connection: answers in order, and remembers what was asked."""
+    """Stands for the network: answers in order, and remembers what was asked."""
 
     def __init__(self, *answers: HttpAnswer | Exception) -> None:
         self._answers = list(answers)
@@ -65,6 +66,23 @@ class Script:
         self.is_closed = True
 
 
+def node_on(script: Script) -> type[BaseNode]:
+    """Makes a node for the Elasticsearch client that asks a script."""
+
+    class Node(BaseNode):
+        def perform_request(
+            self, method: str, target: str, body: Any = None, headers: Any = None, request_timeout: Any = None
+        ) -> TransportApiResponse:
+            found = script.request(method, target, body, {**self.config.headers, **headers})
+            meta = ApiResponseMeta(found.status, "1.1", HttpHeaders(found.headers), 0.0, self.config)
+            return TransportApiResponse(meta, found.body)
+
+        def close(self) -> None:
+            script.close()
+
+    return Node
+
+
 class ScriptedSink(ElasticsearchSink):
     """The sink on a script."""
 
@@ -73,8 +91,8 @@ class ScriptedSink(ElasticsearchSink):
         super().__init__(build(ElasticsearchSink.Config, values, Path()), env("search"))
         self.script = Script(*answers)
 
-    def _connect(self) -> Any:
-        return self.script
+    def _connect(self, **how: Any) -> Connection:
+        return super()._connect(node_class=node_on(self.script), **how)
 
 
 def opened(*answers: HttpAnswer | Exception, **options: Any) -> ScriptedSink:
@@ -164,7 +182,7 @@ def test_a_request_names_data_stream_and_pipeline_and_asks_for_a_short_answer() 
     assert method == "POST"
     assert target.startswith("/logs-o365.audit-default/_bulk?filter_path=errors,")
     assert target.endswith("&require_data_stream=true&pipeline=geo%2Fip")
-    assert headers == {"content-type": "application/x-ndjson"}
+    assert (headers["content-type"], headers["accept"]) == ("application/x-ndjson", "application/json")
 
 
 def test_a_compressed_request_says_so() -> None:
@@ -186,14 +204,14 @@ def test_a_server_that_does_not_know_require_data_stream_is_asked_without() -> N
 
 @pytest.mark.parametrize(
     ("code", "words"),
-    [(19, "set `ca_file`"), (10, "have it renewed"), (9, "compare the clocks"), (62, "for another name")],
+    [(19, "set `ca_file`"), (10, "has expired"), (9, "compare the clocks"), (62, "another name: check `urls`"), (1, "odd")],
 )
 def test_a_certificate_that_is_refused_says_what_to_do(code: int, words: str) -> None:
     cause = ssl.SSLCertVerificationError(1, "failed")
     cause.verify_code, cause.verify_message = code, "odd"
     error = TlsError("failed", errors=(cause,))
     error.__cause__ = cause
-    with pytest.raises(SinkDenied, match=rf"es\.contoso\.example.*is not trusted \(odd\): .*{words}"):
+    with pytest.raises(SinkDenied, match=rf"es\.contoso\.example:9200: the server's certificate.*{words}"):
         raise Connection(["https://es.contoso.example:9200"])._converted(error)
 
 
@@ -285,7 +303,7 @@ def test_a_refused_request_says_the_reaction(status: int, expected: type[SinkErr
 
 def test_a_refusal_tells_the_servers_reason() -> None:
     body = orjson.dumps({"error": {"type": "security_exception", "reason": "unable to authenticate user [u]"}, "status": 401})
-    assert "unable to authenticate user [u]: check `api_key`" in str(refusal(401, {}, body, NOW))
+    assert "unable to authenticate user [u]: check `api_key`" in str(refusal(HttpAnswer(401, {}, body), NOW))
 
 
 def test_throttling_waits_the_time_it_was_told() -> None:
@@ -293,23 +311,6 @@ def test_throttling_waits_the_time_it_was_told() -> None:
     with pytest.raises(SinkThrottled) as caught:
         sink.write(Batch(make_events(1)))
     assert caught.value.retry_after_s == 17
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (None, None),
-        ("", None),
-        ("5", 5.0),
-        ("soon", None),
-        ("-3", None),
-        ("Fri, 20 Nov 2026 12:00:30 GMT", 30.0),
-        ("Fri, 20 Nov 2026 11:00:00 GMT", 0.0),
-        ("Fri, 20 Nov 2026 12:00:30", None),
-    ],
-)
-def test_retry_after_is_seconds_or_a_date(value: str | None, expected: float | None) -> None:
-    assert retry_after_s(value, datetime(2026, 11, 20, 12, 0, tzinfo=UTC)) == expected
 
 
 # --- too large ---------------------------------------------------------------------------------------------------
@@ -437,6 +438,52 @@ def test_a_request_that_fails_leaves_what_was_sent_beside_it_delivered() -> None
     events = make_events(201)
     sink = opened_on(Meeting(2, refuses=events[150]))
     assert {index: str(error) for index, error in sink.write(Batch(events)).items()} == dict.fromkeys(range(100, 201), "gone")
+
+
+# --- the client --------------------------------------------------------------------------------------------------
+
+
+def test_a_server_that_is_only_compatible_is_taken_as_it_is() -> None:
+    """No product header, no versioned media type, nothing asked of ``/``, and a warning of the server is no warning of ours."""
+    found = HttpAnswer(200, {"warning": '299 X "security is not enabled"'}, b"{}")
+    sink = opened(HttpAnswer(404, {}, b""), found, fine(1), setup=True)
+    assert not sink.write(Batch(make_events(1)))
+    assert [asked[1].partition("?")[0] for asked in sink.script.asked] == [
+        "/_index_template/ualpipe-o365.audit",
+        "/_index_template/ualpipe-o365.audit",
+        "/logs-o365.audit-default/_bulk",
+    ]
+    assert {asked[3]["accept"] for asked in sink.script.asked} == {"application/json"}
+    assert {asked[3].get("content-type") for asked in sink.script.asked} <= {"application/json", "application/x-ndjson"}
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_no_request_is_sent_twice_by_the_client(status: int) -> None:
+    sink = opened(HttpAnswer(status, {}, b""))
+    with pytest.raises(SinkError):
+        sink.write(Batch(make_events(1)))
+    assert len(sink.script.asked) == 1
+
+
+def test_parameters_of_the_api_are_written_as_elasticsearch_reads_them() -> None:
+    script = Script(HttpAnswer(200, {}, b"{}"))
+    connection = Connection(["http://es.contoso.example:9200/search"], node_class=node_on(script))
+    connection.api.indices.get_index_template(name="a b", flat_settings=True, filter_path=["x.*", "y"])
+    assert script.asked[0][1] == "/_index_template/a%20b?filter_path=x.*,y&flat_settings=true"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"ca_file": "/nowhere/ca.pem"}, r"elasticsearch\.ca_file /nowhere/ca\.pem: can't be read"),
+        ({"client_certificate": "/nowhere/c.pem"}, r"elasticsearch\.client_certificate /nowhere/c\.pem: can't be read"),
+        ({"client_key": "/nowhere/k.pem"}, r"elasticsearch\.client_key is set without client_certificate"),
+    ],
+    ids=" ".join,
+)
+def test_a_file_that_can_not_be_used_is_named(options: dict[str, str], words: str) -> None:
+    with pytest.raises(SinkDenied, match=words):
+        ScriptedSink(**options).open()
 
 
 # --- as a whole --------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 import struct
 import sys
 from collections.abc import Callable, Sequence
@@ -15,11 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes import TENANT, env, record
+from ualpipe.clients.tls import client_context
 from ualpipe.pipeline.errors import ConfigError, SinkDenied, SinkError, SinkRejected, SinkThrottled, SinkUnavailable
 from ualpipe.pipeline.events import EncodedEvent, Event, Origin
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.stages import Batch
+from ualpipe.simulator.service.ca import write_certificates
+from ualpipe.simulator.service.client_certificate import write_client_certificate
 from ualpipe.sinks.kafka import cluster as _kafka_probe
 from ualpipe.sinks.kafka import producer_confluent as _kafka_confluent
 from ualpipe.sinks.kafka import producer_python as _kafka_python
@@ -152,6 +156,36 @@ def test_both_clients_wait_for_all_replicas_and_number_their_messages(options: d
     assert (fast["enable.idempotence"], fast["acks"]) == (plain["enable_idempotence"], plain["acks"]) == (True, "all")
     assert fast["security.protocol"] == plain["security_protocol"]
     assert fast["delivery.timeout.ms"] == plain["delivery_timeout_ms"] == 30_000
+
+
+def test_both_clients_get_the_same_files_for_tls(tmp_path: Path) -> None:
+    pair = write_client_certificate(tmp_path, "open sesame")
+    tls = {
+        "ca_file": str(pair.public),
+        "client_certificate": str(pair.public),
+        "client_key": str(pair.private_key),
+        "client_key_password": "open sesame",
+    }
+    fast = _kafka_confluent.settings(config(tls=tls))
+    assert fast["ssl.ca.location"] == fast["ssl.certificate.location"] == str(pair.public)
+    assert (fast["ssl.key.location"], fast["ssl.key.password"]) == (str(pair.private_key), "open sesame")
+    assert "ssl.ca.pem" not in fast
+    context = _kafka_python.settings(config(tls=tls))["ssl_context"]
+    assert context is client_context(config(tls=tls).tls)
+
+
+def test_without_a_ca_file_both_clients_trust_the_system_s_authorities(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    company = write_certificates(tmp_path).ca_file.read_text()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    assert company.strip() in _kafka_confluent.settings(config(tls={}))["ssl.ca.pem"]
+    trusted = _kafka_python.settings(config(tls={}))["ssl_context"].get_ca_certs(binary_form=True)
+    assert ssl.PEM_cert_to_DER_cert(company) in trusted
+
+
+def test_brokers_that_are_not_verified_need_no_authorities() -> None:
+    fast = _kafka_confluent.settings(config(tls={"verify": False}))
+    assert not [name for name in fast if name.startswith("ssl.ca")]
+    assert _kafka_python.settings(config(tls={"verify": False}))["ssl_context"].verify_mode == ssl.CERT_NONE
 
 
 def test_a_batch_never_outgrows_the_largest_message() -> None:

@@ -1,8 +1,7 @@
-"""What a syslog message says of an event, and what TLS failures mean; no sockets here."""
+"""What a syslog message says of an event; no sockets here."""
 
 from __future__ import annotations
 
-import ssl
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from ualpipe.sinks.syslog import tcp as _syslog_stream
 from ualpipe.sinks.syslog import udp as _syslog_datagrams
 from ualpipe.sinks.syslog.message import Composer
 from ualpipe.sinks.syslog.sink import SyslogSink
-from ualpipe.sinks.syslog.tls import TlsOptions, client_context, refusal
 from ualpipe.testing import check_options, encode, make_events, make_unencoded_events
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -136,76 +134,6 @@ def test_closing_what_was_never_open_is_fine() -> None:
     sink = SyslogSink(config(), env("siem"))
     sink.close()
     sink.close()
-
-
-# --- TLS -------------------------------------------------------------------------------------------------------------
-
-
-def tls_error(reason: str) -> ssl.SSLError:
-    error = ssl.SSLError(1, reason)
-    error.reason = reason
-    return error
-
-
-@pytest.mark.parametrize(
-    ("reason", "words"),
-    [
-        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "wants a client certificate"),
-        ("TLSV1_ALERT_UNKNOWN_CA", "does not know the authority of our certificate"),
-        ("SSLV3_ALERT_CERTIFICATE_EXPIRED", "our certificate .* has expired"),
-        ("SSLV3_ALERT_HANDSHAKE_FAILURE", "may want a client certificate"),
-    ],
-)
-def test_a_certificate_of_ours_that_is_refused_pauses_the_sink(reason: str, words: str) -> None:
-    with pytest.raises(SinkDenied, match=words):
-        raise refusal(tls_error(reason))
-
-
-@pytest.mark.parametrize(
-    ("code", "words"),
-    [(10, "has expired"), (9, "is not valid yet"), (19, "not trusted: set `tls.ca_file`"), (62, "another name"), (1, "odd")],
-)
-def test_a_certificate_of_theirs_that_is_refused_pauses_the_sink(code: int, words: str) -> None:
-    error = ssl.SSLCertVerificationError(1, "failed")
-    error.verify_code, error.verify_message = code, "odd"
-    with pytest.raises(SinkDenied, match=words):
-        raise refusal(error)
-
-
-@pytest.mark.parametrize(
-    ("reason", "words"),
-    [("WRONG_VERSION_NUMBER", "does not speak TLS"), ("SOMETHING_NEW", "TLS failed: something new")],
-)
-def test_other_tls_trouble_is_retried(reason: str, words: str) -> None:
-    with pytest.raises(SinkUnavailable, match=words):
-        raise refusal(tls_error(reason))
-
-
-def tls(**options: Any) -> TlsOptions:
-    made: TlsOptions = build(TlsOptions, options, Path())
-    return made
-
-
-def test_tls_is_1_2_or_later_and_verified() -> None:
-    context = client_context(tls())
-    assert context.minimum_version == ssl.TLSVersion.TLSv1_2
-    assert context.check_hostname
-    assert context.verify_mode == ssl.CERT_REQUIRED
-    assert client_context(tls(verify=False)).verify_mode == ssl.CERT_NONE
-
-
-def test_files_that_are_missing_or_wrong_are_named(tmp_path: Path) -> None:
-    (tmp_path / "empty.pem").touch()
-    cases = [
-        ({"ca_file": "/nowhere/ca.pem"}, r"tls\.ca_file /nowhere/ca\.pem: can't be read: No such file"),
-        ({"ca_file": str(tmp_path / "empty.pem")}, "does not hold PEM certificates"),
-        ({"cert_file": "/nowhere/c.pem"}, r"tls\.cert_file /nowhere/c\.pem.*can't be read"),
-        ({"cert_file": str(tmp_path / "empty.pem")}, "does not hold a PEM certificate and the private key"),
-        ({"key_file": "/nowhere/key.pem"}, "without tls.cert_file"),
-    ]
-    for options, words in cases:
-        with pytest.raises(SinkDenied, match=words):
-            client_context(tls(**options))
 
 
 # --- pace ------------------------------------------------------------------------------------------------------------

@@ -1,25 +1,22 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
-from email.utils import format_datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes import NOW
+from ualpipe.clients.answer import HttpAnswer
+from ualpipe.clients.errors import split_advice
 from ualpipe.pipeline.errors import ContentGone, SourceDenied, SourceError, SourceOverloaded, SourceThrottled, SourceUnavailable
 from ualpipe.sources.management_activity.errors import (
     REACTIONS,
     AlreadyEnabled,
-    HttpAnswer,
     NotSubscribed,
     PageExpired,
     error_of,
     read_error,
-    retry_after_s,
-    split_advice,
 )
 
 AUDITING_OFF = {
@@ -146,23 +143,6 @@ def test_the_message_names_what_was_asked_and_what_was_said_in_one_short_line() 
     assert found.startswith("listing Audit.Exchange: AF50000 (HTTP 500) An internal server error xxx")
     assert len(found) < 400
     assert "\n" not in found
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("17", 17.0),
-        (" 0 ", 0.0),
-        (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90.0),
-        (format_datetime(NOW - timedelta(seconds=90), usegmt=True), 0.0),
-        ("Fri, 20 Nov 2026 12:01:00 -0000", 60.0),
-        ("soon", None),
-        ("-5", None),
-        ("", None),
-    ],
-)
-def test_retry_after_is_seconds_or_a_date(value: str, seconds: float | None) -> None:
-    assert retry_after_s({"retry-after": value}, NOW) == seconds
 
 
 def test_throttling_carries_the_wait_it_was_told() -> None:

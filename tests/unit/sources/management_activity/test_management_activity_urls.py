@@ -82,7 +82,7 @@ def test_publisher_is_not_given_twice(name: str) -> None:
 @pytest.mark.parametrize("name", list(CLOUDS))
 def test_tokens_of_each_cloud_are_made_for_the_host_of_its_api(name: str) -> None:
     cloud = cloud_of(name)  # type: ignore[arg-type]
-    assert cloud.scope == f"{cloud.api}/.default"
+    assert cloud.token_for.scope == f"{cloud.api}/.default"
     assert cloud.feed("t") == f"{cloud.api}/api/v1.0/t/activity/feed"
     assert is_served_by(cloud.api, cloud.feed("t"))
     assert cloud.authority.startswith("https://login.microsoftonline.")

@@ -1,4 +1,4 @@
-"""What the errors of the login service mean for the engine, as tables. Pure.
+"""What the errors of the login service of Entra ID mean, as tables. Pure.
 
 Source: "Microsoft Entra authentication and authorization error codes"; the codes of certificates from Microsoft's own clients.
 """
@@ -11,8 +11,11 @@ import re
 from datetime import datetime
 from typing import Any
 
-from ualpipe.pipeline.errors import SourceDenied, SourceError, SourceThrottled, SourceUnavailable
-from ualpipe.sources.management_activity.errors import HttpAnswer, retry_after_s, shorten, with_advice
+from ualpipe.clients.answer import HttpAnswer
+from ualpipe.clients.entra.api import Api
+from ualpipe.clients.errors import ClientError, Refused, Throttled, Unreachable, with_advice
+from ualpipe.clients.retry_after import retry_after_s
+from ualpipe.pipeline.wording import SHOWN_CHARACTERS, shorten
 
 _AADSTS = re.compile(r"AADSTS(\d+)")
 _TRACE = re.compile(r"\s*Trace ID:.*", re.DOTALL)  # differs each time, and would make each message a new one
@@ -23,7 +26,7 @@ _CERTIFICATE = f"{_APP} > Certificates & secrets: upload the public part of the 
 _CONSENT = f"check `client_id` and `tenant_id`; {_APP} > API permissions: grant admin consent in this tenant"
 _CLOUD = "check `tenant_id` and `cloud`"
 
-# Code: the plain cause, and where to mend it.
+# Code: the plain cause, and where to mend it; both with the attributes of an ``Api`` in braces.
 REFUSALS: dict[int, tuple[str, str]] = {
     7000215: ("the client secret is wrong", _NEW_SECRET),
     7000222: ("the client secret has expired", _NEW_SECRET),
@@ -41,10 +44,10 @@ REFUSALS: dict[int, tuple[str, str]] = {
     90002: ("the tenant is not known", _CLOUD),
     90038: ("the tenant belongs to another cloud", _CLOUD),
     900382: ("the app belongs to another cloud", _CLOUD),
-    500011: ("the Management Activity API is not known in the tenant", f"{_CLOUD}; turn on auditing in the Purview portal"),
+    500011: ("the {name} is not known in the tenant", f"{_CLOUD}; {{if_unknown}}"),
     500014: (
-        "the Management Activity API is disabled in the tenant",
-        "Entra admin center > Enterprise applications > Office 365 Management APIs > Properties: enable it",
+        "the {name} is disabled in the tenant",
+        "Entra admin center > Enterprise applications > {enterprise_app} > Properties: enable it",
     ),
     53003: ("Conditional Access blocks the app", "let a Conditional Access policy for workload identities allow this address"),
 }
@@ -53,24 +56,34 @@ THROTTLED = frozenset({50196, 90055})
 _TRANSIENT_ERRORS = frozenset({"temporarily_unavailable", "server_error"})
 
 
-def login_error(answer: HttpAnswer, what: str, now: datetime) -> SourceError:
-    """Returns the error that says how the engine reacts to a login that failed.
+def login_error(answer: HttpAnswer, what: str, api: Api, now: datetime) -> ClientError:
+    """Returns the error that says what a login that failed means.
 
     Args:
         answer: Of the login service; a status of 200 where it made no sense.
         what: Whose login it was, for the message.
+        api: What the token was asked for.
         now: For a ``Retry-After`` that is a date.
     """
     error, description = _read(answer.body)
     code = _code_of(description)
     shown = shorten(_TRACE.sub("", description)) or f"no reason given (HTTP {answer.status})"
     if answer.status == 429 or code in THROTTLED:
-        return SourceThrottled(f"{what}: throttled: {shown}", retry_after_s(answer.headers, now))
+        return Throttled(f"{what}: throttled: {shown}", retry_after_s(answer.headers, now))
     is_refusal = 400 <= answer.status < 500 and answer.status != 408 and error and error not in _TRANSIENT_ERRORS
     if not is_refusal or code in TRANSIENT:
-        return SourceUnavailable(f"{what}: the login service is in trouble (HTTP {answer.status}): {shown}")
-    cause, advice = REFUSALS.get(code, ("refused", f"look the code up at https://login.microsoftonline.com/error?code={code}"))
-    return SourceDenied(with_advice(f"{what}: {cause}: {shown}", advice))
+        return Unreachable(f"{what}: the login service is in trouble (HTTP {answer.status}): {shown}")
+    cause, advice = _refusal(code, api)
+    return Refused(with_advice(f"{what}: {cause}: {shown}", advice))
+
+
+def _refusal(code: int, api: Api) -> tuple[str, str]:
+    """Returns the plain cause of a refusal, and where to mend it."""
+    if code not in REFUSALS:
+        return "refused", f"look the code up at https://login.microsoftonline.com/error?code={code}"
+    words = {"name": api.name, "enterprise_app": api.enterprise_app, "if_unknown": api.if_unknown}
+    cause, advice = REFUSALS[code]
+    return cause.format(**words), advice.format(**words)
 
 
 def _read(body: bytes) -> tuple[str, str]:
@@ -80,7 +93,7 @@ def _read(body: bytes) -> tuple[str, str]:
         value = json.loads(body)
     if isinstance(value, dict) and isinstance(value.get("error"), str):
         return value["error"], str(value.get("error_description") or value["error"])
-    return "", body[:300].decode("utf-8", "replace")
+    return "", body[:SHOWN_CHARACTERS].decode("utf-8", "replace")
 
 
 def _code_of(description: str) -> int:

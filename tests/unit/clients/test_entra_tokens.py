@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import re
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,30 +22,33 @@ from cryptography.x509.oid import NameOID
 
 from fakes import NOW, TENANT, FakeClock
 from scripted_http import CLIENT, LOGIN, SECRET, Reply, ScriptedHttp, credential_of, login_error
+from ualpipe.clients.answer import HttpAnswer
+from ualpipe.clients.entra import login_errors as _login_errors
+from ualpipe.clients.entra.api import Api
+from ualpipe.clients.entra.tokens import EARLY_S, RETRY_S, Tokens
+from ualpipe.clients.errors import ClientError, Overloaded, Refused, Throttled, Unreachable, split_advice
+from ualpipe.clients.http import make_session
+from ualpipe.clients.tls import TlsOptions
 from ualpipe.pipeline.credentials.certificate import read_certificate
 from ualpipe.pipeline.credentials.options import Certificate, Credential
-from ualpipe.pipeline.errors import SourceDenied, SourceError, SourceOverloaded, SourceThrottled, SourceUnavailable
+from ualpipe.pipeline.errors import SourceDenied
 from ualpipe.pipeline.options import FileText, Secret
-from ualpipe.sources.management_activity import login_errors as _login_errors
-from ualpipe.sources.management_activity.clouds import CLOUDS
-from ualpipe.sources.management_activity.errors import HttpAnswer, split_advice
-from ualpipe.sources.management_activity.http import make_session
-from ualpipe.sources.management_activity.tokens import EARLY_S, RETRY_S, Tokens
 
 DISCOVERY = "/.well-known/openid-configuration"
 TOKEN = "/oauth2/v2.0/token"
 
 
 LOG = logging.getLogger("test.tokens")
+GRAPH = Api("Microsoft Graph", "https://graph.microsoft.com/.default", "Microsoft Graph", "check the scope")
 
 
 def tokens_on(http: ScriptedHttp, credential: Credential | None = None, clock: FakeClock | None = None) -> Tokens:
-    session = make_session(ca_file=None, proxy=None, read_timeout_s=60, pool_size=1, adapter=http)
-    return Tokens(credential or credential_of(), CLOUDS["commercial"], TENANT, session, clock or FakeClock(), LOG)
+    session = make_session(TlsOptions(), proxy=None, read_timeout_s=60, pool_size=1, adapter=http)
+    return Tokens(credential or credential_of(), f"{LOGIN}/{TENANT}", GRAPH, session, clock or FakeClock(), LOG)
 
 
-def failure(http: ScriptedHttp) -> SourceError:
-    with pytest.raises(SourceError) as caught:
+def failure(http: ScriptedHttp) -> ClientError:
+    with pytest.raises(ClientError) as caught:
         tokens_on(http).get()
     assert SECRET not in "".join(traceback.format_exception(caught.value))
     return caught.value
@@ -57,11 +61,11 @@ def test_a_token_is_asked_for_once_and_then_kept() -> None:
     assert [str(request.url) for request in http.sent] == [f"{LOGIN}/{TENANT}/v2.0{DISCOVERY}", f"{LOGIN}/{TENANT}{TOKEN}"]
 
 
-def test_the_token_is_asked_for_with_the_secret_and_for_the_host_of_the_api() -> None:
+def test_the_token_is_asked_for_with_the_secret_and_for_the_scope_of_the_api() -> None:
     http = ScriptedHttp()
     tokens_on(http).get()
     form = parse_qs(str(http.sent[-1].body))
-    assert form["scope"] == ["https://manage.office.com/.default"]
+    assert form["scope"] == [GRAPH.scope]
     assert form["client_secret"] == [SECRET]
     assert form["grant_type"] == ["client_credentials"]
 
@@ -125,7 +129,7 @@ def test_a_renewal_that_fails_does_no_harm_while_the_token_is_good(
     assert http.count(TOKEN) - asked == 8
     assert [record.levelname for record in caplog.records if "can't be renewed" in record.message] == ["WARNING"]
     clock.advance(EARLY_S)
-    with pytest.raises(SourceError):
+    with pytest.raises(ClientError):
         tokens.get()
     http.on(TOKEN, Reply({"access_token": "mended", "expires_in": 3599}))
     assert tokens.get() == "mended"
@@ -177,7 +181,7 @@ def test_an_expired_secret_is_named_until_the_file_is_replaced(tmp_path: Path) -
     http.right = "planted-new-secret"
     tokens = tokens_on(http, secret_from(tmp_path / "secret"))
     for _attempt in range(2):
-        with pytest.raises(SourceDenied, match="the client secret has expired"):
+        with pytest.raises(Refused, match="the client secret has expired"):
             tokens.get()
     (tmp_path / "secret").write_text("planted-new-secret", encoding="utf-8")
     assert tokens.get() == "planted-token-1"
@@ -259,7 +263,7 @@ def test_a_refusal_says_the_plain_cause_and_where_to_mend_it(code: int, cause: s
     http = ScriptedHttp()
     http.on(TOKEN, login_error(code))
     found = failure(http)
-    assert type(found) is SourceDenied
+    assert type(found) is Refused
     happened, advice = split_advice(found)
     assert cause in happened
     assert f"AADSTS{code}" in happened
@@ -272,7 +276,7 @@ def test_an_unknown_refusal_says_where_to_look_it_up() -> None:
     http = ScriptedHttp()
     http.on(TOKEN, login_error(123456, "invalid_grant", 400))
     found = failure(http)
-    assert type(found) is SourceDenied
+    assert type(found) is Refused
     assert "https://login.microsoftonline.com/error?code=123456" in str(found)
 
 
@@ -280,7 +284,7 @@ def test_a_tenant_that_does_not_exist_is_refused_at_discovery() -> None:
     http = ScriptedHttp()
     http.on(DISCOVERY, login_error(90002, "invalid_tenant", 400))
     found = failure(http)
-    assert type(found) is SourceDenied
+    assert type(found) is Refused
     assert "the tenant is not known: AADSTS90002" in str(found)
     assert "`tenant_id` and `cloud`" in str(found)
 
@@ -289,20 +293,20 @@ def test_a_tenant_that_does_not_exist_is_refused_at_discovery() -> None:
 @pytest.mark.parametrize(
     ("reply", "expected"),
     [
-        (Reply(b"", 500), SourceUnavailable),
-        (Reply(b"<html>down</html>", 503), SourceUnavailable),
-        (Reply(b"<html>log in to the proxy</html>", 200), SourceUnavailable),
-        (Reply(b"{}", 200), SourceUnavailable),
-        (Reply(b"<html>not found</html>", 404), SourceUnavailable),
-        (Reply(b"", 302, {"Location": "https://elsewhere.example/"}), SourceUnavailable),
-        (login_error(90033, "temporarily_unavailable", 400), SourceUnavailable),
-        (login_error(90024, "invalid_request", 400), SourceUnavailable),
-        (login_error(50196, "invalid_grant", 400), SourceThrottled),
-        (requests.ConnectionError("Connection refused"), SourceUnavailable),
-        (requests.ReadTimeout("Read timed out"), SourceOverloaded),
+        (Reply(b"", 500), Unreachable),
+        (Reply(b"<html>down</html>", 503), Unreachable),
+        (Reply(b"<html>log in to the proxy</html>", 200), Unreachable),
+        (Reply(b"{}", 200), Unreachable),
+        (Reply(b"<html>not found</html>", 404), Unreachable),
+        (Reply(b"", 302, {"Location": "https://elsewhere.example/"}), Unreachable),
+        (login_error(90033, "temporarily_unavailable", 400), Unreachable),
+        (login_error(90024, "invalid_request", 400), Unreachable),
+        (login_error(50196, "invalid_grant", 400), Throttled),
+        (requests.ConnectionError("Connection refused"), Unreachable),
+        (requests.ReadTimeout("Read timed out"), Overloaded),
     ],
 )
-def test_trouble_of_the_login_service_is_retried(where: str, reply: Reply | Exception, expected: type[SourceError]) -> None:
+def test_trouble_of_the_login_service_is_retried(where: str, reply: Reply | Exception, expected: type[ClientError]) -> None:
     http = ScriptedHttp()
     http.on(where, reply)
     assert type(failure(http)) is expected
@@ -313,7 +317,7 @@ def test_a_throttled_login_waits_the_time_it_was_told(where: str) -> None:
     http = ScriptedHttp()
     http.on(where, Reply({"error": "too_many_requests", "error_description": "slow down"}, 429, {"Retry-After": "33"}))
     found = failure(http)
-    assert isinstance(found, SourceThrottled)
+    assert isinstance(found, Throttled)
     assert found.retry_after_s == 33
 
 
@@ -322,7 +326,7 @@ def test_a_login_that_failed_is_tried_anew_not_answered_from_memory() -> None:
     http = ScriptedHttp()
     http.on(TOKEN, login_error(700016, status=400), Reply(b"", 500), Reply({"access_token": "mended", "expires_in": 3599}))
     tokens = tokens_on(http)
-    for expected in (SourceDenied, SourceUnavailable):
+    for expected in (Refused, Unreachable):
         with pytest.raises(expected):
             tokens.get()
     assert tokens.get() == "mended"
@@ -331,9 +335,18 @@ def test_a_login_that_failed_is_tried_anew_not_answered_from_memory() -> None:
 @pytest.mark.parametrize("code", list(_login_errors.REFUSALS))
 def test_every_known_refusal_names_a_cause_and_an_action(code: int) -> None:
     body = f'{{"error": "invalid_client", "error_description": "AADSTS{code}: text"}}'.encode()
-    happened, advice = split_advice(_login_errors.login_error(HttpAnswer(401, {}, body), "login", NOW))
-    assert happened.startswith(f"login: {_login_errors.REFUSALS[code][0]}: AADSTS{code}")
-    assert advice == _login_errors.REFUSALS[code][1]
+    happened, advice = split_advice(_login_errors.login_error(HttpAnswer(401, {}, body), "login", GRAPH, NOW))
+    assert re.fullmatch(rf"login: [^{{}}]+: AADSTS{code}: text", happened)
+    assert advice
+    assert "{" not in advice
+
+
+@pytest.mark.parametrize("code", [500011, 500014])
+def test_a_tenant_without_the_api_is_told_which_it_is(code: int) -> None:
+    body = f'{{"error": "invalid_resource", "error_description": "AADSTS{code}: text"}}'.encode()
+    found = str(_login_errors.login_error(HttpAnswer(400, {}, body), "login", GRAPH, NOW))
+    assert "the Microsoft Graph is" in found
+    assert GRAPH.if_unknown in found or f"Enterprise applications > {GRAPH.enterprise_app}" in found
 
 
 Write = Callable[..., Path]
@@ -421,6 +434,6 @@ def test_a_pfx_without_key_is_refused(tmp_path: Path, key: ec.EllipticCurvePriva
 def test_a_certificate_that_can_not_be_read_pauses_the_source_without_a_request(tmp_path: Path) -> None:
     http = ScriptedHttp()
     certificate = Certificate(pfx=tmp_path / "missing.pfx", private_key=None, public=None, passphrase=None)
-    with pytest.raises(SourceDenied, match=r"missing\.pfx: can't be read"):
+    with pytest.raises(Refused, match=r"missing\.pfx: can't be read"):
         tokens_on(http, Credential(client_id=CLIENT, client_secret=None, certificate=certificate)).get()
     assert http.sent == []

@@ -1,21 +1,20 @@
-"""HTTP sessions: pooled, with TLS 1.2 at least, CA file and proxy from the config alone, and errors in plain words."""
+"""HTTP sessions: pooled, with TLS 1.2 at least, TLS options and proxy from the config alone, and errors in plain words."""
 
 from __future__ import annotations
 
-import functools
 import ssl
 from collections.abc import Mapping
 from http.cookiejar import DefaultCookiePolicy
-from pathlib import Path
 from typing import Any, Protocol
 
 import requests
 import urllib3
-from requests.adapters import DEFAULT_CA_BUNDLE_PATH, BaseAdapter, HTTPAdapter
+from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.cookies import RequestsCookieJar
 
-from ualpipe.pipeline.errors import SourceOverloaded, SourceUnavailable
-from ualpipe.sources.management_activity.errors import shorten
+from ualpipe.clients.errors import Overloaded, Refused, Unreachable
+from ualpipe.clients.tls import HTTP, TlsOptions, client_context
+from ualpipe.pipeline.wording import shorten
 
 CONNECT_TIMEOUT_S = 10.0
 
@@ -60,33 +59,12 @@ class _TlsAdapter(HTTPAdapter, Adapter):
         return super().proxy_manager_for(*args, ssl_context=self._context, **kwargs)
 
     def cert_verify(self, conn: Any, *_how: Any, **_more: Any) -> None:
-        """Demands a certificate. The context knows the CAs: by default they would be read again for each connection."""
-        conn.cert_reqs = "CERT_REQUIRED"
+        """Leaves it to the context, which knows the CAs: by default they would be read again for each connection."""
+        conn.cert_reqs = self._context.verify_mode
 
     def pool(self, proxy: str | None) -> urllib3.PoolManager:
         found: urllib3.PoolManager = self.proxy_manager_for(proxy) if proxy else self.poolmanager
         return found
-
-
-def _context_for(ca_file: Path | None) -> ssl.SSLContext:
-    """Returns the TLS context of all sessions that trust the CAs of a file as it stands now.
-
-    Raises:
-        SourceUnavailable: The file can't be read, or holds no certificates.
-    """
-    path = ca_file or Path(DEFAULT_CA_BUNDLE_PATH)
-    try:
-        return _context(path, path.stat().st_mtime_ns)
-    except OSError as exc:
-        raise SourceUnavailable(f"can't read the CAs to trust from {path}: {exc.strerror or exc}") from exc
-
-
-@functools.lru_cache(maxsize=16)
-def _context(ca_file: Path, _modified_ns: int) -> ssl.SSLContext:  # half a megabyte, which a hundred tenants can share
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # certificate and host name are checked
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_verify_locations(ca_file)
-    return context
 
 
 class Session(requests.Session):
@@ -119,27 +97,28 @@ class Session(requests.Session):
 
 
 def make_session(
-    *, ca_file: Path | None, proxy: str | None, read_timeout_s: float, pool_size: int, adapter: Adapter | None = None
+    tls: TlsOptions, *, proxy: str | None, read_timeout_s: float, pool_size: int, adapter: Adapter | None = None
 ) -> Session:
     """Returns a session that several threads may use at once.
 
     Args:
-        ca_file: PEM file of the CAs to trust in place of the built-in ones.
+        tls: Whom to trust, and with which certificate of ours.
         proxy: URL of an HTTP proxy.
         read_timeout_s: Longest silence of the other side.
         pool_size: Connections kept open.
         adapter: In place of the network, for tests.
 
     Raises:
-        SourceUnavailable: The CA file, or the proxy's URL, can't be read.
+        Refused: A file of the TLS options, or the proxy's URL, can't be used.
     """
-    used = adapter or _TlsAdapter(_context_for(ca_file), pool_connections=4, pool_maxsize=pool_size)
+    used = adapter or _TlsAdapter(client_context(tls, alpn=HTTP), pool_connections=4, pool_maxsize=pool_size)
     try:
         session = Session(read_timeout_s, used.pool(proxy))
     except urllib3.exceptions.LocationValueError:
-        raise SourceUnavailable(_BAD_PROXY) from None  # it says what it could not read, and that may be a password
+        raise Refused(_BAD_PROXY) from None  # it says what it could not read, and that may be a password
     # REQUESTS_CA_BUNDLE and the proxy variables would go before the config; ~/.netrc would replace the token.
     session.trust_env = False
+    session.verify = tls.verify
     session.proxies = {"https": proxy} if proxy else {}
     session.cookies = RequestsCookieJar(DefaultCookiePolicy(allowed_domains=[]))
     session.mount("https://", used)
@@ -147,10 +126,10 @@ def make_session(
     return session
 
 
-def unreachable(exc: BaseException, what: str) -> SourceUnavailable:
+def unreachable(exc: BaseException, what: str) -> Unreachable:
     """Returns the error for trouble with the network, with its innermost cause: the outer ones say no more."""
     is_strain = isinstance(exc, _TIMEOUTS) and not isinstance(exc, _NOT_REACHED)
-    error = SourceOverloaded if is_strain else SourceUnavailable
+    error = Overloaded if is_strain else Unreachable
     inner = exc
     while following := inner.__cause__ or inner.__context__:
         inner = following

@@ -11,9 +11,10 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from scripted_http import Reply
-from ualpipe.pipeline.errors import SourceUnavailable
+from ualpipe.clients.errors import Overloaded, Refused, Unreachable
+from ualpipe.clients.http import CONNECT_TIMEOUT_S, Adapter, Connections, Session, make_session, unreachable
+from ualpipe.clients.tls import TlsOptions
 from ualpipe.simulator.service.ca import write_certificates
-from ualpipe.sources.management_activity.http import CONNECT_TIMEOUT_S, Adapter, Connections, Session, make_session, unreachable
 
 
 class Noting(Adapter):
@@ -41,7 +42,7 @@ class Noting(Adapter):
 
 
 def session(adapter: Adapter | None = None, ca_file: Path | None = None, proxy: str | None = None) -> Session:
-    return make_session(ca_file=ca_file, proxy=proxy, read_timeout_s=60, pool_size=3, adapter=adapter)
+    return make_session(TlsOptions(ca_file=ca_file), proxy=proxy, read_timeout_s=60, pool_size=3, adapter=adapter)
 
 
 def test_each_request_has_a_timeout_and_the_configured_proxy() -> None:
@@ -130,8 +131,18 @@ def test_a_ca_file_that_can_t_be_read_is_named(tmp_path: Path, content: bytes | 
     ca_file = tmp_path / "ca.pem"
     if content is not None:
         ca_file.write_bytes(content)
-    with pytest.raises(SourceUnavailable, match=r"can.t read the CAs to trust from .*ca\.pem: ."):
+    with pytest.raises(Refused, match=r"ca_file .*ca\.pem: ."):
         session(ca_file=ca_file)
+
+
+def test_a_certificate_that_is_not_verified_is_so_for_both_ways_to_ask() -> None:
+    with make_session(TlsOptions(verify=False), proxy=None, read_timeout_s=60, pool_size=1) as made:
+        assert made.verify is False
+        assert context_of(made).verify_mode == ssl.CERT_NONE
+
+
+def test_silence_is_a_sign_of_strain() -> None:
+    assert type(unreachable(requests.ReadTimeout("silent"), "listing")) is Overloaded
 
 
 def test_connections_are_pooled() -> None:
@@ -152,7 +163,7 @@ def test_trouble_without_a_text_is_told_by_its_name() -> None:
 
 @pytest.mark.parametrize("proxy", ["http://user:pa/planted@proxy.example:3128", "http://proxy.example:99999"])
 def test_a_proxy_that_can_t_be_read_is_refused_without_its_password(proxy: str) -> None:
-    with pytest.raises(SourceUnavailable, match="percent-encoded") as caught:
+    with pytest.raises(Refused, match="percent-encoded") as caught:
         session(proxy=proxy)
     assert "planted" not in str(caught.value)
     assert "user" not in str(caught.value)
@@ -162,4 +173,4 @@ def test_a_proxy_that_can_t_be_read_is_refused_without_its_password(proxy: str) 
 def test_a_server_that_is_not_there_is_no_sign_of_strain(host: str) -> None:
     with session() as made, pytest.raises(urllib3.exceptions.HTTPError) as caught:
         made.ask("GET", f"https://{host}/", {})
-    assert type(unreachable(caught.value, "listing")) is SourceUnavailable
+    assert type(unreachable(caught.value, "listing")) is Unreachable

@@ -1,4 +1,4 @@
-"""Access tokens for the Management Activity API, by msal: client secret or certificate, kept until shortly before they expire."""
+"""Access tokens of Entra ID, by msal: client secret or certificate, kept until shortly before they expire."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from typing import Any
 import msal
 import requests
 
+from ualpipe.clients.answer import HttpAnswer
+from ualpipe.clients.entra.api import Api
+from ualpipe.clients.entra.login_errors import login_error
+from ualpipe.clients.errors import ClientError, Refused
+from ualpipe.clients.http import Session, unreachable
 from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.credentials.certificate import read_certificate
 from ualpipe.pipeline.credentials.options import Credential
-from ualpipe.pipeline.errors import SourceDenied, SourceError
-from ualpipe.sources.management_activity.clouds import Cloud
-from ualpipe.sources.management_activity.errors import HttpAnswer
-from ualpipe.sources.management_activity.http import Session, unreachable
-from ualpipe.sources.management_activity.login_errors import login_error
+from ualpipe.pipeline.errors import SourceDenied
 
 EARLY_S = 300.0
 """So long before its end a token is renewed."""
@@ -35,18 +36,28 @@ class _Proof:
 
 
 class Tokens:
-    """Tokens of one app in one tenant. Thread-safe; one login at a time.
+    """Tokens of one app in one tenant for one API. Thread-safe; one login at a time.
 
     Secret and certificate are read from their files at each login, so that what is replaced on disk is taken up without a
     restart: at the next renewal, or at once where the service refuses what there was before.
     """
 
     def __init__(
-        self, credential: Credential, cloud: Cloud, tenant_id: str, session: Session, clock: Clock, log: logging.Logger
+        self, credential: Credential, authority: str, api: Api, session: Session, clock: Clock, log: logging.Logger
     ) -> None:
+        """Asks for nothing yet.
+
+        Args:
+            credential: The app that signs in, complete (``app_registration``).
+            authority: URL of the tenant at the login service (``https://login.microsoftonline.com/TENANT``).
+            api: What the tokens are for.
+            session: Carries the requests; stays open.
+            clock: Times renewals.
+            log: Hears of a renewal that failed.
+        """
         self._credential = credential
-        self._cloud = cloud
-        self._authority = f"{cloud.authority}/{tenant_id}"
+        self._authority = authority
+        self._api = api
         self._http = _RememberingHttp(session)
         self._clock = clock
         self._log = log
@@ -62,8 +73,8 @@ class Tokens:
         """Returns a token that is good for some minutes at least, or as long as the login service can't be talked into another.
 
         Raises:
-            SourceDenied: The login service refuses the app; says why and where to mend it.
-            SourceThrottled, SourceUnavailable: No answer, for now.
+            Refused: The login service refuses the app; says why and where to mend it. Or a file of its certificate can't be used.
+            Throttled, Unreachable: No answer, for now.
         """
         with self._lock:
             now = self._clock.monotonic()
@@ -74,7 +85,11 @@ class Tokens:
             return self._latest
 
     def renew(self, refused: str) -> str:
-        """Returns another token than the one that the API refused; of several threads, one logs in."""
+        """Returns another token than the one that the API refused; of several threads, one logs in.
+
+        Raises:
+            ClientError: As ``get``.
+        """
         with self._lock:
             if self._latest == refused:
                 self._latest = ""
@@ -84,7 +99,7 @@ class Tokens:
         """Renews a token that is still good; that it fails, which is said, does no harm yet."""
         try:
             self._log_in()
-        except SourceError as exc:
+        except ClientError as exc:
             self._renew_at = now + RETRY_S
             level = logging.DEBUG if self._is_worried else logging.WARNING
             self._log.log(level, "the token can't be renewed; it is good for %.0f s more: %s", self._ends_at - now, exc)
@@ -95,7 +110,7 @@ class Tokens:
         proof = self._proof()
         try:
             result = self._ask(proof)
-        except SourceDenied:
+        except Refused:
             if (replaced := self._proof()) == proof:
                 raise
             result = self._ask(replaced)
@@ -112,14 +127,14 @@ class Tokens:
             if app is None or proof != self._proof_of_app:
                 app = self._make_app(proof)
             app.remove_tokens_for_client()  # it would answer with the old token, by a clock of its own
-            result: dict[str, Any] = app.acquire_token_for_client([self._cloud.scope])
+            result: dict[str, Any] = app.acquire_token_for_client([self._api.scope])
         except requests.RequestException as exc:
             raise unreachable(exc, what) from exc
         # msal: ValueError for a refused or senseless discovery, KeyError for a half one, the others for a 5xx.
         except (ValueError, KeyError, RuntimeError, msal.exceptions.MsalError) as exc:
-            raise login_error(self._http.last, what, self._clock.now()) from exc
+            raise login_error(self._http.last, what, self._api, self._clock.now()) from exc
         if "access_token" not in result:
-            raise login_error(self._http.last, what, self._clock.now())
+            raise login_error(self._http.last, what, self._api, self._clock.now())
         self._app, self._proof_of_app = app, proof
         return result
 
@@ -138,10 +153,13 @@ class Tokens:
         """Returns what the app proves itself with, as it is on disk now."""
         if self._credential.client_secret:
             return _Proof(self._credential.client_secret.reveal())
-        assert self._credential.certificate is not None  # the constructor of the source has seen to it
-        identity = read_certificate(self._credential.certificate)
+        assert self._credential.certificate is not None  # `app_registration` has seen to it
+        try:
+            pair = read_certificate(self._credential.certificate)
+        except SourceDenied as exc:  # whoever signs in, a sink too
+            raise Refused(str(exc)) from exc
         # With the certificate itself, and no thumbprint, msal signs with PS256 and names it by SHA-256.
-        return _Proof({"private_key": identity.private_key, "public_certificate": identity.certificate})
+        return _Proof({"private_key": pair.private_key, "public_certificate": pair.certificate})
 
 
 class _RememberingHttp:

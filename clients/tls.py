@@ -1,0 +1,112 @@
+"""TLS towards servers: one set of options for all stages, and one context for equal options."""
+
+from __future__ import annotations
+
+import functools
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ualpipe.clients.errors import Refused
+from ualpipe.clients.trust import default_ca_places, load_default_cas
+from ualpipe.pipeline.options import Secret, option
+
+CA_FILE = "PEM file of the authorities to trust, in place of the system's and Mozilla's."
+CLIENT_CERTIFICATE = "PEM file with our certificate, where the server asks for one (mutual TLS)."
+CLIENT_KEY = "PEM file with its private key; null where `client_certificate` holds both."
+CLIENT_KEY_PASSWORD = "Password of the private key."  # noqa: S105 - the description of the option
+VERIFY = "Whether the server's certificate and name are verified. Turn it off for tests only."
+
+HTTP = ("http/1.1",)
+"""What HTTP clients offer by ALPN; urllib3 sets it on each context it is given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsOptions:
+    """Options of TLS connections."""
+
+    ca_file: Path | None = option(CA_FILE, default=None)
+    client_certificate: Path | None = option(CLIENT_CERTIFICATE, default=None, former=("cert_file",))
+    client_key: Path | None = option(CLIENT_KEY, default=None, former=("key_file",))
+    client_key_password: Secret | None = option(CLIENT_KEY_PASSWORD, default=None, former=("key_password", "key_passphrase"))
+    verify: bool = option(VERIFY, default=True)
+
+
+def client_context(options: TlsOptions, *, alpn: Sequence[str] = ()) -> ssl.SSLContext:
+    """Returns the settings of our side: TLS 1.2 or later, the server's certificate and name verified.
+
+    Equal options share a context, which takes half a megabyte, for as long as the files are as they were. Whoever gets it
+    changes nothing in it.
+
+    Args:
+        options: Files are read anew where they changed.
+        alpn: Protocols to offer.
+
+    Raises:
+        Refused: A file is missing, unreadable, or not what it should be. The text begins with the option's name.
+    """
+    if options.client_key and not options.client_certificate:
+        raise Refused("client_key is set without client_certificate")
+    ca_places = [options.ca_file] if options.ca_file else default_ca_places()
+    seen = tuple(map(_state, (*ca_places, options.client_certificate, options.client_key)))
+    # An empty password in place of none: OpenSSL would ask for it on the terminal.
+    password = options.client_key_password.reveal() if options.client_key_password else ""
+    return _context(options.ca_file, options.client_certificate, options.client_key, password, options.verify, tuple(alpn), seen)
+
+
+@functools.lru_cache(maxsize=32)
+def _context(
+    ca_file: Path | None,
+    certificate: Path | None,
+    key: Path | None,
+    password: str,
+    verify: bool,  # noqa: FBT001 - a part of the cache's key
+    alpn: tuple[str, ...],
+    _seen: tuple[object, ...],
+) -> ssl.SSLContext:
+    # Not `create_default_context`, which writes down session keys where SSLKEYLOGFILE says so.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # certificate and host name are verified
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if alpn:
+        context.set_alpn_protocols(alpn)
+    _trust(context, ca_file)
+    if certificate:
+        _identify(context, certificate, key, password)
+    return context
+
+
+def _trust(context: ssl.SSLContext, ca_file: Path | None) -> None:
+    if ca_file is None:
+        load_default_cas(context)
+        return
+    try:
+        context.load_verify_locations(ca_file)
+    except OSError as exc:
+        raise Refused(f"ca_file {ca_file}: {_trouble(exc, 'PEM certificates')}") from exc
+
+
+def _identify(context: ssl.SSLContext, certificate: Path, key: Path | None, password: str) -> None:
+    try:
+        context.load_cert_chain(certificate, key, password)
+    except (OSError, ValueError) as exc:  # ValueError: a password longer than OpenSSL takes
+        trouble = _trouble(exc, "a PEM certificate and the private key that belongs to it (is client_key_password right?)")
+        files = f"client_certificate {certificate}, client_key {key}" if key else f"client_certificate {certificate}"
+        raise Refused(f"{files}: {trouble}") from exc
+
+
+def _trouble(exc: OSError | ValueError, wanted: str) -> str:
+    is_readable = isinstance(exc, ssl.SSLError | ValueError)
+    return f"does not hold {wanted}" if is_readable else f"can't be read: {getattr(exc, 'strerror', None) or exc}"
+
+
+def _state(path: Path | None) -> tuple[int, ...]:
+    """Returns what differs when a file or folder was replaced or written to; nothing where there is none."""
+    try:
+        found = path.stat() if path else None
+    except OSError:
+        return ()
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns) if found else ()

@@ -1,0 +1,202 @@
+"""The Elasticsearch client as this sink uses it: its nodes and connections for raw bodies, its API for everything else.
+
+Imports the client, which takes a tenth of a second: only a sink that connects loads this module.
+"""
+
+from __future__ import annotations
+
+import base64
+import ssl
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+from elastic_transport import (
+    ApiResponse,
+    BaseNode,
+    BinaryApiResponse,
+    ConnectionTimeout,
+    HttpHeaders,
+    NodeConfig,
+    Serializer,
+    TransportApiResponse,
+    TransportError,
+    Urllib3HttpNode,
+)
+from elastic_transport.client_utils import url_to_node_config
+from elasticsearch import Elasticsearch
+from urllib3 import HTTPSConnectionPool
+
+from ualpipe.clients.answer import HttpAnswer
+from ualpipe.clients.errors import as_sink_errors, sink_error
+from ualpipe.clients.tls import HTTP, TlsOptions, client_context
+from ualpipe.clients.tls_failures import Peer, tls_failure
+from ualpipe.pipeline.errors import SinkError, SinkUnavailable
+
+USER_AGENT = "ualpipe"
+_JSON = {"content-type": "application/json", "accept": "application/json"}
+_SERVER = Peer("the server", "check `urls`")
+
+
+class Connection:
+    """Keeps a few connections to each node, asks them in turn, and passes over a node for a while after it failed.
+
+    Attributes:
+        api: The client's API. Its answers come whatever their status: see ``answers.answer_of``.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        *,
+        authorization: str | None = None,
+        tls: TlsOptions | None = None,
+        timeout_s: float = 30.0,
+        at_once: int = 1,
+        node_class: type[BaseNode] | None = None,
+    ) -> None:
+        """Reads the files of the TLS options; sends nothing yet.
+
+        Args:
+            urls: The nodes.
+            authorization: Value of the header of that name.
+            tls: Whom to trust, and with which certificate of ours.
+            timeout_s: Longest wait for an answer, in seconds.
+            at_once: Requests of several threads that are sent at the same time.
+            node_class: In place of the network, for tests.
+
+        Raises:
+            SinkDenied: A file of the TLS options can't be used.
+        """
+        self._urls = ", ".join(urls)
+        self._timeout_s = timeout_s
+        headers = HttpHeaders({"user-agent": USER_AGENT, **_JSON})
+        if authorization:
+            headers["authorization"] = authorization
+        nodes = [
+            _node(url, tls or TlsOptions(), headers=headers, connections_per_node=at_once, request_timeout=timeout_s)
+            for url in urls
+        ]
+        self.api = _Api(self, nodes, node_class or _Node)
+
+    def request(self, method: str, target: str, body: bytes, headers: Mapping[str, str]) -> HttpAnswer:
+        """Sends a body as it is to the next node.
+
+        Raises:
+            SinkUnavailable: There was no answer.
+            SinkDenied: The server's certificate is not trusted, or ours is refused.
+        """
+        found = self.perform(method, target, body, headers)
+        return HttpAnswer(found.meta.status, found.meta.headers, found.body or b"")
+
+    def perform(self, method: str, target: str, body: Any, headers: Mapping[str, str]) -> TransportApiResponse:
+        """Sends a request to the next node: bytes as they are, anything else as JSON. Raises as ``request``."""
+        try:
+            return self.api.transport.perform_request(
+                method,
+                target,
+                body=body,
+                headers=headers,
+                max_retries=0,  # the engine retries
+                retry_on_status=(),
+            )
+        except TransportError as exc:
+            raise self._converted(exc) from exc
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self.api.close()
+
+    def _converted(self, exc: TransportError) -> SinkError:
+        cause = _root(exc)
+        if isinstance(exc, ConnectionTimeout):
+            return SinkUnavailable(f"{self._urls}: no answer within {self._timeout_s:g} s")
+        if isinstance(cause, ssl.SSLError):
+            return sink_error(tls_failure(cause, _SERVER), f"{self._urls}: ")
+        return SinkUnavailable(f"{self._urls}: {cause}")
+
+
+class _Api(Elasticsearch):
+    """The client with requests in plain JSON, and with answers in place of exceptions.
+
+    By itself it wants a media type with its version and a product header, so that it takes no answer of a server that is only
+    compatible, or that stands behind a proxy which drops headers. Plain JSON is understood by 8.x and 9.x servers alike.
+    """
+
+    def __init__(self, connection: Connection, nodes: Sequence[NodeConfig], node_class: type[BaseNode]) -> None:
+        super().__init__(nodes, node_class=node_class, serializers={mimetype: _AsIs() for mimetype in _MIMETYPES})
+        self._connection = connection
+
+    def perform_request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,  # noqa: ARG002 - they would ask for the versioned media type
+        body: Any = None,
+        endpoint_id: str | None = None,  # noqa: ARG002 - for traces
+        path_parts: Mapping[str, Any] | None = None,  # noqa: ARG002 - for traces
+    ) -> ApiResponse[Any]:
+        query = "&".join(f"{name}={quote(_text(value), safe=',*')}" for name, value in (params or {}).items())
+        found = self._connection.perform(method, f"{path}?{query}" if query else path, body, _JSON)
+        return BinaryApiResponse(body=found.body or b"", meta=found.meta)
+
+
+class _AsIs(Serializer):
+    """Hands answers through as bytes: most are never decoded. So it does with bodies that are bytes; others become JSON."""
+
+    def loads(self, data: bytes) -> bytes:
+        return data
+
+    def dumps(self, data: Any) -> bytes:
+        return data if isinstance(data, bytes) else orjson.dumps(data)
+
+
+_MIMETYPES = ("application/json", "application/x-ndjson", "application/vnd.elasticsearch+json", "text/*")
+
+
+class _Node(Urllib3HttpNode):
+    """A node that trusts whom its TLS context trusts: by default Mozilla's list is added to that with each connection."""
+
+    def __init__(self, config: NodeConfig) -> None:
+        super().__init__(config)
+        if isinstance(self.pool, HTTPSConnectionPool):
+            self.pool.ca_certs = None
+
+
+def authorization(api_key: str | None, username: str | None, password: str | None) -> str | None:
+    """Returns the ``Authorization`` header for an API key (as ``encoded``, or as ``id:api_key``) or a user; None for neither."""
+    if api_key:
+        return f"ApiKey {_base64(api_key) if ':' in api_key else api_key}"
+    if username:
+        return f"Basic {_base64(f'{username}:{password}')}"
+    return None
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def _node(url: str, tls: TlsOptions, **options: Any) -> NodeConfig:
+    node = url_to_node_config(url, use_default_ports_for_scheme=True)
+    if node.scheme == "https":
+        with as_sink_errors("elasticsearch."):
+            options["ssl_context"] = client_context(tls, alpn=HTTP)
+        options |= {"verify_certs": tls.verify, "ssl_show_warn": False}
+    return node.replace(**options)
+
+
+def _text(value: Any) -> str:
+    """Returns the value of a query parameter as Elasticsearch writes it."""
+    if isinstance(value, list | tuple):
+        return ",".join(map(_text, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _root(exc: BaseException) -> BaseException:
+    """Returns the first error in a chain: ``Connection refused`` under its wrappings."""
+    while (below := exc.__cause__ or exc.__context__) is not None:
+        exc = below
+    return exc

@@ -1,0 +1,60 @@
+"""Options of the ``elasticsearch`` sink."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ualpipe.clients.tls import CA_FILE, CLIENT_CERTIFICATE, CLIENT_KEY, CLIENT_KEY_PASSWORD, VERIFY, TlsOptions
+from ualpipe.pipeline.options import Duration, Secret, option
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElasticsearchSinkConfig:
+    """Options of the ``elasticsearch`` sink."""
+
+    urls: list[str] = option(
+        "Nodes of the cluster, or a load balancer in front of it. Several are used in turn.",
+        minItems=1,
+        items={"type": "string", "pattern": r"^https?://[^@/?#]+(/[^?#]*)?$"},
+        examples=[["https://es1.contoso.example:9200", "https://es2.contoso.example:9200"]],
+    )
+    data_stream: str = option(
+        "Data stream to write to, named `type-dataset-namespace`.",
+        default="logs-o365.audit-default",
+        pattern=r"^[a-z0-9][a-z0-9._-]*$",
+        maxLength=100,
+    )
+    setup: bool = option(
+        "Whether to install the index template when it is missing or older. Needs the cluster privilege "
+        "`manage_index_templates`.",
+        default=True,
+    )
+    api_key: Secret | None = option("API key, as `encoded` or as `id:api_key`.", default=None)
+    username: str | None = option("User, in place of an API key.", default=None)
+    password: Secret | None = option("Password of the user.", default=None)
+    ca_file: Path | None = option(CA_FILE, default=None)
+    client_certificate: Path | None = option(CLIENT_CERTIFICATE, default=None)
+    client_key: Path | None = option(CLIENT_KEY, default=None)
+    client_key_password: Secret | None = option(CLIENT_KEY_PASSWORD, default=None)
+    verify: bool = option(VERIFY, default=True)
+    timeout: Duration = option("Longest wait for the answer to one request.", default="60s")
+    pipeline: str | None = option("Ingest pipeline that documents go through.", default=None, minLength=1)
+    compress: bool = option("Whether requests are compressed (gzip).", default=False)
+    concurrency: int = option(
+        "Requests that a write is sent in, at once. A node works on each in a thread of its own.",
+        default=2,
+        minimum=1,
+        maximum=32,
+    )
+
+    @property
+    def tls(self) -> TlsOptions:
+        """The TLS options, which stand flat here, as a section of other stages."""
+        return TlsOptions(
+            ca_file=self.ca_file,
+            client_certificate=self.client_certificate,
+            client_key=self.client_key,
+            client_key_password=self.client_key_password,
+            verify=self.verify,
+        )
