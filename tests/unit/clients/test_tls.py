@@ -15,7 +15,7 @@ from ualpipe.clients.errors import Refused
 from ualpipe.clients.tls import HTTP, TlsOptions, client_context
 from ualpipe.pipeline.options import build
 from ualpipe.simulator.service.ca import ServerFiles, write_certificates
-from ualpipe.simulator.service.client_certificate import ClientCertificate, write_client_certificate
+from ualpipe.simulator.service.login.client_certificate import ClientCertificate, write_client_certificate
 
 
 def tls(**options: Any) -> TlsOptions:

@@ -334,7 +334,7 @@ def test_sinks_far_behind_do_not_hold_up_fetching(journal, monkeypatch):
 
 
 def test_however_many_tenants_fetch_few_batches_are_on_their_way_at_a_time(journal, monkeypatch):
-    monkeypatch.setattr(batch_buffer, "TURNS", 2)
+    monkeypatch.setattr(batch_buffer, "AT_ONCE", 2)
     shared = BatchBuffer(journal, LocalProcessor(), ["a"], Path(gettempdir()), workers=3)
     inside, most, lock = 0, 0, threading.Lock()
 

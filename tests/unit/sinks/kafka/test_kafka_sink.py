@@ -23,7 +23,7 @@ from ualpipe.pipeline.options import build
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.stages import Batch
 from ualpipe.simulator.service.ca import write_certificates
-from ualpipe.simulator.service.client_certificate import write_client_certificate
+from ualpipe.simulator.service.login.client_certificate import write_client_certificate
 from ualpipe.sinks.kafka import cluster as _kafka_probe
 from ualpipe.sinks.kafka import producer_confluent as _kafka_confluent
 from ualpipe.sinks.kafka import producer_python as _kafka_python
