@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-import jsonschema_rs
-
+from ualpipe.pipeline.json_schema import Failure, Schema
 from ualpipe.pipeline.marked_yaml import Pointer
 from ualpipe.pipeline.wording import did_you_mean
+
+MAX_SHOWN = 80
+"""Characters of a value that a message shows."""
 
 _UNITS = {
     "duration": "a duration such as 90s, 15m, 24h or 7d",
@@ -27,7 +29,7 @@ _TYPES = {
 
 
 def schema_defects(
-    schema: Mapping[str, Any], value: Any, pointer: Pointer, hidden: Collection[Pointer]
+    schema: Mapping[str, Any], value: Any, pointer: Pointer, hidden: Collection[Pointer] = ()
 ) -> Iterator[tuple[Pointer, str]]:
     """Yields where and how a value does not fit a schema.
 
@@ -37,15 +39,15 @@ def schema_defects(
         pointer: Where the value stands in the file.
         hidden: Places whose value must not be shown.
     """
-    for error in jsonschema_rs.validator_for(dict(schema)).iter_errors(value):
-        where = (*pointer, *error.instance_path)
-        failed = _subschema(schema, error)
-        inner = _only_mapping(failed) if error.kind.name == "anyOf" and isinstance(error.instance, dict) else None
+    compiled = Schema(schema)
+    for failure in () if compiled.accepts(value) else compiled.failures(value):
+        where = (*pointer, *failure.path)
+        inner = _only_mapping(failure.schema) if failure.keyword == "anyOf" and isinstance(failure.value, dict) else None
         if inner is not None:
-            yield from schema_defects(inner, error.instance, where, hidden)
+            yield from schema_defects(inner, failure.value, where, hidden)
             continue
-        is_secret = where in hidden or any(choice.get("x-secret") for choice in (failed, *failed.get("anyOf", ())))
-        yield from _word(schema, error, where, "the value" if is_secret else _shown(error.instance))
+        is_secret = where in hidden or any(choice.get("x-secret") for choice in _choices(failure.schema))
+        yield from _word(failure, where, "the value" if is_secret else _shown(failure.value))
 
 
 def _only_mapping(schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -54,40 +56,46 @@ def _only_mapping(schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return choices[0] if len(choices) == 1 else None
 
 
-def _word(schema: Mapping[str, Any], error: Any, where: Pointer, shown: str) -> Iterator[tuple[Pointer, str]]:
-    kind = error.kind
-    if kind.name == "additionalProperties":
-        known = _parent(schema, error).get("properties", {})
-        for key in kind.unexpected:
+def _word(failure: Failure, where: Pointer, shown: str) -> Iterator[tuple[Pointer, str]]:
+    if failure.keyword == "additionalProperties":
+        known = failure.schema.get("properties", {})
+        for key in (key for key in failure.value if key not in known):
             yield (*where, key), f"unknown key{did_you_mean(key, known)}"
-    elif kind.name == "required":
-        yield where, f"{kind.property} is missing{_meaning(_parent(schema, error), kind.property)}"
+    elif failure.keyword == "required":
+        yield where, f"{failure.expected} is missing{_meaning(failure.schema, failure.expected)}"
     else:
-        yield where, f"{shown} is not {_expected(_subschema(schema, error), error)}"
+        yield where, f"{shown} is not {_expected(failure)}"
 
 
-def _expected(expected: Mapping[str, Any], error: Any) -> str:
+def _expected(failure: Failure) -> str:
     """Says what would have been right, from the most telling keyword of the schema."""
-    if unit := _unit(expected):
+    if unit := _unit(failure.schema):
         return unit
+    expected = failure.expected
     words: dict[str, Callable[[], str]] = {
-        "type": lambda: " or ".join(_TYPES[name] for name in error.kind.types),
-        "enum": lambda: f"one of {', '.join(map(_shown, error.kind.options))}{_closest(error)}",
-        "const": lambda: _shown(expected["const"]),
-        "minimum": lambda: f"at least {expected['minimum']}",
-        "maximum": lambda: f"at most {expected['maximum']}",
-        "anyOf": lambda: " or ".join(_choice(choice) for choice in expected["anyOf"]),
+        "type": lambda: " or ".join(_TYPES[name] for name in expected),
+        "enum": lambda: f"one of {', '.join(map(_shown, expected))}{_closest(failure)}",
+        "const": lambda: _shown(expected),
+        "minimum": lambda: f"at least {expected}",
+        "maximum": lambda: f"at most {expected}",
+        "exclusiveMinimum": lambda: f"more than {expected}",
+        "exclusiveMaximum": lambda: f"less than {expected}",
+        "anyOf": lambda: " or ".join(_choice(choice) for choice in expected),
         "minProperties": lambda: "complete: give at least one entry",
         "minItems": lambda: "complete: give at least one entry",
         "minLength": lambda: "filled",
-        "pattern": lambda: f"of the form {expected.get('x-form', expected['pattern'])}",
+        "maxLength": lambda: f"of at most {expected} characters",
+        "pattern": lambda: f"of the form {failure.schema.get('x-form', expected)}",
     }
-    return words.get(error.kind.name, lambda: f"right: {error.message}")()
+    return words.get(failure.keyword, lambda: f"right: its schema says {failure.keyword} {_shortened(json.dumps(expected))}")()
+
+
+def _choices(schema: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    return [schema, *schema.get("anyOf", ())]
 
 
 def _unit(expected: Mapping[str, Any]) -> str | None:
-    choices = [expected, *expected.get("anyOf", [])]
-    return next((_UNITS[choice["x-unit"]] for choice in choices if "x-unit" in choice), None)
+    return next((_UNITS[choice["x-unit"]] for choice in _choices(expected) if "x-unit" in choice), None)
 
 
 def _choice(schema: Mapping[str, Any]) -> str:
@@ -97,8 +105,8 @@ def _choice(schema: Mapping[str, Any]) -> str:
     return _TYPES.get(schema.get("type", ""), "something else") + keys
 
 
-def _closest(error: Any) -> str:
-    return did_you_mean(str(error.instance), list(map(str, error.kind.options))) if len(error.kind.options) > 2 else ""
+def _closest(failure: Failure) -> str:
+    return did_you_mean(str(failure.value), list(map(str, failure.expected))) if len(failure.expected) > 2 else ""
 
 
 def _meaning(parent: Mapping[str, Any], name: str) -> str:
@@ -106,19 +114,12 @@ def _meaning(parent: Mapping[str, Any], name: str) -> str:
     return f": {description.split('. ')[0].rstrip('.')}" if description else ""
 
 
-def _subschema(schema: Mapping[str, Any], error: Any) -> Mapping[str, Any]:
-    """Returns the schema whose keyword failed."""
-    found: Any = schema
-    for step in error.schema_path[:-1]:
-        found = found[step]
-    return found if isinstance(found, dict) else {}
-
-
-_parent = _subschema  # for additionalProperties and required the failing keyword stands in the mapping's own schema
-
-
 def _shown(value: Any) -> str:
     if isinstance(value, dict | list):
         return "this " + ("mapping" if isinstance(value, dict) else "list")
     text = {None: "null", True: "true", False: "false"}.get(value, value) if value is None or isinstance(value, bool) else value
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(text)
+    return _shortened(json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(text))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
