@@ -20,7 +20,9 @@ from servers import docker_engine
 from servers.ports import HOST
 from servers.process import Server, ServerFailed
 
-_LABEL = "ualpipe.tests.process"
+LABEL = "ualpipe.tests.process"
+"""Label of our containers: which process they belong to."""
+
 _SHOWN_LINES = 60
 
 
@@ -68,7 +70,7 @@ class ServerContainer(Server):
 
         try:
             if self._made is None:
-                _remove_left_over()
+                remove_left_over()
                 self._made = _container(self._recipe)
                 atexit.register(self._made.stop)
                 self._made.start()
@@ -103,7 +105,7 @@ def _container(recipe: Recipe) -> Any:
 
     testcontainers_config.ryuk_disabled = True  # a container more, with an image that may not be there
     made = DockerContainer(recipe.image).with_command(list(recipe.command))
-    made.with_kwargs(labels={_LABEL: str(os.getpid())}, **({"user": recipe.user} if recipe.user else {}))
+    made.with_kwargs(labels={LABEL: str(os.getpid())}, **({"user": recipe.user} if recipe.user else {}))
     for port in recipe.ports:
         made.ports[str(port)] = (HOST, int(str(port).partition("/")[0]))
     for path, content in recipe.files.items():
@@ -116,11 +118,11 @@ def _container(recipe: Recipe) -> Any:
 
 
 @functools.cache
-def _remove_left_over() -> None:
+def remove_left_over() -> None:
     """Removes the containers of runs that were killed."""
     with docker_engine.connected() as client:
-        for container in client.containers.list(all=True, filters={"label": _LABEL}):
-            if not _is_alive(int(container.labels[_LABEL])):
+        for container in client.containers.list(all=True, filters={"label": LABEL}):
+            if not _is_alive(int(container.labels[LABEL])):
                 container.remove(force=True, v=True)
 
 

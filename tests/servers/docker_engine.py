@@ -76,6 +76,11 @@ def has(image: str) -> bool:
     return True
 
 
+def forget_failure() -> None:
+    """Tries to fetch images again, although one could not be had."""
+    _failed.clear()
+
+
 def has_all() -> bool:
     """Returns whether the engine has the images of all servers; fetches them where it has not."""
     return all(map(has, (KAFKA, ELASTICSEARCH8, ELASTICSEARCH9, RSYSLOG)))
