@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -22,5 +22,5 @@ class Failure:
     path: tuple[str | int, ...]
     keyword: str
     expected: Any
-    value: Any
+    value: Any = field(repr=False)
     schema: Mapping[str, Any]

@@ -50,7 +50,9 @@ class ValidateTransform:
     def open(self) -> None:
         self._schemas = self._schemas or RecordSchemas()
         if not accelerator.is_there():
-            self._log.warning("jsonschema-rs can't be imported: records are checked by jsonschema, at fifty times the CPU")
+            self._log.warning(
+                "jsonschema-rs can't be imported: records are checked by jsonschema, which takes a hundred times the CPU"
+            )
         if self._looks_for_drift:
             self._known = self._known or KnownRecords()
 

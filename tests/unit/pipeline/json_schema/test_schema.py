@@ -20,7 +20,7 @@ from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.transforms.validate.transform import ValidateConfig, ValidateTransform
 
 NAMED = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name", "size"]}
-NOTE = "jsonschema-rs can't be imported: records are checked by jsonschema, at fifty times the CPU"
+NOTE = "jsonschema-rs can't be imported: records are checked by jsonschema, which takes a hundred times the CPU"
 CONFIG = """\
 version: 1
 pipeline: contoso
