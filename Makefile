@@ -2,11 +2,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ALONE := tests/integration tests/chaos tests/test_bench.py
+BY_HAND := tests/interop
 AT_LENGTH := UALPIPE_REQUIRE_SERVERS=1 UALPIPE_CHAOS=long
 
 unexport PYTHONDONTWRITEBYTECODE  # tests start hundreds of processes; each would compile every module again
 
-.PHONY: help demo servers test unit chaos soak fuzz check format audit sbom bench lock clean
+.PHONY: help demo servers test interop unit chaos soak fuzz check format audit sbom bench lock clean
 
 help:  ## lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -19,7 +20,7 @@ demo: $(VENV)/.ready  ## runs the main job on a simulated tenant and shows what 
 	@$(BIN)/ualpipe demo
 
 unit: $(VENV)/.ready  ## runs the tests that need no server, on all processors
-	@$(BIN)/pytest -q --numprocesses auto --dist worksteal tests $(ALONE:%=--ignore %)
+	@$(BIN)/pytest -q --numprocesses auto --dist worksteal tests $(patsubst %,--ignore %,$(ALONE) $(BY_HAND))
 
 fuzz: $(VENV)/.ready  ## looks for records that break the mapping, longer than the tests do (UALPIPE_FUZZ_EXAMPLES)
 	@$(BIN)/pytest -q -m fuzz --hypothesis-profile=fuzz tests/unit
@@ -29,6 +30,9 @@ servers: $(VENV)/.ready  ## installs what the real servers of the tests need
 
 test: servers  ## installs the real servers, then runs all tests
 	@$(MAKE) unit; unit=$$?; UALPIPE_REQUIRE_SERVERS=1 $(BIN)/pytest -q $(ALONE) && exit $$unit
+
+interop: $(VENV)/.ready  ## further real servers; run by hand or in long CI
+	@.ci/interop $(BIN)/python
 
 chaos: servers  ## kills, breaks and fills everything at length, then soaks; prints the figures (CONTRIBUTING.md says how long)
 	@$(AT_LENGTH) UALPIPE_CHAOS_KILLS=$${UALPIPE_CHAOS_KILLS:-2000} $(BIN)/pytest -q -rA -m chaos --ignore tests/chaos/test_soak.py tests

@@ -1,9 +1,10 @@
 """Real servers as fixtures, each started once a run, at its first use.
 
-A server comes from an address in the environment (``UALPIPE_TEST_KAFKA``, ``UALPIPE_TEST_ELASTICSEARCH_URL``), else it is
-started here as a local process from what ``make servers`` installs. Docker is not tried: testcontainers would be one more
-dependency, and the local processes need no daemon. A test whose server is missing is skipped, and fails with
-``UALPIPE_REQUIRE_SERVERS=1``. With ``CI`` set, a run in which anything was skipped fails.
+A server comes from an address in the environment (``UALPIPE_TEST_KAFKA``, ``UALPIPE_TEST_ELASTICSEARCH_URL``); else from a
+container, where a Docker engine of this machine answers and has the image or can get it (``UALPIPE_TEST_DOCKER=0`` leaves Docker
+out); else it is started as a local process from what ``make servers`` installs. The end of a run says why local processes served
+although Docker answers. A test whose server is missing is skipped, and fails with ``UALPIPE_REQUIRE_SERVERS=1``. With ``CI`` set,
+a run in which anything was skipped fails.
 
 A test may stop or kill a server of ours: before the next test it is started again, with its data.
 """
@@ -22,6 +23,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from fakes import FakeClock, open_journal
+from servers import docker_engine
 from servers.certificates import Certificates, write_certificates
 from servers.elasticsearch import ExternalElasticsearch, LocalElasticsearch, find_elasticsearch, find_secure_elasticsearch
 from servers.installed import NotInstalled
@@ -135,6 +137,12 @@ def pytest_runtest_setup() -> None:
             server.start()
         if isinstance(server, Rsyslog):
             server.forget()
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Says why Docker was left out although it answers."""
+    for note in docker_engine.notes:
+        terminalreporter.write_line(f"servers: {note}")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

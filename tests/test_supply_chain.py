@@ -7,11 +7,13 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from cyclonedx.schema import SchemaVersion
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 LOCK = ROOT / "requirements/run.txt"
@@ -66,3 +68,23 @@ def test_only_a_lookup_of_every_package_counts_as_an_audit(report, verdict):
 
 def test_why_nothing_was_looked_up_is_said():
     assert audit.judge([], "no route to host") == (audit.NOT_ASKED, "no route to host")
+
+
+@pytest.mark.parametrize(
+    ("machine", "system", "is_asked_for"),
+    [
+        ("x86_64", "linux", True),
+        ("aarch64", "linux", True),
+        ("arm64", "darwin", True),
+        ("AMD64", "win32", True),
+        ("armv7l", "linux", False),
+        ("ppc64le", "linux", False),
+        ("s390x", "linux", False),
+        ("riscv64", "linux", False),
+        ("amd64", "freebsd14", False),
+    ],
+)
+def test_jsonschema_rs_is_asked_for_only_where_it_is_built(machine, system, is_asked_for):
+    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    (found,) = (asked for asked in map(Requirement, dependencies) if asked.name == "jsonschema-rs")
+    assert found.marker.evaluate({"platform_machine": machine, "sys_platform": system}) is is_asked_for

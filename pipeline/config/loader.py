@@ -14,10 +14,10 @@ from ualpipe.pipeline import marked_yaml, registry
 from ualpipe.pipeline.conditions.compiler import compile_conditions
 from ualpipe.pipeline.config.former_names import former_names
 from ualpipe.pipeline.config.model import JournalOptions, PipelineConfig, SinkOptions, SourceOptions, StageSpec
-from ualpipe.pipeline.config.schema_defects import schema_defects
 from ualpipe.pipeline.credentials.options import Credential
 from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.events import Condition
+from ualpipe.pipeline.json_schema.defects import schema_defects
 from ualpipe.pipeline.marked_yaml import MarkedYaml, Pointer
 from ualpipe.pipeline.options import FileText, Secret, build, schema_of
 from ualpipe.pipeline.wording import did_you_mean

@@ -12,10 +12,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
-import jsonschema_rs
 import yaml
 
 from ualpipe.pipeline.clock import Clock, SystemClock
+from ualpipe.pipeline.json_schema.defects import schema_defects
+from ualpipe.pipeline.marked_yaml import dotted
 from ualpipe.pipeline.options import build, option, schema_of
 from ualpipe.simulator.data import read_yaml
 from ualpipe.simulator.service.errors import JSON_HEADERS, api_error
@@ -124,9 +125,7 @@ def parse_rule(rule: Mapping[str, Any]) -> FaultRule:
     Raises:
         ValueError: A key or value is wrong; the message says which and why.
     """
-    problems = [
-        f"{'.'.join(map(str, error.instance_path)) or 'rule'}: {error.message}" for error in _validator().iter_errors(rule)
-    ]
+    problems = [f"{dotted(where) or 'rule'}: {message}" for where, message in schema_defects(schema_of(FaultRule), rule, ())]
     if problems:
         raise ValueError(f"fault rule {dict(rule)!r}: {'; '.join(problems)}")
     parsed: FaultRule = build(FaultRule, rule, Path())
@@ -202,7 +201,3 @@ def _matches(rule: FaultRule, call: Call) -> bool:
 
 def _fits(pattern: str | None, text: str) -> bool:
     return pattern is None or fnmatchcase(text, pattern)
-
-
-def _validator() -> jsonschema_rs.Draft202012Validator:
-    return jsonschema_rs.Draft202012Validator(schema_of(FaultRule))

@@ -11,13 +11,13 @@ from typing import Any, NoReturn
 
 import requests
 
-from servers import elasticsearch_nodes
+from servers import docker_engine, elasticsearch_containers, elasticsearch_nodes
 from servers.certificates import Certificates
 from servers.elasticsearch_nodes import ADMIN, WRITER
 from servers.install import has_java_for_elasticsearch9
 from servers.missing import missing
 from servers.ports import HOST, free_ports
-from servers.process import ServerFailed, ServerProcess
+from servers.process import Server, ServerFailed
 
 ADDRESS_VARIABLE = "UALPIPE_TEST_ELASTICSEARCH_URL"
 VERSION_VARIABLE = "UALPIPE_TEST_ELASTICSEARCH"
@@ -100,24 +100,24 @@ class Elasticsearch:
 
 
 class LocalElasticsearch(Elasticsearch):
-    """A server of ours. Its ports and data outlive ``stop`` and ``kill``."""
+    """A server of ours, as a process or in a container. Its ports and data outlive ``stop`` and ``kill``."""
 
-    def __init__(self, url: str, process: ServerProcess, certificates: Certificates | None = None) -> None:
+    def __init__(self, url: str, server: Server, certificates: Certificates | None = None) -> None:
         super().__init__(url, certificates)
-        self._process = process
+        self._server = server
 
     @property
     def is_running(self) -> bool:
-        return self._process.is_running
+        return self._server.is_running
 
     def start(self) -> None:
-        self._process.start(self.is_serving, timeout_s=_START_S)
+        self._server.start(self.is_serving, timeout_s=_START_S)
 
     def stop(self) -> None:
-        self._process.stop()
+        self._server.stop()
 
     def kill(self) -> None:
-        self._process.kill()
+        self._server.kill()
 
     def restart(self) -> None:
         self.stop()
@@ -137,9 +137,9 @@ class ExternalElasticsearch(Elasticsearch):
 
 
 def find_elasticsearch(folder: Path) -> LocalElasticsearch | ExternalElasticsearch:
-    """Returns the server that the environment names, else one of ours, started.
+    """Returns the server that the environment names, else one of ours, started: in a container where Docker answers.
 
-    ``UALPIPE_TEST_ELASTICSEARCH`` says which version: 8 or 9. By default it is 9 where a JDK 21 or newer is, else 8.
+    ``UALPIPE_TEST_ELASTICSEARCH`` says which version: 8 or 9. By default it is 9 where Docker or a JDK 21 or newer is, else 8.
 
     Raises:
         NotInstalled: Its parts are not here.
@@ -147,27 +147,36 @@ def find_elasticsearch(folder: Path) -> LocalElasticsearch | ExternalElasticsear
     """
     if url := os.environ.get(ADDRESS_VARIABLE):
         return ExternalElasticsearch(url.rstrip("/"))
+    version = os.environ.get(VERSION_VARIABLE)
+    image = docker_engine.ELASTICSEARCH8 if version == "8" else docker_engine.ELASTICSEARCH9
+    if docker_engine.has(image):
+        return _started(elasticsearch_containers.node(image), folder)
     default = "9" if has_java_for_elasticsearch9() else "8"
-    node = {"8": elasticsearch_nodes.node8, "9": elasticsearch_nodes.node9}[os.environ.get(VERSION_VARIABLE, default)]
+    node = {"8": elasticsearch_nodes.node8, "9": elasticsearch_nodes.node9}[version or default]
     return _started(node, folder)
 
 
 def find_secure_elasticsearch(folder: Path, certificates: Certificates) -> LocalElasticsearch:
     """Returns a server of ours with TLS and users, started; always version 8, as the jars of 9 have no security.
 
+    It is in a container where Docker answers.
+
     Raises:
         NotInstalled: Its parts are not here.
         ServerFailed: It did not come up.
     """
 
-    def node(folder: Path, http_port: int, transport_port: int) -> ServerProcess:
+    if docker_engine.has(docker_engine.ELASTICSEARCH8):
+        return _started(elasticsearch_containers.node(docker_engine.ELASTICSEARCH8, certificates), folder, certificates)
+
+    def node(folder: Path, http_port: int, transport_port: int) -> Server:
         return elasticsearch_nodes.node8(folder, http_port, transport_port, certificates)
 
     return _started(node, folder, certificates)
 
 
 def _started(
-    node: Callable[[Path, int, int], ServerProcess], folder: Path, certificates: Certificates | None = None
+    node: Callable[[Path, int, int], Server], folder: Path, certificates: Certificates | None = None
 ) -> LocalElasticsearch:
     http_port, transport_port = free_ports(2)
     url = f"https://localhost:{http_port}" if certificates else f"http://{HOST}:{http_port}"

@@ -1,4 +1,4 @@
-"""Installs what the real servers need: Debian packages as root, Kafka and Elasticsearch through Maven.
+"""Installs what the real servers need: images where Docker answers, else Debian packages as root, and jars through Maven.
 
 Where everything is there it takes no time and no network.
 """
@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from servers import installed
+from servers import docker_engine, installed
 from servers.installed import HERE, NotInstalled, run_tool
 from servers.process import is_root
 
@@ -21,11 +21,15 @@ ELASTICSEARCH9_JAVA = 21
 
 
 def install() -> None:
-    """Installs what is missing.
+    """Installs what is missing: images where Docker answers and can get them all, else what local processes need.
 
     Raises:
         NotInstalled: It can't; the message says what to install by hand.
     """
+    if docker_engine.has_all():
+        return
+    for note in docker_engine.notes:
+        _say(note)
     _install_packages(missing_packages())
     _fetch(installed.jar_folder("kafka"), _copied("kafka"))
     _fetch(installed.jar_folder("elasticsearch8"), _unpacked("elasticsearch8"))

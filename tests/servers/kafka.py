@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import base64
 import os
+import shlex
 import string
 import uuid
 from pathlib import Path
 from typing import NoReturn
 
-from servers import installed, kafka_client
+from servers import docker_engine, installed, kafka_client
 from servers.certificates import Certificates
+from servers.container import Recipe, ServerContainer
 from servers.install import KAFKA_JAVA
 from servers.kafka_client import Message
 from servers.missing import missing
 from servers.ports import HOST, free_ports
-from servers.process import ServerProcess
+from servers.process import Server, ServerProcess
 
 ADDRESS_VARIABLE = "UALPIPE_TEST_KAFKA"
 
 _SCRAM_USER = "SCRAM-SHA-256=[name=bob,password=s3cret]"
 _START_S = 60
+_INSIDE = "/tmp/ualpipe"  # configuration in a container: made when it is copied there, by root
+_DATA = "/tmp/kafka"  # made by the broker
+_PROGRAMS = "/opt/kafka/bin"  # in the image
 _JAVA_OPTIONS = (
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",  # starts in half the time; nothing here runs long
@@ -41,10 +46,7 @@ class Kafka:
         behind_proxy: Port of a plain text listener whose clients the broker sends to the port ``proxied``: a proxy's, if any.
     """
 
-    def __init__(self, folder: Path, certificates: Certificates) -> None:
-        jars = installed.require(installed.jar_folder("kafka")) / "libs"
-        self._java = [str(installed.java_home(KAFKA_JAVA) / "bin/java"), *_JAVA_OPTIONS, "-cp", f"{jars}/*"]
-        self._folder = folder
+    def __init__(self, certificates: Certificates) -> None:
         plaintext, sasl_ssl, ssl, controller, self.behind_proxy, self.proxied = free_ports(6)
         self.bootstrap_servers = f"{HOST}:{plaintext}"
         self.sasl_ssl = f"localhost:{sasl_ssl}"
@@ -52,36 +54,32 @@ class Kafka:
         self.ca_file = certificates.ca_file
         self.client_cert = certificates.client_cert
         self.client_key = certificates.client_key
-        self._settings = {
+        self._settings: dict[str, object] = {
             "plaintext": plaintext,
             "sasl_ssl": sasl_ssl,
             "ssl": ssl,
             "controller": controller,
             "behind_proxy": self.behind_proxy,
             "proxied": self.proxied,
-            "folder": folder,
-            "ca_file": certificates.ca_file,
-            "server_file": certificates.server_file,
         }
-        self._process = ServerProcess("kafka", [*self._java, "-Xms64m", "-Xmx256m", "kafka.Kafka", str(self._properties)], folder)
+        self._cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        self._server: Server
 
     @property
     def is_running(self) -> bool:
-        return self._process.is_running
+        return self._server.is_running
 
     def start(self) -> None:
         """Starts the broker; returns when it answers for metadata."""
-        if not (self._folder / "data").exists():
-            self._format()
-        self._process.start(lambda: kafka_client.is_serving(self.bootstrap_servers), timeout_s=_START_S)
+        self._server.start(lambda: kafka_client.is_serving(self.bootstrap_servers), timeout_s=_START_S)
 
     def stop(self) -> None:
         """Shuts the broker down in an orderly way."""
-        self._process.stop()
+        self._server.stop()
 
     def kill(self) -> None:
         """Ends the broker as a crash would; the next start takes some seconds longer."""
-        self._process.kill()
+        self._server.kill()
 
     def restart(self) -> None:
         self.stop()
@@ -99,24 +97,61 @@ class Kafka:
         """Returns how many messages a topic has ever got."""
         return kafka_client.end_of(self.bootstrap_servers, topic)
 
-    @property
-    def _properties(self) -> Path:
-        return self._folder / "server.properties"
-
-    def _format(self) -> None:
+    def _configuration(self, **settings: object) -> str:
         template = string.Template((installed.HERE / "server.properties").read_text(encoding="utf-8"))
-        self._properties.write_text(template.substitute(self._settings), encoding="utf-8")
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        tool = [
-            *self._java,
-            "-Xmx128m",
-            "kafka.tools.StorageTool",
-            "format",
-            f"--cluster-id={cluster_id}",
-            "-c",
-            str(self._properties),
-        ]
-        installed.run_tool([*tool, "--add-scram", _SCRAM_USER])
+        return template.substitute(self._settings, **settings)
+
+    def _format_arguments(self, properties: str) -> list[str]:
+        """Returns what the storage tool is told, once, before the first start."""
+        return ["format", f"--cluster-id={self._cluster_id}", "-c", properties, "--add-scram", _SCRAM_USER]
+
+
+class LocalKafka(Kafka):
+    """A broker of ours as a process of this machine."""
+
+    def __init__(self, folder: Path, certificates: Certificates) -> None:
+        super().__init__(certificates)
+        jars = installed.require(installed.jar_folder("kafka")) / "libs"
+        self._java = [str(installed.java_home(KAFKA_JAVA) / "bin/java"), *_JAVA_OPTIONS, "-cp", f"{jars}/*"]
+        self._folder = folder
+        self._properties = folder / "server.properties"
+        settings = self._configuration(
+            listen=HOST, folder=folder, ca_file=certificates.ca_file, server_file=certificates.server_file
+        )
+        self._properties.write_text(settings, encoding="utf-8")
+        command = [*self._java, "-Xms64m", "-Xmx256m", "kafka.Kafka", str(self._properties)]
+        self._server = ServerProcess("kafka", command, folder)
+
+    def start(self) -> None:
+        """Starts the broker; returns when it answers for metadata."""
+        if not (self._folder / "data").exists():
+            tool = [*self._java, "-Xmx128m", "kafka.tools.StorageTool"]
+            installed.run_tool([*tool, *self._format_arguments(str(self._properties))])
+        super().start()
+
+
+class ContainerKafka(Kafka):
+    """A broker of ours in a container of the project's own image."""
+
+    def __init__(self, certificates: Certificates) -> None:
+        super().__init__(certificates)
+        ca_file, server_file, properties = (f"{_INSIDE}/{name}" for name in ("ca.pem", "server.pem", "server.properties"))
+        settings = self._configuration(listen="0.0.0.0", folder=_DATA, ca_file=ca_file, server_file=server_file)
+        files = {
+            properties: settings.encode(),
+            ca_file: certificates.ca_file.read_bytes(),
+            server_file: certificates.server_file.read_bytes(),
+        }
+        format_once = shlex.join([f"{_PROGRAMS}/kafka-storage.sh", *self._format_arguments(properties), "--ignore-formatted"])
+        run = f"{format_once} && exec {_PROGRAMS}/kafka-server-start.sh {properties}"
+        recipe = Recipe(
+            image=docker_engine.KAFKA,
+            command=["bash", "-c", run],
+            ports=[self._settings[name] for name in ("plaintext", "sasl_ssl", "ssl", "behind_proxy")],
+            files=files,
+            environment={"KAFKA_HEAP_OPTS": "-Xms64m -Xmx256m", "KAFKA_JVM_PERFORMANCE_OPTS": " ".join(_JAVA_OPTIONS[:2])},
+        )
+        self._server = ServerContainer("kafka", recipe)
 
 
 class ExternalKafka:
@@ -144,7 +179,7 @@ class ExternalKafka:
 
 
 def find_kafka(folder: Path, certificates: Certificates) -> Kafka | ExternalKafka:
-    """Returns the broker that the environment names, else one of ours, started.
+    """Returns the broker that the environment names, else one of ours, started: in a container where Docker answers.
 
     Raises:
         NotInstalled: Its parts are not here.
@@ -152,6 +187,6 @@ def find_kafka(folder: Path, certificates: Certificates) -> Kafka | ExternalKafk
     """
     if address := os.environ.get(ADDRESS_VARIABLE):
         return ExternalKafka(address)
-    kafka = Kafka(folder, certificates)
+    kafka = ContainerKafka(certificates) if docker_engine.has(docker_engine.KAFKA) else LocalKafka(folder, certificates)
     kafka.start()
     return kafka

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import atexit
 import contextlib
 import os
@@ -21,37 +22,16 @@ class ServerFailed(Exception):
     """A server did not come up, or not go down; the message ends with its log."""
 
 
-class ServerProcess:
-    """One server process, which can be started again after its end.
+class Server(abc.ABC):
+    """A server of ours, which can be started again after its end, however it is run."""
 
-    Args:
-        name: For error messages and the log file.
-        command: Program and arguments; it must stay in the foreground.
-        folder: Where it runs and logs.
-        environment: Added to ours.
-        user: Runs as this user, where we are root.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        command: Sequence[str],
-        folder: Path,
-        *,
-        environment: Mapping[str, str] | None = None,
-        user: str | None = None,
-    ) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
-        self.log_file = folder / f"{name}.log"
-        self._command = command
-        self._folder = folder
-        self._environment = os.environ | dict(environment or {})
-        self._user = user
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
+    @abc.abstractmethod
     def is_running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        """Whether there is a process."""
 
     def start(self, is_ready: Callable[[], bool], *, timeout_s: float) -> None:
         """Starts the server and returns when it serves.
@@ -79,13 +59,65 @@ class ServerProcess:
         """
         try:
             self._end(signal.SIGTERM, timeout_s)
-        except subprocess.TimeoutExpired:
+        except TimeoutError:
             self.kill()
             raise ServerFailed(f"{self.name} did not end {timeout_s:g} s after SIGTERM.\n{self._log_tail()}") from None
 
     def kill(self) -> None:
         """Ends the server as a crash would."""
         self._end(signal.SIGKILL)
+
+    @abc.abstractmethod
+    def _spawn(self) -> None:
+        """Starts it; does not wait for it."""
+
+    @abc.abstractmethod
+    def _end(self, number: signal.Signals, timeout_s: float = 10) -> int | None:
+        """Sends a signal and waits for the end.
+
+        Returns:
+            The exit code; None when it was down.
+
+        Raises:
+            TimeoutError: It goes on.
+        """
+
+    @abc.abstractmethod
+    def _log_tail(self) -> str:
+        """Returns the end of what it logged."""
+
+
+class ServerProcess(Server):
+    """One server process.
+
+    Args:
+        name: For error messages and the log file.
+        command: Program and arguments; it must stay in the foreground.
+        folder: Where it runs and logs.
+        environment: Added to ours.
+        user: Runs as this user, where we are root.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        folder: Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+        user: str | None = None,
+    ) -> None:
+        super().__init__(name)
+        self.log_file = folder / f"{name}.log"
+        self._command = command
+        self._folder = folder
+        self._environment = os.environ | dict(environment or {})
+        self._user = user
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def _spawn(self) -> None:
         if self.is_running:
@@ -110,7 +142,10 @@ class ServerProcess:
             return None
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
-        code = process.wait(timeout_s)
+        try:
+            code = process.wait(timeout_s)
+        except subprocess.TimeoutExpired as exc:
+            raise TimeoutError from exc
         self._process = None
         atexit.unregister(self.kill)
         return code

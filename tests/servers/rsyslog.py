@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import ssl
 import string
 import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
-from servers import installed
+from servers import docker_engine, installed
 from servers.certificates import Certificates
+from servers.container import Recipe, ServerContainer
 from servers.installed import NotInstalled
-from servers.ports import HOST, free_ports, is_listening
-from servers.process import ServerFailed, ServerProcess
+from servers.ports import HOST, free_ports
+from servers.process import Server, ServerFailed, ServerProcess
 
 _START_S = 15
 _POLL_S = 0.02
@@ -29,10 +32,7 @@ class Rsyslog:
 
     host = HOST
 
-    def __init__(self, folder: Path, certificates: Certificates) -> None:
-        if not installed.rsyslog_has("lmnsd_gtls"):
-            raise NotInstalled("rsyslog has no TLS (rsyslog-gnutls): run `make servers`")
-        self._program = str(installed.program("rsyslogd"))
+    def __init__(self, folder: Path, certificates: Certificates, *, listen: str) -> None:
         self.udp_port, self.tcp_port, self.tls_port, self.mtls_port = free_ports(4)
         self.ca_file = certificates.ca_file
         self.client_cert = certificates.client_cert
@@ -40,30 +40,27 @@ class Rsyslog:
         self._capture = folder / "capture.jsonl"
         self._forgotten_bytes = 0
         self._config = folder / "rsyslog.conf"
-        self._config.write_text(self._configuration(folder, certificates), encoding="utf-8")
+        self._config.write_text(self._configuration(folder, certificates, listen), encoding="utf-8")
         # No pid file: a killed daemon would leave one that the next refuses to start with.
-        self._process = ServerProcess("rsyslog", [self._program, "-n", "-iNONE", "-f", str(self._config)], folder)
+        self._arguments = ["-n", "-iNONE", "-f", str(self._config)]
+        self._server: Server
 
     @property
     def is_running(self) -> bool:
-        return self._process.is_running
+        return self._server.is_running
 
     def start(self) -> None:
         """Starts the daemon; returns when it listens at all ports. Drops the half message that a killed one may have left."""
         if self._capture.exists() and not self.is_running:
             whole, newline, _half = self._content().rpartition(b"\n")
             os.truncate(self._capture, len(whole) + len(newline))
-        checked = subprocess.run([self._program, "-N1", "-f", self._config], capture_output=True, text=True, check=False)
-        if checked.returncode or "error" in checked.stderr:
-            raise ServerFailed(f"rsyslog refuses its configuration:\n{checked.stderr}")
-        ports = (self.tcp_port, self.tls_port, self.mtls_port)
-        self._process.start(lambda: all(map(is_listening, ports)), timeout_s=_START_S)
+        self._server.start(self._is_listening, timeout_s=_START_S)
 
     def stop(self) -> None:
-        self._process.stop()
+        self._server.stop()
 
     def kill(self) -> None:
-        self._process.kill()
+        self._server.kill()
 
     def restart(self) -> None:
         self.stop()
@@ -104,10 +101,23 @@ class Rsyslog:
     def _content(self) -> bytes:
         return self._capture.read_bytes() if self._capture.exists() else b""
 
-    def _configuration(self, folder: Path, certificates: Certificates) -> str:
+    def _is_listening(self) -> bool:
+        """Whether the daemon itself answers, with its certificate: Docker takes connections at once, and drops them."""
+        context = ssl.create_default_context(cafile=self.ca_file)
+        context.load_cert_chain(self.client_cert, self.client_key)
+        for port in (self.tls_port, self.mtls_port):
+            try:
+                with socket.create_connection((HOST, port), timeout=1) as plain, context.wrap_socket(plain, server_hostname=HOST):
+                    pass
+            except OSError:
+                return False
+        return True
+
+    def _configuration(self, folder: Path, certificates: Certificates, listen: str) -> str:
         template = string.Template((installed.HERE / "rsyslog.conf").read_text(encoding="utf-8"))
         return template.substitute(
             folder=folder,
+            listen=listen,
             capture=self._capture,
             ca_file=certificates.ca_file,
             server_cert=certificates.server_cert,
@@ -119,13 +129,49 @@ class Rsyslog:
         )
 
 
+class LocalRsyslog(Rsyslog):
+    """A receiver of ours as a process of this machine."""
+
+    def __init__(self, folder: Path, certificates: Certificates) -> None:
+        if not installed.rsyslog_has("lmnsd_gtls"):
+            raise NotInstalled("rsyslog has no TLS (rsyslog-gnutls): run `make servers`")
+        super().__init__(folder, certificates, listen=HOST)
+        self._program = str(installed.program("rsyslogd"))
+        self._server = ServerProcess("rsyslog", [self._program, *self._arguments], folder)
+
+    def start(self) -> None:
+        """Checks the configuration, then starts the daemon as any."""
+        checked = subprocess.run([self._program, "-N1", "-f", self._config], capture_output=True, text=True, check=False)
+        if checked.returncode or "error" in checked.stderr:
+            raise ServerFailed(f"rsyslog refuses its configuration:\n{checked.stderr}")
+        super().start()
+
+
+class ContainerRsyslog(Rsyslog):
+    """A receiver of ours in a container. It has its folder and the certificates at the same paths, and writes as this user."""
+
+    def __init__(self, folder: Path, certificates: Certificates) -> None:
+        super().__init__(folder, certificates, listen="0.0.0.0")
+        recipe = Recipe(
+            image=docker_engine.RSYSLOG,
+            command=["rsyslogd", *self._arguments],
+            ports=[f"{self.udp_port}/udp", self.tcp_port, self.tls_port, self.mtls_port],
+            mounts=[folder, certificates.ca_file.parent],
+            user=f"{os.getuid()}:{os.getgid()}",
+        )
+        self._server = ServerContainer("rsyslog", recipe)
+
+
 def find_rsyslog(folder: Path, certificates: Certificates) -> Rsyslog:
     """Returns a receiver of ours, started: the file it writes can't be read from another machine's.
+
+    It is in a container where Docker answers.
 
     Raises:
         NotInstalled: Its parts are not here.
         ServerFailed: It did not come up.
     """
-    rsyslog = Rsyslog(folder, certificates)
+    contained = docker_engine.has(docker_engine.RSYSLOG)
+    rsyslog = ContainerRsyslog(folder, certificates) if contained else LocalRsyslog(folder, certificates)
     rsyslog.start()
     return rsyslog

@@ -33,9 +33,10 @@ class ValidateExplainer:
         assert self._schemas is not None, "explain before open"
         if event.defect is not None:
             return Notes(remarks=[f"The record can't be read: {event.defect}."])
-        if self._schemas.fits(event.record):
+        violations = self._schemas.violations(event.record)
+        if not violations:
             return Notes(remarks=[f"The record fits its schema, {schema_name(event.record)}."])
-        return Notes(findings=[_located(found, event.record) for found in self._schemas.violations(event.record)])
+        return Notes(findings=[_located(found, event.record) for found in violations])
 
 
 def schema_name(record: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from ualpipe.pipeline.errors import NotJson, SchemaMismatch
 from ualpipe.pipeline.events import Event
+from ualpipe.pipeline.json_schema import accelerator
 from ualpipe.pipeline.stages import Env
 from ualpipe.transforms.record_schemas import RecordSchemas
 from ualpipe.transforms.validate.drift import KnownRecords
@@ -25,11 +26,16 @@ class ValidateTransform:
         self._is_strict = config.on_invalid == "dead_letter"
         self._looks_for_drift = config.drift
         self._drift = env.drift
+        self._log = env.log
         self._schemas: RecordSchemas | None = None
         self._known: KnownRecords | None = None
 
     def open(self) -> None:
         self._schemas = self._schemas or RecordSchemas()
+        if not accelerator.is_there():
+            self._log.warning(
+                "jsonschema-rs can't be imported: records are checked by jsonschema, which takes a hundred times the CPU"
+            )
         if self._looks_for_drift:
             self._known = self._known or KnownRecords()
 
@@ -47,12 +53,13 @@ class ValidateTransform:
         if self._known is not None and not self._known.covers(record):
             for thing in self._known.beyond(record):
                 self._drift.note(thing, event.origin.source)
-        if self._schemas.fits(record):
+        violations = self._schemas.violations(record)
+        if not violations:
             return event
-        event.violations = self._schemas.violations(record)
+        event.violations = violations
         if self._is_strict:
-            findings = "; ".join(f"{found.pointer or 'the record'}: {found.message}" for found in event.violations)
-            raise SchemaMismatch(findings, event.violations[0].pointer)
+            findings = "; ".join(f"{found.pointer or 'the record'}: {found.message}" for found in violations)
+            raise SchemaMismatch(findings, violations[0].pointer)
         return event
 
     def _without_record(self, event: Event, defect: str) -> Event:
