@@ -17,7 +17,8 @@ from ualpipe.pipeline.json_schema import Failure, Schema
 from ualpipe.pipeline.json_schema.patterns import matches
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.records.chunk import Chunk
-from ualpipe.transforms.validate.transform import ValidateConfig, ValidateTransform
+from ualpipe.transforms.validate.options import ValidateTransformConfig
+from ualpipe.transforms.validate.transform import ValidateTransform
 
 NAMED = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name", "size"]}
 NOTE = "jsonschema-rs can't be imported: records are checked by jsonschema, which takes a hundred times the CPU"
@@ -121,7 +122,7 @@ def test_without_jsonschema_rs_configs_are_checked_and_worded_alike(config: Path
 
 def test_without_jsonschema_rs_records_are_checked_and_one_line_says_so(caplog: pytest.LogCaptureFixture) -> None:
     with without_jsonschema_rs():
-        transform = ValidateTransform(build(ValidateConfig, {}, Path()), fakes.env("validate"))
+        transform = ValidateTransform(build(ValidateTransformConfig, {}, Path()), fakes.env("validate"))
         transform.open()
     assert [record.getMessage() for record in caplog.records] == [NOTE]
     event = Event(
