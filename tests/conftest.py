@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from fakes import FakeClock
+from fakes import FakeClock, open_journal
 from servers.certificates import Certificates, write_certificates
 from servers.elasticsearch import ExternalElasticsearch, LocalElasticsearch, find_elasticsearch, find_secure_elasticsearch
 from servers.installed import NotInstalled
@@ -96,7 +96,7 @@ def clock() -> FakeClock:
 @pytest.fixture
 def journal(tmp_path: Path, clock: FakeClock) -> Iterator[SqliteJournal]:
     """An empty journal."""
-    made = SqliteJournal(tmp_path, clock)
+    made = open_journal(tmp_path, clock)
     yield made
     made.close()
 
