@@ -3,6 +3,7 @@
 import math
 import threading
 from contextlib import closing, contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -188,6 +189,16 @@ def test_what_is_dead_for_all_stays_so_for_the_other_sinks(journal, reader, chan
     assert {(one.letter.body, one.letter.reason, one.noticed_at) for one in found} == {
         (before.letter.body, before.letter.reason, before.noticed_at)
     }
+
+
+def test_what_stays_dead_for_the_other_sinks_keeps_its_traceback(journal, reader, changes):
+    (ref,) = store(journal, "a", records(0, 3)).batches
+    found = [replace(dead(ref.id, at, None), trace=f"failed at {at}" if at else "") for at in range(3)]
+    for sink in ("siem", "bus", "lake"):
+        journal.settle(sink, [Settlement(ref.id, dead=3)], found)
+    replay(reader, changes, others=["bus", "lake"])
+    kept = [(one.letter.sink, one.letter.position, one.letter.trace) for one in reader.dead_letters()]
+    assert sorted(kept) == [(sink, at, found[at].trace) for sink in ("bus", "lake") for at in range(3)]
 
 
 def test_letters_outside_the_choice_stay(journal, clock, reader, changes):
