@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -93,6 +94,7 @@ class DeadLetters:
                 return False
             if not db.execute("UPDATE dead_letter SET state = 'retried' WHERE id = ? AND state = 'dead'", (stored.id,)).rowcount:
                 return True  # somebody else has just sent it
+            _remove_traces(db, [(stored.id,)])
             if stored.letter.batch is not None:
                 self._insert_batch(db, stored)
             else:
@@ -117,18 +119,23 @@ class DeadLetters:
 
         Until then a replay knows by them which batch holds one record of these once more.
         """
+        sent = db.execute(
+            "SELECT id FROM dead_letter WHERE state = 'retried' AND batch IN (SELECT value FROM json_each(?))",
+            (json.dumps([batch for (batch,) in batches]),),
+        ).fetchall()
         nothing = compress(b"")
-        db.executemany(
-            "UPDATE dead_letter SET body = ? WHERE batch = ? AND state = 'retried'", [(nothing, batch) for (batch,) in batches]
-        )
+        db.executemany("UPDATE dead_letter SET body = ? WHERE id = ?", [(nothing, letter) for (letter,) in sent])
+        _remove_traces(db, sent)
 
     def discard(self, stored: StoredDeadLetter) -> None:
-        """Lets go of a dead letter's bytes; that it was there, and why, stays in the journal."""
+        """Lets go of a dead letter's bytes and traceback; that it was there, and why, stays in the journal."""
         with self._file.transaction() as db:
-            db.execute(
+            discarded = db.execute(
                 "UPDATE dead_letter SET state = 'discarded', body = ? WHERE id = ? AND state = 'dead'",
                 (compress(b""), stored.id),
             )
+            if discarded.rowcount:
+                _remove_traces(db, [(stored.id,)])
 
     def _insert(self, db: sqlite3.Connection, letter: DeadLetter, origin: tuple[str, str, str, str]) -> None:
         source, tenant, stream, item = origin
@@ -154,6 +161,10 @@ def chunk_of(letter: DeadLetter) -> Chunk:
     """Returns the record of a dead letter as a chunk of its own."""
     # A record that spans lines (or holds a raw line break in a string) is an array of one; one that is no JSON is a line.
     return Chunk(b"[" + letter.body + b"]", "array") if b"\n" in letter.body else Chunk(letter.body, "lines")
+
+
+def _remove_traces(db: sqlite3.Connection, letters: Iterable[tuple[int]]) -> None:
+    db.executemany("DELETE FROM dead_letter_trace WHERE dead_letter = ?", letters)
 
 
 def _item_of(stored: StoredDeadLetter) -> tuple[str, str, str]:

@@ -129,7 +129,8 @@ class SqliteJournal:
     def postpone(self, item: LedgerItem, error: str, at: float, *, is_set_aside: bool = False) -> None:
         with self._file.lock:
             self._leases.check(item)
-            self._ledger.postpone(item, error, at)
+            if not self._ledger.postpone(item, error, at):
+                raise lost(item)
             (self._leases.set_aside if is_set_aside else self._leases.end)(item)
 
     def bury(self, item: LedgerItem, dead_letter: DeadLetter, state: GivenUp) -> None:

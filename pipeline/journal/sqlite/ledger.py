@@ -119,13 +119,18 @@ class Ledger:
         with self._file.transaction() as db:
             db.execute("UPDATE item SET next_attempt = 0 WHERE source = ? AND state = 'listed' AND next_attempt > 0", (source,))
 
-    def postpone(self, item: LedgerItem, error: str, next_attempt: float) -> None:
-        """Notes a failed attempt to fetch an item, and when to try again (epoch seconds)."""
+    def postpone(self, item: LedgerItem, error: str, next_attempt: float) -> bool:
+        """Notes a failed attempt to fetch an item, and when to try again (epoch seconds).
+
+        Returns:
+            False where it does not wait any more; nothing has changed then.
+        """
         with self._file.transaction() as db:
-            db.execute(
-                "UPDATE item SET attempts = attempts + 1, next_attempt = ?, error = ? WHERE id = ?",
+            changed = db.execute(
+                "UPDATE item SET attempts = attempts + 1, next_attempt = ?, error = ? WHERE id = ? AND state = 'listed'",
                 (next_attempt, blanked(error), item.id),
             )
+            return bool(changed.rowcount)
 
     def position(self, source: str, stream: str) -> ListPosition:
         """Returns how far a stream was listed."""

@@ -111,6 +111,12 @@ def _take_letters_back(db: sqlite3.Connection, part: Sequence[tuple[str, int]], 
             " AND (SELECT only_sink FROM batch b WHERE b.id = dead_letter.batch) IS NULL",
             [(other, number) for _sink, number in part],
         )
+        db.executemany(
+            "INSERT OR IGNORE INTO dead_letter_trace SELECT copy.id, t.trace FROM dead_letter copy"
+            " JOIN dead_letter d ON d.batch = copy.batch AND d.position = copy.position AND d.sink IS NULL AND d.state = 'dead'"
+            " JOIN dead_letter_trace t ON t.dead_letter = d.id WHERE copy.batch = ? AND copy.sink = ? AND copy.state = 'dead'",
+            [(number, other) for _sink, number in part],
+        )
     db.executemany(
         "UPDATE dead_letter SET state = 'retried' WHERE state = 'dead' AND (sink IS NULL OR sink = ?) AND batch = ?", part
     )

@@ -2,14 +2,16 @@
 
 import sqlite3
 import stat
+from contextlib import closing
 
 import pytest
 
-from fakes import body, enter, records, store
+from fakes import body, enter, open_journal, records, store
 from ualpipe.pipeline.errors import ConfigError, JournalError
-from ualpipe.pipeline.journal.sqlite.file import FILE_NAME
+from ualpipe.pipeline.journal.sqlite.file import FILE_NAME, JournalFile
 from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 from ualpipe.pipeline.journal.sqlite.queries.backup import back_up
+from ualpipe.pipeline.journal.sqlite.reader import SqliteJournalReader
 from ualpipe.pipeline.journal.types import Settlement
 
 
@@ -23,10 +25,10 @@ def dump(path) -> list[str]:
 
 
 def filled(folder, clock, count: int = 20) -> SqliteJournal:
-    journal = SqliteJournal(folder, clock)
+    journal = open_journal(folder, clock)
     for at in range(count):
         (ref,) = store(journal, str(at), records(20 * at, 20)).batches
-        journal.batches.settle("siem", [Settlement(ref.id, delivered=20)])
+        journal.settle("siem", [Settlement(ref.id, delivered=20)], [])
     return journal
 
 
@@ -34,14 +36,14 @@ def restored(backup, folder, clock) -> SqliteJournal:
     """Puts a backup in the place of a journal, as the command says."""
     folder.mkdir()
     (folder / FILE_NAME).write_bytes(backup.read_bytes())
-    return SqliteJournal(folder, clock)
+    return open_journal(folder, clock)
 
 
 def test_a_backup_of_a_journal_in_use_holds_what_is_in_its_write_ahead_log(tmp_path, clock):
     journal = filled(tmp_path / "state", clock)
     assert (tmp_path / "state" / f"{FILE_NAME}-wal").stat().st_size > 0
-    size = back_up(tmp_path / "state", tmp_path / "copy.db")
-    assert size == (tmp_path / "copy.db").stat().st_size
+    backup = back_up(tmp_path / "state", tmp_path / "copy.db")
+    assert backup.bytes == (tmp_path / "copy.db").stat().st_size
     assert dump(tmp_path / "copy.db") == dump(tmp_path / "state" / FILE_NAME)
     journal.close()
 
@@ -52,23 +54,40 @@ def test_a_restored_journal_goes_on_where_it_was(tmp_path, clock):
     store(journal, "after", records(9000, 5))
     journal.close()
     again = restored(tmp_path / "copy.db", tmp_path / "restored", clock)
-    assert again.batches.unsettled("siem") == []
-    (first, *_rest) = again.batches.unsettled("bus")
-    assert again.batches.read(first).origin.chunk.body == body(records(0, 20))
+    assert again.unsettled("siem") == []
+    (first, *_rest) = again.unsettled("bus")
+    assert again.read(first).origin.chunk.body == body(records(0, 20))
     assert store(again, "known", records(0, 20)).duplicates == 20
     assert store(again, "after", records(9000, 5)).duplicates == 0
     again.close()
 
 
 def test_a_transaction_under_way_is_not_in_it(tmp_path, clock):
-    journal = filled(tmp_path / "state", clock, 1)
-    item = enter(journal, "half")
-    with journal._file.transaction() as db:
+    filled(tmp_path / "state", clock, 1).close()
+    file = JournalFile(tmp_path / "state", clock, exclusive=True)
+    item = enter(SqliteJournal(file), "half")
+    with file.transaction() as db:
         db.execute("UPDATE item SET state = 'gone' WHERE id = ?", (item.id,))
         back_up(tmp_path / "state", tmp_path / "copy.db")
+    file.close()
     db = sqlite3.connect(tmp_path / "copy.db")
     assert db.execute("SELECT state FROM item WHERE key = 'half'").fetchall() == [("listed",)]
     db.close()
+
+
+def test_the_backup_says_how_it_takes_the_place_of_the_journal(tmp_path, clock):
+    filled(tmp_path / "state", clock, 1).close()
+    backup = back_up(tmp_path / "state", tmp_path / "copy.db")
+    journal = tmp_path / "state" / FILE_NAME
+    assert backup.how_to_restore.endswith(f"then cp {tmp_path / 'copy.db'} {journal}")
+    assert all(f"{journal}{part}" in backup.how_to_restore for part in ("", "-wal", "-shm"))
+
+
+def test_the_reading_side_makes_the_same_backup(tmp_path, clock):
+    journal = filled(tmp_path / "state", clock, 3)
+    with closing(SqliteJournalReader(tmp_path / "state", clock)) as reader:
+        assert reader.back_up(tmp_path / "copy.db").bytes == (tmp_path / "copy.db").stat().st_size
+    assert dump(tmp_path / "copy.db") == dump(tmp_path / "state" / FILE_NAME)
     journal.close()
 
 

@@ -4,10 +4,15 @@ from datetime import timedelta
 
 import pytest
 
-from fakes import NOW, enter
+from fakes import NOW, enter, open_journal, rows
 from ualpipe.pipeline.config.model import DeadLetterOptions
-from ualpipe.pipeline.journal.sqlite.dead_letter_limits import LOOK_AGAIN_S, beyond
-from ualpipe.pipeline.journal.sqlite.journal import JournalFull, SqliteJournal
+from ualpipe.pipeline.errors import JournalFull
+from ualpipe.pipeline.journal.dead_letter_limits import LOOK_AGAIN_S, DeadLetterLimits, beyond
+from ualpipe.pipeline.journal.sqlite.changes import SqliteJournalChanges
+from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
+from ualpipe.pipeline.journal.sqlite.file import JournalFile
+from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
+from ualpipe.pipeline.journal.sqlite.reader import SqliteJournalReader
 from ualpipe.pipeline.journal.types import DeadLetter, DeadLetterTotals
 from ualpipe.pipeline.options import build
 
@@ -24,11 +29,11 @@ def held(count: int = 3, size: int = 100, age_days: float = 1.0) -> DeadLetterTo
 
 @pytest.fixture
 def opened(tmp_path, clock):
-    """Opens a journal with limits."""
+    """Opens the journal, with limits."""
     made = []
 
     def journal(**values) -> SqliteJournal:
-        made.append(SqliteJournal(tmp_path, clock, letter_limits=options(**values)))
+        made.append(open_journal(tmp_path, clock, dead_letter_limits=options(**values)))
         return made[-1]
 
     yield journal
@@ -36,8 +41,22 @@ def opened(tmp_path, clock):
         one.close()
 
 
+@pytest.fixture
+def beside(tmp_path, clock):
+    """Opens the reading side of that journal, or another beside the pipeline."""
+    made = []
+
+    def opened(kind=SqliteJournalReader):
+        made.append(kind(tmp_path, clock))
+        return made[-1]
+
+    yield opened
+    for one in made:
+        one.close()
+
+
 def bury(journal, key: str, text: bytes = b"<html>") -> None:
-    journal.dead_letters.bury(enter(journal, key), DeadLetter("fetch", "ContentUndecodable", "no JSON array", text))
+    journal.bury(enter(journal, key), DeadLetter("fetch", "ContentUndecodable", "no JSON array", text), "dead")
 
 
 @pytest.mark.parametrize(
@@ -64,26 +83,29 @@ def test_both_limits_may_be_passed():
     assert len(beyond(held(age_days=2), options(max_age="1d", max_size="1B"), NOW)) == 2
 
 
-def test_what_is_held_is_measured_as_it_is_stored(opened, clock):
-    journal = opened()
-    assert journal.dead_letters.held() == DeadLetterTotals(0, 0, None)
+def test_what_is_held_is_measured_as_it_is_stored(tmp_path, clock):
+    file = JournalFile(tmp_path, clock, exclusive=True)
+    journal = SqliteJournal(file)
+    totals = DeadLetters(file, "").totals
+    assert totals() == DeadLetterTotals(0, 0, None)
     bury(journal, "a", b"x" * 10_000)
     clock.advance(60)
     bury(journal, "b")
-    found = journal.dead_letters.held()
+    found = totals()
     assert (found.count, found.oldest) == (2, NOW)
     assert 0 < found.bytes < 1000
+    journal.close()
 
 
-def test_a_limit_that_stops_pauses_fetching_until_letters_are_gone(opened, clock):
+def test_a_limit_that_stops_pauses_fetching_until_letters_are_gone(opened, beside, clock):
     journal = opened(max_size="1B", on_limit="stop")
     journal.check_room()
     bury(journal, "a")
     clock.advance(LOOK_AGAIN_S)
     with pytest.raises(JournalFull, match=r"journal\.dead_letters\.max_size.*discard"):
         journal.check_room()
-    for stored in journal.dead_letters.find():
-        journal.dead_letters.discard(stored)
+    for stored in beside().dead_letters():
+        beside(SqliteJournalChanges).discard(stored)
     clock.advance(LOOK_AGAIN_S)
     journal.check_room()
 
@@ -92,39 +114,61 @@ def test_a_limit_that_warns_lets_fetching_go_on(opened):
     journal = opened(max_size="1B")
     bury(journal, "a")
     journal.check_room()
-    assert "max_size" in journal.letter_limits.beyond()
+    assert "max_size" in journal.limits_passed()
+
+
+def test_a_journal_without_limits_measures_nothing(tmp_path, clock):
+    def measure():
+        raise AssertionError("measured")
+
+    limits = DeadLetterLimits(measure, None, clock)
+    assert (limits.beyond(now=True), limits.stop()) == ("", "")
 
 
 def test_letters_grow_too_old_by_time_alone(opened, clock):
     journal = opened(max_age="1d")
     bury(journal, "a")
-    assert journal.letter_limits.beyond() == ""
+    assert journal.limits_passed() == ""
     clock.advance(2 * DAY)
-    assert "2.0 days old" in journal.letter_limits.beyond()
+    assert "2.0 days old" in journal.limits_passed()
 
 
-def test_letters_are_measured_now_and_then_or_when_asked(opened, clock):
+def test_letters_are_measured_now_and_then_or_when_asked(opened):
     journal = opened(max_size="1B")
-    assert journal.letter_limits.beyond() == ""
+    assert journal.limits_passed() == ""
     bury(journal, "a")
-    assert journal.letter_limits.beyond() == ""
-    assert journal.letter_limits.beyond(now=True) != ""
+    assert journal.limits_passed() == ""
+    assert journal.limits_passed(now=True) != ""
 
 
-def test_a_discarded_letter_leaves_its_reason_and_no_bytes(opened):
-    journal = opened()
+def test_the_status_names_the_limits_that_are_passed(opened, beside, clock):
+    bury(opened(), "a")
+    clock.advance(2 * DAY)
+    reader = beside()
+    assert reader.status([]).beyond_limits == []
+    (found,) = reader.status([], options(max_age="1d")).beyond_limits
+    assert "2.0 days old" in found
+
+
+def test_a_discarded_letter_leaves_its_reason_and_no_bytes(tmp_path, clock, beside):
+    file = JournalFile(tmp_path, clock, exclusive=True)
+    journal = SqliteJournal(file)
     bury(journal, "a", b"secret" * 100)
-    (stored,) = journal.dead_letters.find()
-    journal.dead_letters.discard(stored)
-    assert list(journal.dead_letters.find()) == []
-    state, reason, packed = journal._file.rows("SELECT state, reason, body FROM dead_letter")[0]
-    assert (state, reason, journal._file.unpack(packed)) == ("discarded", "no JSON array", b"")
+    reader = beside()
+    (stored,) = reader.dead_letters()
+    beside(SqliteJournalChanges).discard(stored)
+    assert reader.dead_letters() == []
+    state, reason, packed = rows(tmp_path, "SELECT state, reason, body FROM dead_letter")[0]
+    assert (state, reason, file.unpack(packed)) == ("discarded", "no JSON array", b"")
+    journal.close()
 
 
-def test_a_letter_sent_again_meanwhile_is_not_discarded(opened):
-    journal = opened()
-    bury(journal, "a")
-    (stored,) = journal.dead_letters.find()
-    journal.dead_letters.requeue(stored)
-    journal.dead_letters.discard(stored)
-    assert journal._file.rows("SELECT state FROM dead_letter") == [("retried",)]
+def test_a_letter_sent_again_meanwhile_is_not_discarded(opened, beside, tmp_path):
+    bury(opened(), "a", b"precious")
+    (stored,) = beside().dead_letters()
+    changes = beside(SqliteJournalChanges)
+    changes.requeue(stored)
+    before = rows(tmp_path, "SELECT * FROM dead_letter")
+    changes.discard(stored)
+    assert rows(tmp_path, "SELECT * FROM dead_letter") == before
+    assert rows(tmp_path, "SELECT state FROM dead_letter") == [("retried",)]

@@ -11,23 +11,21 @@ import sys
 
 import pytest
 
-from fakes import body, chunks_of, enter, records, snapshot, store
+from fakes import body, chunks_of, enter, open_journal, pack, records, rows, snapshot, store
 from ualpipe.pipeline.errors import JournalError
-from ualpipe.pipeline.journal.sqlite import journal as journal_module
 from ualpipe.pipeline.journal.sqlite import schema as _journal_schema
 from ualpipe.pipeline.journal.sqlite.file import FILE_NAME, JournalFile
-from ualpipe.pipeline.journal.sqlite.journal import JournalFull, SqliteJournal
+from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 from ualpipe.pipeline.journal.types import Settlement
 
 
 def state(folder, clock) -> tuple:
     """Returns everything a journal tells that matters."""
-    journal = SqliteJournal(folder, clock)
+    journal = open_journal(folder, clock)
     try:
-        refs = journal.batches.unsettled("sink")
-        found = [one for ref in refs for one in journal.batches.read(ref).origin.chunk.records]
-        items = journal._file.rows("SELECT key, state, records FROM item ORDER BY key")
-        return found, items, journal._file.rows("SELECT sink, batch, delivered FROM settlement")
+        found = [one for ref in journal.unsettled("sink") for one in journal.read(ref).origin.chunk.records]
+        items = rows(folder, "SELECT key, state, records FROM item ORDER BY key")
+        return found, items, rows(folder, "SELECT sink, batch, delivered FROM settlement")
     finally:
         journal.close()
 
@@ -45,7 +43,7 @@ def contents(folder) -> dict[str, bytes]:
 def test_the_state_directory_and_its_files_are_for_their_owner_alone(tmp_path, clock):
     old = os.umask(0o022)
     try:
-        journal = SqliteJournal(tmp_path / "deep" / "state", clock)
+        journal = open_journal(tmp_path / "deep" / "state", clock)
     finally:
         os.umask(old)
     store(journal, "item", records(1, 3))
@@ -62,10 +60,10 @@ def test_a_journal_that_was_not_made_to_the_end_is_made_at_the_next_start(tmp_pa
     with monkeypatch.context() as patch:
         patch.setattr(_journal_schema, "TABLES", f"COMMIT; {made} here the process ends")
         with pytest.raises(JournalError):
-            SqliteJournal(tmp_path, clock)
+            open_journal(tmp_path, clock)
     for part in ("", "-journal"):
         (tmp_path / f"{FILE_NAME}.new{part}").write_bytes(b"what else it left")
-    journal = SqliteJournal(tmp_path, clock)
+    journal = open_journal(tmp_path, clock)
     store(journal, "item", records(1, 3))
     journal.close()
     assert state(tmp_path, clock)[0] == records(1, 3)
@@ -73,31 +71,31 @@ def test_a_journal_that_was_not_made_to_the_end_is_made_at_the_next_start(tmp_pa
 
 
 def test_what_is_left_of_a_journal_that_was_moved_is_not_taken_for_a_part_of_the_new_one(tmp_path, clock):
-    journal = SqliteJournal(tmp_path / "state", clock)
+    journal = open_journal(tmp_path / "state", clock)
     store(journal, "item", records(1, 200))
     crashed = snapshot(tmp_path / "state", tmp_path / "crashed")
     journal.close()
     (crashed / FILE_NAME).rename(tmp_path / "aside.db")
     before = contents(crashed)
     with pytest.raises(JournalError, match=rf"{FILE_NAME}-wal is there.*move that, too"):
-        SqliteJournal(crashed, clock)
+        open_journal(crashed, clock)
     assert contents(crashed) == before
     (crashed / f"{FILE_NAME}-wal").unlink()
-    SqliteJournal(crashed, clock).close()
+    open_journal(crashed, clock).close()
     assert state(crashed, clock) == ([], [], [])
 
 
 def test_every_transaction_is_on_the_disk_when_it_ends(tmp_path, clock):
-    journal = SqliteJournal(tmp_path, clock)
-    assert journal._file.rows("PRAGMA journal_mode") == [("wal",)]
-    assert journal._file.rows("PRAGMA synchronous") == [(2,)]
-    journal.close()
+    file = JournalFile(tmp_path, clock, exclusive=True)
+    assert file.rows("PRAGMA journal_mode") == [("wal",)]
+    assert file.rows("PRAGMA synchronous") == [(2,)]
+    file.close()
 
 
 def test_what_was_stored_is_there_when_the_journal_is_opened_again(tmp_path, clock):
-    journal = SqliteJournal(tmp_path, clock)
+    journal = open_journal(tmp_path, clock)
     (ref,) = store(journal, "a", records(1, 3)).batches
-    journal.batches.settle("other", [Settlement(ref.id, delivered=3)])
+    journal.settle("other", [Settlement(ref.id, delivered=3)], [])
     journal.close()
     journal.close()
     assert state(tmp_path, clock) == (records(1, 3), [("a", "fetched", 3)], [("other", ref.id, 3)])
@@ -107,8 +105,8 @@ def test_a_second_process_is_refused_with_the_number_of_the_first(tmp_path, cloc
     script = f"""
 import sys, pathlib
 from ualpipe.pipeline.clock import SystemClock
-from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
-journal = SqliteJournal(pathlib.Path({str(tmp_path)!r}), SystemClock())
+from ualpipe.pipeline.journal.sqlite.file import JournalFile
+file = JournalFile(pathlib.Path({str(tmp_path)!r}), SystemClock(), exclusive=True)
 print("open", flush=True)
 sys.stdin.read()
 """
@@ -116,23 +114,23 @@ sys.stdin.read()
         assert holder.stdout.readline() == b"open\n"
         before = contents(tmp_path)
         with pytest.raises(JournalError, match=rf"in use by another ualpipe run \(process {holder.pid}\)"):
-            SqliteJournal(tmp_path, clock)
+            open_journal(tmp_path, clock)
         assert contents(tmp_path) == before
         JournalFile(tmp_path, clock, exclusive=False).close()
         holder.communicate()
-    SqliteJournal(tmp_path, clock).close()
+    open_journal(tmp_path, clock).close()
 
 
 def test_the_lock_of_a_process_that_was_killed_does_not_stay(tmp_path, clock):
     (tmp_path / "lock").write_text("99999\n")
-    SqliteJournal(tmp_path, clock).close()
+    open_journal(tmp_path, clock).close()
     assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
 
 
 def test_a_refused_journal_lets_go_of_the_directory(tmp_path, clock):
     (tmp_path / FILE_NAME).write_bytes(b"no database" * 1000)
     with pytest.raises(JournalError):
-        SqliteJournal(tmp_path, clock)
+        open_journal(tmp_path, clock)
     with (tmp_path / "lock").open("r+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
@@ -146,12 +144,12 @@ def test_readers_need_a_journal_and_do_not_make_one(tmp_path, clock):
 def test_a_state_directory_that_can_not_be_made_is_said_so(tmp_path, clock):
     (tmp_path / "file").write_text("")
     with pytest.raises(JournalError, match="can't use the state directory"):
-        SqliteJournal(tmp_path / "file" / "state", clock)
+        open_journal(tmp_path / "file" / "state", clock)
 
 
 def test_an_empty_file_that_a_crash_left_becomes_a_journal(tmp_path, clock):
     (tmp_path / FILE_NAME).touch()
-    journal = SqliteJournal(tmp_path, clock)
+    journal = open_journal(tmp_path, clock)
     store(journal, "a", records(1, 2))
     journal.close()
     assert state(tmp_path, clock)[0] == records(1, 2)
@@ -161,7 +159,7 @@ def test_an_empty_file_that_a_crash_left_becomes_a_journal(tmp_path, clock):
 
 
 def test_a_journal_of_another_version_is_refused_and_left_as_it_is(tmp_path, clock):
-    SqliteJournal(tmp_path, clock).close()
+    open_journal(tmp_path, clock).close()
     with sqlite3.connect(tmp_path / FILE_NAME) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
@@ -173,7 +171,7 @@ def test_a_journal_of_another_version_is_refused_and_left_as_it_is(tmp_path, clo
 
 
 def filled(folder, clock) -> None:
-    journal = SqliteJournal(folder, clock)
+    journal = open_journal(folder, clock)
     for at in range(30):
         store(journal, str(at), records(20 * at, 20))
     journal.close()
@@ -189,7 +187,7 @@ def test_a_damaged_journal_is_refused_or_read_right_and_nothing_is_changed(tmp_p
     path.write_bytes(data)
     before = contents(tmp_path)
     with pytest.raises(JournalError, match=r"(?s)damaged.*Nothing was changed or deleted.*To recover"):
-        SqliteJournal(tmp_path, clock)
+        open_journal(tmp_path, clock)
     assert contents(tmp_path) == before
 
 
@@ -199,7 +197,7 @@ def test_a_torn_journal_is_refused_and_nothing_is_changed(tmp_path, clock):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     before = contents(tmp_path)
     with pytest.raises(JournalError, match="damaged"):
-        SqliteJournal(tmp_path, clock)
+        open_journal(tmp_path, clock)
     assert contents(tmp_path) == before
 
 
@@ -207,15 +205,16 @@ def test_a_file_that_is_no_journal_is_refused_and_left_as_it_is(tmp_path, clock)
     (tmp_path / FILE_NAME).write_bytes(b"precious notes\n" * 1000)
     before = contents(tmp_path)
     with pytest.raises(JournalError, match="damaged"):
-        SqliteJournal(tmp_path, clock)
+        open_journal(tmp_path, clock)
     assert contents(tmp_path) == before
 
 
 def test_a_damaged_journal_keeps_what_a_crash_left_in_its_write_ahead_log(tmp_path, clock):
-    journal = SqliteJournal(tmp_path / "state", clock)
+    file = JournalFile(tmp_path / "state", clock, exclusive=True)
+    journal = SqliteJournal(file)
     for at in range(30):
         store(journal, str(at), records(20 * at, 20))
-    journal._file.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+    file.rows("PRAGMA wal_checkpoint(TRUNCATE)")
     store(journal, "newest", records(1000, 50))
     crashed = snapshot(tmp_path / "state", tmp_path / "crashed")
     journal.close()
@@ -225,7 +224,7 @@ def test_a_damaged_journal_keeps_what_a_crash_left_in_its_write_ahead_log(tmp_pa
     before = contents(crashed)
     assert set(before) == {FILE_NAME, f"{FILE_NAME}-wal"}
     with pytest.raises(JournalError, match="damaged"):
-        SqliteJournal(crashed, clock)
+        open_journal(crashed, clock)
     assert contents(crashed) == before
 
 
@@ -233,27 +232,23 @@ def test_a_damaged_journal_keeps_what_a_crash_left_in_its_write_ahead_log(tmp_pa
 
 
 def test_a_copy_taken_at_any_moment_holds_every_finished_transaction_and_nothing_else(tmp_path, clock):
-    journal = SqliteJournal(tmp_path / "state", clock)
+    journal = open_journal(tmp_path / "state", clock)
     expected: list = []
     for at in range(6):
         store(journal, str(at), records(10 * at, 3), chunk_bytes=500)
         expected += records(10 * at, 3)
         folder = snapshot(tmp_path / "state", tmp_path / f"after {at}")
-        with journal.batches.receive(enter(journal, f"open {at}")) as intake:
-            for chunk in store_chunks(1000 + 10 * at):
-                intake.add(chunk)
-            staged = snapshot(tmp_path / "state", tmp_path / f"staged {at}")
+        item = enter(journal, f"open {at}")
+        begun = [journal.stage(item, pack(chunk, clock)) for chunk in chunks_of(body(records(1000 + 10 * at, 9)), 500)]
+        staged = snapshot(tmp_path / "state", tmp_path / f"staged {at}")
+        journal.discard(begun)
         assert state(folder, clock)[0] == state(staged, clock)[0] == expected
     journal.close()
 
 
-def store_chunks(start: int) -> list:
-    return list(chunks_of(body(records(start, 9)), 500))
-
-
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8, 0.99])
 def test_a_torn_write_ahead_log_falls_back_to_an_earlier_consistent_moment(tmp_path, clock, share):
-    journal = SqliteJournal(tmp_path / "state", clock)
+    journal = open_journal(tmp_path / "state", clock)
     for at in range(10):
         store(journal, str(at), records(10 * at, 3))
     crashed = snapshot(tmp_path / "state", tmp_path / "crashed")
@@ -265,96 +260,28 @@ def test_a_torn_write_ahead_log_falls_back_to_an_earlier_consistent_moment(tmp_p
     fetched = [int(key) for key, what, _count in items if what == "fetched"]
     assert fetched == list(range(len(fetched)))
     assert found == [one for at in fetched for one in records(10 * at, 3)]
-    again = SqliteJournal(crashed, clock)
+    again = open_journal(crashed, clock)
     for at in range(len(fetched), 10):
         assert store(again, str(at), records(10 * at, 3)).duplicates == 0
     again.close()
 
 
-# --- room ------------------------------------------------------------------------------------------------------------
-
-
-def test_a_journal_at_its_size_limit_says_so_and_names_the_option(tmp_path, clock):
-    journal = SqliteJournal(tmp_path, clock, max_bytes=journal_size(tmp_path / "empty", clock) + 50_000)
-    journal.check_room()
-    for at in range(100):
-        store(journal, str(at), [{**one, "x": os.urandom(200).hex()} for one in records(10 * at, 10)])
-    clock.advance(journal_module.MEASURE_S)
-    with pytest.raises(JournalFull, match=r"journal\.max_size.*a sink is behind"):
-        journal.check_room()
-    journal.close()
-
-
-def test_near_its_limit_a_journal_is_measured_each_time(tmp_path, clock):
-    size = journal_size(tmp_path / "empty", clock)
-    journal = SqliteJournal(tmp_path, clock, max_bytes=int(size / 0.95))
-    journal.check_room()
-    for at in range(20):
-        store(journal, str(at), [{**one, "x": os.urandom(200).hex()} for one in records(10 * at, 10)])
-    with pytest.raises(JournalFull):
-        journal.check_room()
-    journal.close()
-
-
-def journal_size(folder, clock) -> int:
-    journal = SqliteJournal(folder, clock)
-    try:
-        return journal.size_bytes()
-    finally:
-        journal.close()
-
-
-def test_removed_batches_make_room(tmp_path, clock):
-    journal = SqliteJournal(tmp_path, clock)
-    refs = [
-        store(journal, str(at), [{**one, "x": os.urandom(500).hex()} for one in records(10 * at, 10)]).batches[0]
-        for at in range(30)
-    ]
-    full = journal.size_bytes()
-    journal.batches.settle("a", [Settlement(ref.id, delivered=10) for ref in refs])
-    clock.advance(100)
-    assert journal.prune(["a"], 50) == 30
-    assert journal.size_bytes() < full / 2
-    journal.close()
-
-
-def test_a_nearly_full_disk_is_said_so_before_it_is_full(tmp_path, clock, monkeypatch):
-    monkeypatch.setattr(journal_module, "MIN_FREE_BYTES", 1 << 60)
-    journal = SqliteJournal(tmp_path, clock)
-    stats = os.statvfs(tmp_path)
-    if stats.f_bavail < stats.f_blocks // 8:
-        with pytest.raises(JournalFull, match="is full"):
-            journal.check_room()
-    else:
-        journal.check_room()
-    journal.close()
-
-
-def test_a_full_disk_is_no_damage_and_rolls_back(tmp_path, clock):
-    journal = SqliteJournal(tmp_path, clock)
-    store(journal, "a", records(1, 3))
-    (pages,) = journal._file.rows("PRAGMA page_count")[0]
-    journal._file.rows(f"PRAGMA max_page_count = {pages}")
-    with pytest.raises(JournalFull, match="full"):
-        store(journal, "b", [{**one, "x": os.urandom(2000).hex()} for one in records(100, 50)])
-    journal._file.rows("PRAGMA max_page_count = 1000000")
-    assert store(journal, "b", records(100, 50)).duplicates == 0
-    journal.close()
-    assert state(tmp_path, clock)[0] == records(1, 3) + records(100, 50)
+# --- beside others -----------------------------------------------------------------------------------------------------
 
 
 def test_an_exception_inside_a_transaction_rolls_it_back_and_leaves_the_journal_usable(tmp_path, clock):
-    journal = SqliteJournal(tmp_path, clock)
-    with contextlib.suppress(ZeroDivisionError), journal._file.transaction() as db:
+    file = JournalFile(tmp_path, clock, exclusive=True)
+    journal = SqliteJournal(file)
+    with contextlib.suppress(ZeroDivisionError), file.transaction() as db:
         db.execute("INSERT INTO meta VALUES ('a', 'b')")
         raise ZeroDivisionError
-    assert journal._file.rows("SELECT * FROM meta") == []
+    assert rows(tmp_path, "SELECT * FROM meta") == []
     store(journal, "a", records(1, 1))
     journal.close()
 
 
 def test_a_reader_sees_the_journal_of_a_running_pipeline_and_may_write_beside_it(tmp_path, clock):
-    journal = SqliteJournal(tmp_path, clock)
+    journal = open_journal(tmp_path, clock)
     store(journal, "a", records(1, 2))
     reader = JournalFile(tmp_path, clock, exclusive=False)
     assert reader.rows("SELECT count(*) FROM batch") == [(1,)]

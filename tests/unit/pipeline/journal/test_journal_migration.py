@@ -1,29 +1,41 @@
 """Journals of earlier releases are brought up to date when they are opened, and lose nothing."""
 
 import sqlite3
+from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
-from fakes import body, records, snapshot, store
+from fakes import NOW, TENANT, body, open_journal, records, rows, snapshot, store
 from ualpipe.pipeline.drift import FIELD, Thing
 from ualpipe.pipeline.journal.sqlite import schema as _journal_schema
 from ualpipe.pipeline.journal.sqlite.file import FILE_NAME, JournalFile
-from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
-from ualpipe.pipeline.journal.sqlite.queries.status import read_status
+from ualpipe.pipeline.journal.sqlite.reader import SqliteJournalReader
+from ualpipe.pipeline.journal.sqlite.retention import ITEMS_S
+from ualpipe.pipeline.journal.types import DeadLetter, FetchedItem
+from ualpipe.pipeline.stages import WorkItem
 
 ADDED = {
     1: ["DROP TABLE drift"],
     2: ["DROP INDEX item_expiring"],
     3: [f"DROP TABLE seen_{name}" for name in ("segment", "filter", "sorted", "chunk")],
+    4: ["DROP TABLE item_past", "DROP TABLE dead_letter_trace", "DROP INDEX dead_letter_of_item"],
 }
 """By version: what undoes what the next version added."""
+
+
+LETTER = DeadLetter("fetch", "ContentUndecodable", "no JSON array", b"<html>")
 
 
 @pytest.fixture(params=sorted(_journal_schema.MIGRATIONS))
 def old(request, tmp_path, clock):
     """The folder of a journal with records, as a release with that version left it."""
-    journal = SqliteJournal(tmp_path / "state", clock)
+    journal = open_journal(tmp_path / "state", clock)
     store(journal, "a", records(1, 3))
+    journal.enter("source", TENANT, [WorkItem("stream", key, {}, NOW, NOW) for key in ("empty", "dead", "waits")])
+    items = {item.work.key: item for item in journal.lease("source", ["stream"], 9)}
+    journal.commit([FetchedItem(items["empty"])])
+    journal.bury(items["dead"], LETTER, "dead")
     journal.close()
     with sqlite3.connect(tmp_path / "state" / FILE_NAME) as db:
         for version in range(_journal_schema.VERSION - 1, request.param - 1, -1):
@@ -43,24 +55,47 @@ def schema(folder):
 
 
 def test_a_run_brings_it_up_to_date_and_keeps_the_records(old, clock):
-    journal = SqliteJournal(old, clock)
-    (ref,) = journal.batches.unsettled("siem")
-    assert journal.batches.read(ref).origin.chunk.body == body(records(1, 3))
-    journal.drift.add({(Thing(FIELD, "6", "X"), "contoso"): 1})
-    assert journal.drift.known() == {Thing(FIELD, "6", "X")}
+    journal = open_journal(old, clock)
+    (ref,) = journal.unsettled("siem")
+    assert journal.read(ref).origin.chunk.body == body(records(1, 3))
+    journal.add_drift({(Thing(FIELD, "6", "X"), "contoso"): 1})
+    assert journal.known_drift() == {Thing(FIELD, "6", "X")}
     journal.close()
 
 
 def test_it_is_then_as_a_new_one(old, tmp_path, clock):
-    SqliteJournal(old, clock).close()
-    SqliteJournal(tmp_path / "new", clock).close()
+    open_journal(old, clock).close()
+    open_journal(tmp_path / "new", clock).close()
     assert schema(old) == schema(tmp_path / "new")
 
 
+def test_items_that_it_has_held_for_long_are_forgotten_and_their_sums_stay(old, clock):
+    """Nothing was ever deleted before version 5."""
+    journal = open_journal(old, clock)
+    with closing(SqliteJournalReader(old, clock)) as reader:
+        before = reader.status([]).streams
+        clock.advance(ITEMS_S + 1)
+        journal.prune(["siem"], 0.0)
+        assert rows(old, "SELECT key FROM item ORDER BY key") == [("a",), ("dead",), ("waits",)]
+        assert reader.status([]).streams == before
+    (stream,) = before
+    assert (stream.fetched, stream.dead, stream.waiting, stream.records) == (2, 1, 1, 3)
+    journal.close()
+
+
+def test_dead_letters_of_before_have_no_traceback_and_new_ones_may(old, clock):
+    journal = open_journal(old, clock)
+    (item,) = journal.lease("source", ["stream"], 9)
+    with closing(SqliteJournalReader(old, clock)) as reader:
+        assert [found.letter for found in reader.dead_letters()] == [LETTER]
+        journal.bury(item, replace(LETTER, trace="KeyError"), "dead")
+        assert [(found.item, found.letter.trace) for found in reader.dead_letters()] == [("dead", ""), ("waits", "KeyError")]
+    journal.close()
+
+
 def test_the_status_of_it_is_read(old, clock):
-    file = JournalFile(old, clock, exclusive=False)
-    status = read_status(file, ["siem"])
-    file.close()
+    with closing(SqliteJournalReader(old, clock)) as reader:
+        status = reader.status(["siem"])
     assert status.drift == []
     assert status.sinks[0].backlog == 3
 

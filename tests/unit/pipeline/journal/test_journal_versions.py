@@ -6,11 +6,10 @@ from contextlib import closing
 
 import pytest
 
-from fakes import records, store
+from fakes import open_journal, records, rows, store
 from ualpipe.pipeline.errors import JournalError
 from ualpipe.pipeline.journal.sqlite import schema as _journal_schema
 from ualpipe.pipeline.journal.sqlite.file import FILE_NAME, JournalFile
-from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 
 OLDEST = min(_journal_schema.MIGRATIONS)
 NEWEST = _journal_schema.VERSION
@@ -18,7 +17,7 @@ NEWEST = _journal_schema.VERSION
 
 @pytest.fixture
 def folder(tmp_path, clock):
-    journal = SqliteJournal(tmp_path, clock)
+    journal = open_journal(tmp_path, clock)
     store(journal, "a", records(1, 3))
     journal.close()
     return tmp_path
@@ -56,11 +55,11 @@ def test_a_migration_that_fails_changes_nothing_and_is_tried_again(folder, clock
     fails = {**works, OLDEST: f"{works[OLDEST]} CREATE TABLE half(x); INSERT INTO no_such_table VALUES (1);"}
     monkeypatch.setattr(_journal_schema, "MIGRATIONS", fails)
     with pytest.raises(JournalError, match="no_such_table"):
-        SqliteJournal(folder, clock)
+        open_journal(folder, clock)
     assert version(folder) == OLDEST
     monkeypatch.setattr(_journal_schema, "MIGRATIONS", works)
-    journal = SqliteJournal(folder, clock)
-    assert journal._file.rows("SELECT count(*) FROM sqlite_master WHERE name = 'half'") == [(0,)]
+    journal = open_journal(folder, clock)
+    assert rows(folder, "SELECT count(*) FROM sqlite_master WHERE name = 'half'") == [(0,)]
     assert store(journal, "a again", records(1, 3)).duplicates == 3
     journal.close()
     assert version(folder) == NEWEST

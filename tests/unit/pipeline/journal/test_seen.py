@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from fakes import TENANT, FakeClock, record, store
+from fakes import TENANT, FakeClock, open_journal, record, store
 from ualpipe.pipeline.journal.sqlite import schema as _journal_schema
 from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 from ualpipe.pipeline.journal.sqlite.seen import ids as seen
@@ -310,12 +310,12 @@ def test_many_ids_at_once_are_merged_as_they_come(monkeypatch):
 @given(st.lists(lists_of_ids, max_size=6), st.integers(0, 5))
 def test_the_journal_remembers_across_reopening(tmp_path_factory, lists, reopen_at):
     folder = tmp_path_factory.mktemp("state")
-    journal = SqliteJournal(folder, FakeClock())
+    journal = open_journal(folder, FakeClock())
     known: set[bytes] = set()
     for at, numbers in enumerate(lists):
         if at == reopen_at:
             journal.close()
-            journal = SqliteJournal(folder, FakeClock())
+            journal = open_journal(folder, FakeClock())
         expected = model_split(known, [None if number is None else digest(number) for number in numbers])
         found = [{"Other": 1} if number is None else {"Id": str(number)} for number in numbers]
         assert stored(journal, str(at), found) == len(expected[0])

@@ -1,19 +1,19 @@
 """The status of a pipeline is read from its journal, also beside a running one."""
 
 import json
+from contextlib import closing
 from datetime import datetime, timedelta
 
 import pytest
 
-from app_certificates import write_certificate
-from fakes import NOW, TENANT, FakeClock, body, enter, record, records, store
-from ualpipe.pipeline.credentials.options import Certificate, Credential
+from fakes import NOW, TENANT, FakeClock, body, enter, open_journal, record, records, rows, store
 from ualpipe.pipeline.drift import FIELD, RECORD_TYPE, Thing
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
 from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
-from ualpipe.pipeline.journal.sqlite.queries.status import CertificateStatus, DriftStatus, SinkStatus, StreamStatus, read_status
+from ualpipe.pipeline.journal.sqlite.reader import SqliteJournalReader
+from ualpipe.pipeline.journal.status import DriftStatus, SinkStatus, StreamStatus
 from ualpipe.pipeline.journal.types import DeadLetter, Settlement
-from ualpipe.pipeline.options import Secret
+from ualpipe.pipeline.redaction import hide
 from ualpipe.pipeline.stages import Gap, Listed, WorkItem
 
 NOW_TEXT = "2026-11-20T12:00:00.000Z"
@@ -23,12 +23,9 @@ NOW_TEXT = "2026-11-20T12:00:00.000Z"
 def status(tmp_path, journal):
     """Reads the status through a connection of its own, as the command does."""
 
-    def read(*sinks: str, now=None, credentials=None):
-        file = JournalFile(tmp_path, now or FakeClock(), exclusive=False)
-        try:
-            return read_status(file, list(sinks or ["siem"]), credentials=credentials)
-        finally:
-            file.close()
+    def read(*sinks: str, now=None):
+        with closing(SqliteJournalReader(tmp_path, now or FakeClock())) as reader:
+            return reader.status(list(sinks or ["siem"]))
 
     return read
 
@@ -46,7 +43,7 @@ def test_a_new_journal_is_empty_and_complete(status):
 
 
 def test_a_stream_that_was_listed_and_had_nothing_is_there(journal, status):
-    journal.gaps.conclude("source", TENANT, "quiet", [], Listed(NOW))
+    journal.conclude_listing("source", TENANT, "quiet", {}, Listed(NOW))
     assert status().streams == [StreamStatus("source", "quiet", NOW_TEXT, 0, 0, 0, 0, 0, 0, None)]
 
 
@@ -56,7 +53,7 @@ def test_items_are_counted_by_what_became_of_them(journal, status):
     enter(journal, "waiting")
     for key, state in (("dead", "dead"), ("gone", "gone")):
         item = enter(journal, key)
-        journal.dead_letters.bury(item, DeadLetter("fetch", "ContentGone", "no longer there", b""), state)
+        journal.bury(item, DeadLetter("fetch", "ContentGone", "no longer there", b""), state)
     (stream,) = status().streams
     assert (stream.fetched, stream.waiting, stream.dead, stream.gone) == (2, 1, 1, 1)
     assert (stream.records, stream.duplicates) == (6, 2)
@@ -65,8 +62,8 @@ def test_items_are_counted_by_what_became_of_them(journal, status):
 
 def test_streams_are_in_the_order_of_their_names(journal, status):
     store(journal, "a", records(1, 1))
-    journal.gaps.conclude("another", TENANT, "z", [], Listed(NOW))
-    journal.gaps.conclude("another", TENANT, "b", [], Listed(NOW))
+    journal.conclude_listing("another", TENANT, "z", {}, Listed(NOW))
+    journal.conclude_listing("another", TENANT, "b", {}, Listed(NOW))
     assert [(stream.source, stream.stream) for stream in status().streams] == [
         ("another", "b"),
         ("another", "z"),
@@ -75,8 +72,8 @@ def test_streams_are_in_the_order_of_their_names(journal, status):
 
 
 def test_the_last_error_of_a_stream_is_shown(journal, status):
-    journal.ledger.postpone(enter(journal, "first"), "timed out", NOW.timestamp())
-    journal.ledger.postpone(enter(journal, "second"), "connection refused", NOW.timestamp())
+    journal.postpone(enter(journal, "first"), "timed out", NOW.timestamp())
+    journal.postpone(enter(journal, "second"), "connection refused", NOW.timestamp())
     assert status().streams[0].last_error == "connection refused"
 
 
@@ -84,56 +81,55 @@ def test_a_sink_s_backlog_is_what_it_has_not_settled(journal, status):
     store(journal, "a", records(1, 3))
     store(journal, "b", records(10, 4))
     assert status().sinks[0].backlog == 7
-    first, _second = journal.batches.unsettled("siem")
-    journal.batches.settle("siem", [Settlement(first.id, delivered=2, filtered=1)])
+    first, _second = journal.unsettled("siem")
+    journal.settle("siem", [Settlement(first.id, delivered=2, filtered=1)], [])
     (sink,) = status().sinks
     assert sink == SinkStatus("siem", delivered=2, filtered=1, dead=0, backlog=4, last_settled=NOW_TEXT)
 
 
 def test_each_sink_has_counts_of_its_own(journal, status):
     store(journal, "a", records(1, 3))
-    (ref,) = journal.batches.unsettled("siem")
-    journal.batches.settle("siem", [Settlement(ref.id, delivered=3)])
+    (ref,) = journal.unsettled("siem")
+    journal.settle("siem", [Settlement(ref.id, delivered=3)], [])
     siem, local = status("siem", "local").sinks
     assert (siem.delivered, siem.backlog) == (3, 0)
     assert (local.delivered, local.backlog) == (0, 3)
 
 
-def test_dead_letters_are_counted_by_code_until_they_are_sent_again(journal, status):
+def test_dead_letters_are_counted_by_code_until_they_are_sent_again(journal, reader, changes, status):
     store(journal, "a", records(1, 3))
-    (ref,) = journal.batches.unsettled("siem")
-    journal.batches.settle("siem", [Settlement(ref.id, delivered=1, dead=2)], [letter(ref.id, 0), letter(ref.id, 1)])
+    (ref,) = journal.unsettled("siem")
+    journal.settle("siem", [Settlement(ref.id, delivered=1, dead=2)], [letter(ref.id, 0), letter(ref.id, 1)])
     assert status().dead_letters == {"SinkRejected": 2}
     assert not status().is_complete
-    for stored in journal.dead_letters.find():
-        journal.dead_letters.requeue(stored)
+    for stored in reader.dead_letters():
+        changes.requeue(stored)
     assert status().dead_letters == {}
     assert status().is_complete
 
 
-def test_a_letter_sent_again_is_in_the_backlog_of_its_sink_alone(journal, status):
+def test_a_letter_sent_again_is_in_the_backlog_of_its_sink_alone(journal, reader, changes, status):
     store(journal, "a", records(1, 1))
-    (ref,) = journal.batches.unsettled("siem")
-    journal.batches.settle("siem", [Settlement(ref.id, dead=1)], [letter(ref.id, 0)])
-    journal.batches.settle("local", [Settlement(ref.id, delivered=1)])
-    (stored,) = journal.dead_letters.find()
-    journal.dead_letters.requeue(stored)
+    (ref,) = journal.unsettled("siem")
+    journal.settle("siem", [Settlement(ref.id, dead=1)], [letter(ref.id, 0)])
+    journal.settle("local", [Settlement(ref.id, delivered=1)], [])
+    (stored,) = reader.dead_letters()
+    changes.requeue(stored)
     assert [sink.backlog for sink in status("siem", "local").sinks] == [1, 0]
 
 
 def test_a_gap_is_named_with_its_period(journal, status):
-    journal.gaps.note("source", "stream", Gap(NOW - timedelta(days=9), NOW - timedelta(days=7), "kept for seven days only"))
+    journal.note_gap("source", "stream", Gap(NOW - timedelta(days=9), NOW - timedelta(days=7), "kept for seven days only"))
     (gap,) = status().gaps
     assert (gap.source, gap.stream, gap.reason) == ("source", "stream", "kept for seven days only")
     assert (gap.start, gap.end) == ("2026-11-11T12:00:00.000Z", "2026-11-13T12:00:00.000Z")
     assert not status().is_complete
 
 
-def test_drift_is_shown_by_source_with_its_times_and_counts(journal, status):
-    clock = journal.drift._file.clock
-    journal.drift.add({(Thing(FIELD, "6", "X"), "contoso"): 2, (Thing(FIELD, "6", "X"), "fabrikam"): 1})
+def test_drift_is_shown_by_source_with_its_times_and_counts(journal, clock, status):
+    journal.add_drift({(Thing(FIELD, "6", "X"), "contoso"): 2, (Thing(FIELD, "6", "X"), "fabrikam"): 1})
     clock.advance(3600)
-    journal.drift.add({(Thing(FIELD, "6", "X"), "contoso"): 5, (Thing(RECORD_TYPE, "900", ""), "contoso"): 1})
+    journal.add_drift({(Thing(FIELD, "6", "X"), "contoso"): 5, (Thing(RECORD_TYPE, "900", ""), "contoso"): 1})
     later = "2026-11-20T13:00:00.000Z"
     assert status().drift == [
         DriftStatus("record_type", "900", "", "contoso", 1, later, later),
@@ -144,10 +140,10 @@ def test_drift_is_shown_by_source_with_its_times_and_counts(journal, status):
 
 
 def test_drift_of_an_earlier_run_is_known_to_the_next(tmp_path, journal):
-    journal.drift.add({(Thing(FIELD, "6", "X"), "contoso"): 2, (Thing(FIELD, "6", "X"), "fabrikam"): 1})
+    journal.add_drift({(Thing(FIELD, "6", "X"), "contoso"): 2, (Thing(FIELD, "6", "X"), "fabrikam"): 1})
     journal.close()
-    again = SqliteJournal(tmp_path, FakeClock())
-    assert again.drift.known() == {Thing(FIELD, "6", "X")}
+    again = open_journal(tmp_path, FakeClock())
+    assert again.known_drift() == {Thing(FIELD, "6", "X")}
     again.close()
 
 
@@ -174,17 +170,51 @@ def test_the_status_is_json(journal, status):
 
 
 def test_what_stands_still_is_shown_with_its_reason_for_as_long_as_it_does(journal, clock, status):
-    journal.troubles.note({"sink siem": "refused: connection refused"})
+    journal.note_standing_still({"sink siem": "refused: connection refused"})
     clock.advance(60)
-    journal.troubles.note({"sink siem": "no answer", "source contoso": "throttled"})
+    journal.note_standing_still({"sink siem": "no answer", "source contoso": "throttled"})
     assert [(found.part, found.reason) for found in status().troubles] == [
         ("sink siem", "no answer"),
         ("source contoso", "throttled"),
     ]
     first, second = (datetime.fromisoformat(found.since) for found in status().troubles)
     assert second - first == timedelta(seconds=60), "the reason may change, the trouble is the same"
-    journal.troubles.note({})
+    journal.note_standing_still({})
     assert status().troubles == []
+
+
+def test_what_stood_still_when_a_pipeline_ended_is_shown_until_the_next_one_runs(tmp_path, journal, clock, status):
+    journal.note_standing_still({"sink siem": "refused"})
+    journal.close()
+    assert [found.part for found in status().troubles] == ["sink siem"]
+    again = open_journal(tmp_path, clock)
+    again.note_standing_still({})
+    assert status().troubles == []
+    again.close()
+
+
+def test_what_stands_still_is_written_down_when_it_changes_only(tmp_path, clock):
+    """It is noted every few seconds, and each time would wait for the disk."""
+    file = JournalFile(tmp_path, clock, exclusive=True)
+    journal = SqliteJournal(file)
+    journal.note_standing_still({"sink siem": "refused"})
+    written = file.db.total_changes
+    for _look in range(3):
+        clock.advance(10)
+        journal.note_standing_still({"sink siem": "refused"})
+    assert file.db.total_changes == written
+    journal.note_standing_still({"sink siem": "no answer"})
+    assert file.db.total_changes == written + 1
+    journal.close()
+
+
+def test_a_secret_in_the_reason_is_blanked(tmp_path, journal, status):
+    hide("planted-secret-of-a-reason")
+    journal.note_standing_still({"source contoso": "refused: planted-secret-of-a-reason is wrong"})
+    journal.postpone(enter(journal, "a"), "planted-secret-of-a-reason is wrong", NOW.timestamp())
+    assert [found.reason for found in status().troubles] == ["refused: *** is wrong"]
+    assert [stream.last_error for stream in status().streams] == ["*** is wrong"]
+    assert not any("planted" in str(row) for table in ("meta", "item") for row in rows(tmp_path, f"SELECT * FROM {table}"))
 
 
 # --- backlog ---------------------------------------------------------------------------------------------------------
@@ -194,7 +224,7 @@ def wait_for(journal, count: int, *, created: timedelta = timedelta(hours=-9), f
     """Enters items that wait to be fetched and are dropped a week after they came."""
     came = NOW + created
     items = [WorkItem("stream", f"waiting {at}", {}, came, came + timedelta(days=7)) for at in range(first, first + count)]
-    journal.ledger.enter("source", TENANT, items)
+    journal.enter("source", TENANT, items)
 
 
 def test_a_source_without_a_backlog_says_nothing(journal, status):
@@ -234,29 +264,5 @@ def test_fetching_long_ago_is_no_rate(journal, clock, status):
 
 def test_each_source_has_an_outlook_of_its_own(journal, status):
     wait_for(journal, 5)
-    journal.ledger.enter("another", TENANT, [WorkItem("s", "x", {}, NOW)])
+    journal.enter("another", TENANT, [WorkItem("s", "x", {}, NOW)])
     assert [(source.source, source.waiting) for source in status().sources] == [("another", 1), ("source", 5)]
-
-
-# --- certificates ----------------------------------------------------------------------------------------------------
-
-
-def test_certificates_are_shown_with_the_days_they_last(tmp_path, journal, status):
-    certificate = write_certificate(tmp_path, NOW + timedelta(days=12, hours=3))
-    secret = Credential(client_id="b", client_secret=Secret("x"), certificate=None)
-    found = status(credentials={"app": Credential(client_id="a", client_secret=None, certificate=certificate), "other": secret})
-    assert found.certificates == [CertificateStatus("app", "2026-12-02T15:00:00.000Z", 12, "", is_urgent=True)]
-
-
-@pytest.mark.parametrize(("days", "is_urgent"), [(31, False), (29, True), (-1, True)])
-def test_a_certificate_is_urgent_from_thirty_days_on(tmp_path, journal, status, days, is_urgent):
-    certificate = write_certificate(tmp_path, NOW + timedelta(days=days))
-    (found,) = status(credentials={"app": Credential(client_id="a", client_secret=None, certificate=certificate)}).certificates
-    assert (found.days, found.is_urgent) == (days, is_urgent)
-
-
-def test_a_certificate_that_can_not_be_read_says_why(tmp_path, journal, status):
-    certificate = Certificate(pfx=tmp_path / "missing.pfx", private_key=None, public=None, passphrase=None)
-    (found,) = status(credentials={"app": Credential(client_id="a", client_secret=None, certificate=certificate)}).certificates
-    assert (found.expires, found.days, found.is_urgent) == (None, None, True)
-    assert "missing.pfx: can't be read" in found.problem
