@@ -70,6 +70,8 @@ def _around(name: str, function: str, passage: int = 1) -> list[Point]:
     return [Point(f"{name}, before", function, passage=passage), Point(f"{name}, after", function, "after", passage=passage)]
 
 
+_SQLITE = "journal.sqlite"
+_RECORDS = f"{_SQLITE}.record_store:RecordStore"
 _SEGMENTS = "ualpipe.pipeline.journal.sqlite.seen.segments:Segments"
 _FILE, _APPEND = "ualpipe.sinks.file:FileSink", "ualpipe.sinks.file.append_file"
 _KAFKA, _PRODUCER = "ualpipe.sinks.kafka:KafkaSink", "ualpipe.sinks.kafka.producer_confluent:ConfluentProducer.send"
@@ -87,26 +89,32 @@ MAKING = [  # in this order one run after the other comes to them: behind the la
     Point("make the journal, after", _MAKING, "after"),
 ]
 LISTING = [
-    *_step("open the journal", "batches:Batches.__init__"),
-    *_step("note what stands still", "troubles:Troubles.note"),
-    *_step("make what waits due", "ledger:Ledger.make_due"),
-    *_step("enter in the ledger", "ledger:Ledger.enter", 2),
+    *_step("open the journal", f"{_RECORDS}.__init__"),
+    *_step("note what stands still", f"{_SQLITE}.standing_still:StandingStillNote.note"),
+    *_step("make what waits due", f"{_SQLITE}.ledger:Ledger.make_due"),
+    *_step("enter in the ledger", f"{_SQLITE}.ledger:Ledger.enter", 2),
 ]
-CHUNKS = [*_step("stage a chunk", "intake:Intake._stage"), *_step("commit an item", "batches:Batches.commit", 3)]
+CHUNKS = [
+    *_step("stage a chunk", f"{_RECORDS}.stage"),
+    *_step("commit an item", f"{_RECORDS}.commit", 3),
+]
 LETTERS = [
     *_around("insert a dead letter", "ualpipe.pipeline.journal.sqlite.dead_letters:DeadLetters._insert", 2),
-    *_step("postpone an item", "ledger:Ledger.postpone"),
+    *_step("postpone an item", f"{_SQLITE}.ledger:Ledger.postpone"),
 ]
-BURIAL = _step("bury an item", "dead_letters:DeadLetters.bury")
-SETTLING = _step("settle", "batches:Batches.settle", 2)
-DRIFT = _step("keep drift", "drift_table:DriftTable.add")
-GAPS = [*_step("note a gap", "gaps:Gaps.note"), *_step("conclude a listing", "gaps:Gaps.conclude")]
+BURIAL = _step("bury an item", f"{_SQLITE}.journal:SqliteJournal.bury")
+SETTLING = _step("settle", f"{_SQLITE}.batches:Batches.settle", 2)
+DRIFT = _step("keep drift", f"{_SQLITE}.drift:DriftTable.add")
+GAPS = [*_step("note a gap", f"{_SQLITE}.gaps:Gaps.note"), *_step("conclude a listing", f"{_SQLITE}.gaps:Gaps.conclude")]
 SEEN = [
     *_around("write a run of seen Ids", f"{_SEGMENTS}.write"),
     *_around("merge runs of seen Ids, third step", f"{_SEGMENTS}._step", 3),
 ]
-PRUNING = _step("prune", "batches:Batches.prune")
-REQUEUE = _step("send a dead letter again", "dead_letters:DeadLetters.requeue", 5)
+PRUNING = [
+    *_step("remove batches", f"{_SQLITE}.retention:Retention._remove_batches"),
+    *_step("forget items", f"{_SQLITE}.retention:Retention._forget_items"),
+]
+REQUEUE = _step("send a dead letter again", f"{_SQLITE}.dead_letters:DeadLetters.requeue", 5)
 FILE = [
     *_around("file: write", f"{_FILE}.write"),
     Point("file: written, not on the disk", f"{_APPEND}:_write_all", "after"),
@@ -144,8 +152,8 @@ _JOURNAL = (MAKING, LISTING, CHUNKS, LETTERS, BURIAL, SETTLING, DRIFT, GAPS, SEE
 POINTS = {point.name: point for group in (*_JOURNAL, FILE, KAFKA, KAFKA_PYTHON, SEARCH, SYSLOG) for point in group}
 
 ELSEWHERE = {
-    "intake:Intake.__exit__": "undoes `_stage` of an item that failed: opening the journal does the same",
-    "dead_letters:DeadLetters.discard": "`ualpipe dead-letters discard`; one statement",
+    f"{_RECORDS}.discard": "undoes `stage` of an item that failed: opening the journal does the same",
+    f"{_SQLITE}.dead_letters:DeadLetters.discard": "`ualpipe dead-letters discard`; one statement",
 }
 """Other transactions of the journal, and why none of them is a point here."""
 
