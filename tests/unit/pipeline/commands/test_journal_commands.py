@@ -11,13 +11,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import yaml
 
-from fakes import record, records
+from fakes import open_journal, record, records
 from runs import ids_in, run_once
 from ualpipe.pipeline.cli import main
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.commands._times import parse_time
 from ualpipe.pipeline.errors import ConfigError
-from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 
 IDS = sorted(one["Id"] for one in records(1, 5))
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -76,7 +75,7 @@ def status(path, capsys) -> tuple[int, dict[str, tuple]]:
 @contextmanager
 def held(path):
     """Holds the journal as a running pipeline does."""
-    journal = SqliteJournal(path.parent / "state", SystemClock())
+    journal = open_journal(path.parent / "state", SystemClock())
     try:
         yield journal
     finally:

@@ -6,12 +6,23 @@ from datetime import timedelta
 
 import pytest
 
-from fakes import NOW, FakeClock, HurriedClock, MemorySink, MemorySource, Pipeline, body, hurry, record, records, run_to_end
+from fakes import (
+    NOW,
+    FakeClock,
+    MemorySink,
+    MemorySource,
+    Pipeline,
+    body,
+    change,
+    hurry,
+    open_journal,
+    record,
+    records,
+    run_to_end,
+)
 from ualpipe.pipeline.commands._reconcile_report import View
 from ualpipe.pipeline.commands.reconcile import reconcile
 from ualpipe.pipeline.errors import JournalError, SinkRejected, SourceDenied, SourceThrottled, SourceUnavailable
-from ualpipe.pipeline.journal.sqlite.file import JournalFile
-from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 from ualpipe.pipeline.stages import Gap
 
 SINCE = NOW - timedelta(days=7)
@@ -56,10 +67,8 @@ def reconciled(pipeline, *, mends: bool = True, clock=None):
 
 
 def execute(pipeline, *statements: str) -> None:
-    with closing(JournalFile(pipeline.state_dir, HurriedClock(), exclusive=False)) as file:
-        for statement in statements:
-            file.db.execute("PRAGMA foreign_keys = OFF")
-            file.db.execute(statement)
+    for statement in statements:
+        change(pipeline.state_dir, statement)
 
 
 def ids(sink: MemorySink) -> list[str]:
@@ -147,8 +156,7 @@ def _end_after(_code: int) -> int:
 
 
 def test_what_retention_removed_is_not_missing(pipeline):
-    journal = SqliteJournal(pipeline.state_dir, pipeline.clock)
-    journal._file.clock = FakeClock(pipeline.clock.now() + timedelta(days=1))
+    journal = open_journal(pipeline.state_dir, FakeClock(pipeline.clock.now() + timedelta(days=1)))
     assert journal.prune(["siem", "local"], 0.0) == 3
     journal.close()
     view = Capture("test", is_json=True)
@@ -196,14 +204,14 @@ def test_our_own_look_back_opens_no_gap(pipeline):
 
 
 def test_a_gap_in_the_journal_is_not_complete(pipeline):
-    journal = SqliteJournal(pipeline.state_dir, pipeline.clock)
-    journal.gaps.note("source", "s", Gap(NOW - timedelta(hours=5), NOW - timedelta(hours=3), "kept for 7 days only"))
+    journal = open_journal(pipeline.state_dir, pipeline.clock)
+    journal.note_gap("source", "s", Gap(NOW - timedelta(hours=5), NOW - timedelta(hours=3), "kept for 7 days only"))
     journal.close()
     assert reconciled(pipeline) == (1, [], [])
 
 
 def test_a_running_pipeline_is_not_disturbed(pipeline):
-    with closing(SqliteJournal(pipeline.state_dir, pipeline.clock)):
+    with closing(open_journal(pipeline.state_dir, pipeline.clock)):
         with pytest.raises(JournalError, match=r"heals by itself.*--dry-run"):
             reconciled(pipeline)
         assert reconciled(pipeline, mends=False) == (0, [])

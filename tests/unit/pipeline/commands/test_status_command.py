@@ -6,12 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app_certificates import write_certificate
-from fakes import TENANT
+from fakes import TENANT, open_journal
 from ualpipe.pipeline.cli import main
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.commands.status import _outlook
-from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
-from ualpipe.pipeline.journal.sqlite.queries.status import CertificateStatus
+from ualpipe.pipeline.credentials.status import CertificateStatus
 from ualpipe.pipeline.stages import WorkItem
 
 pytestmark = pytest.mark.usefixtures("quiet_logs")
@@ -22,6 +21,7 @@ pipeline: contoso
 state_dir: state
 credentials:
   audit-app: {client_id: app, certificate: {private_key: key.pem, public: cert.pem}}
+  old-app: {client_id: old, client_secret: planted}
 sources: {archive: {type: files, paths: [in]}}
 sinks: {local: {type: file, path: out/audit.ndjson}}
 """
@@ -32,9 +32,9 @@ def pipeline(tmp_path):
     """A pipeline with a backlog and a certificate that ends soon."""
     (tmp_path / "pipeline.yaml").write_text(CONFIG)
     write_certificate(tmp_path, datetime.now(UTC) + timedelta(days=12, hours=1))
-    journal = SqliteJournal(tmp_path / "state", SystemClock())
+    journal = open_journal(tmp_path / "state", SystemClock())
     came = datetime(2026, 1, 1, tzinfo=UTC)
-    journal.ledger.enter("archive", TENANT, [WorkItem("in", str(at), {}, came, came + timedelta(days=7)) for at in range(3)])
+    journal.enter("archive", TENANT, [WorkItem("in", str(at), {}, came, came + timedelta(days=7)) for at in range(3)])
     journal.close()
     return str(tmp_path / "pipeline.yaml")
 
@@ -50,8 +50,8 @@ def test_people_see_the_outlook_of_the_backlog_and_the_days_of_the_certificate(p
 
 
 def test_people_see_what_stands_still(pipeline, tmp_path, capsys):
-    journal = SqliteJournal(tmp_path / "state", SystemClock())
-    journal.troubles.note({"sink siem": "[red]refused[/]"})
+    journal = open_journal(tmp_path / "state", SystemClock())
+    journal.note_standing_still({"sink siem": "[red]refused[/]"})
     journal.close()
     main(["status", pipeline])
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "siem" in line]
