@@ -1,4 +1,4 @@
-"""Opens the journal of a pipeline. Which implementation that is, nothing else has to know."""
+"""Opens the journal of a pipeline. No other module knows which implementation that is."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ def open_journal(config: PipelineConfig, clock: Clock, longest_delay_s: float) -
 
     Args:
         config: A checked config.
-        clock: Time for what is noted.
-        longest_delay_s: For longer no work item is postponed.
+        clock: Tells when something is noted.
+        longest_delay_s: Longest time for which a work item is postponed, in seconds.
 
     Raises:
-        JournalError: Another process has it, or it is damaged or of another version. Nothing is changed then.
+        JournalError: Another process has the journal, or it is damaged or of another version. Nothing is changed then.
     """
     from ualpipe.pipeline.journal.sqlite.file import JournalFile  # noqa: PLC0415 - the only way from here to there
     from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal  # noqa: PLC0415

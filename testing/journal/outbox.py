@@ -50,9 +50,9 @@ def a_dead_letter_of_an_event_is_kept_once(case: JournalCase) -> None:
     """A batch that is delivered again after a crash makes no second one."""
     journal = case.make()
     (ref,) = store(journal, case, "a", "1").batches
-    letter = DeadLetter("sink", "SinkRejected", "too large", b'{"Id":"1"}', ref.id, 0, SINK)
+    dead_letter = DeadLetter("sink", "SinkRejected", "too large", b'{"Id":"1"}', ref.id, 0, SINK)
     for _attempt in range(2):
-        journal.settle(SINK, [Settlement(ref.id, dead=1)], [letter])
+        journal.settle(SINK, [Settlement(ref.id, dead=1)], [dead_letter])
     assert journal.count_dead_letters(0.0) == 1
     journal.close()
 
