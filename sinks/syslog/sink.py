@@ -85,7 +85,7 @@ class SyslogSink:
             self._datagrams = None
 
     def _messages(self, events: Sequence[EncodedEvent]) -> tuple[dict[int, bytes], dict[int, SinkError]]:
-        """Returns messages and errors by position; an error is that of a message too large."""
+        """Returns messages and errors by position; an error says that a message is too large."""
         if self._composer is None:
             raise SinkUnavailable("write before open")
         compose, now, limit = self._composer.compose, self._env.clock.now(), self._max_bytes
@@ -115,7 +115,7 @@ class SyslogSink:
             self._link.connect()
 
     def _marked(self, message: bytes) -> bytes:
-        """Returns a message marked as one that may have come before; as it was, where the mark would make it too large."""
+        """Returns a message marked as one that may have come before; unmarked where the mark would make it too large."""
         assert self._composer is not None
         marked = self._composer.resent(message)
         return marked if len(marked) <= self._max_bytes else message
