@@ -18,13 +18,13 @@ from ualpipe.pipeline.observe.health import PartHealth, State
 from ualpipe.pipeline.process.processor import Processor
 
 MEMORY_BYTES = 2 * 1024 * 1024
-"""Bodies whose batches wait in memory for sinks, as received and as encoded documents; as much again for those read back."""
+"""Bytes of bodies whose batches wait in memory for sinks, as received and as documents; as much again for batches read back."""
 ROOM_WAIT_S = 1.0
 """How long a reservation waits for room in memory."""
 SHORT_WAIT_S = 0.1
 """The same where the disk has no room: then nobody can tell how far sinks are behind."""
 BEHIND = 1 / 16
-"""Fraction of the file on disk: with less to do there, sinks lack only the interpreter, which they get while fetching waits."""
+"""Fraction of the spill file: with less to do there, sinks lack only the interpreter, which they get while fetching waits."""
 AT_ONCE = 3
 """Reservations at most beside those whose batches are being decoded, however many threads a hundred tenants keep busy."""
 IN_STEP_S = 0.25

@@ -47,7 +47,7 @@ class Collector:
     Attributes:
         name: Name of the source in the config.
         streams: The state of each stream, once the source has named its streams.
-        backlog: How many items wait to be fetched, and for how long.
+        backlog: How many items wait, and when they will have been fetched.
         fatal: Why the run has to end; None while it may go on.
     """
 

@@ -43,9 +43,9 @@ from ualpipe.pipeline.stages import Source
 MOST_ITEMS = 8
 """Items at most that are stored together."""
 MOST_BYTES = 256 * 1024
-"""Bytes of bodies after which no further item is fetched before storing: with more the records are what costs."""
+"""Bytes of bodies with which a task fetches no further item, and stores: with more the records are what costs."""
 LONGEST_S = 1.0
-"""Age of a task after which no further item is fetched before storing."""
+"""Age at which a task fetches no further item, and stores."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 | node | what has to be equal | where it is compared |
 |---|---|---|
 | item | records that the ledger counts for a work item = records in its stored batches | ``Journal.imbalances`` |
-| transform | records of a batch = events made + filtered + refused, each position once | ``transform_imbalance`` |
+| transform | records of a batch = events made + filtered + refused + failed, each position once | ``transform_imbalance`` |
 | delivery | records for a sink = delivered + filtered + dead + left to do | ``SinkBatch.is_conserved`` |
 | settlement | the same, as it stands in the journal after all starts and stops | ``Journal.imbalances`` |
 """

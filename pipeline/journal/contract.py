@@ -1,7 +1,7 @@
 """What the engine asks of a journal: the durable state of a pipeline.
 
-Each method is one change: atomic, and durable when it returns. Any thread may call any method. What goes in and comes
-out are plain values; nothing outside of a journal knows how it keeps them.
+Each method is one change: atomic, and durable when it returns. Any thread may call any method. What goes in and comes out are
+plain values; nothing outside of a journal knows how it keeps them.
 
 A commit is the bodies first, then one atomic change that refers to them: a crash between the two leaves bodies that nothing
 refers to, and these are removed. A work item is worked on under a *lease*, which may be lost: to another process that uses

@@ -36,7 +36,7 @@ def open_reader(config: PipelineConfig, clock: Clock) -> JournalReader:
     """Opens an existing journal for reading, also beside a running pipeline.
 
     Raises:
-        JournalError: There is none, or it is of another version.
+        JournalError: There is no journal, or it is of another version.
     """
     from ualpipe.pipeline.journal.sqlite.reader import SqliteJournalReader  # noqa: PLC0415
 
@@ -47,7 +47,7 @@ def open_changes(config: PipelineConfig, clock: Clock) -> JournalChanges:
     """Opens an existing journal for operators' changes, also beside a running pipeline.
 
     Raises:
-        JournalError: There is none, or it is of another version.
+        JournalError: There is no journal, or it is of another version.
     """
     from ualpipe.pipeline.journal.sqlite.changes import SqliteJournalChanges  # noqa: PLC0415
 

@@ -69,7 +69,7 @@ class JournalReader(Protocol):
 
 
 class JournalChanges(Protocol):
-    """Makes operators' changes to a journal, each atomic or a few that are; a pipeline that runs meanwhile takes them up."""
+    """Makes operators' changes to a journal, in one atomic change or a few each; a pipeline that runs meanwhile takes them up."""
 
     def own(self) -> bool:
         """Takes the journal for this process until ``close``; returns False when a running pipeline has the journal."""
@@ -88,7 +88,7 @@ class JournalChanges(Protocol):
         """Enters work items, as ``WorkQueue.enter`` does; returns how many are new."""
 
     def heal(self, items: Iterable[KnownItem]) -> None:
-        """Makes what is missing of work items due at once: to be fetched (again), or to be delivered (again)."""
+        """Makes the missing parts of work items due at once: to be fetched (again), or to be delivered (again)."""
 
     def send_again(self, sink: str, choice: Choice, others: Collection[str]) -> None:
         """Makes the chosen batches unsettled for a sink. Its dead letters of these are taken back: their records go as well.

@@ -49,7 +49,7 @@ class Processor(Protocol):
 
         Args:
             origin: The chunk, and where it comes from.
-            transform: Run the transforms on the records as well, while they are at hand.
+            transform: Whether the transforms are run as well, while the records are at hand.
 
         Raises:
             ContentUndecodable: The chunk holds no records, or not only records.

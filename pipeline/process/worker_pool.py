@@ -66,7 +66,7 @@ class WorkerPool:
         self._changed = threading.Condition()
 
     def process(self, origin: Origin, *, transform: bool) -> ProcessedChunk:
-        """See ``Processor``. Where the transforms end the workers, they are left out: the delivery meets that again."""
+        """See ``Processor``. Transforms that end the workers are left out: the delivery meets them again."""
         try:
             answer = self._answer(job_of(origin, is_fetched=True, transform=transform), origin)
         except WorkersEnded:

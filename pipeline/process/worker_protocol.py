@@ -36,8 +36,8 @@ class Job:
     """A chunk to be worked on; its bytes follow as a message of their own.
 
     Attributes:
-        is_fetched: It was fetched just now, and needs identities, compression and hash as well.
-        transform: Run the transforms.
+        is_fetched: Whether it was fetched just now, and needs identities, compression and hash as well.
+        transform: Whether the transforms are run.
         duplicates: Positions of records to leave out.
     """
 

@@ -21,7 +21,7 @@ def whole_lines_length(file: BinaryIO, known: int, size: int) -> int:
     """Returns the length of a file without a last line that has no end.
 
     Args:
-        file: Readable from any position.
+        file: The file, readable from any position.
         known: Position at which a line begins.
         size: Its size in bytes.
     """
@@ -80,7 +80,7 @@ class AppendFile:
         """Writes data at the end and returns when it is on the disk.
 
         Raises:
-            OSError: The data is not there; the file is as long as before.
+            OSError: The data is not in the file, which is as long as before.
         """
         with self._locked():
             self._cut_torn_end()

@@ -45,7 +45,7 @@ def whole_members_length(file: BinaryIO, known: int, size: int) -> int:
     """Returns up to where a file consists of whole members.
 
     Args:
-        file: Readable from any position.
+        file: The file, readable from any position.
         known: Position at which a member begins.
         size: Its size in bytes.
 

@@ -108,7 +108,7 @@ class Link:
         """Makes a new connection beside the present one, if there is one.
 
         Args:
-            must_settle: Wait until a receiver with TLS 1.3 would have refused us.
+            must_settle: Whether to wait until a receiver with TLS 1.3 would have refused us.
             timeout_s: Takes the place of a longer timeout in the options.
 
         Raises:

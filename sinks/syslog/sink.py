@@ -16,7 +16,7 @@ from ualpipe.sinks.syslog.options import SyslogSinkConfig
 from ualpipe.sinks.syslog.probe import findings
 from ualpipe.sinks.syslog.udp import Datagrams
 
-DEFAULT_PORTS = {"udp": 514, "tcp": 514, "tls": 6514}  # RFC 5426, RFC 6587 as it is lived, RFC 5425
+DEFAULT_PORTS = {"udp": 514, "tcp": 514, "tls": 6514}  # RFC 5426, RFC 6587 as practised, RFC 5425
 DEFAULT_MAX_BYTES = {"udp": MAX_DATAGRAM_BYTES, "tcp": 64 * 1024, "tls": 64 * 1024}
 LAST_WORD = (
     "%s: the connection broke at the end, and the last %d messages may be lost: "

@@ -75,7 +75,7 @@ class Stream:
         silence for several round trips has to do.
 
         Args:
-            has_certificate: We have sent one.
+            has_certificate: Whether we have sent a certificate.
 
         Raises:
             SinkDenied: The receiver refuses our certificate, or the lack of one.
@@ -102,7 +102,7 @@ class Stream:
             return True
 
     def silent_s(self) -> float:
-        """Returns for how many seconds the other machine has acknowledged nothing; endless where the system does not tell.
+        """Returns for how many seconds the other machine has acknowledged nothing; infinity where the system does not tell.
 
         An orderly end of the connection is an acknowledgement, too; a broken connection is none.
         """
@@ -142,7 +142,7 @@ class Stream:
         """
         with as_unavailable():
             if isinstance(self._sock, ssl.SSLSocket):
-                # A bare end of stream in answer to close_notify is an end too (RFC 8446 §6.1 as it is lived).
+                # A bare end of stream in answer to close_notify is an end too (RFC 8446 §6.1 as practised).
                 with contextlib.suppress(ssl.SSLEOFError):
                     self._sock = self._sock.unwrap()
             self._sock.shutdown(socket.SHUT_WR)
