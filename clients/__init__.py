@@ -1,1 +1,1 @@
-"""What sources and sinks share towards other systems: HTTP, TLS, log-in at Entra ID. Knows no stage."""
+"""What sources and sinks share for talking to other systems: HTTP, TLS, log-in at Entra ID. It knows no stage."""

@@ -12,8 +12,8 @@ class HttpAnswer:
 
     Attributes:
         status: HTTP status.
-        headers: With names in any case.
-        body: As received, without its content encoding; of an error perhaps the beginning alone.
+        headers: Headers, with names in any case.
+        body: Body as received, without its content encoding; of an error perhaps the beginning alone.
     """
 
     status: int

@@ -26,7 +26,7 @@ class ClientError(PipelineError):
 
 
 class Unreachable(ClientError):
-    """Network trouble, or a server in trouble: another attempt may succeed."""
+    """The network or the server fails: another attempt may succeed."""
 
 
 class Overloaded(Unreachable):
@@ -37,7 +37,7 @@ class Throttled(ClientError):
     """The other system asks for a pause.
 
     Attributes:
-        retry_after_s: How long it asked to wait, in seconds; None where it did not say.
+        retry_after_s: How long the other system asked to wait, in seconds; None where it did not say.
     """
 
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
@@ -84,7 +84,7 @@ def as_sink_errors(prefix: str = "") -> Iterator[None]:
     """Turns the errors of clients into those of a sink.
 
     Args:
-        prefix: Stands before the text; ``tls.`` where that begins with the name of an option of this section.
+        prefix: Text in front of the error's; ``tls.`` where that begins with the name of an option of this section.
 
     Raises:
         SinkError: In place of a ``ClientError``.

@@ -22,7 +22,7 @@ TRANSPORT_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSE
 """What a request, or reading its body, raises when the network or the other side fails."""
 
 _TIMEOUTS = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
-_NOT_REACHED = urllib3.exceptions.NewConnectionError  # a timeout to urllib3, which to us is a sign of strain
+_NOT_REACHED = urllib3.exceptions.NewConnectionError  # a timeout by urllib3's classes, and yet no sign of strain
 
 _BAD_PROXY = (
     "`proxy` can't be read: give http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, with special characters of the password"
@@ -59,7 +59,7 @@ class _TlsAdapter(HTTPAdapter, Adapter):
         return super().proxy_manager_for(*args, ssl_context=self._context, **kwargs)
 
     def cert_verify(self, conn: Any, *_how: Any, **_more: Any) -> None:
-        """Leaves it to the context, which knows the CAs: by default they would be read again for each connection."""
+        """Leaves the verification to the context, which knows the CAs: else they would be read again for each connection."""
         conn.cert_reqs = self._context.verify_mode
 
     def pool(self, proxy: str | None) -> urllib3.PoolManager:
@@ -68,7 +68,7 @@ class _TlsAdapter(HTTPAdapter, Adapter):
 
 
 class Session(requests.Session):
-    """A session whose requests all have a timeout, msal's too."""
+    """A session whose requests all have a timeout, those of msal included."""
 
     def __init__(self, read_timeout_s: float, connections: Connections) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class Session(requests.Session):
     def ask(self, method: str, url: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
         """Sends a request with nothing but these headers; returns the answer, its body unread. Follows no redirect.
 
-        It takes half the time of ``request``, which for a small content blob is a fifth of all work.
+        ``ask`` takes half the time of ``request``, which for a small content blob is a fifth of all work.
         """
         connect_s, read_s = self._timeout_s
         return self._connections.urlopen(
@@ -106,7 +106,7 @@ def make_session(
         proxy: URL of an HTTP proxy.
         read_timeout_s: Longest silence of the other side.
         pool_size: Connections kept open.
-        adapter: In place of the network, for tests.
+        adapter: Takes the place of the network, for tests.
 
     Raises:
         Refused: A file of the TLS options, or the proxy's URL, can't be used.
@@ -115,7 +115,7 @@ def make_session(
     try:
         session = Session(read_timeout_s, used.pool(proxy))
     except urllib3.exceptions.LocationValueError:
-        raise Refused(_BAD_PROXY) from None  # it says what it could not read, and that may be a password
+        raise Refused(_BAD_PROXY) from None  # the original says what could not be read, and that may be a password
     # REQUESTS_CA_BUNDLE and the proxy variables would go before the config; ~/.netrc would replace the token.
     session.trust_env = False
     session.verify = tls.verify
@@ -127,7 +127,7 @@ def make_session(
 
 
 def unreachable(exc: BaseException, what: str) -> Unreachable:
-    """Returns the error for trouble with the network, with its innermost cause: the outer ones say no more."""
+    """Returns the error for a failure of the network, with its innermost cause: the outer ones say no more."""
     is_strain = isinstance(exc, _TIMEOUTS) and not isinstance(exc, _NOT_REACHED)
     error = Overloaded if is_strain else Unreachable
     inner = exc

@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 LONGEST_S = 86400.0
-"""Longest wait that is believed: what asks for more than a day is mistaken, and would stop a pipeline for good."""
+"""Longest wait that is believed: a server that asks for more than a day is mistaken, and would stop a pipeline for good."""
 
 
 def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Returns how long an answer asks to wait, in seconds; None where it does not say, or can't be read.
+    """Returns how long an answer asks to wait, in seconds; None where it does not say, or the header can't be read.
 
     Args:
-        headers: With names in any case.
-        now: For a value that is a date, which is UTC where it has no zone.
+        headers: Headers, with names in any case.
+        now: The present, for a value that is a date, which is UTC where it has no zone.
     """
     value = next((text for name, text in headers.items() if name.lower() == "retry-after"), "").strip()
     if value.isdecimal():

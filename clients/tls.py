@@ -34,13 +34,13 @@ class TlsOptions:
 
 
 def client_context(options: TlsOptions, *, alpn: Sequence[str] = ()) -> ssl.SSLContext:
-    """Returns the settings of our side: TLS 1.2 or later, the server's certificate and name verified.
+    """Returns the TLS context of our side: TLS 1.2 or later, the server's certificate and name verified.
 
-    Equal options share a context, which takes half a megabyte, for as long as the files are as they were. Whoever gets it
-    changes nothing in it.
+    Equal options share a context, which takes half a megabyte, for as long as the files are as they were. Callers must
+    not change it.
 
     Args:
-        options: Files are read anew where they changed.
+        options: The options; their files are read anew where they changed.
         alpn: Protocols to offer.
 
     Raises:
@@ -86,25 +86,25 @@ def _trust(context: ssl.SSLContext, ca_file: Path | None) -> None:
     try:
         context.load_verify_locations(ca_file)
     except OSError as exc:
-        raise Refused(f"ca_file {ca_file}: {_trouble(exc, 'PEM certificates')}") from exc
+        raise Refused(f"ca_file {ca_file}: {_problem(exc, 'PEM certificates')}") from exc
 
 
 def _identify(context: ssl.SSLContext, certificate: Path, key: Path | None, password: str) -> None:
     try:
         context.load_cert_chain(certificate, key, password)
     except (OSError, ValueError) as exc:  # ValueError: a password longer than OpenSSL takes
-        trouble = _trouble(exc, "a PEM certificate and the private key that belongs to it (is client_key_password right?)")
+        problem = _problem(exc, "a PEM certificate and the private key that belongs to it (is client_key_password right?)")
         files = f"client_certificate {certificate}, client_key {key}" if key else f"client_certificate {certificate}"
-        raise Refused(f"{files}: {trouble}") from exc
+        raise Refused(f"{files}: {problem}") from exc
 
 
-def _trouble(exc: OSError | ValueError, wanted: str) -> str:
+def _problem(exc: OSError | ValueError, wanted: str) -> str:
     is_readable = isinstance(exc, ssl.SSLError | ValueError)
     return f"does not hold {wanted}" if is_readable else f"can't be read: {getattr(exc, 'strerror', None) or exc}"
 
 
 def _state(path: Path | None) -> tuple[int, ...]:
-    """Returns what differs when a file or folder was replaced or written to; nothing where there is none."""
+    """Returns numbers that change when a file or folder is replaced or written to; none where it does not exist."""
     try:
         found = path.stat() if path else None
     except OSError:

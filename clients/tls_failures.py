@@ -10,11 +10,11 @@ from ualpipe.clients.errors import ClientError, Refused, Unreachable
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """How messages speak of the other side.
+    """The other side of a connection, in the words of messages.
 
     Attributes:
-        noun: What it is (``the broker``).
-        address: The options that say where it is, for certificates that bear another name (``check `host```).
+        noun: What the other side is (``the broker``).
+        address: Advice on the options that say where it is, for certificates that bear another name (``check `host```).
         section: Where the TLS options stand, with a dot at the end; empty where they stand by themselves.
     """
 
@@ -24,7 +24,7 @@ class Peer:
 
     @property
     def wants_certificate(self) -> str:
-        """What to do for a server that wants to see a certificate of ours."""
+        """Advice for a server that wants to see a certificate of ours."""
         options = f"`{self.section}client_certificate` and `{self.section}client_key`"
         return f"wants a client certificate: set {options}"
 
@@ -36,11 +36,11 @@ def tls_failure(exc: ssl.SSLError, peer: Peer) -> ClientError:
     if isinstance(exc, ssl.SSLEOFError | ssl.SSLZeroReturnError):  # in TLS 1.3 a refusal of ours may look like this
         return Unreachable(f"{peer.noun} closed the connection: does it want a client certificate, or refuse ours?")
     reason = exc.reason or ""
-    for mark, meaning in _ALERTS.items():
+    for mark, text in _ALERTS.items():
         if mark in reason:
-            return Refused(_said(meaning, peer))
-    trouble = _TROUBLE.get(reason)
-    return Unreachable(_said(trouble, peer) if trouble else f"TLS failed: {reason.replace('_', ' ').lower() or exc.strerror}")
+            return Refused(_said(text, peer))
+    meaning = _OTHER_REASONS.get(reason)
+    return Unreachable(_said(meaning, peer) if meaning else f"TLS failed: {reason.replace('_', ' ').lower() or exc.strerror}")
 
 
 def _of_server(exc: ssl.SSLCertVerificationError, peer: Peer) -> str:
@@ -82,7 +82,7 @@ _ALERTS = {
     "ALERT_ACCESS_DENIED": "{noun} denies access to the holder of {ours}",
 }
 
-_TROUBLE = {
+_OTHER_REASONS = {
     "WRONG_VERSION_NUMBER": "what answers at this port does not speak TLS",
     "TLSV1_ALERT_PROTOCOL_VERSION": "{noun} speaks no TLS version from 1.2 on",
     "UNSUPPORTED_PROTOCOL": "{noun} speaks no TLS version from 1.2 on",

@@ -26,7 +26,7 @@ def load_default_cas(context: ssl.SSLContext) -> None:
 
 
 def default_ca_pem() -> str:
-    """Returns the same authorities as one PEM text, for libraries with a TLS of their own, which look in other places."""
+    """Returns the authorities of both as one PEM text, for libraries with a TLS of their own, which look in other places."""
     return joined_pem(text for path in _pem_files() for text in _text_of(path))
 
 

@@ -13,7 +13,7 @@ from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.records.decoding import BadRecord, Record
 
 Condition = Callable[[Mapping[str, Any]], bool]
-"""Tells whether the body of an event fits what a config asks for; ``conditions`` compiles it."""
+"""Returns whether the body of an event fits a condition of the config; ``conditions`` compiles it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Origin:
         stream: Content type, folder or partition.
         item: Key of the work item (the contentId of a blob).
         chunk: The stored bytes.
-        received: When they were stored (RFC 3339, UTC); empty outside of a pipeline.
+        received: When the bytes were stored (RFC 3339, UTC); empty outside of a pipeline.
     """
 
     source: str
@@ -56,7 +56,7 @@ class Event:
     Attributes:
         record: The audit record as decoded; empty when there is a defect. Transforms read it and never change it.
         index: Position in its stored batch.
-        origin: Where it comes from.
+        origin: Where the record comes from.
         defect: Why there is no record: the bytes are not JSON, or not an object. None for a proper record.
         document: The ECS document, nested, made by ``ecs``; None before, and in pipelines without that transform.
         violations: What ``validate`` found and was told to forward.
@@ -106,12 +106,12 @@ class EncodedEvent:
     """One event as sinks get it: its bytes, the few facts that sinks ask for, and the way back to the record.
 
     It holds nothing decoded, which would take ten times the memory of the bytes; a sink that needs more than the facts decodes
-    it where it needs it. All facts are text, empty where neither document nor record tell.
+    the bytes itself. All facts are text, empty where neither document nor record has them.
 
     Attributes:
         encoded: What sinks ship: the document (or, without one, the record) as JSON in UTF-8 without line breaks.
         index: Position in its stored batch.
-        origin: Where it comes from. Not sent along to another process, which knows it.
+        origin: Where the record comes from. Not sent to another process, which knows it.
         id: The record's ``Id``.
         tenant: The record's ``OrganizationId`` in lower case, else the tenant of its source.
         record_type: The record's ``RecordType``.
@@ -121,7 +121,7 @@ class EncodedEvent:
         kind: ``event.kind``.
         outcome: ``event.outcome``.
         has_document: Whether ``encoded`` is a document, not the record.
-        unwanted: Sinks whose ``when`` does not hold for it.
+        unwanted: Names of the sinks whose ``when`` does not hold for the event.
     """
 
     encoded: bytes
@@ -179,7 +179,7 @@ class Refusal:
     Attributes:
         index: Position in its stored batch.
         code: Name of the error's class.
-        reason: Why it can't go on, in plain words.
+        reason: Why the event can't go on, in plain words.
         pointer: JSON pointer (RFC 6901) to the offending value; empty where none is to blame.
     """
 
@@ -195,8 +195,8 @@ class Failure:
 
     Attributes:
         index: Position in its stored batch.
-        reason: What was raised, in words.
-        trace: Its traceback.
+        reason: What the transform raised, in words.
+        trace: Traceback of the failure.
     """
 
     index: int
@@ -206,12 +206,12 @@ class Failure:
 
 @dataclass(slots=True)
 class Transformed:
-    """What the transforms made of some records; what stands in none of the lists was filtered.
+    """What the transforms made of some records; those that stand in none of the lists were filtered.
 
     Attributes:
-        events: What goes to the sinks.
-        refusals: What can't go on.
-        failures: What a transform failed on unexpectedly.
+        events: Events that go to the sinks.
+        refusals: Events that a transform refuses.
+        failures: Events on which a transform failed unexpectedly.
         taken: How many events went in.
     """
 
@@ -221,18 +221,18 @@ class Transformed:
     taken: int = 0
 
     def add(self, other: Transformed) -> None:
-        """Adds what became of the records that follow."""
+        """Adds what the transforms made of the records that follow."""
         self.events += other.events
         self.refusals += other.refusals
         self.failures += other.failures
         self.taken += other.taken
 
     def come_from(self, origin: Origin) -> None:
-        """Sets where the events come from, after another process has sent them."""
+        """Sets the origin of the events, after another process has sent them."""
         for event in self.events:
             event.origin = origin
 
 
 def event_of(record: Record, index: int, origin: Origin) -> Event:
-    """Returns the event of a decoded record, or of what stands in the place of one."""
+    """Returns the event of a decoded record, or of the ``BadRecord`` in its place."""
     return Event({}, index, origin, record.reason) if isinstance(record, BadRecord) else Event(record, index, origin)

@@ -1,4 +1,4 @@
-"""What a bulk write as a whole came to."""
+"""The outcome of a bulk write as a whole."""
 
 from __future__ import annotations
 

@@ -10,10 +10,10 @@ class Api:
     """An API that takes tokens of Entra ID.
 
     Attributes:
-        name: For messages (``Microsoft Graph``).
+        name: Name in messages (``Microsoft Graph``).
         scope: What a token is asked for: the API's root or application id URI, and ``/.default``: all that the app was granted.
-        enterprise_app: Its name among the enterprise applications of a tenant.
-        if_unknown: What to do where a tenant does not know it.
+        enterprise_app: Name of the API among the enterprise applications of a tenant.
+        if_unknown: What to do where a tenant does not know the API.
     """
 
     name: str

@@ -13,12 +13,12 @@ def app_registration(credentials: Mapping[str, Any], name: str, option: str) -> 
     """Returns a credential that one can sign in with.
 
     Args:
-        credentials: Of the config, by name.
-        name: The one to use.
+        credentials: The credentials of the config, by name.
+        name: Name of the one to use.
         option: The option that names it, for messages (``sources.contoso.credential``).
 
     Raises:
-        ConfigError: It is not there, or not complete.
+        ConfigError: The credential is missing or incomplete.
     """
     credential = credentials.get(name)
     if not isinstance(credential, Credential):

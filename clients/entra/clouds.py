@@ -1,4 +1,4 @@
-"""The clouds of Microsoft: where one signs in. Where an API answers is its client's knowledge."""
+"""The clouds of Microsoft: where one signs in. Where an API answers, the client of that API knows."""
 
 from __future__ import annotations
 

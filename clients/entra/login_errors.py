@@ -60,10 +60,10 @@ def login_error(answer: HttpAnswer, what: str, api: Api, now: datetime) -> Clien
     """Returns the error that says what a login that failed means.
 
     Args:
-        answer: Of the login service; a status of 200 where it made no sense.
+        answer: Answer of the login service; its status is 200 where it made no sense.
         what: Whose login it was, for the message.
         api: What the token was asked for.
-        now: For a ``Retry-After`` that is a date.
+        now: The present, for a ``Retry-After`` that is a date.
     """
     error, description = _read(answer.body)
     code = _code_of(description)

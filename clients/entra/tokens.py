@@ -22,10 +22,10 @@ from ualpipe.pipeline.credentials.options import Credential
 from ualpipe.pipeline.errors import SourceDenied
 
 EARLY_S = 300.0
-"""So long before its end a token is renewed."""
+"""How long before its end a token is renewed."""
 RETRY_S = 30.0
-"""A renewal that fails while the token is still good is tried again after so long."""
-SHORT_LIFETIME_S = 600.0  # of a token that does not say
+"""How long after a failed renewal the next is tried, while the token is still good."""
+SHORT_LIFETIME_S = 600.0  # of a token that does not tell its lifetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Tokens:
             api: What the tokens are for.
             session: Carries the requests; stays open.
             clock: Times renewals.
-            log: Hears of a renewal that failed.
+            log: Gets a line when a renewal fails.
         """
         self._credential = credential
         self._authority = authority
@@ -66,15 +66,15 @@ class Tokens:
         self._latest = ""
         self._renew_at = 0.0
         self._ends_at = 0.0
-        self._is_worried = False
+        self._has_warned = False
         self._lock = threading.RLock()
 
     def get(self) -> str:
-        """Returns a token that is good for some minutes at least, or as long as the login service can't be talked into another.
+        """Returns a token that is good for some minutes at least, or for less while the login service gives no other.
 
         Raises:
             Refused: The login service refuses the app; says why and where to mend it. Or a file of its certificate can't be used.
-            Throttled, Unreachable: No answer, for now.
+            Throttled, Unreachable: The login service gives no answer for now.
         """
         with self._lock:
             now = self._clock.monotonic()
@@ -96,14 +96,14 @@ class Tokens:
             return self.get()
 
     def _renew_early(self, now: float) -> None:
-        """Renews a token that is still good; that it fails, which is said, does no harm yet."""
+        """Renews a token that is still good; a failure is logged, and does no harm yet."""
         try:
             self._log_in()
         except ClientError as exc:
             self._renew_at = now + RETRY_S
-            level = logging.DEBUG if self._is_worried else logging.WARNING
+            level = logging.DEBUG if self._has_warned else logging.WARNING
             self._log.log(level, "the token can't be renewed; it is good for %.0f s more: %s", self._ends_at - now, exc)
-            self._is_worried = True
+            self._has_warned = True
 
     def _log_in(self) -> None:
         """Gets a token from the login service; at the second try where the files were replaced during the first."""
@@ -118,15 +118,15 @@ class Tokens:
         self._latest = result["access_token"]
         self._ends_at = self._clock.monotonic() + lifetime_s
         self._renew_at = self._ends_at - min(EARLY_S, lifetime_s / 2)
-        self._is_worried = False
+        self._has_warned = False
 
     def _ask(self, proof: _Proof) -> dict[str, Any]:
         what = f"login of app {self._credential.client_id} at {self._authority}"
-        app, self._app = self._app, None  # one that failed is not used again: it keeps failed answers, and repeats them unasked
+        app, self._app = self._app, None  # after a failure a new one: msal's app keeps failed answers, and repeats them unasked
         try:
             if app is None or proof != self._proof_of_app:
                 app = self._make_app(proof)
-            app.remove_tokens_for_client()  # it would answer with the old token, by a clock of its own
+            app.remove_tokens_for_client()  # msal would answer with the old token, by a clock of its own
             result: dict[str, Any] = app.acquire_token_for_client([self._api.scope])
         except requests.RequestException as exc:
             raise unreachable(exc, what) from exc

@@ -18,27 +18,28 @@ from ualpipe.pipeline.observe.health import PartHealth, State
 from ualpipe.pipeline.process.processor import Processor
 
 MEMORY_BYTES = 2 * 1024 * 1024
-"""Bodies that are kept in memory for sinks to come, as received and as encoded documents; as much again of what is read back."""
+"""Bytes of bodies whose batches wait in memory for sinks, as received and as documents; as much again for batches read back."""
 ROOM_WAIT_S = 1.0
+"""How long a reservation waits for room in memory."""
 SHORT_WAIT_S = 0.1
-"""Where the disk has no room, nobody can tell how far sinks are behind."""
+"""The same where the disk has no room: then nobody can tell how far sinks are behind."""
 BEHIND = 1 / 16
-"""Share of the room on disk: with less to do there sinks only want the interpreter, which they get while fetching waits."""
+"""Fraction of the spill file: with less to do there, sinks lack only the interpreter, which they get while fetching waits."""
 AT_ONCE = 3
-"""Batches at most that are stored and kept beside those that are being decoded: a hundred tenants have a thousand threads."""
+"""Reservations at most beside those whose batches are being decoded, however many threads a hundred tenants keep busy."""
 IN_STEP_S = 0.25
-"""Sinks that are behind by less are in step: a batch stays in memory for them."""
+"""Sinks that are behind the first by less than this are in step: a batch stays in memory for them."""
 OUT_OF_STEP_S = 1.0
-"""When one was behind by more, for so long nothing waits for it."""
+"""How long fetching does not wait for sinks after one was behind by more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What is reserved for batches that are about to be decoded.
+    """Room that is reserved for batches that are about to be decoded.
 
     Attributes:
-        is_there: Whether memory or disk has room for what the transforms make of them.
-        keep: Takes a batch, where there is room.
+        is_there: Whether memory or disk has room for what the transforms make of the batches.
+        keep: Takes a batch; without room it is dropped.
     """
 
     is_there: bool
@@ -57,20 +58,21 @@ class _Entry:
 
 
 class BatchBuffer:
-    """Keeps batches between the collector that decoded and transformed them and the sinks: in memory, within a bound.
+    """Keeps prepared batches on their way from collectors to sinks: in memory, within a bound.
 
-    What does not fit and some sink had already waits on disk, as it was made, for those that are behind. What does not fit there
-    is not lost either: it is read back from the journal and made again when a sink gets to it.
+    A batch that some sink has finished, and for which memory has no room any more, waits on disk for the sinks that are behind,
+    as the transforms made it. A batch in neither place is not lost: it is read back from the journal and prepared again when a
+    sink gets to it.
     """
 
     def __init__(self, journal: Outbox, processor: Processor, sinks: Collection[str], folder: Path, workers: int = 1) -> None:
         """Starts empty.
 
         Args:
-            journal: Where a batch that is not in memory is read from.
+            journal: Holds the batches that are not in memory.
             processor: Runs the transforms.
             sinks: Names of all sinks.
-            folder: Where batches wait on disk; readable for this process alone.
+            folder: Folder of the file in which batches wait on disk, which only this process can read.
             workers: Batches that the processor works on at a time.
         """
         self._processor = processor
@@ -80,8 +82,8 @@ class BatchBuffer:
         self._blocked: set[str] = set()
         self._entries: OrderedDict[int, _Entry] = OrderedDict()
         self._spill = SpillFile(folder)
-        self._bytes = 0  # of what comes from the collector, and room that is reserved for it
-        self._read_back_bytes = 0  # a sink that is behind must not take that room, and slow down fetching
+        self._bytes = 0  # of batches that come from collectors, reserved room included
+        self._read_back_bytes = 0  # apart, so that sinks that are behind take no room from collectors
         self._changed = threading.Condition()
         self._in_step_from = 0.0
         self._at_once = threading.Semaphore(AT_ONCE + workers)
@@ -90,9 +92,9 @@ class BatchBuffer:
     def reserve(self, size: int) -> Iterator[Reservation]:
         """Reserves memory or disk for batches that are about to be decoded.
 
-        Waits a little while sinks are in step with fetching. Where memory has no room then, they go to disk as the transforms
-        made them, which spares decoding them twice. Where the disk has none either, or all sinks wait for their destinations,
-        they are not kept.
+        While sinks are in step with fetching, it waits a little for room in memory. Where memory has none then, the batches go to
+        disk as the transforms made them, which spares decoding them twice. Where the disk has none either, or all sinks stand
+        still, they are not kept.
         """
         with self._at_once:
             self._spill_out(self._wait_in_step(size))
@@ -112,23 +114,23 @@ class BatchBuffer:
                     self._keep_on_disk(kept)
 
     def _keep(self, kept: Iterable[StoredBatch], size: int) -> None:
-        """Keeps batches in the room that is reserved for them; gives back what none of them takes."""
+        """Keeps batches in the room that is reserved for them; gives back the room that they do not take."""
         with self._changed:
             for stored in kept:
-                if stored.ref.id not in self._entries:  # else a sink found it in the journal already
+                if stored.ref.id not in self._entries:  # else a sink has read it back from the journal already
                     self._entries[stored.ref.id] = _Entry(stored.ref.bytes, set(self._sinks), stored=stored)
                     size -= stored.ref.bytes
             self._bytes -= size
 
     def _keep_on_disk(self, kept: Iterable[StoredBatch]) -> None:
-        """Keeps what the transforms made of batches; where that fails the batch, which counts already, is made again."""
+        """Puts batches on disk as the transforms made them. A failure does no harm: the journal has them, too."""
         for stored in kept:
             if stored.transformed is not None:
                 with contextlib.suppress(Exception):
                     self._spill.put(stored.ref.id, pack(prepare(stored, self._processor)), is_read=False)
 
     def take(self, ref: BatchRef) -> PreparedBatch:
-        """Returns a batch ready for sinks; the first to ask does the work, others wait for it."""
+        """Returns a prepared batch; the first sink to ask prepares it, others wait for the result."""
         with self._changed:
             entry = self._entries.get(ref.id)
             if entry is None:
@@ -141,7 +143,7 @@ class BatchBuffer:
             return entry.prepared
 
     def forget(self, ref: BatchRef) -> None:
-        """Lets go of what the transforms made of a batch, as they failed on some of it: the next to ask has it made anew."""
+        """Forgets what the transforms made of a batch, as they failed on some events: the next ``take`` prepares it anew."""
         with self._changed:
             entry = self._entries.get(ref.id)
         if entry is not None:
@@ -149,12 +151,12 @@ class BatchBuffer:
                 entry.prepared = None
 
     def holds(self, ref: BatchRef) -> bool:
-        """Whether a batch is in memory, or somebody is reading it back."""
+        """Returns whether a batch is in memory, or is being read back."""
         with self._changed:
             return ref.id in self._entries
 
     def done(self, sink: str, refs: Sequence[BatchRef]) -> None:
-        """Tells that a sink needs these batches no longer."""
+        """Notes that a sink needs these batches no longer."""
         with self._changed:
             for ref in refs:
                 self._spill.had(ref.id)
@@ -169,11 +171,11 @@ class BatchBuffer:
         self._spill_out(dropped)
 
     def note_health(self, sink: str, health: PartHealth) -> None:
-        """Notes how a sink is. For one that stands still nothing is kept in memory."""
+        """Notes the health of a sink. For a sink that stands still nothing is kept in memory."""
         self._note_state(sink, health.state)
 
     def leave(self, sink: str) -> None:
-        """Tells that the delivery of a sink has ended: nothing is kept for it any more."""
+        """Notes that the delivery of a sink has ended: nothing is kept for it any more."""
         self._note_state(sink, State.GIVEN_UP)
 
     def _note_state(self, sink: str, state: State) -> None:
@@ -189,16 +191,16 @@ class BatchBuffer:
             return State.WORKING in self._states.values()
 
     def close(self) -> None:
-        """Lets go of what waits on disk. Safe twice."""
+        """Drops the batches that wait on disk. Safe twice."""
         self._spill.close()
 
     def _read_back(self, ref: BatchRef) -> PreparedBatch:
-        """Returns a batch that is not in memory: as it was made before, or made again."""
+        """Returns a batch that is not in memory: as the disk has it, or prepared again."""
         packed, stored = self._spill.get(ref.id), self._journal.read(ref)
         return prepare(stored, self._processor) if packed is None else unpack(packed, stored)
 
     def _wait_in_step(self, size: int) -> list[_Entry]:
-        """Drops what sinks are behind with, and waits a moment for what they may be about to finish. Returns what it dropped."""
+        """Drops batches that sinks are behind with; if that makes no room, waits a moment and drops more. Returns the dropped."""
         with self._changed:
             at_least_s = IN_STEP_S if time.monotonic() >= self._in_step_from else 0.0
             dropped = self._make_room(size, at_least_s)
@@ -210,7 +212,7 @@ class BatchBuffer:
             return dropped
 
     def _make_room(self, size: int, at_least_s: float) -> list[_Entry]:
-        """Drops the oldest batches that some sink has finished so long ago: the others are behind and read them back."""
+        """Drops the oldest batches that some sink has finished so long ago: the other sinks are behind, and read them back."""
         dropped = []
         for number in self._begun(is_read_back=False):
             if self._has_room(size) or time.monotonic() - self._entries[number].begun_at < at_least_s:
@@ -219,7 +221,7 @@ class BatchBuffer:
         return dropped
 
     def _let_go_of_read_back(self) -> list[_Entry]:
-        """Drops the oldest of what was read back and some sink has finished: the others were there before, or come much later."""
+        """Drops the oldest read-back batches that some sink has finished: the other sinks had them before, or come much later."""
         dropped = []
         for number in self._begun(is_read_back=True):
             if self._read_back_bytes <= MEMORY_BYTES:
@@ -228,9 +230,9 @@ class BatchBuffer:
         return dropped
 
     def _spill_out(self, dropped: Iterable[_Entry]) -> None:
-        """Puts batches that were dropped on disk for the sinks that are to come to them; where that fails they are made again.
+        """Puts dropped batches on disk for the sinks that have not had them. A failure does no harm: they are prepared again.
 
-        Their numbers are never used again.
+        The journal uses no id again, so that what stands on disk under an id is never another batch.
         """
         for entry in dropped:
             made = entry.prepared
@@ -239,7 +241,7 @@ class BatchBuffer:
                     self._spill.put(made.ref.id, pack(made))
 
     def _begun(self, *, is_read_back: bool) -> list[int]:
-        """Returns what some sink has finished and others have not, oldest first."""
+        """Returns the ids of batches that some sink has finished and others have not, oldest first."""
         return [
             number
             for number, entry in self._entries.items()
@@ -253,8 +255,8 @@ class BatchBuffer:
         return self._blocked >= self._sinks
 
     def _are_behind(self) -> bool:
-        """Whether sinks have much more to do than memory holds, so that to wait for them would only hold up fetching."""
-        return self._are_all_blocked() or self._spill.unread_share >= BEHIND
+        """Returns whether sinks have so much more to do than memory holds that waiting for them would only hold up fetching."""
+        return self._are_all_blocked() or self._spill.unread_fraction >= BEHIND
 
     def _drop(self, number: int) -> _Entry:
         entry = self._entries.pop(number)

@@ -17,10 +17,10 @@ class PreparedBatch:
     """What the transforms made of a stored batch.
 
     Attributes:
-        events: What goes to sinks.
+        events: Events that go to sinks.
         filtered: How many records a transform left out.
-        refused: Dead letters of what a transform refuses.
-        failed: Dead letters of what a transform failed on unexpectedly, for when it has been tried often enough.
+        refused: Dead letters of events that a transform refuses.
+        failed: Dead letters of events on which a transform failed unexpectedly, for when they were tried often enough.
         records: How many records went in, duplicates not counted.
     """
 
@@ -33,7 +33,7 @@ class PreparedBatch:
 
 
 def prepare(batch: StoredBatch, processor: Processor) -> PreparedBatch:
-    """Returns what the transforms make of the records of a batch, duplicates left out; most often they have run already."""
+    """Returns what the transforms make of the records of a batch, duplicates left out. Most often they have run already."""
     made = batch.transformed or processor.transform(batch.origin, batch.duplicates)
     records = batch.ref.records - len(batch.duplicates)
     events = [event for event in made.events if event.index not in batch.duplicates] if batch.duplicates else made.events
@@ -55,7 +55,7 @@ def _failed(batch: StoredBatch, failure: Failure) -> DeadLetter:
 
 
 def pack(batch: PreparedBatch) -> bytes:
-    """Returns all of a batch but the records as received: those stand in the journal."""
+    """Returns a prepared batch as bytes, without the records as received, which stand in the journal."""
     return compress(
         pickle.dumps((batch.events, batch.filtered, batch.refused, batch.failed, batch.records), pickle.HIGHEST_PROTOCOL)
     )

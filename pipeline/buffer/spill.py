@@ -1,4 +1,4 @@
-"""A bounded place on disk for what does not fit in memory and can be made again: the newest overwrites the oldest."""
+"""A bounded file for contents that do not fit in memory and can be made again: the newest overwrites the oldest."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from pathlib import Path
 from typing import IO
 
 CAPACITY_BYTES = 128 * 1024 * 1024
+"""Greatest size of the file."""
 MIN_FREE_BYTES = 1 << 30
 """Disk space that is left to others, the journal first of all."""
 LOOK_AGAIN_S = 30.0
-"""After so long a disk that had no room is tried again."""
-_FULL = 0.5  # of what nobody has had yet
+"""How long a disk that had no room is not tried again."""
+_FULL = 0.5  # unread fraction
 
 _log = logging.getLogger("ualpipe.spill")
 
 
 class SpillFile:
-    """A ring of bytes in a file without a name, which goes with the process, however that ends. Thread-safe."""
+    """A ring of bytes in a file without a name, which goes with the process, however the process ends. Thread-safe."""
 
     def __init__(self, folder: Path, capacity: int | None = None) -> None:
         """Makes no file yet.
@@ -36,7 +37,7 @@ class SpillFile:
         self._file: IO[bytes] | None = None
         self._head = 0
         self._places: OrderedDict[int, tuple[int, int]] = OrderedDict()  # offset and size, oldest first
-        self._unread: dict[int, int] = {}  # sizes of what nobody has had yet
+        self._unread: dict[int, int] = {}  # sizes of contents that nobody has had yet
         self._refused_until = 0.0
         self._lock = threading.Lock()
 
@@ -44,12 +45,12 @@ class SpillFile:
         return key in self._places
 
     def put(self, key: int, content: bytes, *, is_read: bool = True) -> None:
-        """Keeps bytes for a while, if there is a disk to keep them on.
+        """Keeps bytes until newer ones overwrite them, if the disk has room.
 
         Args:
-            key: Asked for by.
+            key: The key for ``get``.
             content: The bytes.
-            is_read: Somebody had them already.
+            is_read: Whether somebody had them already.
         """
         with self._lock:
             if key in self._places or len(content) > self._capacity:
@@ -68,8 +69,8 @@ class SpillFile:
 
     @property
     def is_full(self) -> bool:
-        """Whether half of it is taken by what nobody has had yet, which more would soon overwrite; or the disk has no room."""
-        return self.is_refused or self.unread_share >= _FULL
+        """Whether half of the file holds what nobody has had yet, which more would soon overwrite; or the disk has no room."""
+        return self.is_refused or self.unread_fraction >= _FULL
 
     @property
     def is_refused(self) -> bool:
@@ -77,13 +78,13 @@ class SpillFile:
         return time.monotonic() < self._refused_until
 
     @property
-    def unread_share(self) -> float:
-        """How much of it is taken by what nobody has had yet: 0 to 1."""
+    def unread_fraction(self) -> float:
+        """Which part of the file holds what nobody has had yet: 0 to 1."""
         with self._lock:
             return sum(self._unread.values()) / self._capacity
 
     def had(self, key: int) -> None:
-        """Tells that somebody has what stands under a key: it may still be asked for, but matters less."""
+        """Notes that somebody has the content under a key: others may still ask for it, but it matters less."""
         with self._lock:
             self._unread.pop(key, None)
 
@@ -97,7 +98,7 @@ class SpillFile:
             return os.pread(self._descriptor(), size, offset)
 
     def close(self) -> None:
-        """Lets go of everything. Safe twice."""
+        """Drops all contents, and the file. Safe twice."""
         with self._lock:
             self._places.clear()
             self._unread.clear()
@@ -106,7 +107,7 @@ class SpillFile:
                 self._file = None
 
     def _is_written(self, content: bytes) -> bool:
-        """Writes at the head; returns False where there is no room, or not enough to take it from others."""
+        """Writes a content at the head; returns False where the disk has no room, or too little to take it from others."""
         try:
             disk = os.fstatvfs(self._descriptor())
             if disk.f_bavail * disk.f_frsize < MIN_FREE_BYTES:
@@ -122,7 +123,7 @@ class SpillFile:
         return self._file.fileno()
 
     def _forget(self, start: int, end: int) -> None:
-        """Forgets what stands between two offsets, at or behind the head: nothing older is left."""
+        """Forgets the contents between two offsets, of which the first is the head: the oldest ones stand there."""
         while self._places:
             key, (offset, size) = next(iter(self._places.items()))
             if offset >= end or offset + size <= start:

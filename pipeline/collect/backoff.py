@@ -1,4 +1,4 @@
-"""How long a stream, or the whole tenant, is left alone after a failure, and what the log says of it."""
+"""How long a stream, or the whole tenant, pauses after a failure, and what the log says of the failure."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ualpipe.pipeline.runtime.retry import DENIED, ONCE, THROTTLED, THROTTLED_ON
 
 
 class Backoff:
-    """The backoff of one collector. Thread-safe."""
+    """Decides how long the streams of one source, and its tenant, pause after failures. Thread-safe."""
 
     def __init__(self, name: str, budget: TokenBucket, context: RunContext, log: logging.Logger, lock: threading.RLock) -> None:
-        """Begins with nothing left alone.
+        """Starts with nothing paused.
 
         Args:
-            name: Of the source in the config.
-            budget: Is paused with the tenant.
+            name: Name of the source in the config.
+            budget: Request budget of the tenant; pauses with the tenant.
             context: The run.
-            log: Gets failures.
+            log: Gets a line for each failure.
             lock: Guards the state of the streams.
         """
         self._name = name
@@ -38,37 +38,37 @@ class Backoff:
 
     @property
     def tenant_health(self) -> PartHealth:
-        """Why the whole tenant pauses; of a tenant that does not, that it works."""
+        """Health of the tenant: why all of its requests pause, or that they do not."""
         return self._tenant.health if self._budget.pause_left_s else PartHealth()
 
     def failed(self, stream: StreamState, part: BackoffState, error: SourceError, policy: RetryPolicy) -> float:
-        """Notes that listing or fetching of a stream failed; returns for how long it is left alone, in seconds."""
+        """Notes that a stream could not be listed, or not be fetched; returns how long that part of it pauses, in seconds."""
         self._metrics.add(m.REQUESTS, source=self._name, stream=stream.name, outcome=type(error).__name__)
         with self._lock:
             if isinstance(error, SourceThrottled):
                 return self._pause_tenant(part, error)
             if (left_s := part.until - self._clock.monotonic()) > 0:
-                return left_s  # an answer to a request that was under way already
+                return left_s  # the request was under way when the pause began
             policy = ONCE if self._once else DENIED if isinstance(error, SourceDenied) else policy
             delay_s = part.failed(error, policy)
         self._log_failure(part, error, delay_s, stream=stream.name)
         return delay_s
 
     def succeeded(self, stream: StreamState, part: BackoffState) -> None:
-        """Notes that listing or fetching of a stream works."""
+        """Notes that a stream could be listed, or be fetched."""
         self._tenant.succeeded()
         if part.succeeded():
             self._log.info("working again", extra={"stream": stream.name})
 
     def is_exhausted(self, part: BackoffState) -> bool:
-        """Tells whether a bounded run has tried enough."""
+        """Returns whether a bounded run has tried a part often enough."""
         is_enough = ONCE.is_exhausted(part.failures) or THROTTLED_ONCE.is_exhausted(self._tenant.failures)
         return self._once and (part.is_denied or is_enough)
 
     def _pause_tenant(self, part: BackoffState, error: SourceThrottled) -> float:
-        """Holds back all requests of the tenant, which is what the service counts; returns for how long, in seconds.
+        """Holds back all requests of the tenant, as the service counts by tenant; returns for how long, in seconds.
 
-        Refusals of one burst count as one failure, of the tenant and not of the item or stream that met with it.
+        The refusals of one burst count as one failure: of the tenant, not of the items or streams that met with them.
         """
         left_s = self._budget.pause_left_s
         if not left_s:

@@ -1,4 +1,4 @@
-"""A collector runs one source: it decides when a stream is listed and which items are fetched, in the threads of a pool."""
+"""A collector runs one source: it decides when a stream is listed and which items are fetched; threads of a pool do both."""
 
 from __future__ import annotations
 
@@ -34,28 +34,29 @@ from ualpipe.pipeline.runtime.retry import LISTING, ONCE
 from ualpipe.pipeline.stages import Source
 
 ROOM_PROBE_S = 5.0
+"""How often a collector looks whether a full journal has room again."""
 PROBE_S = 5.0
-"""How often an idle collector looks for items that another process put back (dead letters sent again)."""
+"""How often an idle collector looks for items that another process made due (dead letters sent again)."""
 MEASURE_S = 10.0
-"""How often a collector looks how much waits: counting a long backlog takes some milliseconds of the journal."""
+"""How often a collector counts the items that wait: for a long backlog that takes the journal some milliseconds."""
 
 
 class Collector:
-    """Runs one source. A slow tenant never holds up another: what its tasks wait for, they wait for without a slot of the pool.
+    """Runs one source. A slow tenant holds up no other: a task that waits for budget or room gives its slot of the pool away.
 
     Attributes:
-        name: Of the source in the config.
-        streams: What it knows about the streams, once the source has named them.
-        backlog: How much waits to be fetched.
-        fatal: Why the run has to end; None while it has not.
+        name: Name of the source in the config.
+        streams: The state of each stream, once the source has named its streams.
+        backlog: How many items wait, and when they will have been fetched.
+        fatal: Why the run has to end; None while it may go on.
     """
 
     def __init__(self, spec: StageSpec, source: Source, budget: TokenBucket, parts: CollectParts) -> None:
-        """Begins nothing yet.
+        """Starts nothing yet.
 
         Args:
-            spec: The source in the config.
-            source: It.
+            spec: Name and options of the source.
+            source: The source itself.
             budget: The request budget of its tenant.
             parts: What all collectors of the run share.
         """
@@ -78,7 +79,7 @@ class Collector:
         self._limit = ConcurrencyLimit(self._options.concurrency)
         self._trend = Trend()
         self._measure_at = 0.0
-        self._tasks = 0  # that fetch
+        self._tasks = 0  # fetch tasks that were submitted and have not ended
         self._room_from = 0.0
         self._is_open = False
         self._health = Health(context.clock)
@@ -105,7 +106,7 @@ class Collector:
             self._changed.notify_all()
 
     def probe(self) -> None:
-        """Tries at once what is refused: the reason may be gone."""
+        """Has refused streams tried again at once: the reason for the refusal may be gone."""
         with self._changed:
             for stream in self.streams:
                 for part in (stream.listing, stream.fetching):
@@ -113,7 +114,7 @@ class Collector:
             self._changed.notify_all()
 
     def run(self) -> None:
-        """Collects until it is stopped or, in a bounded run, until nothing more can be done."""
+        """Collects until the run is stopped or, in a bounded run, until nothing more can be done."""
         try:
             with unexpected_as(EngineFailed, self._log, "collecting"):
                 self._name_streams()
@@ -129,7 +130,7 @@ class Collector:
             close_quietly(self._source, self._log)
 
     def _name_streams(self) -> None:
-        """Asks the source for its streams until it can tell."""
+        """Asks the source for its streams until it can name them."""
         unnamed = StreamState(self.name, self._clock)
         while not self.streams and not self._stop.is_set() and not unnamed.is_given_up:
             try:
@@ -149,7 +150,7 @@ class Collector:
     # --- scheduling ----------------------------------------------------------------------------------------------
 
     def _step(self) -> bool:
-        """Starts what is due, then waits for something to happen; returns False when a bounded run is done."""
+        """Starts the listings and fetches that are due, then waits for a change; returns False when a bounded run is done."""
         self._threads.begin_due()
         with self._changed:
             now = self._clock.monotonic()
@@ -176,7 +177,7 @@ class Collector:
                 self._threads.submit(self, partial(self._fetch_in_thread, [item]))
 
     def _another(self) -> LedgerItem | None:
-        """Leases one more item to a task, where nothing holds it up and more wait than tasks could be begun for."""
+        """Leases one more item to a task under way; None where fetching pauses, or new tasks could take all items that wait."""
         with self._changed:
             now, most = self._clock.monotonic(), self._limit.limit - self._tasks
             streams = self._open_streams(now) if most >= 0 and now >= self._room_from else []
@@ -185,7 +186,7 @@ class Collector:
             return next(iter(self._journal.lease(self.name, streams, 1)), None)
 
     def _measure(self, now: float) -> None:
-        """Looks now and then how much waits, and when it will have been fetched."""
+        """Counts now and then the items that wait, and estimates when they will have been fetched."""
         if now < self._measure_at:
             return
         self._measure_at = now + MEASURE_S
@@ -198,13 +199,13 @@ class Collector:
         self._metrics.set(m.AT_ONCE, self._limit.limit, source=self.name)
 
     def _open_streams(self, now: float) -> list[str]:
-        """Returns the streams of which items may be fetched."""
+        """Returns the names of the streams whose items may be fetched now."""
         if not self._is_open:
-            return []  # what an earlier run left is due at once; an attempt before the first listing would fail for nothing
+            return []  # items of earlier runs are due at once; before the first listing opens the source they could only fail
         return [stream.name for stream in self.streams if stream.fetching.until <= now and not stream.is_given_up]
 
     def _idle_s(self, now: float) -> float:
-        """Returns how long nothing is going to be due, in seconds."""
+        """Returns for how long nothing becomes due, in seconds."""
         times = [
             stream.listing.until - now for stream in self.streams if not stream.is_listing and not (self._once and stream.is_done)
         ]
@@ -231,7 +232,7 @@ class Collector:
     # --- listing, in a thread of the pool ------------------------------------------------------------------------
 
     def _list_in_thread(self, stream: StreamState) -> None:
-        """Lists a stream; the scheduler looks again, whatever happens."""
+        """Lists a stream, and wakes the scheduler however that ends."""
         try:
             with unexpected_as(EngineFailed, self._log, "collecting"):
                 self._list(stream)
@@ -266,7 +267,7 @@ class Collector:
     # --- fetching, in a thread of the pool -----------------------------------------------------------------------
 
     def _fetch_in_thread(self, leased: list[LedgerItem]) -> None:
-        """Fetches an item, and others behind it where many wait; the scheduler looks again, whatever happens."""
+        """Fetches an item, and further ones where many wait; wakes the scheduler however that ends."""
         try:
             with unexpected_as(EngineFailed, self._log, "collecting"):
                 self._wait_for_room()
@@ -290,10 +291,10 @@ class Collector:
         return next(state for state in self.streams if state.name == item.work.stream)
 
     def _wait_for_room(self) -> None:
-        """Returns when there is room for more records.
+        """Returns when the journal has room for more records; in a bounded run it waits for that.
 
         Raises:
-            JournalFull: There is none; in a bounded run, after a bounded number of looks.
+            JournalFull: There is no room; in a bounded run, after a bounded number of looks.
         """
         looks = 0
         while True:
@@ -303,7 +304,7 @@ class Collector:
             except JournalFull:
                 if self._stop.is_set():
                     raise
-                looks += not self._buffer.is_moving  # a slow sink makes room in the end
+                looks += not self._buffer.is_moving  # a sink that delivers, however slowly, makes room in the end
                 if not self._once or ONCE.is_exhausted(looks):
                     raise
                 with self._threads.slot_released():
@@ -313,7 +314,7 @@ class Collector:
             self._health.works()
 
     def _pause_for_room(self, exc: JournalFull) -> None:
-        """Pauses fetching, or ends it in a bounded run; what is stored goes on being delivered."""
+        """Pauses fetching, or ends it in a bounded run; stored records go on being delivered."""
         if not self._health.now.stands_still:
             self._log.warning("fetching pauses: %s", exc)
         self._health.stands_still(State.FULL, str(exc), ROOM_PROBE_S)

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 
 class ConcurrencyLimit:
-    """Additive increase, multiplicative decrease. Without clock and lock: whoever uses it from several threads holds one.
+    """Limits requests by additive increase and multiplicative decrease. Not thread-safe: several threads need a lock.
 
-    It begins at the most. Strain halves it; each round of requests that went well, as many as go out together, adds one. What was
-    under way already when it was halved tells nothing new, and does not halve it once more: a burst of refusals counts as one.
+    The limit begins at its maximum. A strained service halves it; each round of successes, as many requests as go out together,
+    adds one. A request that was under way when the limit was halved tells nothing new, and does not halve it once more: a burst
+    of refusals counts as one.
     """
 
     def __init__(self, most: int) -> None:
-        """Begins.
+        """Starts at the maximum.
 
         Args:
-            most: The ``concurrency`` of the config; at least 1.
+            most: The maximum, ``concurrency`` in the config; at least 1.
         """
         self._most = float(most)
         self._level = float(most)
         self.epoch = 0
-        """Number of the times it was halved. To be noted at the begin of a request, for what it turns out to be."""
+        """How often the limit was halved. Callers note it when they begin a request, for ``overloaded``."""
 
     @property
     def limit(self) -> int:
-        """How many may be under way now, from 1 to the most."""
+        """How many requests may be under way now, from 1 to the maximum."""
         return int(self._level)
 
     def succeeded(self) -> None:
@@ -34,10 +35,10 @@ class ConcurrencyLimit:
         """Notes a request that was throttled or had no answer in time.
 
         Args:
-            begun_in: The ``round`` it was sent in.
+            begun_in: The ``epoch`` in which the request began.
 
         Returns:
-            Whether the limit was lowered for it.
+            Whether this lowered the limit.
         """
         if begun_in != self.epoch:
             return False

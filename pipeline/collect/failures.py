@@ -1,4 +1,4 @@
-"""What becomes of a work item that was not fetched: it is tried again later, or a dead letter, or its stream is left alone."""
+"""What becomes of a work item that could not be fetched: it is tried again later, becomes a dead letter, or its stream pauses."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from ualpipe.pipeline.journal.contract import GivenUp, WorkQueue
 from ualpipe.pipeline.journal.types import DeadLetter, LedgerItem
 from ualpipe.pipeline.runtime.retry import FETCH, ONCE
 
-UNDECODABLE_ATTEMPTS = 3  # a body may have been cut on its way; after so many equal failures it is what the service has
+UNDECODABLE_ATTEMPTS = 3  # a body may have been cut on its way; after so many failures it is what the service has
 
 LAST_CHANCE_S = 60.0
-"""The last attempt at an item is so long before the service drops it."""
+"""How long before the service drops an item the last attempt to fetch it is made."""
 
 
 class FetchFailures:
-    """The failures of one collector, and what ends them. Thread-safe.
+    """Decides what becomes of items that one collector could not fetch. Thread-safe.
 
     Attributes:
-        set_aside: How many items were given up in this run; the next one tries them again.
+        set_aside: How many items were given up in this run; the next run tries them again.
     """
 
     def __init__(
@@ -48,14 +48,14 @@ class FetchFailures:
         stream_of: Callable[[LedgerItem], StreamState],
         lock: threading.RLock,
     ) -> None:
-        """Begins without failures.
+        """Starts without failures.
 
         Args:
-            name: Of the source in the config.
-            parts: What all collectors share; the journal is told what becomes of an item.
-            log: Gets failures.
-            backoff: Leaves a stream or the tenant alone where the failure is theirs.
-            limit: Is lowered where the service is overloaded.
+            name: Name of the source in the config.
+            parts: The parts that all collectors share; the journal is told what becomes of items.
+            log: Gets a line for each failure.
+            backoff: Pauses a stream or the tenant where the failure is theirs.
+            limit: How many items are fetched at a time; lowered where the service is overloaded.
             stream_of: Returns the stream of an item.
             lock: Guards the limit.
         """
@@ -73,7 +73,7 @@ class FetchFailures:
 
     @property
     def epoch(self) -> int:
-        """Epoch of the concurrency limit, to be noted at the begin of a request."""
+        """Epoch of the concurrency limit, which callers note when they begin a request."""
         return self._limit.epoch
 
     def succeeded(self, item: LedgerItem) -> None:
@@ -87,9 +87,9 @@ class FetchFailures:
         """Decides what becomes of an item, and ends its lease.
 
         Args:
-            item: It was not fetched.
-            error: Why.
-            begun_in: Epoch of the concurrency limit in which its fetch was begun.
+            item: The item that was not fetched.
+            error: Why it was not.
+            begun_in: Epoch of the concurrency limit in which its fetch began.
         """
         stream = self._stream_of(item)
         self._metrics.add(m.ITEMS_FAILED, source=self._name, stream=stream.name)
@@ -105,18 +105,18 @@ class FetchFailures:
             self._log.info("%s", exc)
 
     def _lower_limit(self, error: SourceError, begun_in: int) -> None:
-        """Has less fetched at a time where the service is strained; an error of the item itself says nothing about that."""
+        """Lowers the concurrency limit where the service is strained, of which an error of the item itself says nothing."""
         with self._lock:
             if isinstance(error, SourceThrottled | SourceOverloaded) and self._limit.overloaded(begun_in):
                 self._log.info("fetching fewer items at a time", extra={"at_once": self._limit.limit})
 
     def rest_of(self, item: LedgerItem, error: ContentUndecodable) -> DeadLetter | None:
-        """Returns a dead letter of the part of an item that can't be decoded, when it was so often enough; None before that."""
+        """Counts that the rest of an item can't be decoded; returns its dead letter after enough attempts, None before that."""
         self._undecodable[item.id] += 1
         return self._dead_letter(item, error, error.body) if self._is_undecodable(item) else None
 
     def note_dead(self, item: LedgerItem, reason: str) -> None:
-        """Counts and tells that an item, or the rest of it, became a dead letter."""
+        """Counts and logs that an item, or the rest of it, became a dead letter."""
         self._metrics.add(m.ITEMS_DEAD, source=self._name, stream=item.work.stream)
         self._log.error("dead-lettered: %s", reason, extra={"item": item.work.key})
 
@@ -124,7 +124,7 @@ class FetchFailures:
         return self._undecodable[item.id] >= UNDECODABLE_ATTEMPTS
 
     def _give_back(self, item: LedgerItem, error: SourceError) -> None:
-        """Decides what becomes of an item whose failure is its own: a dead letter, or another attempt later."""
+        """Makes an item whose failure is its own a dead letter, or has it tried again later."""
         if isinstance(error, ContentGone):
             self._bury(item, error, b"", "gone")
         elif isinstance(error, ContentUndecodable) and self._is_undecodable(item):
@@ -133,7 +133,7 @@ class FetchFailures:
             self._postpone(item, error)
 
     def _postpone(self, item: LedgerItem, error: SourceError) -> None:
-        """Tries an item again later: for as long as it lives, or a bounded number of times in a bounded run."""
+        """Has an item tried again later: until the service drops it, or a bounded number of times in a bounded run."""
         failures = item.attempts + 1
         now = self._context.clock.now().timestamp()
         following = now + (ONCE if self._context.once else FETCH).delay_s(failures)

@@ -1,7 +1,7 @@
 """Fetches work items one after the other, and stores them together.
 
-What an item costs besides its records, the transaction above all, is then paid once for several. A quarter of the work on a
-content blob with a handful of records, or more, is of that kind.
+What an item costs besides its records, the transaction above all, is then paid once for several items: a quarter of the work
+on a content blob with a handful of records, or more.
 """
 
 from __future__ import annotations
@@ -41,10 +41,11 @@ from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.stages import Source
 
 MOST_ITEMS = 8
+"""Items at most that are stored together."""
 MOST_BYTES = 256 * 1024
-"""Above it the records are what costs."""
+"""Bytes of bodies with which a task fetches no further item, and stores: with more the records are what costs."""
 LONGEST_S = 1.0
-"""Behind an item that has waited for so long no other is fetched before it is stored."""
+"""Age at which a task fetches no further item, and stores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,10 @@ class Fetching:
     """What the fetch tasks of one source work with.
 
     Attributes:
-        name: Of the source in the config.
-        source: Brings the records.
-        parts: What all collectors share.
-        failures: Decides what becomes of items that were not fetched, and is told of those that were.
+        name: Name of the source in the config.
+        source: The source that brings the records.
+        parts: The parts that all collectors share.
+        failures: Decides what becomes of items that could not be fetched, and hears of those that could.
         log: Gets unexpected failures.
     """
 
@@ -72,10 +73,10 @@ class _Item:
 
     Attributes:
         held: Its newest chunk, which is not processed yet.
-        staged: The chunks before, which stand in the journal.
-        origin: Of the last chunk, when it is processed.
-        last: The last chunk, processed and not stored yet.
-        rest: What can't be decoded behind its records.
+        staged: The chunks before that, which stand in the journal and do not count yet.
+        origin: Origin of the chunk that was processed last.
+        last: The chunk that was processed last, unless it is staged.
+        rest: Dead letter of what can't be decoded behind its records.
     """
 
     item: LedgerItem
@@ -87,16 +88,16 @@ class _Item:
 
     @property
     def held_bytes(self) -> int:
-        """Size of the chunk that is in memory."""
+        """Size of the chunk that is not processed yet."""
         return len(self.held.body) if self.held is not None else 0
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing of it is there (any more)."""
+        """Whether no chunk of it is held or staged."""
         return self.held is None and not self.staged
 
     def fetched(self) -> FetchedItem:
-        """Returns the item as the journal takes it."""
+        """Returns the item as ``commit`` takes it."""
         return FetchedItem(self.item, self.staged, self.last[1] if self.last else None, self.rest)
 
 
@@ -109,20 +110,20 @@ class FetchTask:
         self._journal: RecordStore = fetching.parts.journal
         self._clock = fetching.parts.context.clock
         self._full_at = self._clock.monotonic() + LONGEST_S
-        self._items: list[_Item] = []  # read, and not stored yet
-        self._failed: list[tuple[LedgerItem, SourceError]] = []  # read, and could not be stored
+        self._items: list[_Item] = []  # read whole, and not stored yet
+        self._failed: list[tuple[LedgerItem, SourceError]] = []  # read whole, and could not be stored
         self._no_room = ""
 
     def run(self, leased: list[LedgerItem], another: Callable[[], LedgerItem | None]) -> None:
-        """Fetches an item, and others behind it as long as that goes well; then stores them.
+        """Fetches an item, and further ones as long as each succeeds; then stores them.
 
         Args:
-            leased: Holds the first item; the others are appended to it.
-            another: Leases one more item; None when there is none that should be stored together with those before.
+            leased: Holds the first item; the further ones are appended, so that the caller knows all leases.
+            another: Leases one more item; None when no further one should be stored together with those before.
 
         Raises:
-            JournalFull: There is no room for all of it; what has found room is stored.
-            Stopped: The pipeline stops; what was read whole is stored.
+            JournalFull: There is no room for all items; those that found room are stored.
+            Stopped: The pipeline stops; items that were read whole are stored.
         """
         try:
             while self._is_fetched(leased[-1]) and not self._is_full and (item := another()) is not None:
@@ -149,7 +150,7 @@ class FetchTask:
 
     @property
     def _is_full(self) -> bool:
-        """Whether it is time to store what was fetched."""
+        """Whether it is time to store the items that were read."""
         if len(self._items) >= MOST_ITEMS or self._clock.monotonic() >= self._full_at:
             return True
         return _held_bytes(self._items) >= MOST_BYTES or any(item.staged for item in self._items)
@@ -157,7 +158,7 @@ class FetchTask:
     # --- reading -------------------------------------------------------------------------------------------------
 
     def _read(self, item: _Item) -> None:
-        """Reads the chunks of an item. Where its end can't be decoded, what comes before counts in the end."""
+        """Reads the chunks of an item. Where its end can't be decoded after enough attempts, the chunks before it count."""
         self._look_at_stop()
         try:
             with unexpected_as(SourceUnavailable, self._with.log, "fetching"):
@@ -170,7 +171,7 @@ class FetchTask:
             self._set_rest_aside(item, exc)
 
     def _make_way(self, item: _Item) -> None:
-        """Stages the chunk at hand of an item that has more of them, behind what was read before that item."""
+        """Stages the held chunk of an item that has more chunks; items that were read before are stored first."""
         if not item.staged:
             self._store()
         self._process(item, transform=False)
@@ -181,10 +182,10 @@ class FetchTask:
             raise Stopped("the pipeline stops")
 
     def _set_rest_aside(self, item: _Item, error: ContentUndecodable) -> None:
-        """Makes what can't be decoded a dead letter, when it was the same often enough and something good comes before it.
+        """Makes the rest of an item a dead letter, after enough attempts to decode it and where good chunks come before it.
 
         Raises:
-            ContentUndecodable: The item is to be fetched again, or nothing of it is good.
+            ContentUndecodable: The item is to be fetched again, or no chunk of it is good.
         """
         rest = self._with.failures.rest_of(item.item, error)
         if item.is_empty or rest is None:
@@ -194,7 +195,7 @@ class FetchTask:
     # --- processing ----------------------------------------------------------------------------------------------
 
     def _process(self, item: _Item, *, transform: bool) -> None:
-        """Processes the chunk at hand; one without any record is dropped."""
+        """Processes the held chunk; a chunk without records is dropped."""
         chunk, item.held = item.held, None
         if chunk is None:
             return
@@ -205,21 +206,21 @@ class FetchTask:
         item.last = (done, packed) if done.digests else None
 
     def _stage(self, item: _Item) -> None:
-        """Stores the chunk that was processed; it does not count yet."""
+        """Stages the chunk that was processed: stored, it does not count yet."""
         if item.last is not None:
             item.staged.append(self._journal.stage(item.item, item.last[1]))
             item.last = None
 
     def _finish(self, item: _Item, *, transform: bool) -> None:
-        """Processes the last chunk. Where it can't be decoded, what comes before it counts in the end.
+        """Processes the last chunk. Where it can't be decoded after enough attempts, the chunks before it count.
 
         Args:
-            item: It was read whole.
+            item: An item that was read whole.
             transform: Run the transforms as soon as the records are decoded, for a batch that goes on to the sinks at once.
 
         Raises:
             SourceError: Nothing of the item is to be stored.
-            JournalFull: There is no room for it.
+            JournalFull: There is no room for the chunk.
         """
         try:
             with unexpected_as(SourceUnavailable, self._with.log, "decoding"):
@@ -234,10 +235,10 @@ class FetchTask:
     # --- storing -------------------------------------------------------------------------------------------------
 
     def _store(self) -> None:
-        """Stores what was read, if it can be in one change, and hands it on to the sinks.
+        """Stores the items that were read, if possible in one change, and hands their batches to the sinks.
 
         Raises:
-            JournalFull: There is no room for all of it; what has found room is stored.
+            JournalFull: There is no room for all items; those that found room are stored.
         """
         items, self._items = self._items, []
         if not items:
@@ -272,7 +273,7 @@ class FetchTask:
         return True
 
     def _commit(self, items: Sequence[_Item]) -> list[tuple[_Item, CommitResult]]:
-        """Commits items together or, where that fails, each by itself: only those fail then that have to."""
+        """Commits items together or, where that fails, one by one: then an item fails for its own reason only."""
         try:
             with unexpected_as(SourceUnavailable, self._with.log, "storing"):
                 return list(zip(items, self._journal.commit([item.fetched() for item in items]), strict=True))
@@ -283,7 +284,7 @@ class FetchTask:
             return []
 
     def _note(self, item: _Item, error: SourceError | JournalFull | LeaseLost) -> None:
-        """Notes what concerns one item alone."""
+        """Notes why one item could not be stored."""
         match error:
             case JournalFull():
                 self._no_room = str(error)
@@ -294,7 +295,7 @@ class FetchTask:
                 self._failed.append((item.item, error))
 
     def _count(self, item: _Item, result: CommitResult) -> None:
-        """Counts what an item brought, and tells of what could not be decoded of it."""
+        """Counts what a stored item brought, and logs the rest of it that could not be decoded."""
         item.staged = []
         if item.rest is not None:
             self._with.failures.note_dead(item.item, item.rest.reason)
@@ -305,20 +306,20 @@ class FetchTask:
         count(m.BYTES_RECEIVED, result.bytes)
 
     def _undo(self, item: _Item) -> None:
-        """Lets go of what is staged of an item that was not stored."""
+        """Discards the staged chunks of an item that was not stored."""
         staged, item.staged = item.staged, []
         if staged:
             self._journal.discard(staged)
 
 
 def _keep(reservation: Reservation, item: _Item, result: CommitResult) -> None:
-    """Hands an item of one chunk on to the sinks, without reading it back."""
+    """Hands the batch of an item with one chunk to the buffer, so that nobody reads it back."""
     if item.last is not None and item.origin is not None:
         reservation.keep(StoredBatch(result.batches[0], item.origin, result.skipped[0], item.last[0].transformed))
 
 
 def _forget_frames(error: BaseException | None) -> None:
-    """Lets go of the frames that an error came through: they hold the task that keeps it, and with it what was read."""
+    """Drops the frames of an error's traceback: they hold the task that keeps the error, and with it the chunks read."""
     while error is not None:
         error.__traceback__ = None
         error = error.__cause__ or error.__context__

@@ -1,4 +1,4 @@
-"""One listing of one stream: what a source names goes into the ledger, its gaps and how far it came into the journal."""
+"""Lists the streams of a source: listed items go into the ledger; gaps, and how far a listing came, into the journal."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from ualpipe.pipeline.notices import gap_notice, notice_body
 from ualpipe.pipeline.stages import Gap, Listed, Source, WorkItem
 
 ENTER_AT_ONCE = 500
+"""Listed items that are entered in one change."""
 
 
 class Lister:
-    """Lists the streams of one source. Several threads may list at once, each another stream."""
+    """Lists the streams of one source. Several threads may list at the same time, each another stream."""
 
     def __init__(self, name: str, source: Source, parts: CollectParts, log: logging.Logger, found: Callable[[], None]) -> None:
-        """Begins nothing yet.
+        """Starts nothing yet.
 
         Args:
-            name: Of the source in the config.
-            source: It.
-            parts: What all collectors share; the journal gets what is found, the sinks are told of gaps.
-            log: Gets gaps.
-            found: Called when items were entered: there may be new ones to fetch, or better locators.
+            name: Name of the source in the config.
+            source: The source itself.
+            parts: The parts that all collectors share; the journal gets items and gaps, the sinks are told of gaps.
+            log: Gets a line for each gap.
+            found: Called when items were entered: some may be new, or have better locators.
         """
         self._name = name
         self._source = source
@@ -43,7 +44,7 @@ class Lister:
         """Lists a stream to its end.
 
         Raises:
-            SourceError: It broke off; what was listed before counts.
+            SourceError: The listing broke off; what it had listed counts.
         """
         items: list[WorkItem] = []
         gaps: list[Gap] = []
@@ -65,13 +66,13 @@ class Lister:
             self._enter(stream, items)
 
     def _note_gap(self, stream: str, gap: Gap) -> None:
-        """Notes a gap, which grows until a listing comes to its end."""
+        """Notes a gap, which may still grow until a listing comes to its end."""
         if self._journal.note_gap(self._name, stream, gap):
             context = {"stream": stream, "from": format_instant(gap.start), "to": format_instant(gap.end)}
             self._log.error("a gap that can't be fetched any more: %s", gap.reason, extra=context)
 
     def _conclude(self, stream: str, gaps: list[Gap], listed: Listed | None) -> None:
-        """Notes how far a stream was listed, tells the sinks of the gaps that the listing found, and empties their list."""
+        """Notes how far a stream was listed, tells the sinks of the gaps that the listing found, and empties the list of gaps."""
         if gaps or listed is not None:
             tenant = self._source.tenant
             notices = {gap: _notice(gap_notice(self._name, tenant, stream, gap)) for gap in gaps}

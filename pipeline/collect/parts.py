@@ -18,11 +18,11 @@ class CollectParts:
     """The parts of the engine that collectors share.
 
     Attributes:
-        journal: Gets work items and records.
-        buffer: Gets records transformed, for sinks that are in step.
+        journal: Keeps work items and records.
+        buffer: Takes batches as the transforms made them, for sinks that are in step.
         processor: Decodes, transforms and compresses records.
-        threads: Where streams are listed and items fetched.
-        notify: Is told of each batch for the sinks.
+        threads: The pool in which streams are listed and items fetched.
+        notify: Tells the deliveries of new batches.
         context: The run.
     """
 

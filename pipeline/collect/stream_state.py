@@ -9,11 +9,11 @@ from ualpipe.pipeline.runtime.retry import RetryPolicy
 
 
 class BackoffState:
-    """How long listing or fetching of a stream, or a whole tenant, is left alone after failures.
+    """How long a part pauses after failures: the listing or the fetching of a stream, or a whole tenant.
 
     Attributes:
         until: Nothing is tried before this time, on the monotonic clock.
-        failures: Failures in a row, those at the same time counted once.
+        failures: Failures in a row; those of one burst count as one.
     """
 
     __slots__ = ("_clock", "_health", "failures", "until")
@@ -26,33 +26,33 @@ class BackoffState:
 
     @property
     def health(self) -> PartHealth:
-        """Why it is left alone."""
+        """Why the part pauses, or that it works."""
         return self._health.now
 
     @property
     def is_denied(self) -> bool:
-        """Whether the service refuses it."""
+        """Whether the part pauses because the service refuses us."""
         return self.health.state is State.DENIED
 
     @property
     def is_worth_a_warning(self) -> bool:
-        """Whether the latest failure should be seen: the first, the fifth and each twentieth of a row."""
+        """Whether people should see the latest failure: the first, the fifth and each twentieth in a row."""
         return self.failures in (1, 5) or self.failures % 20 == 0
 
     def failed(self, error: SourceError, policy: RetryPolicy) -> float:
-        """Notes a failure; returns for how long it is left alone, in seconds."""
+        """Notes a failure; returns how long the part pauses, in seconds."""
         self.failures += 1
         delay_s = policy.delay_s(self.failures, error.retry_after_s if isinstance(error, SourceThrottled) else None)
         self.pause(error, delay_s)
         return delay_s
 
     def pause(self, error: SourceError, delay_s: float) -> None:
-        """Leaves it alone for so long, without counting a failure."""
+        """Begins a pause, without counting a failure."""
         self.until = self._clock.monotonic() + delay_s
         self._health.stands_still(_state_of(error), str(error), delay_s)
 
     def succeeded(self) -> bool:
-        """Notes that it works; returns whether that is news."""
+        """Notes that the part works; returns whether it stood still before."""
         self.failures = 0
         return self._health.works()
 
@@ -61,11 +61,11 @@ class StreamState:
     """What a collector knows about one stream.
 
     Attributes:
-        listing: Whether it can be listed.
-        fetching: Whether its items can be fetched.
-        is_listing: It is being listed.
-        is_done: It was listed completely, or given up, in this run (``--once``).
-        is_given_up: Nothing more is tried with it in this run.
+        listing: Whether and when it can be listed.
+        fetching: Whether and when its items can be fetched.
+        is_listing: Whether it is being listed.
+        is_done: Whether it was listed completely, or given up, in this run (``--once``).
+        is_given_up: Whether nothing more is tried with it in this run.
     """
 
     __slots__ = ("fetching", "is_done", "is_given_up", "is_listing", "listing", "name")
@@ -78,14 +78,14 @@ class StreamState:
 
     @property
     def health(self) -> PartHealth:
-        """Health of the stream: that of listing, if it stands still, else that of fetching."""
+        """Health of the stream: that of its listing, if this stands still, else that of fetching."""
         found = self.listing.health if self.listing.health.stands_still else self.fetching.health
         if self.is_given_up and found.state is not State.DENIED:
             return PartHealth(State.GIVEN_UP, found.reason, found.since)
         return found
 
     def give_up(self) -> None:
-        """Notes that nothing more is tried with it in this run."""
+        """Notes that nothing more is tried with the stream in this run."""
         self.is_done = self.is_given_up = True
 
 

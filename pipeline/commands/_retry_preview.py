@@ -43,12 +43,12 @@ class RetryPreview:
 
 def obstacle(stored: StoredDeadLetter, config: PipelineConfig, reader: JournalReader) -> str:
     """Returns why a dead letter can't be sent again at all; empty when it can."""
-    letter = stored.letter
+    dead = stored.dead_letter
     if reader.is_lost(stored):
         return f"the service no longer has {stored.item}, and there are no bytes to send"
-    if letter.sink is not None and letter.sink not in (config.sinks.keys() | config.disabled_sinks):
-        return f"the config has no sink {letter.sink!r}"
-    if letter.batch is None and stored.source not in config.sources:
+    if dead.sink is not None and dead.sink not in (config.sinks.keys() | config.disabled_sinks):
+        return f"the config has no sink {dead.sink!r}"
+    if dead.batch is None and stored.source not in config.sources:
         return f"the config has no source {stored.source!r} to fetch it, or it is switched off"
     return ""
 
@@ -65,7 +65,7 @@ class RetryPreviewer:
         """Returns what would become of a dead letter."""
         if reason := obstacle(stored, self._config, self._reader):
             return RetryPreview(stored, "stays", reason=reason)
-        if stored.letter.batch is None:
+        if stored.dead_letter.batch is None:
             return RetryPreview(stored, "fetched")
         chunk = self._reader.chunk_of(stored)
         (event,) = events_of(Origin(stored.source, stored.tenant, stored.stream, stored.item, chunk))
@@ -79,7 +79,7 @@ class RetryPreviewer:
 
     def _takers(self, stored: StoredDeadLetter, event: Event) -> tuple[str, ...]:
         """Returns the sinks that a transformed event would go to: the one that refused it, else all that want it."""
-        own, off = stored.letter.sink, self._config.disabled_sinks
+        own, off = stored.dead_letter.sink, self._config.disabled_sinks
         if own in off:
             return (own,) if own else ()
         specs = [spec for name, spec in self._config.sinks.items() if own in (None, name)]

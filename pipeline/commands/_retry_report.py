@@ -24,8 +24,8 @@ def print_preview(found: Sequence[RetryPreview], config_version: str) -> None:
     """Prints a row for each kind of dead letter and outcome, and a line that sums them up."""
     kinds: dict[tuple[str, ...], list[RetryPreview]] = {}
     for preview in found:
-        letter = preview.stored.letter
-        kinds.setdefault((letter.stage, letter.code, _outcome(preview)), []).append(preview)
+        dead_letter = preview.stored.dead_letter
+        kinds.setdefault((dead_letter.stage, dead_letter.code, _outcome(preview)), []).append(preview)
     rows = [
         (*kind, f"{len(alike):,}", _ids(alike), alike[0].reason)
         for kind, alike in sorted(kinds.items(), key=lambda pair: (pair[0], pair[1][0].stored.id))
@@ -86,10 +86,10 @@ def _as_dict(preview: RetryPreview) -> dict[str, Any]:
     stored = preview.stored
     return {
         "id": stored.id,
-        "stage": stored.letter.stage,
-        "was": stored.letter.code,
+        "stage": stored.dead_letter.stage,
+        "was": stored.dead_letter.code,
         "config": stored.config,
-        "attempts": stored.letter.attempts,
+        "attempts": stored.dead_letter.attempts,
         "outcome": preview.outcome,
         "sinks": list(preview.sinks),
         "code": preview.code or None,

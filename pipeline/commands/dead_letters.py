@@ -57,13 +57,13 @@ def _chosen(args: argparse.Namespace, reader: JournalReader) -> list[StoredDeadL
 def _list(args: argparse.Namespace, reader: JournalReader, config: PipelineConfig) -> int:
     found = _found(args, reader)
     for stored in found[:_LIST_LIMIT]:
-        letter = stored.letter
+        dead = stored.dead_letter
         if args.json:
             print(json.dumps(_as_dict(stored)))
         else:
-            time, where = format_instant(stored.noticed_at), letter.sink or letter.stage
-            made = f"{counted(letter.attempts, 'attempt')}, {_config_of(stored, config)}"
-            print(f"{stored.id}  {time}  {stored.source} {stored.stream}  {where}  {letter.code}  {letter.reason}  ({made})")
+            time, where = format_instant(stored.noticed_at), dead.sink or dead.stage
+            made = f"{counted(dead.attempts, 'attempt')}, {_config_of(stored, config)}"
+            print(f"{stored.id}  {time}  {stored.source} {stored.stream}  {where}  {dead.code}  {dead.reason}  ({made})")
     if not args.json:
         shown = f", the first {_LIST_LIMIT:,} are shown" if len(found) > _LIST_LIMIT else ""
         print(f"{counted(len(found), 'dead letter')}{shown}", file=sys.stderr)
@@ -75,15 +75,15 @@ def _show(args: argparse.Namespace, reader: JournalReader, config: PipelineConfi
         shown = _as_dict(stored) | {"config": _config_of(stored, config).removeprefix("config ")}
         for name, value in shown.items():
             print(f"{name + ':':12s} {value}")
-        if stored.letter.trace:
-            print(f"{stored.letter.trace.rstrip()}\n")
-        print(stored.letter.body.decode("utf-8", "backslashreplace") + "\n")
+        if stored.dead_letter.trace:
+            print(f"{stored.dead_letter.trace.rstrip()}\n")
+        print(stored.dead_letter.body.decode("utf-8", "backslashreplace") + "\n")
     return EXIT_FINE
 
 
 def _export(args: argparse.Namespace, reader: JournalReader, _config: PipelineConfig) -> int:
     for stored in _found(args, reader):
-        sys.stdout.buffer.write(b" ".join(stored.letter.body.splitlines()) + b"\n")
+        sys.stdout.buffer.write(b" ".join(stored.dead_letter.body.splitlines()) + b"\n")
     return EXIT_FINE
 
 
@@ -124,7 +124,7 @@ def _config_of(stored: StoredDeadLetter, config: PipelineConfig) -> str:
 
 
 def _as_dict(stored: StoredDeadLetter) -> dict[str, Any]:
-    letter = stored.letter
+    dead = stored.dead_letter
     return {
         "id": stored.id,
         "noticed_at": format_instant(stored.noticed_at),
@@ -132,12 +132,12 @@ def _as_dict(stored: StoredDeadLetter) -> dict[str, Any]:
         "tenant": stored.tenant,
         "stream": stored.stream,
         "item": stored.item,
-        "stage": letter.stage,
-        "sink": letter.sink,
-        "code": letter.code,
-        "reason": letter.reason,
-        "pointer": letter.pointer,
-        "attempts": letter.attempts,
+        "stage": dead.stage,
+        "sink": dead.sink,
+        "code": dead.code,
+        "reason": dead.reason,
+        "pointer": dead.pointer,
+        "attempts": dead.attempts,
         "config": stored.config,
-        "bytes": len(letter.body),
+        "bytes": len(dead.body),
     }

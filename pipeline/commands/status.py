@@ -54,7 +54,7 @@ def _print(config: PipelineConfig, status: Status) -> None:
     _print_streams(console, status)
     sinks = [(s.sink, s.delivered, s.filtered, s.dead, s.backlog, s.last_settled or "never") for s in status.sinks]
     console.print(_table("sink delivered filtered dead backlog last_settled", sinks))
-    for text in _troubles(config, status):
+    for text in _problems(config, status):
         console.print(text, soft_wrap=True)
     if status.drift:
         _print_drift(console, status.drift)
@@ -79,12 +79,12 @@ def _print_streams(console: Console, status: Status) -> None:
         console.print(f"duplicates of {found.tenant}: {counted(found.records, 'record')}, {found.cause}", soft_wrap=True)
 
 
-def _troubles(config: PipelineConfig, status: Status) -> Iterator[str]:
+def _problems(config: PipelineConfig, status: Status) -> Iterator[str]:
     """Yields what is wrong or will be, a line each, and what to type about it."""
     from rich.markup import escape  # noqa: PLC0415 - slow to import
 
-    for trouble in status.troubles:
-        yield f"[red]{trouble.part} stands still since {trouble.since}: {escape(trouble.reason)}[/]"
+    for stalled in status.standing_still:
+        yield f"[red]{stalled.part} stands still since {stalled.since}: {escape(stalled.reason)}[/]"
     for stream in status.streams:
         if stream.last_error:
             yield f"last error of {stream.source} {stream.stream}: {stream.last_error}"

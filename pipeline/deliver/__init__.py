@@ -1,1 +1,1 @@
-"""Runs one sink: batches for it, writes, settlements (``delivery.Delivery``)."""
+"""Runs one sink: batches, writes, settlements (``delivery.Delivery``)."""

@@ -1,4 +1,4 @@
-"""What stored batches mean for one sink, and how they are cut into what one write takes."""
+"""What stored batches mean for one sink, and how their events are split into writes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ualpipe.pipeline.journal.types import BatchRef, DeadLetter, Settlement
 from ualpipe.pipeline.stages import SinkLimits
 
 GROUP_BYTES = 2 * 1024 * 1024
-"""Bodies of batches that are written together; decoded and mapped they take about ten times as much memory."""
+"""Bytes of bodies whose batches are written together; decoded and mapped they take about ten times as much memory."""
 
 _encoded = attrgetter("encoded")
 
@@ -25,8 +25,8 @@ class SinkBatch:
     Attributes:
         events: Events that go to the sink.
         expected: Records that must be accounted for at the end.
-        dead_letters: Of events that do not go on.
-        failed: Those of them on which a transform failed unexpectedly.
+        dead_letters: Dead letters of events that do not go to the sink.
+        failed: Those of them that came of an unexpected failure of a transform.
     """
 
     ref: BatchRef
@@ -38,20 +38,20 @@ class SinkBatch:
 
     @property
     def bytes(self) -> int:
-        """Sum of the encoded documents."""
+        """Sum of the sizes of the encoded documents."""
         return sum(map(len, map(_encoded, self.events)))
 
-    def dead(self, sink: str, event: EncodedEvent, error: SinkError, attempts: int) -> None:
-        """Sets one event aside for this sink."""
+    def set_aside(self, sink: str, event: EncodedEvent, error: SinkError, attempts: int) -> None:
+        """Makes an event a dead letter of this sink."""
         self.settlement.dead += 1
         code, reason = type(error).__name__, str(error)
         self.dead_letters.append(DeadLetter("sink", code, reason, event.raw, self.ref.id, event.index, sink, "", attempts))
 
     def set_oversized_aside(self, sink: str, limit: int) -> None:
-        """Sets events aside whose encoded documents are larger than the sink takes."""
+        """Makes events dead letters whose encoded documents are larger than the sink takes."""
         for event in self.events:
             if (size := len(event.encoded)) > limit:
-                self.dead(sink, event, SinkRejected(f"the event has {size} bytes, the sink takes at most {limit}"), 0)
+                self.set_aside(sink, event, SinkRejected(f"the event has {size} bytes, the sink takes at most {limit}"), 0)
         self.events = [event for event in self.events if len(event.encoded) <= limit]
 
     @property
@@ -61,17 +61,17 @@ class SinkBatch:
         return s.delivered + s.filtered + s.dead + len(s.pending)
 
     def is_conserved(self) -> bool:
-        """Tells whether in = delivered + filtered + dead + pending."""
+        """Returns whether expected = delivered + filtered + dead + pending."""
         s = self.settlement
         return self.expected == self.accounted and min(s.delivered, s.filtered, s.dead) >= 0
 
 
 Write = list[tuple[SinkBatch, list[EncodedEvent]]]
-"""Events that are written together, by the batch that they are of."""
+"""Events that are written together, those of each batch with their batch."""
 
 
 def take_group(backlog: deque[BatchRef], limits: SinkLimits) -> list[BatchRef]:
-    """Takes batches off the front as long as they fit one write; at least one."""
+    """Takes batches off the front of a backlog as long as they fit one write; at least one, if there is any."""
     group: list[BatchRef] = []
     events = size = 0
     most = min(limits.max_bytes, GROUP_BYTES)
@@ -83,7 +83,7 @@ def take_group(backlog: deque[BatchRef], limits: SinkLimits) -> list[BatchRef]:
 
 
 def split_into_writes(batches: Iterable[SinkBatch], limits: SinkLimits) -> Iterator[Write]:
-    """Cuts events into pieces that one write of the sink takes; an event larger than ``max_bytes`` goes alone."""
+    """Splits the events of batches into writes within the limits of a sink; an event larger than ``max_bytes`` goes alone."""
     write: Write = []
     count = size = 0
     for batch in batches:
@@ -104,11 +104,11 @@ def split_into_writes(batches: Iterable[SinkBatch], limits: SinkLimits) -> Itera
 
 
 def events_in(write: Write) -> list[EncodedEvent]:
-    """Returns the events of a write in their order: a list of its own, which a sink may do with as it likes."""
+    """Returns the events of a write in order, as a new list, which a sink may change."""
     return [event for _batch, events in write for event in events]
 
 
 def postpone(write: Write) -> None:
-    """Leaves events for the next start."""
+    """Leaves the events of a write for the next start."""
     for batch, events in write:
         batch.settlement.pending += [event.index for event in events]

@@ -1,4 +1,4 @@
-"""A delivery carries stored batches to one sink, at that sink's own pace, and settles them in the journal."""
+"""A delivery carries stored batches to one sink, as fast as that sink takes them, and settles them in the journal."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from ualpipe.pipeline.runtime.retry import DENIED, ONCE, SINK
 from ualpipe.pipeline.stages import Batch, Sink
 
 READ_AHEAD = 64
-"""Batches at most that are read back for the write to come."""
+"""Batches at most that are prepared for the next write while the sink writes."""
 LOOK_AGAIN_S = 5.0
 """How often an idle delivery looks for batches that another process entered (dead letters sent again)."""
 
@@ -47,9 +47,9 @@ class Delivery:
     """Runs one sink in a thread of its own.
 
     Attributes:
-        name: Of the sink in the config.
-        fatal: Why the run has to end; None while it has not.
-        lost_count: Records are unaccounted for.
+        name: Name of the sink in the config.
+        fatal: Why the run has to end; None while it may go on.
+        lost_count: Whether records are unaccounted for.
     """
 
     def __init__(self, spec: StageSpec, sink: Sink, journal: Outbox, buffer: BatchBuffer, context: RunContext) -> None:
@@ -78,13 +78,13 @@ class Delivery:
     # --- called by the runner and the collectors -----------------------------------------------------------------
 
     def notify(self, refs: Iterable[BatchRef]) -> None:
-        """Tells of newly stored batches."""
+        """Queues newly stored batches, and wakes the delivery."""
         with self._changed:
             self._append(refs)
             self._changed.notify()
 
     def finish(self) -> None:
-        """Tells that no more batches come: the delivery ends when all are settled."""
+        """Makes the delivery end when all batches are settled: no more come."""
         with self._changed:
             self._is_finishing = True
             self._changed.notify()
@@ -95,7 +95,7 @@ class Delivery:
             self._changed.notify()
 
     def run(self) -> None:
-        """Delivers until it is stopped, or finished and out of work."""
+        """Delivers batches until the run is stopped or, after ``finish``, none is left."""
         try:
             with unexpected_as(EngineFailed, self._log, "delivering"):
                 self.notify(self._journal.unsettled(self.name))
@@ -117,13 +117,13 @@ class Delivery:
 
     @property
     def backlog(self) -> int:
-        """Batches that are not settled yet."""
+        """How many batches wait, without those that are being delivered."""
         return len(self._backlog)
 
     # --- choosing ------------------------------------------------------------------------------------------------
 
     def _append(self, refs: Iterable[BatchRef]) -> None:
-        """Queues batches, each once. Collectors tell of them in any order; one that is settled by then is passed over later."""
+        """Queues batches that are not queued yet, in any order; one that is settled already is passed over later."""
         fresh = [ref for ref in refs if ref.id not in self._queued]
         self._backlog.extend(fresh)
         self._queued.update(ref.id for ref in fresh)
@@ -155,7 +155,7 @@ class Delivery:
         self._buffer.done(self.name, refs)
 
     def _read_ahead(self) -> None:
-        """Makes ready what comes next while the sink writes, where it has to be read back: a sink that is behind catches up."""
+        """Prepares the next batches, if they have to be read back, while the sink writes: a sink that is behind catches up."""
         with self._changed:
             upcoming = take_group(deque(itertools.islice(self._backlog, READ_AHEAD)), self._sink.limits)
         missing = [ref for ref in upcoming if not self._buffer.holds(ref)]
@@ -166,13 +166,13 @@ class Delivery:
         for ref in refs:
             if self._stop.is_set():
                 return
-            with contextlib.suppress(Exception):  # met again, reported and tried again when its turn comes
+            with contextlib.suppress(Exception):  # the delivery meets the failure again, and reports it
                 self._buffer.take(ref)
-            if ref.id not in self._queued:  # its turn came meanwhile, and may be over
+            if ref.id not in self._queued:  # it was taken for delivery meanwhile, and may be settled
                 self._buffer.done(self.name, [ref])
 
     def _sink_batches(self, refs: list[BatchRef]) -> list[SinkBatch]:
-        """Returns what the batches mean for this sink. An unexpected failure of a transform is tried again, never skipped."""
+        """Returns what the batches mean for this sink, without settled ones. A transform that fails unexpectedly runs again."""
         failures = 0
         while True:
             try:
@@ -190,7 +190,7 @@ class Delivery:
                 return batches
 
     def _sink_batch(self, ref: BatchRef, left: frozenset[int] | None) -> SinkBatch:
-        """Returns what a batch means for this sink; ``left`` are the positions to do where it was begun."""
+        """Returns what a batch means for this sink; ``left`` holds the positions to do of a batch that was begun before."""
         prepared = self._buffer.take(ref)
         if found := transform_imbalance(prepared):
             self._miscounted(found)
@@ -198,7 +198,7 @@ class Delivery:
         dead = [*prepared.refused, *failed]
         if left:  # transforms may have changed since the stop: what they refuse or filter now is accounted for now
             events = [event for event in events if event.index in left]
-            dead, failed = ([letter for letter in letters if letter.position in left] for letters in (dead, failed))
+            dead, failed = ([one for one in dead_letters if one.position in left] for dead_letters in (dead, failed))
             expected, filtered = len(left), len(left) - len(events) - len(dead)
         wanted = [event for event in events if self.name not in event.unwanted] if self._is_choosy else events
         filtered += len(events) - len(wanted)
@@ -208,12 +208,12 @@ class Delivery:
         return batch
 
     def _look_at_failures(self, batches: Sequence[SinkBatch], attempts: int) -> None:
-        """Lets events on which a transform failed unexpectedly become dead letters, when that was so often enough.
+        """Lets events on which a transform failed unexpectedly become dead letters, after enough attempts.
 
         Raises:
-            SinkUnavailable: They are to be tried again; or there are too many of them.
+            SinkUnavailable: The events are to be tried again; or there are too many of them.
         """
-        failed = [letter for batch in batches for letter in batch.failed]
+        failed = [dead_letter for batch in batches for dead_letter in batch.failed]
         events = sum(batch.expected for batch in batches)
         too_many = self._transform_failures.too_many(events, len(failed)) if failed else ""
         if failed and (too_many or attempts < ATTEMPTS):
@@ -222,11 +222,11 @@ class Delivery:
                     self._buffer.forget(batch.ref)
             raise SinkUnavailable(f"{failed[0].reason}{f', {too_many}' if too_many else ''}")
         self._transform_failures.count(events, len(failed))
-        for letter in failed:
-            self._log.error("dead-lettered: %s", letter.reason, extra={"batch": letter.batch, "position": letter.position})
+        for dead in failed:
+            self._log.error("dead-lettered: %s", dead.reason, extra={"batch": dead.batch, "position": dead.position})
 
     def _write(self, write: Write) -> None:
-        """Writes until every event is delivered, dead, or left for later by a stop."""
+        """Writes events until each is delivered or dead, or left for the next start as the delivery ends."""
         failures = attempts = 0
         while write:
             attempts += 1
@@ -243,8 +243,8 @@ class Delivery:
                 return
 
     def _attempt(self, events: list[EncodedEvent]) -> Mapping[int, SinkError]:
-        """Writes once; an error of the whole write counts for each event."""
-        places = range(len(events))  # the list may be another when the sink is done with it
+        """Writes events once; returns errors by position. An error of the whole write counts for each event."""
+        places = range(len(events))  # the sink may change the list
         try:
             with unexpected_as(SinkUnavailable, self._log, "writing"):
                 if not self._is_open:
@@ -260,7 +260,7 @@ class Delivery:
         return errors
 
     def _sort(self, write: Write, errors: Mapping[int, SinkError], attempts: int) -> tuple[Write, list[SinkError]]:
-        """Counts what is delivered, sets aside what is refused for good; returns what is left to try again, and why."""
+        """Counts delivered events and sets rejected ones aside; returns the events to try again, and their errors."""
         again: Write = []
         causes: list[SinkError] = []
         start = 0
@@ -270,7 +270,7 @@ class Delivery:
             left = []
             for at, error in failed.items():
                 if isinstance(error, SinkRejected):
-                    batch.dead(self.name, events[at], error, attempts)
+                    batch.set_aside(self.name, events[at], error, attempts)
                 else:
                     left.append(events[at])
                     causes.append(error)
@@ -280,7 +280,7 @@ class Delivery:
         return again, causes
 
     def _pause(self, error: SinkError, failures: int) -> bool:
-        """Waits before the next attempt; returns False when there is none: a stop, or a bounded run that gives up."""
+        """Waits before the next attempt; returns False when none follows: after a stop, or in a bounded run that gives up."""
         is_denied = isinstance(error, SinkDenied)
         policy = ONCE if self._once else DENIED if is_denied else SINK
         if (self._once and is_denied) or policy.is_exhausted(failures):
@@ -310,7 +310,7 @@ class Delivery:
         self._buffer.note_health(self.name, self.health)
 
     def _note_work(self, *, has_work: bool) -> None:
-        """Notes whether the sink has something to do; that it works again shows in a write."""
+        """Notes whether the sink has batches to deliver; whether one that stands still works again, only a write shows."""
         if self.health.state is (State.IDLE if has_work else State.WORKING):
             self._health.works(idle=not has_work)
             self._buffer.note_health(self.name, self.health)
@@ -318,7 +318,7 @@ class Delivery:
     # --- settling ------------------------------------------------------------------------------------------------
 
     def _settle(self, batches: Sequence[SinkBatch]) -> None:
-        """Notes the outcome; on a full disk again and again, since what is delivered must not be sent twice."""
+        """Settles batches; tries again on a full disk, since delivered events must not be sent twice."""
         for batch in batches:
             if not batch.is_conserved():
                 self._miscounted(Imbalance("delivery", f"batch {batch.ref.id}", batch.expected, batch.accounted))

@@ -1,4 +1,4 @@
-"""When a transform fails unexpectedly: how often that is tried, and when it happens too often to set events aside for it."""
+"""Unexpected failures of transforms: how often an event is tried, and when too many fail to be set aside."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from collections import deque
 from ualpipe.pipeline.clock import Clock
 
 ATTEMPTS = 3
-"""So often an event is tried before it becomes a dead letter."""
+"""How often an event is tried before it becomes a dead letter."""
 WINDOW_S = 3600.0
-MOST_SHARE = 0.01
-LEAST_EVENTS = 10
-"""More than this share of the events of the last hour, and no fewer than so many, are no odd events but a bug: to set them aside
-would empty the stream."""
+MAX_FAILURE_RATE = 0.01
+MIN_FAILURES = 10
+"""When more than this fraction of the events of the last hour fail, and at least so many, that is a bug and not a few odd events:
+to set them aside would empty the stream."""
 _STEP_S = 60.0
 
 
 class TransformFailures:
-    """Counts what the transforms failed on, of all events of the last hour of one sink."""
+    """Counts the events of one sink in the last hour, and those on which a transform failed."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._minutes: deque[tuple[float, int, int]] = deque()  # when, events, failures
+        self._minutes: deque[tuple[float, int, int]] = deque()  # monotonic time, events, failures
 
     def count(self, events: int, failures: int) -> None:
-        """Counts events that were delivered or set aside, and how many of them were failures."""
+        """Counts events that go to the sink or are set aside, and how many of them are failures."""
         now = self._clock.monotonic()
         if self._minutes and now - self._minutes[-1][0] < _STEP_S:
             at, events_before, failures_before = self._minutes.pop()
@@ -34,11 +34,11 @@ class TransformFailures:
         self._forget(now)
 
     def too_many(self, events: int, failures: int) -> str:
-        """Returns why so many more events and failures may not be set aside, in words; empty where they may."""
+        """Returns why these failures, of so many events, may not be set aside, in words; empty where they may."""
         self._forget(self._clock.monotonic())
         events += sum(minute[1] for minute in self._minutes)
         failures += sum(minute[2] for minute in self._minutes)
-        if failures < LEAST_EVENTS or failures <= MOST_SHARE * events:
+        if failures < MIN_FAILURES or failures <= MAX_FAILURE_RATE * events:
             return ""
         return (
             f"on {failures:,} of the {events:,} events of the last hour: that is a bug of the transform and not of these events,"

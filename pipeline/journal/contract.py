@@ -1,12 +1,12 @@
 """What the engine asks of a journal: the durable state of a pipeline.
 
-Each method is one change: atomic, and durable when it returns. All may be called from any thread. Values go in and come out
-plain; nothing outside of a journal knows how it keeps them.
+Each method is one change: atomic, and durable when it returns. Any thread may call any method. What goes in and comes out are
+plain values; nothing outside of a journal knows how it keeps them.
 
-A commit is the bodies first, then one atomic change that refers to them: whatever happens between leaves bodies that nobody
-refers to, and which are let go of. A work item is worked on under a *lease*, which may be lost: to another process that shares
-the journal, or as ``revoke`` took it back. Whoever lost it learns so by ``LeaseLost`` from the next call for the item, which
-then has changed nothing. ``ualpipe.testing.journal`` holds the suite that every journal passes.
+A commit is the bodies first, then one atomic change that refers to them: a crash between the two leaves bodies that nothing
+refers to, and these are removed. A work item is worked on under a *lease*, which may be lost: to another process that uses
+the journal as well, or because ``revoke`` took it back. Then the next call for the item raises ``LeaseLost``, and has changed
+nothing. ``ualpipe.testing.journal`` holds the suite that every journal passes.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ class WorkQueue(Protocol):
         """Returns how far a stream was listed."""
 
     def enter(self, source: str, tenant: str, items: Iterable[WorkItem]) -> int:
-        """Enters work items; those that stand there already are left as they are.
+        """Enters work items in the ledger; known ones stay as they are.
 
-        But for one thing: an item that waits takes the locator that it is listed with now, and is due at once where that is
-        another. The source may have named a wrong address before.
+        One thing changes: a known item that waits takes the locator with which it is listed now, and is due at once if that
+        is another. The source may have named a wrong address before.
 
         Returns:
             How many are new.
         """
 
     def note_gap(self, source: str, stream: str, gap: Gap) -> bool:
-        """Notes a gap whose end is not certain yet; returns whether it is news, and not one that has grown."""
+        """Notes a gap whose end is not certain yet; returns whether the gap is new, and not a known one that has grown."""
 
     def conclude_listing(
         self, source: str, tenant: str, stream: str, gaps: Mapping[Gap, Notice], listed: Listed | None
@@ -65,17 +65,17 @@ class WorkQueue(Protocol):
             source: Name of the source.
             tenant: Its tenant.
             stream: The stream that was listed.
-            gaps: What the listing found, with the notice of each; a notice that is stored already is not stored again.
-            listed: What was listed completely; None where the source does not say.
+            gaps: The gaps that the listing found, each with its notice; a notice that is stored already is not stored again.
+            listed: The period that was listed completely; None where the source does not say.
 
         Returns:
             The batches of the notices that are new.
         """
 
     def lease(self, source: str, streams: Collection[str], most: int) -> Sequence[LedgerItem]:
-        """Leases due items of some streams, at most so many, in the order in which they are to be begun (``DueItems``).
+        """Leases at most ``most`` due items of some streams, in the order in which they are to be begun (``DueItems``).
 
-        A leased item is leased to nobody else before its lease ends: by ``commit``, ``release``, ``postpone``, ``bury`` or
+        No other caller gets a leased item before its lease ends: by ``commit``, ``release``, ``postpone``, ``bury`` or
         ``revoke``, or with the process.
         """
 
@@ -86,10 +86,10 @@ class WorkQueue(Protocol):
         """Returns when the next item of some streams may be leased, in epoch seconds; None when none waits."""
 
     def release(self, item: LedgerItem) -> None:
-        """Ends the lease of an item that was not tried: it is due as before. Of a lease that was lost nothing is left to end."""
+        """Ends the lease of an item that was not tried: the item is due as before. Does nothing where the lease was lost."""
 
     def revoke(self, source: str) -> None:
-        """Takes back all leases of a source, and those of items that were set aside: whoever still has one has lost it."""
+        """Takes back all leases of a source, those of items that were set aside included: whoever holds one has lost it."""
 
     def postpone(self, item: LedgerItem, error: str, at: float, *, is_set_aside: bool = False) -> None:
         """Notes a failed attempt to fetch an item, and ends its lease.
@@ -98,7 +98,7 @@ class WorkQueue(Protocol):
             item: The item.
             error: What failed, in words.
             at: When the item is due again, in epoch seconds.
-            is_set_aside: Lease the item to nobody, due or not, before ``revoke`` or the end of the process.
+            is_set_aside: Whether nobody gets the item, due or not, before ``revoke`` or the end of the process.
 
         Raises:
             LeaseLost: The lease was lost.
@@ -119,30 +119,30 @@ class WorkQueue(Protocol):
 
 
 class RecordStore(Protocol):
-    """Where fetched records go. Asked by collectors."""
+    """The store of fetched records. Asked by collectors."""
 
     def check_room(self) -> None:
-        """Looks whether more records may be stored.
+        """Checks that more records may be stored.
 
         Raises:
-            JournalFull: They may not: the journal, its dead letters or the disk have reached a limit.
+            JournalFull: No more may be: the journal, its dead letters or the disk have reached a limit.
         """
 
     def stage(self, item: LedgerItem, chunk: PackedChunk) -> StagedChunk:
-        """Stores a chunk of an item that has more of them. It does not count before ``commit``; a crash lets go of it.
+        """Stores a chunk of an item that has more chunks. It does not count before ``commit``; a crash removes it.
 
         Raises:
             LeaseLost: The lease was lost.
-            JournalFull: There is no room for it.
+            JournalFull: There is no room for the chunk.
         """
 
     def discard(self, chunks: Sequence[StagedChunk]) -> None:
-        """Lets go of staged chunks that no commit has made count."""
+        """Removes staged chunks that no commit has made count."""
 
     def commit(self, items: Sequence[FetchedItem]) -> Sequence[CommitResult]:
         """Makes work items count as fetched, and their records as stored, all in one change; ends the leases.
 
-        The journal tells which records are duplicates: stored before, or by an item before it in this change.
+        The journal finds the duplicates: records that were stored before, or that an earlier item of this change has, too.
 
         Raises:
             LeaseLost: The lease of one of them was lost; nothing has changed.
@@ -151,13 +151,13 @@ class RecordStore(Protocol):
 
 
 class Outbox(Protocol):
-    """Stored batches, and what each sink has of them. Asked by deliveries and the buffer."""
+    """The stored batches, and what each sink has of them. Asked by deliveries and the buffer."""
 
     def unsettled(self, sink: str) -> Sequence[BatchRef]:
         """Returns the batches that a sink has not settled, the oldest first."""
 
     def left_to_do(self, sink: str, refs: Iterable[BatchRef]) -> Mapping[BatchRef, frozenset[int] | None]:
-        """Returns the positions of batches that a clean stop left to do: none for a settled batch; None for one not begun."""
+        """Returns for each batch the positions that a clean stop left to do: none if it is settled; None if it was not begun."""
 
     def read(self, ref: BatchRef) -> StoredBatch:
         """Reads a batch back.
@@ -167,10 +167,10 @@ class Outbox(Protocol):
         """
 
     def settle(self, sink: str, settlements: Sequence[Settlement], dead_letters: Sequence[DeadLetter]) -> None:
-        """Notes what became of batches at a sink, with the dead letters of it.
+        """Notes what became of batches at a sink, and stores the dead letters that the sink made of their events.
 
         Raises:
-            JournalFull: There is no room to note it.
+            JournalFull: There is no room for that.
         """
 
 
@@ -188,10 +188,10 @@ class Upkeep(Protocol):
         """
 
     def size_bytes(self) -> int:
-        """Returns what the content of the journal takes."""
+        """Returns the size of the journal's content."""
 
     def imbalances(self, since: float) -> Sequence[Imbalance]:
-        """Compares the sums of what was fetched or settled since an instant (epoch seconds), without holding up who writes."""
+        """Returns which sums differ, of what was fetched or settled since an instant (epoch seconds). Holds up no writer."""
 
     def count_dead_letters(self, since: float) -> int:
         """Returns how many dead letters there are that were noticed at or after an instant (epoch seconds)."""
@@ -200,24 +200,24 @@ class Upkeep(Protocol):
         """Returns which limits of dead letters are passed, in words; empty for none. Measured now and then, or ``now``."""
 
     def known_drift(self) -> set[Thing]:
-        """Returns what was seen before in records that nobody described."""
+        """Returns the drift of earlier runs: what records held that ualpipe does not know."""
 
     def add_drift(self, counts: Counts) -> None:
-        """Adds counts of such things to those of earlier sightings.
+        """Adds counts of drift to those of earlier sightings.
 
         Raises:
-            JournalFull: There is no room for them.
+            JournalFull: There is no room for the counts.
         """
 
     def note_standing_still(self, reasons: Mapping[str, str]) -> None:
-        """Notes which parts of the pipeline stand still now, and why, for whoever asks from another process.
+        """Notes which parts of the pipeline stand still now, and why, for commands in other processes.
 
         Raises:
-            JournalFull: There is no room for it.
+            JournalFull: There is no room for the note.
         """
 
     def close(self) -> None:
-        """Lets go of the journal. Safe twice."""
+        """Closes the journal. Safe twice."""
 
 
 class Journal(WorkQueue, RecordStore, Outbox, Upkeep, Protocol):

@@ -11,7 +11,7 @@ from ualpipe.pipeline.config.model import DeadLetterOptions
 from ualpipe.pipeline.journal.types import DeadLetterTotals
 
 LOOK_AGAIN_S = 60.0
-"""Dead letters are measured this often: that reads all of their rows, half a second for 200 MB of small ones."""
+"""How often dead letters are measured: that reads all of their rows, half a second for 200 MB of small ones."""
 _DAY_S = 86400.0
 
 
@@ -36,7 +36,7 @@ class DeadLetterLimits:
     """The limits of one journal, measured now and then. Thread-safe."""
 
     def __init__(self, measure: Callable[[], DeadLetterTotals], options: DeadLetterOptions | None, clock: Clock) -> None:
-        """Begins with nothing measured.
+        """Starts with nothing measured.
 
         Args:
             measure: Reads the totals of the journal.
@@ -54,7 +54,7 @@ class DeadLetterLimits:
         """Returns which limits are passed, in words; empty for none.
 
         Args:
-            now: Measure now, however short ago that was done.
+            now: Measure now, however recently that was done.
         """
         if self._options is None:
             return ""
@@ -65,7 +65,7 @@ class DeadLetterLimits:
             return self._beyond
 
     def stop(self) -> str:
-        """Returns why nothing more is to be fetched; empty where nothing speaks against it."""
+        """Returns why nothing more is to be fetched; empty where fetching may go on."""
         if self._options is None or self._options.on_limit != "stop" or not (reason := self.beyond()):
             return ""
         return f"{reason}: send dead letters again or discard them (`ualpipe dead-letters`)"

@@ -12,15 +12,15 @@ LIVE_S = 3600.0
 """Content that became available within the last hour is live; what is older is back-fill."""
 
 BACK_FILL_EVERY = 4
-"""While both wait, each fourth item that is begun is back-fill: a quarter of the request budget."""
+"""While live content and back-fill wait, each fourth item that is begun is back-fill: a quarter of the request budget."""
 
 AHEAD = 16
 """Items read at a time, of live content and of back-fill: to ask the ledger for each costs as long as mapping four records."""
 FRESH_S = 1.0
-"""Items that were read so long ago are read anew: another process may have put some back."""
+"""How long items that were read are good for: another process may make others due meanwhile."""
 
 Read = Callable[[int, Collection[str], float], tuple[Sequence[LedgerItem], Sequence[LedgerItem]]]
-"""Reads so many due items of some streams at most: live content, and back-fill from before an instant (epoch seconds)."""
+"""Reads due items of some streams: live content and back-fill, at most so many of each, parted at an instant (epoch seconds)."""
 
 
 class DueItems:
@@ -28,33 +28,33 @@ class DueItems:
 
     Live content goes first, three items of four, the newest of it first: whoever watches the SIEM wants to see now what happens
     now. The fourth is back-fill, the item that the service drops first. Thus an outage delays nothing new by more than a third,
-    and a backlog shrinks even in a tenant whose live content alone would fill the budget. Where only one of them waits it gets
-    every turn.
+    and a backlog shrinks even in a tenant whose live content alone would fill the budget. Where only one of the two waits, every
+    item is of that kind.
 
     Not thread-safe.
     """
 
     def __init__(self, read: Read, clock: Clock) -> None:
-        """Begins with nothing read.
+        """Starts with nothing read.
 
         Args:
             read: Reads items that nobody has leased.
-            clock: Tells what is live, and how long ago items were read.
+            clock: Tells which content is live, and how long ago items were read.
         """
         self._read = read
         self._clock = clock
         self._live: deque[LedgerItem] = deque()
         self._back_fill: deque[LedgerItem] = deque()
-        self._is_cut = False, False  # whether there were more of them than were read
+        self._is_cut = False, False  # live content, back-fill: whether more was due than was read
         self._stale_at = 0.0
         self._contested = 0
 
     def forget(self) -> None:
-        """Tells that the ledger has changed otherwise than by leases: items are read anew."""
+        """Has items read anew, as the ledger has changed otherwise than by leases."""
         self._stale_at = 0.0
 
     def must_read(self, count: int, streams: Collection[str]) -> bool:
-        """Tells whether ``count`` items of some streams can't be had without reading from the ledger."""
+        """Returns whether ``count`` items of some streams can't be had without reading from the ledger."""
         live, back_fill = (sum(item.work.stream in streams for item in items) for items in (self._live, self._back_fill))
         is_one_sided = any(cut and not found for cut, found in zip(self._is_cut, (live, back_fill), strict=True))
         return live + back_fill < count or is_one_sided or self._clock.monotonic() >= self._stale_at
@@ -65,7 +65,7 @@ class DueItems:
         return min(most, len(self._live) + len(self._back_fill))
 
     def take(self, most: int, streams: Collection[str]) -> list[LedgerItem]:
-        """Takes the items of some streams that are begun now, at most so many; returns them in this order."""
+        """Takes at most ``most`` items of some streams; returns them in the order in which they are begun."""
         self._look(most, streams)
         taken: list[LedgerItem] = []
         while len(taken) < most and (self._live or self._back_fill):
@@ -79,7 +79,7 @@ class DueItems:
         return self._live if self._contested % BACK_FILL_EVERY else self._back_fill
 
     def _look(self, count: int, streams: Collection[str]) -> None:
-        """Reads on where the items at hand do not do for so many."""
+        """Reads items from the ledger where those at hand are not enough; else drops those of other streams."""
         if self.must_read(count, streams):
             most, live_from = count + AHEAD, self._clock.now().timestamp() - LIVE_S
             self._live, self._back_fill = map(deque, self._read(most, streams, live_from))

@@ -1,4 +1,4 @@
-"""Opens the journal of a pipeline. Which implementation that is, nothing else has to know."""
+"""Opens the journal of a pipeline. No other module knows which implementation that is."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ def open_journal(config: PipelineConfig, clock: Clock, longest_delay_s: float) -
 
     Args:
         config: A checked config.
-        clock: Time for what is noted.
-        longest_delay_s: For longer no work item is postponed.
+        clock: Tells when something is noted.
+        longest_delay_s: Longest time for which a work item is postponed, in seconds.
 
     Raises:
-        JournalError: Another process has it, or it is damaged or of another version. Nothing is changed then.
+        JournalError: Another process has the journal, or it is damaged or of another version. Nothing is changed then.
     """
     from ualpipe.pipeline.journal.sqlite.file import JournalFile  # noqa: PLC0415 - the only way from here to there
     from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal  # noqa: PLC0415
@@ -36,7 +36,7 @@ def open_reader(config: PipelineConfig, clock: Clock) -> JournalReader:
     """Opens an existing journal for reading, also beside a running pipeline.
 
     Raises:
-        JournalError: There is none, or it is of another version.
+        JournalError: There is no journal, or it is of another version.
     """
     from ualpipe.pipeline.journal.sqlite.reader import SqliteJournalReader  # noqa: PLC0415
 
@@ -47,7 +47,7 @@ def open_changes(config: PipelineConfig, clock: Clock) -> JournalChanges:
     """Opens an existing journal for operators' changes, also beside a running pipeline.
 
     Raises:
-        JournalError: There is none, or it is of another version.
+        JournalError: There is no journal, or it is of another version.
     """
     from ualpipe.pipeline.journal.sqlite.changes import SqliteJournalChanges  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""What operators' commands ask of a journal: its reading side, and the changes that they make. Also beside a running pipeline."""
+"""What operators' commands ask of a journal: to read it, and to change it. Both may be done beside a running pipeline."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class JournalReader(Protocol):
         """Returns dead letters, the oldest first: all, or those of some ids, a sink, or a code."""
 
     def is_lost(self, stored: StoredDeadLetter) -> bool:
-        """Tells whether a dead letter can't be sent again: the service has dropped the work item, and there are no bytes."""
+        """Returns whether a dead letter can't be sent again: the service has dropped the work item, and there are no bytes."""
 
     def chunk_of(self, stored: StoredDeadLetter) -> Chunk:
         """Returns the event of a dead letter as a chunk of its own."""
@@ -43,12 +43,12 @@ class JournalReader(Protocol):
 
         Args:
             sink: Name of the sink.
-            selection: Which of them.
-            is_alone: No pipeline runs on this journal meanwhile.
+            selection: Which of them are wanted.
+            is_alone: Whether no pipeline runs on this journal meanwhile.
         """
 
     def waiting_besides(self, sink: str, choice: Choice) -> int:
-        """Returns how many batches a sink has not got that are not among the chosen ones: deliveries send these as well."""
+        """Returns how many batches wait for a sink besides the chosen ones: deliveries send them as well."""
 
     def sources(self) -> set[str]:
         """Returns the names of the sources that the journal knows."""
@@ -57,22 +57,22 @@ class JournalReader(Protocol):
         """Copies the journal as it is at one moment, and checks the copy.
 
         Args:
-            to: The copy, readable for its owner alone. It appears under this name when it is whole.
+            to: Path of the copy, which only its owner can read. The copy appears there when it is whole.
 
         Raises:
-            ConfigError: There is something of that name already, or no such folder.
+            ConfigError: Something stands at that path already, or its folder does not exist.
             JournalError: There is no journal, it is damaged, or there is no room for the copy.
         """
 
     def close(self) -> None:
-        """Lets go of the journal. Safe twice."""
+        """Closes the journal. Safe twice."""
 
 
 class JournalChanges(Protocol):
-    """What operators change in a journal, each in one change or a few, also beside a running pipeline, which goes on with it."""
+    """Makes operators' changes to a journal, in one atomic change or a few each; a pipeline that runs meanwhile takes them up."""
 
     def own(self) -> bool:
-        """Takes the journal for this process until ``close``; returns False when a running pipeline has it."""
+        """Takes the journal for this process until ``close``; returns False when a running pipeline has the journal."""
 
     def requeue(self, stored: StoredDeadLetter) -> bool:
         """Sends a dead letter on its way again: an event as a batch of its own to the sinks it missed, a work item to fetching.
@@ -82,22 +82,22 @@ class JournalChanges(Protocol):
         """
 
     def discard(self, stored: StoredDeadLetter) -> None:
-        """Lets go of the bytes of a dead letter; that it was there, and why, stays in the journal."""
+        """Removes the bytes of a dead letter; that there was one, and why, stays in the journal."""
 
     def enter(self, source: str, tenant: str, items: Iterable[WorkItem]) -> int:
         """Enters work items, as ``WorkQueue.enter`` does; returns how many are new."""
 
     def heal(self, items: Iterable[KnownItem]) -> None:
-        """Makes what is missing of work items due at once: to be fetched (again), or to be delivered (again)."""
+        """Makes the missing parts of work items due at once: to be fetched (again), or to be delivered (again)."""
 
     def send_again(self, sink: str, choice: Choice, others: Collection[str]) -> None:
-        """Makes the chosen batches unsettled for a sink. Its dead letters of them are taken back: their records go as well.
+        """Makes the chosen batches unsettled for a sink. Its dead letters of these are taken back: their records go as well.
 
         Args:
             sink: Name of the sink.
-            choice: From ``JournalReader.choose``.
-            others: All other sinks: what is dead for all sinks stays so for these.
+            choice: The batches, from ``JournalReader.choose``.
+            others: All other sinks: an event that is dead for all sinks stays so for these.
         """
 
     def close(self) -> None:
-        """Lets go of the journal. Safe twice."""
+        """Closes the journal. Safe twice."""

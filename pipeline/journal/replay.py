@@ -1,4 +1,4 @@
-"""What is sent to a sink once more: which stored batches, and what speaks against some of them."""
+"""Which stored batches are sent to a sink once more, and what speaks against some of them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which stored batches.
+    """Which stored batches are wanted.
 
     Attributes:
         since: Received at or after this instant, in epoch seconds; None from the oldest that is kept.
         until: Received before this instant.
-        source: Of this source; None for all.
+        source: Received from this source; None for all.
     """
 
     since: float | None = None
@@ -22,14 +22,14 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class StoredRecords:
-    """A batch that is chosen.
+    """A stored batch, seen from one sink.
 
     Attributes:
-        item: Its work item.
+        item: Id of its work item.
         records: Records in it that sinks get: those that stand in an earlier batch are not counted.
         stored_at: When it was received, in epoch seconds.
-        is_settled: The sink has all of it.
-        is_begun: A stop left some of it to do for this sink.
+        is_settled: Whether the sink has all of it.
+        is_begun: Whether a stop left some of it to do for the sink.
         sha256: Hash of its body; None where it has more than one record.
     """
 
@@ -44,12 +44,12 @@ class StoredRecords:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What goes to a sink once more, oldest first.
+    """The batches that are sent to a sink once more, and those that are not, oldest first.
 
     Attributes:
-        batches: These go.
-        copies: Single records that stand in these batches already: dead letters that were retried.
-        under_way: Batches that a running pipeline may just be sending on; they can't be taken back to their beginning.
+        batches: The batches to send.
+        copies: Batches of one record that stands in those already: dead letters that were retried. Not sent.
+        under_way: Batches that a running pipeline may be sending now, and which can't be begun again. Not sent.
     """
 
     batches: list[StoredRecords]
@@ -58,5 +58,5 @@ class Choice:
 
     @property
     def records(self) -> int:
-        """How many records go."""
+        """How many records are sent."""
         return sum(batch.records for batch in self.batches)

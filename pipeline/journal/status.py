@@ -11,14 +11,16 @@ from ualpipe.pipeline.journal.types import StandingStill
 LISTED_AGAIN = "blob listed again"
 OTHER_BLOB = "record in another blob"
 
+_NAMES_IN_JSON = {"standing_still": "troubles"}  # the JSON of `status` is public
+
 
 @dataclass(frozen=True, slots=True)
 class Duplicates:
     """Records that sinks did not get, as they had come before.
 
     Attributes:
-        cause: ``blob listed again``: under another id, with the very same content. ``record in another blob``: the Id had come in
-            a blob with other content, or earlier in the same one.
+        cause: ``blob listed again``: the very same content came under another contentId. ``record in another blob``: the Id had
+            come in a blob with other content, or earlier in the same one.
     """
 
     tenant: str
@@ -50,15 +52,15 @@ class StreamStatus:
 
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
-    """What waits to be fetched of one source, and when it will have been.
+    """The backlog of one source: what waits to be fetched, and when that will be done.
 
     Attributes:
         waiting: Work items listed and not fetched yet.
         first_expires: When the service drops the first of them; RFC 3339, None where none does.
         fetched_per_minute: Work items fetched, of late.
         arriving_per_minute: Work items that became available, of late.
-        clears_in_s: Seconds until nothing waits, at these rates; None when that does not come about.
-        outlook: The same in words; empty when nothing waits.
+        clears_in_s: Seconds until nothing waits, at these rates; None when the backlog does not shrink.
+        outlook: The backlog in words; empty when nothing waits.
     """
 
     source: str
@@ -100,13 +102,13 @@ class GapStatus:
 
 @dataclass(frozen=True, slots=True)
 class DriftStatus:
-    """Something in the records of one source that nobody described to ualpipe.
+    """Something in the records of one source that ualpipe does not know.
 
     Attributes:
         kind: ``record_type``, ``operation`` or ``field``; ``others`` for what came when there were too many to tell apart.
-        record_type: Number of the kind of record it was seen in.
-        name: Of the operation or field.
-        count: Records it was seen in; a little high after a restart, or with a sink that is behind.
+        record_type: Number of the record type that it was seen in.
+        name: Name of the operation or field.
+        count: Records that it was seen in; a little high after a restart, or with a sink that is behind.
         first_seen: RFC 3339.
         last_seen: RFC 3339.
     """
@@ -126,8 +128,8 @@ class Status:
 
     Attributes:
         beyond_limits: Limits of dead letters that are passed, in words.
-        troubles: Parts that stand still, or stood still when the pipeline ended.
-        certificates: Of the credentials; the journal knows nothing of them.
+        standing_still: Parts that stand still, or stood still when the pipeline ended; ``troubles`` in JSON.
+        certificates: Certificates of the credentials; the journal knows nothing of these.
     """
 
     sources: list[SourceStatus]
@@ -139,7 +141,7 @@ class Status:
     drift: list[DriftStatus]
     journal_bytes: int
     beyond_limits: list[str]
-    troubles: list[StandingStill]
+    standing_still: list[StandingStill]
     certificates: list[CertificateStatus] = field(default_factory=list)
 
     @property
@@ -148,5 +150,5 @@ class Status:
         return not self.gaps and not self.dead_letters
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns it as plain data, for JSON."""
-        return asdict(self)
+        """Returns the status as plain data, for JSON."""
+        return {_NAMES_IN_JSON.get(name, name): value for name, value in asdict(self).items()}

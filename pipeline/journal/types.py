@@ -20,7 +20,7 @@ class BatchRef:
     """A stored batch, without its records.
 
     Attributes:
-        id: Known to the journal alone; never used again, also when the batch is removed.
+        id: Id in the journal, which never uses it again, also when the batch is removed.
         records: Records in it, duplicates included.
         bytes: Size of its body, decompressed.
     """
@@ -96,7 +96,7 @@ class Notice:
     """What the pipeline itself tells the sinks, as an event among those of audit records.
 
     Attributes:
-        key: Of the notice in the ledger; the same notice has the same key, and is stored once.
+        key: Key of the notice in the ledger; the same notice has the same key, and is stored once.
         body: A JSON array of one object.
     """
 
@@ -110,10 +110,10 @@ class PackedChunk:
 
     Attributes:
         digests: Identity of each record, by which duplicates are found; None for a record without one.
-        size: Of the chunk as received, in bytes.
+        size: Size of the chunk as received, in bytes.
         packed: The bytes as received, compressed.
         sha256: Hash of the bytes as received.
-        received_at: In epoch seconds.
+        received_at: When the chunk was received, in epoch seconds.
     """
 
     framing: Framing
@@ -139,8 +139,8 @@ class FetchedItem:
 
     Attributes:
         staged: Its chunks that stand in the journal already, in their order.
-        last: The chunk behind them; None where all are staged, or the item has no records.
-        rest: What could not be decoded behind the records; becomes a dead letter of the item.
+        last: The chunk behind those; None where all are staged, or the item has no records.
+        rest: Dead letter of what could not be decoded behind the records.
     """
 
     item: LedgerItem
@@ -170,19 +170,19 @@ class CommitResult:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One event, for one sink or for all, or one whole work item.
+    """An event that is set aside, for one sink or for all, or a whole work item.
 
     Attributes:
         stage: Where it failed: ``fetch``, ``transform`` or ``sink``.
         code: Name of the error class.
         reason: What was wrong, in plain words; secrets that the other side repeated are blanked.
         body: The bytes as received; empty where there were none.
-        batch: Its stored batch; None for a work item.
-        position: Its position in the batch.
-        sink: The sink that refused it; None where it concerns all.
+        batch: Stored batch of the event; None for a work item.
+        position: Position of the event in the batch.
+        sink: The sink that refused the event; None where it is dead for all.
         pointer: JSON pointer to the offending value.
-        attempts: How often it was tried.
-        trace: Traceback of an unexpected failure, its end where it is long; secrets are blanked.
+        attempts: How often the event or work item was tried.
+        trace: Traceback of an unexpected failure, or the end of a long one; secrets are blanked.
     """
 
     stage: str
@@ -213,7 +213,7 @@ class StoredDeadLetter:
     noticed_at: datetime
     config: str
     state: str
-    letter: DeadLetter
+    dead_letter: DeadLetter
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +232,7 @@ class StandingStill:
     Attributes:
         part: ``sink siem``, ``source contoso``, ``source contoso Audit.Exchange``.
         reason: Why, in plain words.
-        since: RFC 3339.
+        since: When it began to stand still; RFC 3339.
     """
 
     part: str

@@ -1,6 +1,6 @@
-"""What is done with a chunk of records before it counts: decoding, transforms, encoding, compression. Pure work, no progress.
+"""The work on a chunk of records before it counts: decoding, transforms, encoding, compression. It keeps no progress.
 
-It is done in this process here, and by ``workers`` in processes of their own.
+Here it is done in this process, by ``worker_pool`` in processes of their own.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class ProcessedChunk:
 
     Attributes:
         digests: Identity of each record; None where it has none.
-        transformed: What the transforms made of the records, duplicates included; None where they have not run, or failed as
-            none should: whoever delivers meets that again, reports it and tries it again.
+        transformed: What the transforms made of the records, duplicates included; None where they have not run, or one
+            failed unexpectedly: the delivery meets the failure again, reports it and has it tried again.
         packed: The bytes of the chunk, compressed.
         sha256: Hash of the bytes.
     """
@@ -49,7 +49,7 @@ class Processor(Protocol):
 
         Args:
             origin: The chunk, and where it comes from.
-            transform: Run the transforms on the records as well, while they are at hand.
+            transform: Whether the transforms are run as well, while the records are at hand.
 
         Raises:
             ContentUndecodable: The chunk holds no records, or not only records.
@@ -62,22 +62,22 @@ class Processor(Protocol):
         """
 
     def rest(self) -> None:
-        """Is called from time to time: lets go of what is not needed now."""
+        """Frees what is not needed now. Called from time to time."""
 
     def close(self) -> None:
-        """Lets go of everything. Never raises; safe twice."""
+        """Frees everything. Never raises; safe twice."""
 
 
 @dataclass(slots=True)
 class LocalProcessor:
-    """Does it here. One chunk at a time, whichever threads they come from.
+    """Works on chunks in this process, one at a time, whichever threads they come from.
 
-    Several that want the interpreter at once take it from one another every few milliseconds, and each finds the processor's
-    caches full of the other's records.
+    Threads that want the interpreter at the same time take it from one another every few milliseconds, and each finds the
+    processor's caches full of the other's records.
 
     Attributes:
         transforms: Steps that each event goes through.
-        conditions: What sinks want, by name; those that want everything are not in it.
+        conditions: What sinks want, by name; sinks that want everything are not in it.
     """
 
     transforms: Sequence[Apply] = ()
@@ -99,7 +99,7 @@ class LocalProcessor:
         return made
 
     def _transform(self, events: Sequence[Event], steps: Sequence[Apply], origin: Origin) -> Transformed:
-        """Transforms some events together or, where that fails unexpectedly, one by one: only those fail then that have to."""
+        """Transforms events together or, where that fails unexpectedly, one by one: then only those to blame fail."""
         positions = {event.index for event in events}
         try:
             return transform_group(events, steps, self.conditions)
@@ -107,10 +107,10 @@ class LocalProcessor:
             return transform_apart(origin, positions, steps, self.conditions)
 
     def rest(self) -> None:
-        """Has nothing to let go of."""
+        """Does nothing: there is nothing to free."""
 
     def close(self) -> None:
-        """Has nothing to let go of."""
+        """Does nothing: there is nothing to free."""
 
     def _decode(self, origin: Origin, *, transform: bool) -> tuple[list[bytes | None], Transformed | None]:
         digests: list[bytes | None] = []
@@ -123,10 +123,10 @@ class LocalProcessor:
         return digests, transformed
 
     def _add(self, transformed: Transformed, group: Sequence[Record], first: int, origin: Origin) -> bool:
-        """Adds what the transforms make of some records; returns False where one fails as none should."""
+        """Adds what the transforms make of some records; returns False where a transform fails unexpectedly."""
         events = [event_of(record, at, origin) for at, record in enumerate(group, first)]
         try:
             transformed.add(transform_group(events, self.transforms, self.conditions))
-        except Exception:  # noqa: BLE001 - met again, reported and tried again by whoever delivers
+        except Exception:  # noqa: BLE001 - the delivery meets the failure again, and reports it
             return False
         return True

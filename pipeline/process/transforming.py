@@ -19,7 +19,7 @@ _NO_FACTS: dict[str, Any] = {}
 
 
 def steps_for(chunk: Chunk, transforms: Sequence[Apply]) -> Sequence[Apply]:
-    """Returns the steps that records of a chunk go through, or the pipeline's own notices."""
+    """Returns the steps that the records of a chunk go through: the transforms, or those for the pipeline's own notices."""
     return notice_steps(transforms) if chunk.framing == "notice" else transforms
 
 
@@ -62,7 +62,7 @@ def transform_apart(
         if index in positions:
             try:
                 made.add(transform_group([event_of(record, index, origin)], transforms, conditions))
-            except Exception as exc:  # noqa: BLE001 - whoever delivers reports it, tries it again and sets it aside
+            except Exception as exc:  # noqa: BLE001 - the delivery reports it, and tries the event again
                 made.taken += 1
                 made.failures.append(Failure(index, f"{type(exc).__name__}: {exc}", traceback.format_exc()))
     return made
@@ -84,8 +84,8 @@ def encode(event: Event, unwanted: tuple[str, ...] = ()) -> EncodedEvent:
     """Returns an event as sinks get it.
 
     Args:
-        event: Behind the last transform.
-        unwanted: Sinks that do not want it.
+        event: The event behind the last transform.
+        unwanted: Names of the sinks that do not want it.
 
     Raises:
         NotJson: There is no record, and no transform made a document: nobody wants an empty event.
@@ -124,7 +124,7 @@ def _body_as_json(event: Event) -> bytes:
 
 
 def _passed(events: Sequence[Event], step: Apply, made: Transformed) -> list[Event]:
-    """Returns the events that a step lets pass; what it refuses is noted."""
+    """Returns the events that a step lets pass, and notes those that it refuses."""
     passed: list[Event] = []
     for event in events:
         try:

@@ -48,7 +48,7 @@ def serve(connection: Connection) -> None:
 
 
 class Worker:
-    """Has the transforms of a pipeline, opened."""
+    """Works on chunks with the transforms of a pipeline."""
 
     def __init__(self, setup: WorkerSetup) -> None:
         """Opens the transforms.
@@ -68,7 +68,7 @@ class Worker:
         interpreter.tune()
 
     def answer(self, job: Job, body: bytes) -> JobResult:
-        """Works on a chunk; what goes wrong stands in the answer."""
+        """Works on a chunk; a failure stands in the answer."""
         origin = job.origin(body)
         found: dict[str, Any]
         try:
@@ -101,6 +101,6 @@ class _Lines(logging.Handler):
         self._kept.append(LogLine(record.name, record.levelno, f"{record.getMessage()}{trace}", context))
 
     def take(self) -> list[LogLine]:
-        """Returns the lines since the last time."""
+        """Returns the lines since the last ``take``."""
         kept, self._kept = self._kept, []
         return kept

@@ -1,7 +1,7 @@
 """Worker processes: decoding, transforms, encoding and compression on all cores, while one process collects and delivers.
 
 Workers hold nothing that could be lost: no connection, no progress. They get the bytes of a chunk and return what became of it,
-so a job whose worker ends in the middle is given to another one. They are started when one process has more to do than it can,
+so a job whose worker ends in the middle is given to another one. They are started when this process has more to do than it can,
 and ended when they have had nothing to do for a while. While there are any, this process may run on all processors, as they do.
 """
 
@@ -26,7 +26,7 @@ ATTEMPTS = 3
 START_TIMEOUT_S = 60.0
 IDLE_S = 60.0
 CAREFUL_S = 600.0
-"""When a worker has ended by itself, for so long nothing is worked on in this process: its chunk may be met again."""
+"""How long after a worker ended by itself this process works on no chunk: it may meet the one that ended the worker."""
 _END_TIMEOUT_S = 5.0
 _COMMAND = (sys.executable, "-P", "-c", "from ualpipe.pipeline.process.worker import main; main()")
 
@@ -38,16 +38,16 @@ class WorkersEnded(RuntimeError):
 
 
 class WorkerPool:
-    """Gives chunks to worker processes; does them here while none is ready. Thread-safe."""
+    """Gives chunks to worker processes; works on them in this process while no worker is ready. Thread-safe."""
 
     def __init__(self, here: LocalProcessor, setup: WorkerSetup, most: int, context: RunContext, affinity: CpuAffinity) -> None:
         """Starts nothing yet.
 
         Args:
-            here: Does it in this process.
+            here: Works on chunks in this process.
             setup: What a worker needs to know.
-            most: Processes at a time.
-            context: Gets what their transforms note and count; its clock tells how long they have been idle.
+            most: Worker processes at a time.
+            context: Gets what the transforms of workers note and count; its clock tells how long workers have been idle.
             affinity: Keeps this process on one processor while there are no workers.
         """
         self._here = here
@@ -66,7 +66,7 @@ class WorkerPool:
         self._changed = threading.Condition()
 
     def process(self, origin: Origin, *, transform: bool) -> ProcessedChunk:
-        """See ``Processor``. Where the transforms end the workers, the chunk is stored first, and met again by who delivers."""
+        """See ``Processor``. Transforms that end the workers are left out: the delivery meets them again."""
         try:
             answer = self._answer(job_of(origin, is_fetched=True, transform=transform), origin)
         except WorkersEnded:
@@ -81,7 +81,7 @@ class WorkerPool:
         return done
 
     def transform(self, origin: Origin, duplicates: Collection[int]) -> Transformed:
-        """See ``Processor``. A record that ends the workers is found by halving what they are given, and is a failure."""
+        """See ``Processor``. A record that ends the workers is found by halving the chunk, and is a failure."""
         try:
             return self._transform(origin, frozenset(duplicates))
         except WorkersEnded as exc:
@@ -103,7 +103,7 @@ class WorkerPool:
         return made
 
     def rest(self) -> None:
-        """Ends the workers when there has been nothing to do for a while."""
+        """Ends the workers when there has been no job for a while."""
         with self._changed:
             if self._clock.monotonic() - self._used_at < IDLE_S or len(self._idle) < self._count or self._is_starting:
                 return
@@ -122,7 +122,7 @@ class WorkerPool:
             worker.end()
 
     def _answer(self, job: Job, origin: Origin) -> JobResult | None:
-        """Returns the answer of a worker; None when none is ready, and this process is to do it.
+        """Returns the answer of a worker; None when no worker is ready, and this process is to do the job.
 
         Raises:
             ContentUndecodable: The chunk holds no records, or not only records.
@@ -148,7 +148,7 @@ class WorkerPool:
 
     @property
     def _must_start(self) -> bool:
-        """Whether work has to wait for a worker where none is ready: what has just ended one must not end this process."""
+        """Whether jobs wait for a worker where none is ready: a chunk that ended a worker must not end this process."""
         return self._clock.monotonic() < self._careful_until
 
     def _checked(self, answer: JobResult, origin: Origin) -> JobResult:
@@ -163,7 +163,7 @@ class WorkerPool:
         return answer
 
     def _take(self, *, must_start: bool) -> _WorkerProcess | None:
-        """Returns a worker that has nothing to do, waiting for one; None where there is none yet, or no longer."""
+        """Waits for an idle worker and returns it; None where there is no worker yet, or no longer."""
         with self._changed:
             self._used_at = self._clock.monotonic()
             if self._count == 0 or (self._count < self._most and not self._idle):
@@ -189,11 +189,11 @@ class WorkerPool:
             self._changed.notify_all()
 
     def _start_another(self, *, must_start: bool) -> None:
-        """Starts a worker in the background, when this process has its hands full."""
+        """Starts a worker in the background, when this process is busy, or must not do the job."""
         is_busy = self._count > 0 or self._here.lock.locked()
         if (is_busy or must_start) and not self._is_starting and not self._is_closed:
             self._is_starting = True
-            self._affinity.release()  # a process inherits where its parent may run
+            self._affinity.release()  # a process inherits the processors on which its parent may run
             threading.Thread(target=self._start, name="start-worker", daemon=True).start()
 
     def _start(self) -> None:
@@ -216,10 +216,10 @@ class _WorkerProcess:
     """One process and the connection to it."""
 
     def __init__(self, setup: bytes) -> None:
-        """Starts it, and returns when it is ready.
+        """Starts the process, and returns when it is ready.
 
         Raises:
-            OSError, EOFError, RuntimeError: It could not be started.
+            OSError, EOFError, RuntimeError: The process could not be started.
         """
         self._connection, other = Pipe()
         with other:

@@ -36,8 +36,8 @@ class Job:
     """A chunk to be worked on; its bytes follow as a message of their own.
 
     Attributes:
-        is_fetched: It was fetched just now, and gets identities, compression and hash as well.
-        transform: Run the transforms.
+        is_fetched: Whether it was fetched just now, and needs identities, compression and hash as well.
+        transform: Whether the transforms are run.
         duplicates: Positions of records to leave out.
     """
 
@@ -71,7 +71,7 @@ class LogLine:
     context: Mapping[str, Any]
 
     def log(self) -> None:
-        """Logs it here."""
+        """Logs the line in this process."""
         logging.getLogger(self.logger).log(self.level, "%s", self.text, extra=self.context)
 
 
@@ -80,13 +80,13 @@ class JobResult:
     """What became of a job.
 
     Attributes:
-        processed: Of a chunk that was fetched just now.
-        transformed: Of a chunk that is stored already.
+        processed: The result for a chunk that was fetched just now.
+        transformed: The result for a chunk that is stored already.
         undecodable: Why the chunk holds no records; empty when it does.
-        failure: What went wrong as nothing should, with its trace; empty when nothing did.
-        drift: What the transforms noted.
-        metrics: What they counted.
-        lines: What they logged.
+        failure: Traceback of an unexpected failure; empty when there was none.
+        drift: Drift that the transforms noted.
+        metrics: Metrics that they counted.
+        lines: Lines that they logged.
     """
 
     processed: ProcessedChunk | None = None

@@ -63,8 +63,8 @@ class KnownItem(ListedItem):
             once more for that reason and wait to be sent.
         is_refetched: Its records were fetched once more.
         is_removed: It was fetched, and retention has removed records that every sink had settled.
-        letters: How many dead letters it has.
-        shares: What each sink has of its records, by name.
+        dead_letters: How many dead letters it has.
+        by_sink: What each sink has of its records, by the name of the sink.
     """
 
     id: int
@@ -74,8 +74,8 @@ class KnownItem(ListedItem):
     is_lost: bool = False
     is_refetched: bool = False
     is_removed: bool = False
-    letters: int = 0
-    shares: Mapping[str, SinkCount] = field(default_factory=dict)
+    dead_letters: int = 0
+    by_sink: Mapping[str, SinkCount] = field(default_factory=dict)
 
     @property
     def missing(self) -> Reason | None:
@@ -84,7 +84,7 @@ class KnownItem(ListedItem):
             return "not fetched"
         if self.is_lost:
             return "records are gone"
-        return "not delivered" if any(share.owed for share in self.shares.values()) else None
+        return "not delivered" if any(count.owed for count in self.by_sink.values()) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +215,8 @@ def _missing(item: ListedItem) -> Missing | None:
     reason = item.missing if isinstance(item, KnownItem) else "not in the ledger"
     if reason is None:
         return None
-    shares = item.shares if isinstance(item, KnownItem) else {}
-    owed = {sink: share.owed for sink, share in shares.items() if share.owed}
+    by_sink = item.by_sink if isinstance(item, KnownItem) else {}
+    owed = {sink: count.owed for sink, count in by_sink.items() if count.owed}
     return Missing(item.source, item.tenant, item.stream, item.key, item.at, reason, owed)
 
 
@@ -230,8 +230,8 @@ def _row_of(item: ListedItem, sinks: Sequence[str]) -> HourRow:
         fetched=int(item.state == "fetched"),
         records=item.records,
         duplicates=item.duplicates,
-        delivered={sink: item.shares.get(sink, SinkCount()).delivered for sink in sinks},
-        dead=max(item.letters, int(item.state in ("dead", "gone"))),
+        delivered={sink: item.by_sink.get(sink, SinkCount()).delivered for sink in sinks},
+        dead=max(item.dead_letters, int(item.state in ("dead", "gone"))),
         missing=int(item.missing is not None),
         removed=int(item.is_removed),
     )

@@ -1,4 +1,4 @@
-"""What a run does beside its work, now and then: prunes and audits the journal, watches limits and credentials, frees memory."""
+"""What a run does now and then beside its work: prunes and audits the journal, watches limits and credentials, frees memory."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _log = logging.getLogger("ualpipe.runner")
 
 
 class Housekeeping:
-    """The housekeeping of one run, in the thread that watches it.
+    """Does the housekeeping of one run, in the thread that watches the run.
 
     Attributes:
-        fatal: Why the run has to end; None while it has not.
+        fatal: Why the run has to end; None while it may go on.
     """
 
     def __init__(
@@ -42,13 +42,13 @@ class Housekeeping:
         affinity: CpuAffinity,
         health: Callable[[], Mapping[str, PartHealth]],
     ) -> None:
-        """Begins with everything due.
+        """Starts with the pruning of the journal due.
 
         Args:
             config: The pipeline.
-            journal: Is pruned, measured and audited.
+            journal: The journal, which is pruned, measured and audited.
             context: The run.
-            processor: Lets go of workers that have nothing to do.
+            processor: Ends workers that have nothing to do.
             affinity: Moves the process away from a busy processor.
             health: Returns the health of each part.
         """
@@ -82,19 +82,19 @@ class Housekeeping:
         return self._rotation.look()
 
     def finish(self) -> None:
-        """Notes in the journal what is still to be noted when all parts have ended."""
+        """Notes in the journal what is left to note when all parts have ended."""
         self.keep_drift()
         with self._optional("what stands still can't be noted now"):
             self._note_standing_still()
         self._audit()
 
     def keep_drift(self) -> None:
-        """Notes in the journal what is new in records."""
+        """Notes in the journal the drift that the transforms found."""
         with self._optional("what is new in records can't be noted now"):
             self._context.drift.keep(self._journal.add_drift)
 
     def limits_passed(self, *, now: bool = False) -> str:
-        """Returns which limits of dead letters are passed; says so once, and once when all is well again."""
+        """Returns which limits of dead letters are passed; logs that once, and once when none is passed any more."""
         passed = self._journal.limits_passed(now=now)
         if passed and not self._limits_passed:
             _log.warning("%s", passed)
@@ -119,7 +119,7 @@ class Housekeeping:
         self._journal.note_standing_still({part: health.reason for part, health in found.items() if health.stands_still})
 
     def _audit(self) -> None:
-        """Compares the journal's sums for what was fetched and settled since the last time."""
+        """Compares the journal's sums of what was fetched and settled since the last audit."""
         since, self._audited_until = self._audited_until, self._clock.now().timestamp()
         with self._optional("the journal's sums can't be compared now"):
             for imbalance in self._journal.imbalances(since):
@@ -128,7 +128,7 @@ class Housekeeping:
 
     @contextmanager
     def _optional(self, failed: str) -> Iterator[None]:
-        """Runs what may wait while there is no room; a journal that can't be used any more ends the run as a stop would."""
+        """Runs work that may wait while the journal has no room; a journal that can't be used any more ends the run."""
         try:
             yield
         except JournalFull as exc:

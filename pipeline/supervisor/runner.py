@@ -48,7 +48,7 @@ class Runner:
         Args:
             config: A checked config.
             once: End when every listed item is settled, or has failed a bounded number of times.
-            clock: The machine's by default.
+            clock: The machine's clock by default.
             affinity: Keeps the process on one processor while it works alone; by default it may run on all.
         """
         self.config = config
@@ -64,7 +64,7 @@ class Runner:
 
     @property
     def parts(self) -> list[Collector | Delivery]:
-        """Everything that runs in a thread of its own."""
+        """Collectors and deliveries: each runs in a thread of its own."""
         return [*self.collectors, *self.deliveries]
 
     def health(self) -> dict[str, PartHealth]:
@@ -100,7 +100,7 @@ class Runner:
     def _run(self, journal: Journal) -> int:
         started_at = self._clock.now().timestamp()
         self._context.drift.remember(journal.known_drift())
-        # While a request waits for its budget, the thread's slot is another's.
+        # While a request waits for its budget, another task has the slot of its thread.
         maker = StageMaker(self.config, self._context, RateLimits(self._clock, self._stop, self._threads.slot_released))
         processor = make_processor(self.config, maker.open_transforms(), self._context, self._affinity)
         buffer = BatchBuffer(journal, processor, list(self.config.sinks), self.config.state_dir, self.config.workers)

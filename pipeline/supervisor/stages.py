@@ -32,7 +32,7 @@ class StageMaker:
 
     @classmethod
     def for_command(cls, config: PipelineConfig, clock: Clock | None = None, context: RunContext | None = None) -> StageMaker:
-        """Returns one for a command that runs no pipeline."""
+        """Returns a maker for a command that runs no pipeline."""
         context = context or RunContext(once=True, clock=clock or SystemClock())
         return cls(config, context, RateLimits(context.clock, context.stop))
 
@@ -67,7 +67,7 @@ class StageMaker:
 def make_processor(
     config: PipelineConfig, transforms: Sequence[Transform], context: RunContext, affinity: CpuAffinity
 ) -> Processor:
-    """Returns what does the work on chunks: this process, or as many others as the config says.
+    """Returns the processor for chunks: this process, or as many worker processes as the config says.
 
     Args:
         config: A checked config.
@@ -80,7 +80,7 @@ def make_processor(
     here = LocalProcessor([transform.apply for transform in transforms], conditions)
     if config.workers == 1:
         return here
-    # Loads what starts processes, which `check` and `status` have no time for.
+    # Loads the modules that start processes, for which `check` and `status` have no time.
     from ualpipe.pipeline.process.worker_pool import WorkerPool  # noqa: PLC0415
     from ualpipe.pipeline.process.worker_protocol import WorkerSetup  # noqa: PLC0415
 

@@ -19,7 +19,7 @@ MAX_REASON = 300  # characters of a server's own words that go into an error of 
 
 
 def answer_of(response: ApiResponse[Any]) -> HttpAnswer:
-    """Returns what a method of ``Connection.api`` was answered, whatever its status."""
+    """Returns the answer that a method of ``Connection.api`` got, whatever its status."""
     return HttpAnswer(response.meta.status, response.meta.headers, response.body)
 
 
@@ -27,8 +27,8 @@ def refusal(answer: HttpAnswer, now: datetime) -> SinkError:
     """Returns the error for a request that was answered as a whole with another status than 2xx.
 
     Args:
-        answer: Elasticsearch's, in JSON, or a proxy's, which is not.
-        now: For a ``Retry-After`` that is a date.
+        answer: An answer of Elasticsearch, in JSON, or of a proxy, which is not.
+        now: The present, for a ``Retry-After`` that is a date.
     """
     status, text = answer.status, f"HTTP {answer.status}{_reason(answer.body)}"
     if status == 401:

@@ -68,7 +68,7 @@ def failures(answer: bytes, count: int) -> dict[int, SinkError]:
         count: How many events were sent.
 
     Returns:
-        What went wrong, by position; empty when all are delivered.
+        Errors, by position; empty when all events are delivered.
 
     Raises:
         SinkUnavailable: The body is no such answer (a proxy's page), or has another number of items.

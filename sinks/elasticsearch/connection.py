@@ -40,10 +40,10 @@ _SERVER = Peer("the server", "check `urls`")
 
 
 class Connection:
-    """Keeps a few connections to each node, asks them in turn, and passes over a node for a while after it failed.
+    """Keeps a few connections to each node, asks the nodes in turn, and passes over a node for a while after it failed.
 
     Attributes:
-        api: The client's API. Its answers come whatever their status: see ``answers.answer_of``.
+        api: The client's API. It returns answers whatever their status: see ``answers.answer_of``.
     """
 
     def __init__(
@@ -60,11 +60,11 @@ class Connection:
 
         Args:
             urls: The nodes.
-            authorization: Value of the header of that name.
+            authorization: Value of the header ``Authorization``.
             tls: Whom to trust, and with which certificate of ours.
             timeout_s: Longest wait for an answer, in seconds.
             at_once: Requests of several threads that are sent at the same time.
-            node_class: In place of the network, for tests.
+            node_class: Takes the place of the network, for tests.
 
         Raises:
             SinkDenied: A file of the TLS options can't be used.
@@ -120,8 +120,8 @@ class Connection:
 class _Api(Elasticsearch):
     """The client with requests in plain JSON, and with answers in place of exceptions.
 
-    By itself it wants a media type with its version and a product header, so that it takes no answer of a server that is only
-    compatible, or that stands behind a proxy which drops headers. Plain JSON is understood by 8.x and 9.x servers alike.
+    By itself the client wants a media type with its version and a product header, so that it takes no answer of a server that is
+    only compatible, or that stands behind a proxy which drops headers. Plain JSON is understood by 8.x and 9.x servers alike.
     """
 
     def __init__(self, connection: Connection, nodes: Sequence[NodeConfig], node_class: type[BaseNode]) -> None:
@@ -145,7 +145,7 @@ class _Api(Elasticsearch):
 
 
 class _AsIs(Serializer):
-    """Hands answers through as bytes: most are never decoded. So it does with bodies that are bytes; others become JSON."""
+    """Hands answers through as bytes, as most are never decoded, and bodies that are bytes, too; other bodies become JSON."""
 
     def loads(self, data: bytes) -> bytes:
         return data
@@ -158,7 +158,7 @@ _MIMETYPES = ("application/json", "application/x-ndjson", "application/vnd.elast
 
 
 class _Node(Urllib3HttpNode):
-    """A node that trusts whom its TLS context trusts: by default Mozilla's list is added to that with each connection."""
+    """A node that trusts whom its TLS context trusts: by default each connection would add Mozilla's list to that."""
 
     def __init__(self, config: NodeConfig) -> None:
         super().__init__(config)

@@ -21,7 +21,7 @@ def template_name(data_stream: str) -> str:
 
 
 def index_pattern(data_stream: str) -> str:
-    """Returns what the template is for: all namespaces of the dataset, or the very name where it has no such parts."""
+    """Returns the pattern of the template: all namespaces of the dataset, or the very name where that has no such parts."""
     dataset = _dataset(data_stream)
     return f"{data_stream.split('-', 1)[0]}-{dataset}-*" if dataset else data_stream
 
@@ -51,10 +51,10 @@ def wanted(data_stream: str, content: Mapping[str, Any], release: str | None = N
 
 
 def must_install(found: Mapping[str, Any] | None, template: Mapping[str, Any]) -> bool:
-    """Tells whether the wanted template has to be written.
+    """Returns whether the wanted template has to be written.
 
-    Not when its content is there already (so what a user changed in it stays until ours changes), not over one that a newer
-    ualpipe wrote, and never over one that is not ours.
+    It is not written when its content is there already (so what a user changed in it stays until ours changes), not over one
+    that a newer ualpipe wrote, and never over one that is not ours.
     """
     if found is None:
         return True

@@ -50,7 +50,7 @@ class ElasticsearchSinkConfig:
 
     @property
     def tls(self) -> TlsOptions:
-        """The TLS options, which stand flat here, as a section of other stages."""
+        """The TLS options, which stand flat here, as the section that other stages have."""
         return TlsOptions(
             ca_file=self.ca_file,
             client_certificate=self.client_certificate,

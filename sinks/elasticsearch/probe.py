@@ -20,7 +20,7 @@ _NO_SECURITY = (400, 404, 405)  # what servers without the security feature answ
 
 
 def probe(api: Elasticsearch, data_stream: str, *, pipeline: str | None, setup: bool) -> Iterator[Finding]:
-    """Yields what can be said about cluster, user, privileges, template and pipeline; stops where going on makes no sense."""
+    """Yields findings about cluster, user, privileges, template and pipeline; stops where going on makes no sense."""
     try:
         answer = answer_of(api.security.authenticate())
         yield (entry := _of_entry(answer))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 TEMPLATE = "elasticsearch/index-template.json"
 SMALL = 100
-"""Events at least in each of several requests that are sent at once."""
+"""Events at least in each request, where several are sent at once."""
 
 
 class ElasticsearchSink:
@@ -60,7 +60,7 @@ class ElasticsearchSink:
         """Connects, and installs the index template the first time.
 
         Raises:
-            SinkUnavailable: There is no answer.
+            SinkUnavailable: The cluster gives no answer.
             SinkDenied: The cluster refuses our credentials, or the right to install the template.
         """
         self._connection = self._connection or self._connect()
@@ -69,7 +69,7 @@ class ElasticsearchSink:
             self._is_set_up = True
 
     def write(self, batch: Batch) -> Mapping[int, SinkError]:
-        """Creates the documents; those that are there already count as delivered."""
+        """Creates the documents; those that exist already count as delivered."""
         parts = _parts(batch.events, self._config.concurrency, self._largest)
         errors = self._deliver_at_once(parts) if len(parts) > 1 else self._deliver(batch.events)
         raise_if_all_failed(errors, len(batch.events))
@@ -122,7 +122,7 @@ class ElasticsearchSink:
 
     def _deliver(self, events: Sequence[EncodedEvent]) -> dict[int, SinkError]:
         body = bulk_body(events)
-        requires_data_stream = self._requires_data_stream  # a request beside this one may find out that it can't
+        requires_data_stream = self._requires_data_stream  # another thread may learn meanwhile that the server can't do it
         answer = self._send(body, requires_data_stream=requires_data_stream)
         if answer.status == 413:
             return self._deliver_in_halves(events, len(body))
@@ -134,9 +134,9 @@ class ElasticsearchSink:
         return failures(answer.body, len(events))
 
     def _deliver_in_halves(self, events: Sequence[EncodedEvent], size: int) -> dict[int, SinkError]:
-        """Sends what was too large (413) in two requests, and makes none of more than half its size from now on.
+        """Sends events that were too large for one request (413) in two; from now on no request has more than half their size.
 
-        The engine is asked for writes of no more than can be sent at once: one to a server that is down then fails soon.
+        The engine is asked for writes of no more than can be sent at once: a write to a server that is down then fails soon.
         """
         if len(events) == 1:
             return {0: SinkRejected(f"the server takes no request of {size} bytes (HTTP 413), and this is a single document")}
@@ -200,7 +200,7 @@ def _cut(events: Sequence[EncodedEvent], count: int) -> list[Sequence[EncodedEve
 
 
 def _joined(parts: Iterable[Sequence[EncodedEvent]], found: Iterable[Mapping[int, SinkError]]) -> dict[int, SinkError]:
-    """Returns what went wrong in each part, by position in the whole."""
+    """Returns the errors of all parts, by position in the whole."""
     errors: dict[int, SinkError] = {}
     start = 0
     for part, errors_of_part in zip(parts, found, strict=True):

@@ -14,15 +14,15 @@ from ualpipe.pipeline.folders import sync_folder
 _LOOK_BACK_BYTES = 64 * 1024
 
 WholeLength = Callable[[BinaryIO, int, int], int]
-"""Tells up to where a file is whole, given a position up to which it is and the size. What follows is a torn write."""
+"""Returns how much of a file is whole, given a position up to which it is, and its size. What follows is a torn write."""
 
 
 def whole_lines_length(file: BinaryIO, known: int, size: int) -> int:
     """Returns the length of a file without a last line that has no end.
 
     Args:
-        file: Readable from any position.
-        known: A line begins here.
+        file: The file, readable from any position.
+        known: Position at which a line begins.
         size: Its size in bytes.
     """
     end = size
@@ -48,7 +48,7 @@ class AppendFile:
             whole_length: Finds the torn end.
 
         Raises:
-            OSError: It can't be opened, read or cut.
+            OSError: The file can't be opened, read or cut.
         """
         self.path = path
         self._whole_length = whole_length
@@ -70,7 +70,7 @@ class AppendFile:
         return os.fstat(self._fd).st_size
 
     def is_in_place(self) -> bool:
-        """Tells whether the path still leads to this file: log rotation may have moved or deleted it."""
+        """Returns whether the path still leads to this file: log rotation may have moved or deleted it."""
         try:
             return os.path.samestat(self.path.stat(), os.fstat(self._fd))
         except FileNotFoundError:
@@ -80,7 +80,7 @@ class AppendFile:
         """Writes data at the end and returns when it is on the disk.
 
         Raises:
-            OSError: It is not; the file is as long as before.
+            OSError: The data is not in the file, which is as long as before.
         """
         with self._locked():
             self._cut_torn_end()
@@ -88,7 +88,7 @@ class AppendFile:
                 _write_all(self._fd, data)
                 os.fsync(self._fd)
             except OSError:
-                with contextlib.suppress(OSError):  # then the next append or opening cuts it off
+                with contextlib.suppress(OSError):  # where that fails, the next append or opening cuts the torn end off
                     os.ftruncate(self._fd, self._whole)
                 raise
             self._whole += len(data)
@@ -109,7 +109,7 @@ class AppendFile:
             fcntl.flock(self._fd, fcntl.LOCK_UN)
 
     def _cut_torn_end(self) -> None:
-        """Looks at what was appended by others, who may have died over it, and cuts off what is not whole."""
+        """Cuts off what is not whole at the end: another process may have died in the middle of an append."""
         size = self.size
         if size == self._whole:
             return

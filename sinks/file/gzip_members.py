@@ -45,8 +45,8 @@ def whole_members_length(file: BinaryIO, known: int, size: int) -> int:
     """Returns up to where a file consists of whole members.
 
     Args:
-        file: Readable from any position.
-        known: A member begins here.
+        file: The file, readable from any position.
+        known: Position at which a member begins.
         size: Its size in bytes.
 
     Raises:
@@ -81,7 +81,7 @@ def _member_length(file: BinaryIO, at: int, size: int) -> int:
 
 
 def _is_sound(file: BinaryIO, start: int, end: int) -> bool:
-    """Tells whether a member unpacks: after a loss of power its length may be right and its bytes missing."""
+    """Returns whether a member unpacks: after a loss of power its length may be right and its bytes missing."""
     file.seek(start)
     try:
         unpacker = zlib.decompressobj(wbits=31)

@@ -129,7 +129,7 @@ class FileSink:
             raise _as_sink_error(exc, path) from exc
 
     def _file(self, path: Path, size: int) -> AppendFile:
-        """Returns the open file for a path that has room, is in place, and is the last used of all."""
+        """Returns an open file for a path, which has room and is in place, and marks it as the last used of all."""
         file = self._files.get(path)
         if file is None or not file.is_in_place():
             self._forget(path)
@@ -145,7 +145,7 @@ class FileSink:
         return file
 
     def _opened(self, path: Path, after: AppendFile | None = None) -> AppendFile:
-        """Opens the newest file of a path; where that is the full one, the next."""
+        """Opens the newest file of a path; the next one where ``after``, which is full, is the newest."""
         make_folder(path.parent)
         number = names.newest(path) if self._config.rotate_size else 0
         if after and after.path == names.numbered(path, number):
@@ -159,7 +159,7 @@ class FileSink:
 
 
 def _look_at(folder: Path) -> Finding:
-    """Tells whether a folder can be written to, or made, and has room."""
+    """Returns whether a folder can be written to, or made, and has room."""
     subject = f"folder {folder}"
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
@@ -171,7 +171,7 @@ def _look_at(folder: Path) -> Finding:
 
 
 def _as_sink_error(exc: OSError, path: Path) -> SinkError:
-    """Returns what trouble with a file means: a full disk is waited for, missing rights pause the sink."""
+    """Returns the error of the sink for one of a file: a full disk is waited for, missing rights pause the sink."""
     where = f"{path}: {(exc.strerror or str(exc)).lower()}"
     if exc.errno in _DISK_FULL:
         return SinkUnavailable(f"{where}: the disk is full; make room, what was not written comes again")

@@ -1,7 +1,7 @@
 """Asks a broker, with a few requests of our own, whether it takes our log-in and has our topic.
 
 Both client libraries answer a wrong password, a missing client certificate or an unknown topic by trying until their time is
-over, and then speak of a timeout. This finds out in milliseconds what it is.
+over, and then speak of a timeout. The questions here find the cause in milliseconds.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ MAX_CONNECT_S = 10.0
 
 
 def ask_cluster(config: KafkaSinkConfig) -> wire.Metadata:
-    """Asks the bootstrap servers in turn; the first that answers counts. The topic is created where brokers do so on demand.
+    """Asks one bootstrap server after the other; the first answer counts. The topic is created where brokers do so on demand.
 
     Raises:
-        SinkDenied: One of them refused our log-in, and none took it.
-        SinkUnavailable: None answered.
+        SinkDenied: A server refused our log-in, and none took it.
+        SinkUnavailable: No server answered.
     """
-    troubles: list[SinkError] = []
+    errors: list[SinkError] = []
     for address in config.bootstrap_servers:
         try:
             return ask_broker(config, address, create=True)
         except SinkError as exc:
-            troubles.append(exc)
-    raise next((trouble for trouble in troubles if isinstance(trouble, SinkDenied)), troubles[0])
+            errors.append(exc)
+    raise next((error for error in errors if isinstance(error, SinkDenied)), errors[0])
 
 
 def ask_broker(config: KafkaSinkConfig, address: str, *, create: bool = False) -> wire.Metadata:
     """Logs in to one broker and asks for the topic.
 
     Raises:
-        SinkDenied: It refused our log-in or certificate, or we refuse its certificate.
-        SinkUnavailable: It gave no answer.
+        SinkDenied: The broker refused our log-in or certificate, or we refuse its certificate.
+        SinkUnavailable: The broker gave no answer.
     """
-    with _trouble_named(config, address), _connect(config, address) as sock:
+    with _failure_named(config, address), _connect(config, address) as sock:
         link = _Link(sock)
         newest = wire.read_api_versions(link.ask(wire.API_VERSIONS, 0))
         if config.sasl:
@@ -58,11 +58,11 @@ def ask_broker(config: KafkaSinkConfig, address: str, *, create: bool = False) -
 
 
 def require_topic(config: KafkaSinkConfig, topic: wire.Topic) -> None:
-    """Sees that the topic can be written to.
+    """Checks that the topic can be written to.
 
     Raises:
-        SinkDenied: We may not.
-        SinkUnavailable: It is not there (yet).
+        SinkDenied: We may not write to it.
+        SinkUnavailable: The topic does not exist (yet), or has no leader.
     """
     where = f"topic {config.topic} on {', '.join(config.bootstrap_servers)}"
     if topic.error == wire.TOPIC_DENIED or topic.is_writable is False:
@@ -76,7 +76,7 @@ def require_topic(config: KafkaSinkConfig, topic: wire.Topic) -> None:
 
 
 class _Link:
-    """Questions and answers on one connection, one at a time."""
+    """Asks questions on one connection, one at a time."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -142,8 +142,8 @@ def _agree_on_mechanism(link: _Link, sasl: Sasl, address: str) -> None:
 
 
 @contextmanager
-def _trouble_named(config: KafkaSinkConfig, address: str) -> Iterator[None]:
-    """Says of a failed conversation what it was."""
+def _failure_named(config: KafkaSinkConfig, address: str) -> Iterator[None]:
+    """Turns the failure of a conversation into the error of a sink, which names it."""
     try:
         yield
     except SinkError:

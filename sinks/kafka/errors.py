@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkRejected, SinkThrottled, SinkUnavailable
 
-# Refused for good, and the message's own fault.
+# Refused for good; the fault is the message's own.
 _TOO_LARGE = 10
 _REJECTED = {
     _TOO_LARGE: "larger than the topic's `max.message.bytes`",
@@ -29,7 +29,7 @@ _PRODUCER_IS_LOST = {45, 47, 59, 90}  # sequence or producer id no longer known:
 def of_code(code: int, said: str, topic: str) -> SinkError:
     """Returns the error for one message, by the protocol's error code.
 
-    Unknown codes, and the client libraries' own negative ones, mean trying again: dead-lettering for a trouble of the cluster
+    Unknown codes, and the client libraries' own negative ones, mean trying again: dead-lettering for a failure of the cluster
     would empty the stream.
     """
     text = f"topic {topic}: {said} (error {code})"
@@ -41,5 +41,5 @@ def of_code(code: int, said: str, topic: str) -> SinkError:
 
 
 def loses_producer(code: int) -> bool:
-    """Tells whether a producer can't go on after this error."""
+    """Returns whether a producer can't go on after this error."""
     return code in _PRODUCER_IS_LOST

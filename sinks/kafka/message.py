@@ -23,7 +23,7 @@ def messages_of(events: Sequence[EncodedEvent], *, original: bool, event_time: b
     Args:
         events: The events.
         original: Whether the value is the record as received instead of the encoded document.
-        event_time: Whether the message has the time of the audited act.
+        event_time: Whether the time of a message is that of the audited act.
     """
     cache: dict[tuple[str, str, str], Headers] = {}
     found: list[Message] = []

@@ -69,7 +69,7 @@ def choose_driver(config: KafkaSinkConfig) -> DriverName:
     """Returns the client library to use.
 
     Raises:
-        ConfigError: It, or a package that the compression needs, is not installed.
+        ConfigError: The library, or a package that the compression needs, is not installed.
     """
     is_fast = importlib.util.find_spec("confluent_kafka") is not None
     driver = ("confluent" if is_fast else "kafka-python") if config.driver == "auto" else config.driver

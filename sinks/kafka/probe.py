@@ -13,7 +13,7 @@ from ualpipe.sinks.kafka.wire import UNKNOWN_TOPIC, Metadata
 
 
 def probe(config: KafkaSinkConfig, driver: str) -> Iterator[Finding]:
-    """Yields what can be said about each bootstrap server, the brokers that they name, and the topic."""
+    """Yields findings about each bootstrap server, the brokers that they name, and the topic."""
     views: list[Metadata] = []
     for address in config.bootstrap_servers:
         try:

@@ -24,21 +24,21 @@ class ConfluentProducer:
     """One idempotent producer.
 
     Attributes:
-        is_lost: It can't go on and has to be replaced.
+        is_lost: Whether the producer can't go on and has to be replaced.
     """
 
     def __init__(self, config: KafkaSinkConfig, log: logging.Logger) -> None:
         self.is_lost = False
         self._topic = config.topic
         self._timeout_s = config.timeout
-        self._trouble = ""
-        self._producer = Producer(settings(config) | {"error_cb": self._on_trouble}, logger=_Murmur(log))
+        self._client_error = ""
+        self._producer = Producer(settings(config) | {"error_cb": self._on_client_error}, logger=_DebugLines(log))
 
     def send(self, messages: Sequence[Message]) -> dict[int, SinkError]:
         """Sends all messages and waits for the acknowledgements.
 
         Returns:
-            What went wrong, by position.
+            Errors, by position.
         """
         errors: dict[int, SinkError] = {}
         fail = partial(self._fail, errors)
@@ -51,36 +51,36 @@ class ConfluentProducer:
             except BufferError:
                 errors[index] = SinkUnavailable(f"topic {topic}: the client's queue is full")
         if self._producer.flush(self._timeout_s + _GRACE_S):
-            # What is still under way could arrive after the engine sent it again: nothing is left behind in the queue.
+            # A message still under way could arrive after the engine sent it again: none is left behind in the queue.
             self.is_lost = True
             self._producer.purge()
             self._producer.flush(_GRACE_S)
         return errors
 
     def close(self) -> None:
-        """Drops what is under way, and lets go of the connections."""
+        """Drops messages that are under way, and closes the connections."""
         self._producer.purge()
         self._producer.flush(0)
 
     def _fail(self, errors: dict[int, SinkError], index: int, error: KafkaError | None, _message: Any) -> None:
-        """Is called for each message that failed (``delivery.report.only.error``)."""
+        """Notes the error of a message. Called for each message that failed (``delivery.report.only.error``)."""
         if error is None:
             return
         if error.fatal() or loses_producer(error.code()):
             self.is_lost = True
-        trouble = f"; {self._trouble}" if self._trouble and error.code() < 0 else ""
-        errors[index] = of_code(error.code(), f"{error.str()}{trouble}", self._topic)
+        cause = f"; {self._client_error}" if self._client_error and error.code() < 0 else ""
+        errors[index] = of_code(error.code(), f"{error.str()}{cause}", self._topic)
 
-    def _on_trouble(self, error: KafkaError) -> None:
-        self._trouble = error.str()
+    def _on_client_error(self, error: KafkaError) -> None:
+        self._client_error = error.str()
         if error.fatal():
             self.is_lost = True
 
 
-class _Murmur:
-    """Takes the lines of librdkafka, which tells of each failed connection many times a second, for debugging only.
+class _DebugLines:
+    """Logs the lines of librdkafka for debugging only: it tells of each failed connection many times a second.
 
-    What is wrong stands in the error of the write (``_on_trouble``).
+    The cause stands in the error of the write (``_on_client_error``).
     """
 
     def __init__(self, log: logging.Logger) -> None:

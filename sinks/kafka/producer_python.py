@@ -16,7 +16,7 @@ from ualpipe.sinks.kafka.message import FRAMING_BYTES, Message
 from ualpipe.sinks.kafka.options import MAX_RECONNECT_PAUSE_MS, KafkaSinkConfig, security_protocol
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)  # it reads its own data files in a way that Python 3.11 deprecates
+    warnings.simplefilter("ignore", DeprecationWarning)  # kafka-python reads its data files in a way that Python 3.11 deprecates
     from kafka import KafkaProducer
     from kafka.errors import BrokerResponseError, KafkaError
 
@@ -28,14 +28,14 @@ class PythonProducer:
     """One idempotent producer.
 
     Attributes:
-        is_lost: It can't go on and has to be replaced.
+        is_lost: Whether the producer can't go on and has to be replaced.
     """
 
     def __init__(self, config: KafkaSinkConfig) -> None:
         """Connects.
 
         Raises:
-            SinkUnavailable: No broker answers, or it is too old.
+            SinkUnavailable: No broker answers, or the broker is too old.
             SinkDenied: A file of the TLS options can't be used.
         """
         self.is_lost = False
@@ -50,22 +50,22 @@ class PythonProducer:
         """Sends all messages and waits for the acknowledgements.
 
         Returns:
-            What went wrong, by position.
+            Errors, by position.
         """
         try:
-            self._producer.partitions_for(self._topic)  # once, since `send` would wait for it with each message
+            self._producer.partitions_for(self._topic)  # once, since `send` would wait for the partitions with each message
             futures = [
                 self._producer.send(self._topic, value, key, headers, None, timestamp_ms or None)
                 for key, value, headers, timestamp_ms in messages
             ]
         except KafkaError as exc:
-            self.is_lost = True  # what went into its queue before must not arrive after it is sent again
+            self.is_lost = True  # messages that went into its queue must not arrive after they are sent again
             return dict.fromkeys(range(len(messages)), self._converted(exc))
         self._await(futures)
         return {index: self._outcome(future) for index, future in enumerate(futures) if not future.succeeded()}
 
     def close(self) -> None:
-        """Drops what is under way, and lets go of the connections."""
+        """Drops messages that are under way, and closes the connections."""
         if self.is_lost:
             self._end_now()
         try:

@@ -20,10 +20,10 @@ class Producer(Protocol):
     is_lost: bool
 
     def send(self, messages: Sequence[Message]) -> dict[int, SinkError]:
-        """Sends all and waits for the acknowledgements; returns what went wrong, by position."""
+        """Sends all messages and waits for the acknowledgements; returns errors by position."""
 
     def close(self) -> None:
-        """Drops what is under way, and lets go of the connections."""
+        """Drops messages that are under way, and closes the connections."""
 
 
 class KafkaSink:
@@ -49,10 +49,10 @@ class KafkaSink:
         return probe(self._config, self.driver)
 
     def open(self) -> None:
-        """Sees, at the start and after trouble, that log-in and topic are in order, and makes a producer where there is none.
+        """Checks log-in and topic, at the start and after a failure, and makes a producer where there is none.
 
         Raises:
-            SinkUnavailable: No broker answers, or the topic is not there.
+            SinkUnavailable: No broker answers, or the topic does not exist.
             SinkDenied: The brokers refuse our log-in, or the right to write to the topic.
         """
         if self._is_doubtful:
@@ -74,7 +74,7 @@ class KafkaSink:
         return errors
 
     def close(self) -> None:
-        """Lets go of the connections. Everything written is delivered or was reported before."""
+        """Closes the connections. Everything written is delivered or was reported before."""
         self._is_open = False
         self._let_go()
 

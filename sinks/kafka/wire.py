@@ -32,7 +32,7 @@ class Topic:
 
     Attributes:
         error: Kafka's error code; 0 for none.
-        partitions: How many it has.
+        partitions: How many partitions it has.
         is_writable: Whether we may write to it; None where the broker does not tell.
     """
 
@@ -53,7 +53,7 @@ class Reader:
     """Reads values one after another.
 
     Raises:
-        struct.error: The bytes are at an end.
+        struct.error: The bytes have come to an end.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -162,7 +162,7 @@ def sasl_exchange(mechanism: str, username: str, password: str, nonce: str) -> E
     """Returns the client's side of a log-in.
 
     Raises:
-        ValueError: While it runs: the server's answer does not fit, or does not prove that it knows the password.
+        ValueError: While it runs: the answer of the server does not fit, or does not prove that it knows the password.
     """
     if mechanism == "PLAIN":
         return _plain(username, password)

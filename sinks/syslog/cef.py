@@ -95,7 +95,7 @@ def cef(document: Mapping[str, Any], version: str) -> bytes:
 
     Args:
         document: An ECS document, nested.
-        version: Device version: ours.
+        version: Device version: that of ualpipe.
     """
     action = _ACTION(document) or "unknown"
     head = [VENDOR, PRODUCT, version, action, _NAME(document) or action, str(severity_of(document))]

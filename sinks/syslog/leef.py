@@ -72,7 +72,7 @@ def leef(document: Mapping[str, Any], version: str) -> bytes:
 
     Args:
         document: An ECS document, nested.
-        version: Product version: ours.
+        version: Product version: that of ualpipe.
     """
     head = "|".join(map(header_text, (VENDOR, PRODUCT, version, _ACTION(document) or "unknown")))
     millis = epoch_millis(_TIME(document))

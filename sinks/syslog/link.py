@@ -1,4 +1,4 @@
-"""The way to a syslog receiver over TCP or TLS: connected when needed, and careful with what a broken connection took."""
+"""The link to a syslog receiver over TCP or TLS: connects when needed, and sends again what a broken connection swallowed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ualpipe.sinks.syslog.resend import Unproven
 from ualpipe.sinks.syslog.tcp import Stream
 
 LAST_WAIT_S = 2.0
-"""For a receiver at the end of a run: for its close, and for a new connection where the old one broke."""
+"""How long the end of a run waits for the receiver: for its close, and for a new connection where the old one broke."""
 
 
 class Link:
-    """One receiver. There is a connection from ``connect`` on until something goes wrong."""
+    """The link to one receiver. It has a connection from ``connect`` on until something goes wrong."""
 
     def __init__(
         self, config: SyslogSinkConfig, port: int, clock: Clock, log: logging.Logger, mark: Callable[[bytes], bytes]
@@ -29,9 +29,9 @@ class Link:
 
         Args:
             config: The sink's options.
-            port: The receiver's.
+            port: Port of the receiver.
             clock: Times connections.
-            log: Gets what is sent again.
+            log: Gets a line when messages are sent again.
             mark: Marks a message as one that may have come before.
         """
         self._config = config
@@ -46,17 +46,17 @@ class Link:
         self._is_admitted = config.transport != "tls"
 
     def connect(self) -> None:
-        """Makes sure of a connection. One that the receiver closed while nothing was under way is simply made anew.
+        """Makes sure of a connection. One that the receiver closed while nothing was under way is simply replaced.
 
         Raises:
-            SinkUnavailable: There is none to be had.
+            SinkUnavailable: The receiver can't be reached.
             SinkDenied: A certificate, theirs or ours, is refused.
         """
         self._look()
         self._stream = self._stream or self.new_stream(must_settle=not self._is_admitted)
 
     def send(self, messages: Sequence[bytes]) -> None:
-        """Sends what the last connection may have swallowed, then a batch; returns when the other machine has them.
+        """Sends messages that the last connection may have swallowed, then a batch; returns when the other machine has them.
 
         Raises:
             SinkUnavailable: The connection broke, or takes too long: the batch has to come again.
@@ -77,14 +77,14 @@ class Link:
             raise
 
     def disconnect(self) -> None:
-        """Lets go of the connection. Certificates are read again for the next: they may have been renewed."""
+        """Drops the connection. For the next one certificates are read again: they may have been renewed."""
         if self._stream:
             self._stream.close()
         self._stream = self._tls = None
         self._is_admitted = self._config.transport != "tls"
 
     def part(self) -> int:
-        """Ends the connection; where it turns out to be broken, what it may have swallowed goes over a new one. Never raises.
+        """Ends the connection; if it turns out to be broken, messages that it may have swallowed go over a new one. Never raises.
 
         Returns:
             How many messages may be lost all the same.
@@ -105,11 +105,11 @@ class Link:
         return self._unproven.due
 
     def new_stream(self, *, must_settle: bool, timeout_s: float | None = None) -> Stream:
-        """Connects anew, without regard to a connection that there is.
+        """Makes a new connection beside the present one, if there is one.
 
         Args:
-            must_settle: Wait until a receiver with TLS 1.3 would have refused us.
-            timeout_s: In place of a longer one in the options.
+            must_settle: Whether to wait until a receiver with TLS 1.3 would have refused us.
+            timeout_s: Takes the place of a longer timeout in the options.
 
         Raises:
             SinkError: See ``connect``.
@@ -130,7 +130,7 @@ class Link:
         return stream
 
     def _look(self) -> None:
-        """Looks whether the connection is in order, and lets go of one that is not."""
+        """Checks the connection, and drops one that is not in order."""
         if self._stream is None:
             return
         now = self._clock.monotonic()

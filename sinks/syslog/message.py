@@ -41,8 +41,8 @@ class Composer:
         """Returns the message of an event, without framing and line breaks.
 
         Args:
-            event: With or without a document.
-            now: Stands in the header of RFC 3164, which needs some time, where the event tells none.
+            event: The event, with or without a document.
+            now: The time in the header of RFC 3164, which needs one, for an event that has none.
 
         Raises:
             SinkDenied: CEF or LEEF is wanted and there is no document to make it of.

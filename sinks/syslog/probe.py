@@ -14,7 +14,7 @@ EXPIRES_SOON = timedelta(days=14)
 
 
 def findings(connection: Datagrams | Stream, where: str, now: datetime) -> Iterator[Finding]:
-    """Yields what can be said without sending a message."""
+    """Yields findings about a receiver that need no message to be sent."""
     if isinstance(connection, Datagrams):
         yield Finding("warning", where, "datagrams can't be probed, and lost ones go unnoticed", "use `transport: tls` or `tcp`")
         return

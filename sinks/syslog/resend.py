@@ -18,7 +18,7 @@ class Unproven:
     """Messages that were sent, and whose arrival nothing has proved yet, within a bound of time and one of bytes.
 
     That the receiver's machine has acknowledged them proves little: they may wait in its memory, or in that of a proxy between.
-    What had a connection that lived on for the whole window counts as arrived.
+    A message whose connection lived on for the whole window counts as arrived.
     """
 
     def __init__(self, window_s: float, max_bytes: int) -> None:
@@ -31,7 +31,7 @@ class Unproven:
         self._window_s = window_s
         self._max_bytes = max_bytes
         self._sent: deque[_Batch] = deque()  # over the present connection, oldest first
-        self._due: deque[_Batch] = deque()
+        self._due: deque[_Batch] = deque()  # to be sent again
         self._under_way: frozenset[bytes] = frozenset()
 
     def __len__(self) -> int:
@@ -46,7 +46,7 @@ class Unproven:
         """Keeps a batch that the present connection has taken.
 
         Args:
-            messages: Without framing and mark.
+            messages: The messages, without framing and mark.
             now: Seconds, as all times here, on a clock that only goes forward.
         """
         self._under_way = frozenset()
@@ -58,15 +58,15 @@ class Unproven:
             kept -= self._sent.popleft().bytes
 
     def lived_until(self, instant: float) -> None:
-        """Tells that the present connection was in order at an instant: what was sent a window before has arrived."""
+        """Notes that the present connection was in order at an instant: messages sent a window before have arrived."""
         while self._sent and self._sent[0].sent_at <= instant - self._window_s:
             self._sent.popleft()
 
     def broke(self, under_way: Iterable[bytes] = ()) -> None:
-        """Tells that the connection is gone: what it may have swallowed has to be sent again.
+        """Notes that the connection is gone: messages that it may have swallowed have to be sent again.
 
         Args:
-            under_way: Messages of the batch that it broke in: the engine brings them again.
+            under_way: Messages of the batch during which it broke: the engine brings them again.
         """
         self._due.extend(self._sent)
         self._sent.clear()
@@ -74,16 +74,16 @@ class Unproven:
             self._under_way |= frozenset(under_way)
 
     def has_arrived(self) -> None:
-        """Tells that the receiver has confirmed everything that the present connection took, the batch under way included."""
+        """Notes that the receiver has confirmed everything that the present connection took, the batch under way included."""
         self._sent.clear()
         self._under_way = frozenset()
 
     def next_due(self) -> Sequence[bytes]:
-        """Returns the messages that are to be sent again next, none when there are none; ``resent`` takes them off."""
+        """Returns the messages that are to be sent again next, if there are any; ``resent`` removes them."""
         return self._due[0].messages if self._due else ()
 
     def resent(self, now: float) -> None:
-        """Tells that the present connection has taken those of ``next_due``: they are kept like everything sent."""
+        """Notes that the present connection has taken the messages of ``next_due``: they are kept like all that were sent."""
         batch = self._due.popleft()
         self._sent.append(_Batch(batch.messages, batch.bytes, now))
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 UNREMARKABLE, FAILED, BROKEN, ALERT = 3, 5, 5, 7
-"""Severity of events that carry none: what went well, what failed, what could not be mapped, what raised an alert."""
+"""Severity of events that carry none: of successes, failures, records that could not be mapped, and alerts."""
 
 OF_ALERTS = {1: 3, 2: 5, 3: 7, 4: 9}
 """``event.severity`` as the ``ecs`` transform writes it (informational, low, medium, high) on the scale 0 to 10."""

@@ -16,7 +16,7 @@ from ualpipe.sinks.syslog.options import SyslogSinkConfig
 from ualpipe.sinks.syslog.probe import findings
 from ualpipe.sinks.syslog.udp import Datagrams
 
-DEFAULT_PORTS = {"udp": 514, "tcp": 514, "tls": 6514}  # RFC 5426, RFC 6587 as it is lived, RFC 5425
+DEFAULT_PORTS = {"udp": 514, "tcp": 514, "tls": 6514}  # RFC 5426, RFC 6587 as practised, RFC 5425
 DEFAULT_MAX_BYTES = {"udp": MAX_DATAGRAM_BYTES, "tcp": 64 * 1024, "tls": 64 * 1024}
 LAST_WORD = (
     "%s: the connection broke at the end, and the last %d messages may be lost: "
@@ -85,7 +85,7 @@ class SyslogSink:
             self._datagrams = None
 
     def _messages(self, events: Sequence[EncodedEvent]) -> tuple[dict[int, bytes], dict[int, SinkError]]:
-        """Returns messages and errors by position; an error is that of a message too large."""
+        """Returns messages and errors by position; an error says that a message is too large."""
         if self._composer is None:
             raise SinkUnavailable("write before open")
         compose, now, limit = self._composer.compose, self._env.clock.now(), self._max_bytes
@@ -115,7 +115,7 @@ class SyslogSink:
             self._link.connect()
 
     def _marked(self, message: bytes) -> bytes:
-        """Returns a message marked as one that may have come before; as it was, where the mark would make it too large."""
+        """Returns a message marked as one that may have come before; unmarked where the mark would make it too large."""
         assert self._composer is not None
         marked = self._composer.resent(message)
         return marked if len(marked) <= self._max_bytes else message

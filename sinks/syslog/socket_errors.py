@@ -1,4 +1,4 @@
-"""What sockets and TLS raise, as the errors of a sink."""
+"""Turns what sockets and TLS raise into the errors of a sink."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def as_unavailable(when: str = "") -> Iterator[None]:
     """Turns what sockets and TLS raise into the errors of a sink.
 
     Args:
-        when: Put behind the text of the error (``during the TLS handshake``).
+        when: Text that is put behind that of the error (``during the TLS handshake``).
 
     Raises:
-        SinkUnavailable: The network or the other side is in trouble.
+        SinkUnavailable: The network or the other side fails.
         SinkDenied: A certificate, theirs or ours, is refused.
     """
     suffix = f" {when}" if when else ""

@@ -1,4 +1,4 @@
-"""Syslog over TCP and TLS: a connection that knows how far the other side has followed."""
+"""Syslog over TCP and TLS: a connection that knows what the other side has acknowledged."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Stream:
         tls: ssl.SSLContext | None = None,
         server_name: str = "",
     ) -> None:
-        """Connects and shakes hands.
+        """Connects and, with TLS, makes the handshake.
 
         Args:
             host: Name or address.
@@ -75,11 +75,11 @@ class Stream:
         silence for several round trips has to do.
 
         Args:
-            has_certificate: We have sent one.
+            has_certificate: Whether we have sent a certificate.
 
         Raises:
             SinkDenied: The receiver refuses our certificate, or the lack of one.
-            SinkUnavailable: It hung up for another reason.
+            SinkUnavailable: The receiver hung up for another reason.
         """
         if not isinstance(self._sock, ssl.SSLSocket) or self._sock.version() != "TLSv1.3":
             return
@@ -95,16 +95,16 @@ class Stream:
                 )
 
     def is_closed(self) -> bool:
-        """Tells whether the other side has closed or broken the connection since we last looked."""
+        """Returns whether the other side has closed or broken the connection since the last look."""
         try:
             return self._is_closed()
         except OSError:
             return True
 
     def silent_s(self) -> float:
-        """Returns for how many seconds the other machine has acknowledged nothing; endless where the system does not tell.
+        """Returns for how many seconds the other machine has acknowledged nothing; infinity where the system does not tell.
 
-        Its orderly end of the connection is an acknowledgement, too; its breaking off is none.
+        An orderly end of the connection is an acknowledgement, too; a broken connection is none.
         """
         if sys.platform != "linux":
             return math.inf
@@ -142,7 +142,7 @@ class Stream:
         """
         with as_unavailable():
             if isinstance(self._sock, ssl.SSLSocket):
-                # A bare end of stream in answer to close_notify is an end too (RFC 8446 §6.1 as it is lived).
+                # A bare end of stream in answer to close_notify is an end too (RFC 8446 §6.1 as practised).
                 with contextlib.suppress(ssl.SSLEOFError):
                     self._sock = self._sock.unwrap()
             self._sock.shutdown(socket.SHUT_WR)
@@ -153,10 +153,10 @@ class Stream:
         raise SinkUnavailable("the receiver goes on sending in place of closing the connection")
 
     def is_taken(self, wait_s: float) -> bool:
-        """Ends our side; returns False when the other breaks off, so that what it had not read is lost.
+        """Ends our side of the connection; returns False when the receiver breaks off, so that what it had not read is lost.
 
         Args:
-            wait_s: After this time it is not waited for any longer: receivers need not close, and it goes on reading.
+            wait_s: Longest wait for the receiver, which need not close its side, and goes on reading.
         """
         self._sock.settimeout(wait_s)
         try:
@@ -182,7 +182,7 @@ class Stream:
         return bool(poll.poll(wait_s * 1000))
 
     def _is_closed(self) -> bool:
-        """Reads what the other side sent, which concerns nobody but TLS; raises ``OSError`` when it broke off."""
+        """Reads what the receiver sent, which only TLS needs; returns whether it closed, raises ``OSError`` when it broke off."""
         self._sock.settimeout(0)
         try:
             while True:

@@ -1,4 +1,4 @@
-"""Bytes of files, streamed: what was listed is what is read, decompressed, in UTF-8, in lines. Bounded in memory."""
+"""Streams the bytes of files: exactly those that were listed, decompressed, in UTF-8, in lines. Bounded in memory."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _DIGEST_BYTES = 16
 
 @dataclass(slots=True)
 class Damage:
-    """What is found wrong with compressed bytes while they are read; what came before is fine.
+    """Damage that is found in compressed bytes while they are read; the bytes before it are fine.
 
     Attributes:
-        reason: In plain words; empty when nothing is wrong.
+        reason: What is wrong, in plain words; empty when nothing is.
         rest: The compressed bytes that could not be used, at most a block.
     """
 
@@ -39,7 +39,7 @@ def fingerprint(path: Path) -> tuple[int, str]:
     """Returns size and digest of a file's content.
 
     Raises:
-        OSError: It can't be read.
+        OSError: The file can't be read.
     """
     digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
     size = 0
@@ -54,8 +54,8 @@ def read_listed(path: Path, size: int, expected: str) -> Iterator[bytes]:
     """Yields the content that a file had when its fingerprint was taken; what was appended since is left out.
 
     Raises:
-        OSError: It can't be read.
-        ContentGone: It holds something else by now. Known only at the end.
+        OSError: The file can't be read.
+        ContentGone: The file holds something else by now, which shows only at the end.
     """
     digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
     left = size
@@ -71,7 +71,7 @@ def read_listed(path: Path, size: int, expected: str) -> Iterator[bytes]:
 def decompressed(blocks: Iterable[bytes], damage: Damage) -> Iterator[bytes]:
     """Yields the blocks, decompressed when they are gzip: one member or several, also cut short.
 
-    Damage ends the bytes and is noted, not raised, so that nothing that came before is lost on the way.
+    Damage ends the bytes and is noted, not raised, so that no byte before it is lost on the way.
     """
     head, blocks = peek(blocks, len(_GZIP_MAGIC))
     return _inflated(blocks, damage) if head.startswith(_GZIP_MAGIC) else iter(blocks)

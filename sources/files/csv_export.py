@@ -16,7 +16,7 @@ from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.records.decoding import BadRecord
 
 MAX_ROW_BYTES = 1024 * 1024
-"""How far a quoted field is followed over line ends before its opening quote counts as a mistake."""
+"""Bytes up to which a quoted field is followed over line ends, before its opening quote counts as a mistake."""
 
 _COLUMN = b"auditdata"
 _DELIMITERS = (b",", b";", b"\t")
@@ -30,7 +30,7 @@ class Layout:
 
     Attributes:
         header: The header line.
-        delimiter: Between columns.
+        delimiter: The byte between columns.
         columns: How many columns there are.
         audit_data: Position of the column with the record.
     """
@@ -42,7 +42,7 @@ class Layout:
 
 
 def layout_of(lines: Iterable[bytes]) -> Layout | None:
-    """Takes lines up to the header; returns None when there is no header of an export."""
+    """Reads lines up to the header, and returns the layout; None when there is no header of an export."""
     line = next((line for line in lines if line.strip() and not line.startswith(_PREAMBLE)), b"")
     for delimiter in _DELIMITERS:
         names = [name.strip().lower() for name in _split(line, delimiter)]
@@ -56,7 +56,7 @@ def records_of_export(lines: Iterable[bytes], *, max_row_bytes: int = MAX_ROW_BY
 
     Args:
         lines: The lines of the export, without their ends, from the first one on.
-        max_row_bytes: How far a row is followed over line ends.
+        max_row_bytes: Bytes up to which a row is followed over line ends.
     """
     lines = iter(lines)
     layout = layout_of(lines)

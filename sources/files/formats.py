@@ -1,4 +1,4 @@
-"""Finds out by its content how a file holds audit records, and cuts it into chunks."""
+"""Finds out by the content of a file how it holds audit records, and cuts it into chunks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def format_of(blocks: Iterable[bytes]) -> str:
     """Returns the format of a file, as one of the texts above.
 
     Raises:
-        ContentUndecodable: It is none of them, or compressed and damaged.
+        ContentUndecodable: The file has none of these formats, or is compressed and damaged.
     """
     damage = Damage()
     head, _parts = peek(in_utf8(decompressed(blocks, damage)), HEAD_BYTES)

@@ -58,7 +58,7 @@ class FilesSource:
         return list(self._paths)
 
     def check(self) -> Iterable[Finding]:
-        """Looks for the files and at the beginning of each."""
+        """Looks for the files, and reads the beginning of each."""
         for stream, path in self._paths.items():
             try:
                 with _reading(path):
@@ -66,11 +66,11 @@ class FilesSource:
             except SourceError as exc:
                 yield Finding("error", stream, str(exc), "correct `paths`, or the permissions")
                 continue
-            troubles = [finding for file in files for finding in _trouble(file)]
-            yield from troubles
+            problems = [finding for file in files for finding in _problem_of(file)]
+            yield from problems
             if not files:
                 yield Finding("warning", stream, "there are no files yet", "put files there, or correct `paths`")
-            elif not troubles:
+            elif not problems:
                 yield Finding("ok", stream, f"{len(files)} file{'s' if len(files) > 1 else ''}")
 
     def discover(self, stream: str, since: Instant | None) -> Iterator[WorkItem | Listed]:  # noqa: ARG002 - files have no order in time
@@ -79,7 +79,7 @@ class FilesSource:
         path = self._paths[stream]
         with _reading(path):
             files = _files_at(path)
-        troubles: list[SourceError] = []
+        errors: list[SourceError] = []
         before, self._known[stream] = self._known.get(stream, {}), {}
         for file in files:
             try:
@@ -87,9 +87,9 @@ class FilesSource:
             except FileNotFoundError:
                 continue  # taken away since the folder was read
             except SourceError as exc:
-                troubles.append(exc)
-        if troubles:
-            raise troubles[0]
+                errors.append(exc)
+        if errors:
+            raise errors[0]
         yield Listed(until)
 
     def fetch(self, item: WorkItem) -> Iterator[Chunk]:
@@ -106,7 +106,7 @@ class FilesSource:
                 raise
 
     def _item(self, stream: str, path: Path, before: dict[Path, tuple[_Signature, WorkItem]]) -> WorkItem:
-        """Makes the work item of a file; content that did not change by the looks of it is not read again."""
+        """Makes the work item of a file; a file that looks unchanged is not read again."""
         with _reading(path, is_listing=True):
             status = path.stat()
             signature = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
@@ -130,7 +130,7 @@ def _files_at(path: Path) -> list[Path]:
     """Returns the files of a configured path, sorted.
 
     Raises:
-        OSError: There is nothing, and the path is no pattern; or it can't be read.
+        OSError: Nothing is there, and the path is no pattern; or the path can't be read.
     """
     if path.is_dir():
         return _shown_files(path, path.iterdir())
@@ -148,7 +148,7 @@ def _shown_files(folder: Path, found: Iterable[Path]) -> list[Path]:
     )
 
 
-def _trouble(path: Path) -> Iterator[Finding]:
+def _problem_of(path: Path) -> Iterator[Finding]:
     try:
         with _reading(path), path.open("rb") as file:
             format_of(iter(lambda: file.read(READ_BYTES), b""))
@@ -158,7 +158,7 @@ def _trouble(path: Path) -> Iterator[Finding]:
 
 @contextmanager
 def _reading(path: Path, *, is_listing: bool = False) -> Iterator[None]:
-    """Turns errors of the file system into those that say the reaction."""
+    """Turns errors of the file system into those of a source."""
     try:
         yield
     except FileNotFoundError as exc:

@@ -35,7 +35,7 @@ def whole_array(parts: Iterable[bytes], encoding: str, *, max_bytes: int, what: 
 
     Raises:
         SourceUnavailable: The body was cut off, or is a proxy's page.
-        ContentUndecodable: It is longer than ``max_bytes``; carries no bytes.
+        ContentUndecodable: The body is longer than ``max_bytes``; the error carries no bytes.
     """
     first = last = b""
     for piece in bounded(decoded(parts, encoding, what), max_bytes, what):
@@ -52,7 +52,7 @@ def bounded(pieces: Iterable[bytes], max_bytes: int, what: str) -> Iterator[byte
     """Yields pieces up to a sum of ``max_bytes``.
 
     Raises:
-        ContentUndecodable: There are more.
+        ContentUndecodable: The sum is larger.
     """
     total = 0
     for piece in pieces:
@@ -66,7 +66,7 @@ def decoded(parts: Iterable[bytes], encoding: str, what: str, inflater: types.Mo
     """Yields a body without its content encoding.
 
     Raises:
-        SourceUnavailable: It is cut off or damaged, or has an encoding that nobody asked for.
+        SourceUnavailable: The body is cut off or damaged, or has an encoding that nobody asked for.
     """
     match encoding.strip().lower():
         case "" | "identity":

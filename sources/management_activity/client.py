@@ -1,4 +1,4 @@
-"""The operations of the Management Activity API over HTTP: authorised, paced by the budget, with errors in our classes."""
+"""The operations of the Management Activity API over HTTP: authorised, within the request budget, with errors in our classes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ApiClient:
         publisher_id: Who asks; the service counts requests by it.
         max_blob_bytes: Longest content blob, decompressed.
         now: The time of day, UTC.
-        on_answer: Called for each answer that was asked for; counts.
+        on_answer: Called for each good answer, to count it.
         skew: How far the service's clock is ahead of ours, by its latest answer; None before the first.
     """
 
@@ -60,7 +60,7 @@ class ApiClient:
 
         Raises:
             SourceDenied: The login service refuses the app, or a file of its certificate can't be used.
-            SourceUnavailable, SourceThrottled: It gives no answer, for now.
+            SourceUnavailable, SourceThrottled: The login service gives no answer for now.
         """
         with as_source_errors():
             return self.tokens.get()
@@ -72,10 +72,10 @@ class ApiClient:
             return self._read_array(answer, "listing the subscriptions")
 
     def start(self, content_type: str) -> None:
-        """Starts a subscription, or one that was stopped again.
+        """Starts a subscription, also one that was stopped.
 
         Raises:
-            AlreadyEnabled: It is running.
+            AlreadyEnabled: The subscription is running.
         """
         url = f"{self.feed}/subscriptions/start?contentType={content_type}"
         with self._answer("POST", url, f"starting the subscription {content_type}"):
@@ -114,10 +114,10 @@ class ApiClient:
 
     @contextlib.contextmanager
     def _answer(self, method: str, url: str, what: str, *, is_blob: bool = False) -> Iterator[urllib3.BaseHTTPResponse]:
-        """Sends a request; with a new token once more where the first was refused.
+        """Sends a request, and sends it again with a new token where the first was refused.
 
         Raises:
-            SourceError: There is no answer, or not a good one; or the URL leads elsewhere: no token is sent there.
+            SourceError: No answer came, or not a good one; or the URL leads elsewhere: no token is sent there.
         """
         if not is_served_by(self.cloud.api, url):
             raise SourceUnavailable(
@@ -171,7 +171,7 @@ class ApiClient:
         yield from pieces
 
     def _summary(self, answer: urllib3.BaseHTTPResponse) -> HttpAnswer:
-        """Reads the beginning of a refusal; what can't be read of it does not matter."""
+        """Reads the beginning of a refusal; a part that can't be read does not matter."""
         body = b""
         with contextlib.suppress(SourceUnavailable):
             for piece in decoded(_parts(answer, ""), _encoding(answer), ""):

@@ -33,7 +33,7 @@ class Cloud:
 
     @property
     def token_for(self) -> Api:
-        """What a token is asked for."""
+        """The API that tokens are asked for."""
         return Api(
             "Management Activity API",
             f"{self.api}/.default",

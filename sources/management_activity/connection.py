@@ -1,4 +1,4 @@
-"""One source's connection to its tenant: HTTP session, login, API, subscriptions. Imports what is slow to import."""
+"""One source's connection to its tenant: HTTP session, login, API, subscriptions. Imports slow libraries."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Connection:
         self.session.close()
 
     def check_certificate(self) -> Iterator[Finding]:
-        """Says how long the certificate lasts, where there is one."""
+        """Says how long the certificate of the credential lasts, where it has one."""
         if self.credential.certificate:
             yield certificate_finding(read_certificate(self.credential.certificate).expires, self.env.clock.now())
 
     def check_subscriptions(self, content_types: Iterable[str]) -> Iterator[Finding]:
-        """Says which subscriptions run. Needs a request, and with it proves the permission."""
+        """Says which subscriptions run. The request for them proves the permission as well."""
         enabled = enabled_types(self.client)
         for name in content_types:
             if name in enabled:

@@ -27,7 +27,7 @@ class NotSubscribed(SourceUnavailable):
 
 
 class AlreadyEnabled(SourceUnavailable):
-    """A subscription to be started is running: that is success."""
+    """A subscription that was to be started is running: that is success."""
 
 
 class PageExpired(SourceUnavailable):
@@ -91,7 +91,7 @@ def error_of(answer: HttpAnswer, what: str, *, now: datetime, is_blob: bool = Fa
     Args:
         answer: A refusal, or an answer of the wrong shape.
         what: What was asked for, for the message (``listing Audit.Exchange``).
-        now: For a ``Retry-After`` that is a date.
+        now: The present, for a ``Retry-After`` that is a date.
         is_blob: A content blob was asked for: "not found" means this blob, not the address of the API.
     """
     code, message = read_error(answer.body)
@@ -112,7 +112,7 @@ def _reaction(answer: HttpAnswer, code: str, message: str, *, is_blob: bool) -> 
     if "DataServiceException" in message and "does not exist" in message:
         return Reaction(SourceDenied, _TURN_ON_AUDITING)
     if is_page(answer.body) or _AF_CODE.fullmatch(code):
-        return Reaction(SourceUnavailable)  # a proxy in trouble, or a code nobody knows yet: neither loses anything by a retry
+        return Reaction(SourceUnavailable)  # a proxy that fails, or a code that nobody knows yet: a retry loses nothing
     return (_BLOB_BY_STATUS if is_blob else _BY_STATUS).get(answer.status, Reaction(SourceUnavailable))
 
 
@@ -132,5 +132,5 @@ def read_error(body: bytes) -> tuple[str, str]:
 
 
 def is_page(body: bytes) -> bool:
-    """Tells whether a body is HTML: what proxies and broken front ends say."""
+    """Returns whether a body is HTML, which proxies and broken front ends answer."""
     return body.lstrip()[:1] == b"<"

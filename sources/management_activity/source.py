@@ -41,7 +41,7 @@ class ManagementActivitySource:
         Args:
             config: The options.
             env: Clock, logger, metrics, budget, credentials.
-            adapter: In place of the network, for tests.
+            adapter: Takes the place of the network, for tests.
 
         Raises:
             ConfigError: Options do not go together.
@@ -59,7 +59,7 @@ class ManagementActivitySource:
 
         Raises:
             SourceDenied: The login service refuses the app, or a file of the config can't be used.
-            SourceUnavailable, SourceThrottled: It gives no answer, for now.
+            SourceUnavailable, SourceThrottled: The login service gives no answer for now.
         """
         # Loads the HTTP and login libraries, which `check` of a config and `--help` have no time for.
         from ualpipe.sources.management_activity.connection import connect  # noqa: PLC0415
@@ -84,7 +84,7 @@ class ManagementActivitySource:
         try:
             self.open()
         except SourceError as exc:
-            yield _trouble("login", exc)
+            yield _problem("login", exc)
             return
         connection = self._open_connection()
         yield Finding("ok", "login", f"app {self._credential.client_id} got a token for tenant {self.tenant}")
@@ -92,7 +92,7 @@ class ManagementActivitySource:
         try:
             yield from connection.check_subscriptions(self.streams())
         except SourceError as exc:
-            yield _trouble("subscriptions", exc)
+            yield _problem("subscriptions", exc)
         yield from connection.check_clock()
 
     def discover(self, stream: str, since: Instant | None) -> Iterator[WorkItem | Listed | Gap]:
@@ -118,11 +118,11 @@ class ManagementActivitySource:
         """Streams one content blob.
 
         Raises:
-            SourceUnavailable: No whole body; or the blob's address leads to a foreign host, which is asked nothing. Both are
+            SourceUnavailable: No whole body came; or the blob's address leads to a foreign host, which is asked nothing. Both are
                 tried again for as long as the blob lives, then dead-lettered.
-            SourceThrottled, SourceDenied: Of the whole tenant.
+            SourceThrottled, SourceDenied: The service throttles or refuses the whole tenant.
             ContentGone: The blob expired or does not exist.
-            ContentUndecodable: It is no JSON array of records, or larger than ``max_blob_size``.
+            ContentUndecodable: The blob is no JSON array of records, or larger than ``max_blob_size``.
         """
         client = self._open_connection().client
         for body in client.blob(item.locator["uri"], f"fetching {item.key}"):
@@ -155,10 +155,10 @@ def _instant(text: Any) -> Instant | None:
 
 
 def _items(connection: Connection, stream: str, whole: Window) -> Iterator[WorkItem]:
-    """Yields what a period has, the newest day first.
+    """Yields the work items of a period, the newest day first.
 
     Raises:
-        SourceUnavailable: Some of it can't be read; all others have come by then.
+        SourceUnavailable: Some items can't be read; all others have come by then.
     """
     unreadable = 0
     for window in split_newest_first(whole):
@@ -172,7 +172,7 @@ def _items(connection: Connection, stream: str, whole: Window) -> Iterator[WorkI
 
 
 def _entries(connection: Connection, stream: str, window: Window) -> Iterator[Any]:
-    """Yields the entries of a window; once more from its beginning where the service lost the place or the subscription."""
+    """Yields the entries of a window, from its beginning again after the service lost the page or the subscription."""
     try:
         yield from _flat(connection.client.listing(stream, window))
     except (NotSubscribed, PageExpired) as exc:
@@ -189,7 +189,7 @@ def _checked(config: ManagementActivityConfig, env: Env) -> Credential:
     """Returns the credential of the source.
 
     Raises:
-        ConfigError: It is not there or not complete, or a duration is out of bounds.
+        ConfigError: The credential is missing or incomplete, or a duration is out of bounds.
     """
     where = f"sources.{env.name}"
     for name, value in (("start", config.start), ("lookback", config.lookback)):
@@ -200,6 +200,6 @@ def _checked(config: ManagementActivityConfig, env: Env) -> Credential:
     return app_registration(env.credentials, config.credential, f"{where}.credential")
 
 
-def _trouble(subject: str, exc: SourceError) -> Finding:
+def _problem(subject: str, exc: SourceError) -> Finding:
     happened, advice = split_advice(exc)
     return Finding("error", subject, happened, advice)

@@ -26,10 +26,10 @@ class Subscriptions:
         self._denied: dict[str, SourceDenied] = {}
 
     def ensure(self, content_type: str) -> None:
-        """Starts a content type that has no running subscription, as far as is known.
+        """Starts the subscription of a content type, unless it is known to run.
 
         Raises:
-            SourceError: It could not be found out, or not be started.
+            SourceError: The subscriptions could not be listed, or this one not be started.
         """
         if content_type in self._running():
             return
@@ -39,11 +39,11 @@ class Subscriptions:
             self.start(content_type)
 
     def start(self, content_type: str) -> None:
-        """Starts a content type.
+        """Starts the subscription of a content type.
 
         Raises:
-            SourceDenied: The service refuses; for a while, without being asked again.
-            SourceUnavailable: It was started a short time ago; it takes time until it delivers.
+            SourceDenied: The service refuses, or refused a short time ago and is not asked again yet.
+            SourceUnavailable: The subscription was started a short time ago; it takes time until it delivers.
         """
         if (wait_s := self._waits_s(content_type)) > 0:
             self._raise_if_denied(content_type)
@@ -64,7 +64,7 @@ class Subscriptions:
             self._enabled |= {content_type}
 
     def _running(self) -> frozenset[str]:
-        """Returns what is enabled, by a list that is an hour old at most."""
+        """Returns the enabled content types, by a list that is an hour old at most."""
         with self._lock:
             now = self._clock.monotonic()
             if self._looked_at is None or now - self._looked_at >= LOOK_EVERY_S:
@@ -73,7 +73,7 @@ class Subscriptions:
             return self._enabled
 
     def _waits_s(self, content_type: str) -> float:
-        """Returns how long a content type must not be started, in seconds; 0 when it may."""
+        """Returns how long the subscription of a content type must not be started, in seconds; 0 when it may be."""
         started_at = self._started_at.get(content_type)
         return 0.0 if started_at is None else max(0.0, started_at + START_AT_MOST_EVERY_S - self._clock.monotonic())
 

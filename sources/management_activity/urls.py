@@ -18,7 +18,7 @@ def origin_of(url: str) -> str:
 
 
 def is_served_by(root: str, url: str) -> bool:
-    """Tells whether a URL leads to the server that ``root`` names, over https. Only then a token may go there."""
+    """Returns whether a URL leads to the server that ``root`` names, over https. Only then a token may go there."""
     return bool(origin_of(url)) and origin_of(url) == origin_of(root)
 
 

@@ -41,8 +41,8 @@ def reach(now: datetime, since: datetime | None, *, start: timedelta, lookback: 
         now: UTC.
         since: End of the last complete listing; None on the first run. Far in the future only when the clock was set back
             meanwhile: nothing is known then, and all that the service still has is listed.
-        start: Reach of the first run.
-        lookback: What is listed again before ``since``: blobs turn up late, with an earlier time. At least
+        start: How far the first run reaches back.
+        lookback: How far a listing reaches back before ``since``: blobs turn up late, with an earlier time. At least
             ``CLOCK_TOLERANCE``, as ``since`` is by a clock of ours that may have been ahead of the service's.
     """
     end = now.replace(microsecond=0) + RESOLUTION
@@ -64,24 +64,25 @@ def lost(now: datetime, since: datetime | None) -> Window | None:
 
 
 def late(now: datetime, since: datetime | None, listed: Window, stream: str) -> Window | None:
-    """Returns the period before what is listed now, down to the oldest that the service has; None but once an hour.
+    """Returns the period before what is listed now, down to the oldest that the service has; None except once an hour.
 
-    After incidents of the service content has turned up days late. To look for it costs a few requests. When, follows from the
-    times alone, so that a pipeline that is started every few minutes and keeps nothing in memory looks once an hour, too.
+    After incidents of the service content has turned up days late. To look for it costs a few requests. The moment follows
+    from the times alone: a pipeline that is started every few minutes and keeps nothing in memory looks once an hour, too.
 
     Args:
         now: UTC.
         since: End of the last complete listing; None on the first run, which does not look.
-        listed: What is listed anyway.
+        listed: The period that is listed anyway.
         stream: Tenant and content type: each has a moment of its own in the hour.
     """
     begin = earliest(now).replace(microsecond=0)
-    if since is None or begin >= listed.start or _turn(since, stream) == _turn(now, stream):
+    if since is None or begin >= listed.start or _interval(since, stream) == _interval(now, stream):
         return None
     return Window(begin, listed.start)
 
 
-def _turn(instant: datetime, stream: str) -> int:
+def _interval(instant: datetime, stream: str) -> int:
+    """Returns the number of the hour that an instant lies in, as hours are counted for a stream."""
     every_s = int(LATE_EVERY.total_seconds())
     return int(instant.timestamp() + zlib.crc32(stream.encode()) % every_s) // every_s
 

@@ -1,4 +1,4 @@
-"""What the engine relies on in a journal."""
+"""Checks of what the engine relies on in a journal."""
 
 from collections.abc import Callable
 

@@ -40,7 +40,7 @@ class JournalCase:
     Attributes:
         make: Opens an empty journal on a clock.
         clock: That clock.
-        reopen: Ends the process of a journal as a crash would, and opens what it left; None for one that keeps nothing.
+        reopen: Ends the process of a journal as a crash would, and opens what is left; None for a journal that keeps nothing.
     """
 
     make: Callable[[], Journal]
@@ -83,7 +83,7 @@ def chunk(case: JournalCase, *ids: str) -> PackedChunk:
 
 
 def is_refused(attempt: Callable[[], object]) -> bool:
-    """Tells whether something is refused as the lease was lost."""
+    """Returns whether an attempt is refused because the lease was lost."""
     try:
         attempt()
     except LeaseLost:

@@ -1,4 +1,4 @@
-"""Batches on their way out, and what is let go of."""
+"""Checks of batches on their way to sinks, and of what is removed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def each_sink_settles_for_itself(case: JournalCase) -> None:
 
 
 def what_a_stop_leaves_to_do_is_remembered(case: JournalCase) -> None:
-    """So that nothing is delivered twice at the next start."""
+    """Nothing is delivered twice at the next start."""
     journal = case.make()
     begun, settled, fresh = (store(journal, case, key, *ids).batches[0] for key, ids in (("a", "123"), ("b", "4"), ("c", "5")))
     journal.settle(SINK, [Settlement(begun.id, delivered=1, pending=[0, 2]), Settlement(settled.id, delivered=1)], [])
@@ -50,9 +50,9 @@ def a_dead_letter_of_an_event_is_kept_once(case: JournalCase) -> None:
     """A batch that is delivered again after a crash makes no second one."""
     journal = case.make()
     (ref,) = store(journal, case, "a", "1").batches
-    letter = DeadLetter("sink", "SinkRejected", "too large", b'{"Id":"1"}', ref.id, 0, SINK)
+    dead_letter = DeadLetter("sink", "SinkRejected", "too large", b'{"Id":"1"}', ref.id, 0, SINK)
     for _attempt in range(2):
-        journal.settle(SINK, [Settlement(ref.id, dead=1)], [letter])
+        journal.settle(SINK, [Settlement(ref.id, dead=1)], [dead_letter])
     assert journal.count_dead_letters(0.0) == 1
     journal.close()
 
@@ -69,7 +69,7 @@ def sums_that_differ_are_found(case: JournalCase) -> None:
 
 
 def what_every_sink_has_goes_after_its_time(case: JournalCase) -> None:
-    """What a sink still needs stays, however old."""
+    """A batch that some sink still needs stays, however old."""
     journal = case.make()
     refs = [*store(journal, case, "a", "1").batches, *store(journal, case, "b", "2").batches]
     for sink in ("one", "other"):
@@ -85,7 +85,7 @@ def what_every_sink_has_goes_after_its_time(case: JournalCase) -> None:
 
 
 def settled_items_are_forgotten_when_nobody_can_list_them_again(case: JournalCase) -> None:
-    """Else the ledger would grow for ever; an item whose content never expires is listed again, and stays."""
+    """Otherwise the ledger would grow for ever; an item whose content never expires is listed again, and stays."""
     journal, now = case.make(), case.clock.now()
     items = [WorkItem(STREAM, "expiring", {}, now, now + timedelta(days=7)), WorkItem(STREAM, "lasting", {}, now)]
     journal.enter(SOURCE, TENANT, items)
@@ -102,7 +102,7 @@ def settled_items_are_forgotten_when_nobody_can_list_them_again(case: JournalCas
 
 
 def closing_twice_is_safe(case: JournalCase) -> None:
-    """The supervisor closes on every way out."""
+    """The supervisor closes the journal on every way out."""
     journal = case.make()
     journal.close()
     journal.close()

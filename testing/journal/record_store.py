@@ -1,4 +1,4 @@
-"""Records on their way in."""
+"""Checks of records on their way into the journal."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def stored_bytes_come_back_as_they_came(case: JournalCase) -> None:
 
 
 def an_id_seen_before_is_a_duplicate(case: JournalCase) -> None:
-    """In another item, in an item of the same commit, and in the same item; never a record without an Id."""
+    """It was seen in another item, in an item of the same commit, or in the same item; a record without an Id is never one."""
     journal = case.make()
     store(journal, case, "a", "1", "2")
     enter(journal, case, "b", "c")

@@ -1,4 +1,4 @@
-"""The ledger and its leases."""
+"""Checks of the ledger and its leases."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def all_that_waits_can_be_made_due(case: JournalCase) -> None:
 
 
 def a_lost_lease_says_so_and_changes_nothing(case: JournalCase) -> None:
-    """Who was thought dead must not undo what another did since."""
+    """A holder that was thought dead must not undo what another did since."""
     journal = case.make()
     enter(journal, case, "a")
     (lost,) = lease(journal, 1)

@@ -35,7 +35,7 @@ def unexplained(state_dir: Path, scene: Scene, *, is_pruned: bool = False) -> li
 def set_aside(state_dir: Path, scene: Scene) -> frozenset[str]:
     """Returns the records that stand in dead letters of whole items: those behind the place where a body broke off."""
     with _reading(state_dir) as reader:
-        bodies = [stored.letter.body.decode() for stored in reader.dead_letters(code="ContentUndecodable")]
+        bodies = [stored.dead_letter.body.decode() for stored in reader.dead_letters(code="ContentUndecodable")]
     return frozenset(found for body in bodies for found in _ID.findall(body)) & scene.ids
 
 

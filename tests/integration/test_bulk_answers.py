@@ -119,7 +119,7 @@ def deliver(folder: Path, server: BulkServer) -> tuple[int, MemorySink, SqliteJo
 def test_each_document_of_a_mixed_reply_gets_what_it_needs_and_no_other_waits_for_it(tmp_path: Path) -> None:
     with BulkServer(mixed) as server:
         code, beside, journal = deliver(tmp_path, server)
-    letters = [stored.letter for stored in journal.dead_letters.find()]
+    letters = [stored.dead_letter for stored in journal.dead_letters.find()]
     journal.close()
     by_digit = {digit: {server.sent[name] for name in server.sent if int(name[-1]) == digit} for digit in range(10)}
     assert by_digit == {digit: {3} if digit == 1 else {2} if digit == 2 else {1} for digit in range(10)}

@@ -81,7 +81,7 @@ class DeadLetters:
             found["body"] = self._file.unpack(found["body"])
             found["noticed_at"] = instant(found["noticed_at"])
             letter = DeadLetter(**{name: found.pop(name) for name in DeadLetter.__slots__})
-            yield StoredDeadLetter(**found, letter=letter)
+            yield StoredDeadLetter(**found, dead_letter=letter)
 
     def requeue(self, stored: StoredDeadLetter) -> bool:
         """Sends a dead letter on its way again: an event as a batch of its own to the sinks it missed, a work item to fetching.
@@ -95,7 +95,7 @@ class DeadLetters:
             if not db.execute("UPDATE dead_letter SET state = 'retried' WHERE id = ? AND state = 'dead'", (stored.id,)).rowcount:
                 return True  # somebody else has just sent it
             _remove_traces(db, [(stored.id,)])
-            if stored.letter.batch is not None:
+            if stored.dead_letter.batch is not None:
                 self._insert_batch(db, stored)
             else:
                 db.execute(f"UPDATE item SET state = 'listed', attempts = 0, next_attempt = 0 WHERE {_ITEM}", _item_of(stored))
@@ -107,12 +107,12 @@ class DeadLetters:
         if not rows:
             return True
         expires = rows[0][0]
-        return stored.letter.batch is None and expires is not None and bool(expires < self._file.now())
+        return stored.dead_letter.batch is None and expires is not None and bool(expires < self._file.now())
 
     def chunk(self, stored: StoredDeadLetter) -> Chunk:
         """Returns the event of a dead letter as a chunk of its own."""
         (state,) = self._file.rows(f"SELECT state FROM item WHERE {_ITEM}", _item_of(stored))[0]
-        return Chunk(b"[" + stored.letter.body + b"]", "notice") if state == "notice" else chunk_of(stored.letter)
+        return Chunk(b"[" + stored.dead_letter.body + b"]", "notice") if state == "notice" else chunk_of(stored.dead_letter)
 
     def let_go_of_sent(self, db: sqlite3.Connection, batches: Iterable[tuple[int]]) -> None:
         """Lets go of the bytes of letters that were sent again, within the transaction that removes the batches they came in.
@@ -153,7 +153,7 @@ class DeadLetters:
         db.execute(
             "INSERT INTO batch(item, framing, records, bytes, body, sha256, stored_at, ready, only_sink)"
             f" SELECT id, ?, 1, ?, ?, ?, ?, 1, ? FROM item WHERE {_ITEM}",
-            (chunk.framing, len(chunk.body), packed, sha256, self._file.now(), stored.letter.sink, *_item_of(stored)),
+            (chunk.framing, len(chunk.body), packed, sha256, self._file.now(), stored.dead_letter.sink, *_item_of(stored)),
         )
 
 

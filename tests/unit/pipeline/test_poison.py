@@ -48,7 +48,7 @@ def run(tmp_path: Path, content: bytes) -> tuple[int, list[str], list[DeadLetter
     transforms = [transform(ValidateTransform, on_invalid="dead_letter"), transform(EcsTransform)]
     pipeline = Pipeline(tmp_path / "state", MemorySource({"stream": {"blob": content}}), {"sink": sink}, transforms)
     code = pipeline.runner().run()
-    return code, sink.delivered, [stored.letter for stored in dead_letters_in(tmp_path / "state")]
+    return code, sink.delivered, [stored.dead_letter for stored in dead_letters_in(tmp_path / "state")]
 
 
 def nested(depth: int, *, mark: str) -> bytes:

@@ -21,14 +21,14 @@ _ITEMS = (
     f" FROM temp.chosen c JOIN item i ON i.id = c.id LEFT JOIN meta m ON m.key = '{RESEND}' || i.id WHERE i.state != 'notice'"
 )
 _ALL = "b.records - length(b.duplicates) / 4"
-_SHARES = (
+_BY_SINK = (
     "SELECT b.item, coalesce(sum(s.delivered), 0), sum(CASE"
     f" WHEN s.batch IS NULL THEN {_ALL} WHEN s.pending IS NOT NULL THEN length(s.pending) / 4"
     f" ELSE max(0, {_ALL} - s.delivered - s.filtered - s.dead) END)"
     " FROM temp.chosen c JOIN batch b ON b.item = c.id LEFT JOIN settlement s ON s.sink = ?1 AND s.batch = b.id"
     " WHERE b.ready AND (b.only_sink IS NULL OR b.only_sink = ?1) GROUP BY b.item"
 )
-_LETTERS = (
+_DEAD_LETTERS = (
     "SELECT i.id, count(*) FROM dead_letter d CROSS JOIN item i ON i.source = d.source AND i.stream = d.stream AND i.key = d.item"
     " CROSS JOIN temp.chosen c ON c.id = i.id WHERE d.state != 'retried' GROUP BY i.id"
 )
@@ -43,12 +43,12 @@ def read_entries(file: JournalFile, since: float, listed: Iterable[Place], sinks
             "INSERT OR IGNORE INTO chosen SELECT id FROM item WHERE source = ? AND stream = ? AND key = ?", list(listed)
         )
         horizon = float((db.execute("SELECT value FROM meta WHERE key = ?", (REMOVED_BEFORE,)).fetchone() or (0.0,))[0])
-        shares: dict[int, dict[str, SinkCount]] = defaultdict(dict)
+        by_sink: dict[int, dict[str, SinkCount]] = defaultdict(dict)
         for sink in sinks:
-            for item, delivered, owed in db.execute(_SHARES, (sink,)):
-                shares[item][sink] = SinkCount(delivered, owed)
-        letters = dict(db.execute(_LETTERS).fetchall())
-        return [_entry(row, shares.get(row[0], {}), letters.get(row[0], 0), horizon) for row in db.execute(_ITEMS)]
+            for item, delivered, owed in db.execute(_BY_SINK, (sink,)):
+                by_sink[item][sink] = SinkCount(delivered, owed)
+        dead_letters = dict(db.execute(_DEAD_LETTERS).fetchall())
+        return [_entry(row, by_sink.get(row[0], {}), dead_letters.get(row[0], 0), horizon) for row in db.execute(_ITEMS)]
 
 
 def read_gaps(file: JournalFile, period: Period) -> list[GapPeriod]:
@@ -95,11 +95,11 @@ def _unsettle_short(db: sqlite3.Connection, entry: KnownItem) -> None:
         "DELETE FROM settlement WHERE sink = ? AND pending IS NULL AND delivered + filtered + dead <"
         " (SELECT records - length(duplicates) / 4 FROM batch b WHERE b.id = settlement.batch)"
         " AND batch IN (SELECT id FROM batch WHERE item = ?)",
-        [(sink, entry.id) for sink, share in entry.shares.items() if share.owed],
+        [(sink, entry.id) for sink, count in entry.by_sink.items() if count.owed],
     )
 
 
-def _entry(row: Sequence[object], shares: Mapping[str, SinkCount], letters: int, horizon: float) -> KnownItem:
+def _entry(row: Sequence[object], by_sink: Mapping[str, SinkCount], dead_letters: int, horizon: float) -> KnownItem:
     number, source, tenant, stream, key, at, state, records, duplicates, fetched_at, is_marked, kept = row
     is_short = state == "fetched" and records > kept  # type: ignore[operator]
     is_lost = is_short and fetched_at - MARGIN_S >= horizon  # type: ignore[operator]
@@ -108,8 +108,8 @@ def _entry(row: Sequence[object], shares: Mapping[str, SinkCount], letters: int,
         is_lost=is_lost or (state == "fetched" and bool(is_marked)),
         is_refetched=bool(is_marked) and state == "fetched" and not is_short,
         is_removed=is_short and not is_lost,
-        letters=letters,
-        shares=shares,
+        dead_letters=dead_letters,
+        by_sink=by_sink,
     )
 
 

@@ -36,7 +36,7 @@ def read_status(file: JournalFile, sinks: Sequence[str], limits: DeadLetterOptio
         drift=_drift(file),
         journal_bytes=file.content_bytes(),
         beyond_limits=beyond(DeadLetters(file, "").totals(), limits, file.clock.now()) if limits else [],
-        troubles=read_standing_still(file),
+        standing_still=read_standing_still(file),
     )
 
 

@@ -324,7 +324,7 @@ def test_sinks_far_behind_do_not_hold_up_fetching(journal, monkeypatch):
     monkeypatch.setattr(spill, "CAPACITY_BYTES", 5000)
     shared = BatchBuffer(journal, LocalProcessor(), ["a"], Path(gettempdir()))
     with shared.reserve(90):
-        while shared._spill.unread_share < batch_buffer.BEHIND:
+        while shared._spill.unread_fraction < batch_buffer.BEHIND:
             received(journal, shared, LocalProcessor(), records(1, 3))
         monkeypatch.setattr(batch_buffer, "ROOM_WAIT_S", 60.0)
         began = time.monotonic()

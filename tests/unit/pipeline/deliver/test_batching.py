@@ -15,14 +15,14 @@ from ualpipe.pipeline.stages import SinkLimits
 
 
 @given(st.lists(st.lists(st.integers(0, 60), max_size=12), max_size=6), st.integers(1, 8), st.integers(1, 100))
-def test_pieces_keep_order_and_limits(sizes, max_events, max_bytes):
+def test_writes_keep_order_and_limits(sizes, max_events, max_bytes):
     origin = Origin("s", "", "s", "i", Chunk(b"[]", "array"))
     events = [[EncodedEvent(b"x" * size, at, origin) for at, size in enumerate(one)] for one in sizes]
-    shares = [SinkBatch(BatchRef(at, len(one), 10), one, Settlement(at), len(one)) for at, one in enumerate(events)]
-    pieces = list(split_into_writes(shares, SinkLimits(max_events=max_events, max_bytes=max_bytes)))
-    assert [event for piece in pieces for event in events_in(piece)] == [event for one in events for event in one]
-    assert all(event in share.events for piece in pieces for share, part in piece for event in part)
-    lengths = [[len(event.encoded) for event in events_in(piece)] for piece in pieces]
+    batches = [SinkBatch(BatchRef(at, len(one), 10), one, Settlement(at), len(one)) for at, one in enumerate(events)]
+    writes = list(split_into_writes(batches, SinkLimits(max_events=max_events, max_bytes=max_bytes)))
+    assert [event for write in writes for event in events_in(write)] == [event for one in events for event in one]
+    assert all(event in batch.events for write in writes for batch, part in write for event in part)
+    lengths = [[len(event.encoded) for event in events_in(write)] for write in writes]
     for found, after in itertools.pairwise([*lengths, []]):
         assert 1 <= len(found) <= max_events
         assert sum(found) <= max_bytes or len(list(filter(None, found))) == 1
@@ -40,10 +40,10 @@ def test_groups_take_everything_in_order_and_fit_one_write(shapes, max_events):
     assert taken == refs
 
 
-def test_a_share_is_conserved_only_when_each_record_is_accounted_for():
+def test_a_sink_batch_is_conserved_only_when_each_record_is_accounted_for():
     event = EncodedEvent(b"{}", 1, Origin("s", "", "s", "i", Chunk(b'[{"Id": "x"}, {"Id": "a"}]', "array")))
-    share = SinkBatch(BatchRef(1, 4, 10), [event], Settlement(1, delivered=1, filtered=1), 4)
-    assert not share.is_conserved()
-    share.dead("sink", event, SinkRejected("bad"), 2)
-    share.settlement.pending.append(3)
-    assert share.is_conserved()
+    batch = SinkBatch(BatchRef(1, 4, 10), [event], Settlement(1, delivered=1, filtered=1), 4)
+    assert not batch.is_conserved()
+    batch.set_aside("sink", event, SinkRejected("bad"), 2)
+    batch.settlement.pending.append(3)
+    assert batch.is_conserved()

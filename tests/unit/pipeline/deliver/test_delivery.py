@@ -14,7 +14,7 @@ from ualpipe.pipeline.buffer.batch_buffer import BatchBuffer
 from ualpipe.pipeline.conditions.compiler import compile_conditions
 from ualpipe.pipeline.config.model import StageSpec
 from ualpipe.pipeline.deliver.delivery import Delivery
-from ualpipe.pipeline.deliver.transform_failures import ATTEMPTS, LEAST_EVENTS
+from ualpipe.pipeline.deliver.transform_failures import ATTEMPTS, MIN_FAILURES
 from ualpipe.pipeline.errors import ConfigError, MappingFailed, SinkDenied, SinkRejected, SinkThrottled, SinkUnavailable, Stopped
 from ualpipe.pipeline.events import Event
 from ualpipe.pipeline.journal.types import DeadLetter, FetchedItem, Settlement
@@ -449,14 +449,14 @@ def test_the_failure_of_a_transform_is_over_when_it_works_again_although_nothing
 
 
 def test_where_a_transform_fails_on_many_events_none_is_set_aside_and_the_delivery_says_so(bench):
-    bench.transforms = [Flaky(dict.fromkeys(ids(1, LEAST_EVENTS), 1000))]
-    store(bench.journal, "a", records(1, LEAST_EVENTS + 5))
+    bench.transforms = [Flaky(dict.fromkeys(ids(1, MIN_FAILURES), 1000))]
+    store(bench.journal, "a", records(1, MIN_FAILURES + 5))
     sink = MemorySink()
     delivery = bench.deliver(sink, once=True)
     assert (sink.delivered, bench.dead_letters()) == ([], [])
     assert bench.settled() == (0, 0, 0, 1)
     assert delivery.health.state is State.GIVEN_UP
-    assert f"on {LEAST_EVENTS} of the {LEAST_EVENTS + 5} events of the last hour: that is a bug" in delivery.health.reason
+    assert f"on {MIN_FAILURES} of the {MIN_FAILURES + 5} events of the last hour: that is a bug" in delivery.health.reason
 
 
 def test_a_delivery_that_stood_still_for_a_bug_goes_on_when_it_is_mended(bench):

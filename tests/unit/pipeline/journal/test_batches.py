@@ -57,7 +57,7 @@ def test_settlement_and_its_dead_letters_are_one_transaction(journal, reader):
     assert journal.unsettled("a") == [ref]
     assert reader.dead_letters() == []
     journal.settle("a", [Settlement(ref.id, delivered=1, dead=1)], [letter])
-    assert [stored.letter for stored in reader.dead_letters()] == [letter]
+    assert [stored.dead_letter for stored in reader.dead_letters()] == [letter]
 
 
 # --- the sums --------------------------------------------------------------------------------------------------------

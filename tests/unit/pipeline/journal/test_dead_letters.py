@@ -48,7 +48,7 @@ def test_an_event_keeps_its_bytes_its_reason_and_where_it_came_from(journal, rea
     (ref,) = store(journal, "item", records(0, 3)).batches
     settle_with(journal, event_letter(ref.id, 1))
     (found,) = reader.dead_letters()
-    assert found.letter == event_letter(ref.id, 1)
+    assert found.dead_letter == event_letter(ref.id, 1)
     assert (found.source, found.tenant, found.stream, found.item) == ("source", TENANT, "stream", "item")
     assert (found.config, found.state, found.noticed_at) == ("0123456789ab", "dead", NOW)
 
@@ -71,9 +71,9 @@ def test_letters_are_found_by_id_sink_and_code(journal, reader):
     settle_with(journal, event_letter(ref.id, 0), event_letter(ref.id, 1, "bus"), event_letter(ref.id, 2, None, code="NotJson"))
     numbers = [found.id for found in reader.dead_letters()]
     assert numbers == sorted(numbers)
-    assert [found.letter.position for found in reader.dead_letters(numbers[1:])] == [1, 2]
-    assert [found.letter.position for found in reader.dead_letters(sink="bus")] == [1]
-    assert [found.letter.position for found in reader.dead_letters(code="NotJson")] == [2]
+    assert [found.dead_letter.position for found in reader.dead_letters(numbers[1:])] == [1, 2]
+    assert [found.dead_letter.position for found in reader.dead_letters(sink="bus")] == [1]
+    assert [found.dead_letter.position for found in reader.dead_letters(code="NotJson")] == [2]
     assert reader.dead_letters([99]) == []
     assert reader.dead_letters(numbers[:1], sink="bus") == []
     assert reader.dead_letters(sink="' OR 1=1 --") == []
@@ -90,7 +90,7 @@ def test_only_letters_since_an_instant_are_counted(journal, clock):
 
 def test_a_work_item_given_up_is_named_in_the_ledger_and_not_fetched_again(journal, reader, tmp_path):
     found = buried(journal, reader)
-    assert (found.letter.body, found.letter.batch, found.letter.attempts) == (b"<html>", None, 3)
+    assert (found.dead_letter.body, found.dead_letter.batch, found.dead_letter.attempts) == (b"<html>", None, 3)
     assert state_of(tmp_path, "item") == ("dead", 1)
     assert leased(journal) == []
 
@@ -147,7 +147,7 @@ def test_a_letter_that_fails_again_is_a_letter_again(journal, reader, changes):
     changes.requeue(reader.dead_letters()[0])
     (again,) = journal.unsettled("siem")
     settle_with(journal, event_letter(again.id, 0))
-    assert [found.letter.batch for found in reader.dead_letters()] == [again.id]
+    assert [found.dead_letter.batch for found in reader.dead_letters()] == [again.id]
 
 
 def test_a_record_over_several_lines_is_one_record_when_sent_again(journal, reader, changes):
@@ -200,8 +200,8 @@ TRACE = 'Traceback (most recent call last):\n  File "mapping.py", line 7, in app
 def test_the_traceback_of_an_unexpected_failure_is_kept_with_the_letter(journal, reader):
     (ref,) = store(journal, "item", records(0, 3)).batches
     settle_with(journal, event_letter(ref.id, 0, None, trace=TRACE), event_letter(ref.id, 1))
-    assert [found.letter.trace for found in reader.dead_letters()] == [TRACE, ""]
-    assert reader.dead_letters()[0].letter == event_letter(ref.id, 0, None, trace=TRACE)
+    assert [found.dead_letter.trace for found in reader.dead_letters()] == [TRACE, ""]
+    assert reader.dead_letters()[0].dead_letter == event_letter(ref.id, 0, None, trace=TRACE)
 
 
 def test_a_work_item_may_have_a_traceback_too(journal, reader):
@@ -209,7 +209,7 @@ def test_a_work_item_may_have_a_traceback_too(journal, reader):
     letter = DeadLetter("fetch", "EngineFailed", "failed", b"", trace=TRACE)
     journal.bury(whole, letter, "dead")
     journal.commit([FetchedItem(rest, rest=letter)])
-    assert [(found.item, found.letter.trace) for found in reader.dead_letters()] == [("whole", TRACE), ("rest", TRACE)]
+    assert [(found.item, found.dead_letter.trace) for found in reader.dead_letters()] == [("whole", TRACE), ("rest", TRACE)]
 
 
 def test_of_a_long_traceback_the_end_is_kept(journal, reader, tmp_path):
@@ -217,8 +217,8 @@ def test_of_a_long_traceback_the_end_is_kept(journal, reader, tmp_path):
     (ref,) = store(journal, "item", records(0, 1)).batches
     settle_with(journal, event_letter(ref.id, 0, trace="x" * 2 * MAX_TRACE + TRACE))
     (found,) = reader.dead_letters()
-    assert len(found.letter.trace) == MAX_TRACE
-    assert found.letter.trace.endswith(TRACE)
+    assert len(found.dead_letter.trace) == MAX_TRACE
+    assert found.dead_letter.trace.endswith(TRACE)
     assert rows(tmp_path, "SELECT length(trace) FROM dead_letter_trace") == [(MAX_TRACE,)]
 
 
@@ -229,8 +229,8 @@ def test_secrets_are_blanked_in_a_traceback_wherever_it_is_cut(journal, reader, 
     told = f"{'x' * before}planted-secret-of-a-trace Bearer planted-token.abc-123 {TRACE}{'y' * (MAX_TRACE - len(TRACE) - 20)}"
     settle_with(journal, event_letter(ref.id, 0, reason="planted-secret-of-a-trace", trace=told))
     (found,) = reader.dead_letters()
-    assert not any(part in found.letter.trace for part in ("secret", "planted", "of-a-trace", "abc-123"))
-    assert found.letter.reason == "***"
+    assert not any(part in found.dead_letter.trace for part in ("secret", "planted", "of-a-trace", "abc-123"))
+    assert found.dead_letter.reason == "***"
 
 
 def test_an_event_that_fails_again_keeps_its_first_traceback(journal, reader, tmp_path):
@@ -238,7 +238,7 @@ def test_an_event_that_fails_again_keeps_its_first_traceback(journal, reader, tm
     settle_with(journal, event_letter(ref.id, 0, trace=TRACE))
     settle_with(journal, event_letter(ref.id, 0, trace="another"), event_letter(ref.id, 1, trace="its own"))
     settle_with(journal, event_letter(ref.id, 1))
-    assert [found.letter.trace for found in reader.dead_letters()] == [TRACE, "its own"]
+    assert [found.dead_letter.trace for found in reader.dead_letters()] == [TRACE, "its own"]
     assert rows(tmp_path, "SELECT count(*) FROM dead_letter_trace") == [(2,)]
 
 
@@ -249,7 +249,7 @@ def test_a_traceback_goes_when_nobody_can_look_at_it_any_more(journal, reader, c
     settle_with(journal, event_letter(ref.id, 0, trace=TRACE), event_letter(ref.id, 1, trace="stays"))
     first, _second = reader.dead_letters()
     getattr(changes, how)(first)
-    assert [found.letter.trace for found in reader.dead_letters()] == ["stays"]
+    assert [found.dead_letter.trace for found in reader.dead_letters()] == ["stays"]
     assert rows(tmp_path, "SELECT trace FROM dead_letter_trace") == [("stays",)]
 
 

@@ -87,9 +87,9 @@ def test_dead_letters_of_before_have_no_traceback_and_new_ones_may(old, clock):
     journal = open_journal(old, clock)
     (item,) = journal.lease("source", ["stream"], 9)
     with closing(SqliteJournalReader(old, clock)) as reader:
-        assert [found.letter for found in reader.dead_letters()] == [LETTER]
+        assert [found.dead_letter for found in reader.dead_letters()] == [LETTER]
         journal.bury(item, replace(LETTER, trace="KeyError"), "dead")
-        assert [(found.item, found.letter.trace) for found in reader.dead_letters()] == [("dead", ""), ("waits", "KeyError")]
+        assert [(found.item, found.dead_letter.trace) for found in reader.dead_letters()] == [("dead", ""), ("waits", "KeyError")]
     journal.close()
 
 

@@ -296,7 +296,7 @@ class JournalAndModel(RuleBasedStateMachine):
 
     @invariant()
     def dead_letters_are_those_of_the_model(self) -> None:
-        found = [(_place(one), one.letter.body) for one in self.reader.dead_letters()]
+        found = [(_place(one), one.dead_letter.body) for one in self.reader.dead_letters()]
         wanted = [(one.place, body_of(one.number)) for one in self.model.dead()]
         assert Counter(found) == Counter(wanted)
         assert self.journal.count_dead_letters(0.0) == len(wanted)
@@ -324,7 +324,7 @@ class JournalAndModel(RuleBasedStateMachine):
 
 
 def _place(stored: StoredDeadLetter) -> tuple[str, int, int, str | None]:
-    return stored.item, stored.letter.batch or 0, stored.letter.position or 0, stored.letter.sink
+    return stored.item, stored.dead_letter.batch or 0, stored.dead_letter.position or 0, stored.dead_letter.sink
 
 
 def _settlement(batch: Stored, fate_of: Mapping[int, str]) -> Settlement:

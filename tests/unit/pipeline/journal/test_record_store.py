@@ -141,7 +141,7 @@ def test_what_could_not_be_decoded_is_a_dead_letter_and_the_rest_counts(journal,
     journal.commit([FetchedItem(fetched.item, fetched.staged, fetched.last, rest)])
     assert stored_ids(journal) == ids(records(1, 20))
     assert rows(tmp_path, "SELECT state, error FROM item") == [("fetched", "the rest is no JSON")]
-    assert [(found.item, found.letter) for found in reader.dead_letters()] == [("item", rest)]
+    assert [(found.item, found.dead_letter) for found in reader.dead_letters()] == [("item", rest)]
 
 
 @pytest.mark.parametrize(("chunk_bytes", "batches"), [(1 << 20, 1), (1000, 3)])

@@ -58,7 +58,7 @@ def dead(batch: int, position: int, sink: str | None = "siem") -> DeadLetter:
 
 
 def letters(reader) -> list[tuple]:
-    return [(found.letter.batch, found.letter.position, found.letter.sink) for found in reader.dead_letters()]
+    return [(found.dead_letter.batch, found.dead_letter.position, found.dead_letter.sink) for found in reader.dead_letters()]
 
 
 # --- choosing ---------------------------------------------------------------------------------------------------------
@@ -186,8 +186,8 @@ def test_what_is_dead_for_all_stays_so_for_the_other_sinks(journal, reader, chan
     replay(reader, changes, others=["bus", "lake"])
     assert letters(reader) == [(ref.id, 1, "bus"), (ref.id, 1, "lake")]
     found = reader.dead_letters()
-    assert {(one.letter.body, one.letter.reason, one.noticed_at) for one in found} == {
-        (before.letter.body, before.letter.reason, before.noticed_at)
+    assert {(one.dead_letter.body, one.dead_letter.reason, one.noticed_at) for one in found} == {
+        (before.dead_letter.body, before.dead_letter.reason, before.noticed_at)
     }
 
 
@@ -197,7 +197,7 @@ def test_what_stays_dead_for_the_other_sinks_keeps_its_traceback(journal, reader
     for sink in ("siem", "bus", "lake"):
         journal.settle(sink, [Settlement(ref.id, dead=3)], found)
     replay(reader, changes, others=["bus", "lake"])
-    kept = [(one.letter.sink, one.letter.position, one.letter.trace) for one in reader.dead_letters()]
+    kept = [(one.dead_letter.sink, one.dead_letter.position, one.dead_letter.trace) for one in reader.dead_letters()]
     assert sorted(kept) == [(sink, at, found[at].trace) for sink in ("bus", "lake") for at in range(3)]
 
 

@@ -173,23 +173,23 @@ def test_what_stands_still_is_shown_with_its_reason_for_as_long_as_it_does(journ
     journal.note_standing_still({"sink siem": "refused: connection refused"})
     clock.advance(60)
     journal.note_standing_still({"sink siem": "no answer", "source contoso": "throttled"})
-    assert [(found.part, found.reason) for found in status().troubles] == [
+    assert [(found.part, found.reason) for found in status().standing_still] == [
         ("sink siem", "no answer"),
         ("source contoso", "throttled"),
     ]
-    first, second = (datetime.fromisoformat(found.since) for found in status().troubles)
+    first, second = (datetime.fromisoformat(found.since) for found in status().standing_still)
     assert second - first == timedelta(seconds=60), "the reason may change, the trouble is the same"
     journal.note_standing_still({})
-    assert status().troubles == []
+    assert status().standing_still == []
 
 
 def test_what_stood_still_when_a_pipeline_ended_is_shown_until_the_next_one_runs(tmp_path, journal, clock, status):
     journal.note_standing_still({"sink siem": "refused"})
     journal.close()
-    assert [found.part for found in status().troubles] == ["sink siem"]
+    assert [found.part for found in status().standing_still] == ["sink siem"]
     again = open_journal(tmp_path, clock)
     again.note_standing_still({})
-    assert status().troubles == []
+    assert status().standing_still == []
     again.close()
 
 
@@ -212,7 +212,7 @@ def test_a_secret_in_the_reason_is_blanked(tmp_path, journal, status):
     hide("planted-secret-of-a-reason")
     journal.note_standing_still({"source contoso": "refused: planted-secret-of-a-reason is wrong"})
     journal.postpone(enter(journal, "a"), "planted-secret-of-a-reason is wrong", NOW.timestamp())
-    assert [found.reason for found in status().troubles] == ["refused: *** is wrong"]
+    assert [found.reason for found in status().standing_still] == ["refused: *** is wrong"]
     assert [stream.last_error for stream in status().streams] == ["*** is wrong"]
     assert not any("planted" in str(row) for table in ("meta", "item") for row in rows(tmp_path, f"SELECT * FROM {table}"))
 

@@ -30,7 +30,7 @@ def listed(key: str, hours: float = 1, stream: str = "s") -> ListedItem:
 
 def entry(key: str, hours: float = 1, state: str = "fetched", stream: str = "s", **changes) -> KnownItem:
     entered = KnownItem("contoso", "tenant", stream, key, START + hours * HOUR_S, 1, state)
-    complete = {"records": 12, "duplicates": 2, "shares": DONE} if state == "fetched" else {}
+    complete = {"records": 12, "duplicates": 2, "by_sink": DONE} if state == "fetched" else {}
     return replace(entered, **{**complete, **changes})
 
 
@@ -51,7 +51,7 @@ def test_what_is_fetched_and_settled_is_complete():
     [
         ({"state": "listed"}, "not fetched"),
         ({"is_lost": True}, "records are gone"),
-        ({"shares": {"siem": SinkCount(10), "local": SinkCount(7, owed=3)}}, "not delivered"),
+        ({"by_sink": {"siem": SinkCount(10), "local": SinkCount(7, owed=3)}}, "not delivered"),
     ],
 )
 def test_an_item_is_missing_until_every_sink_has_settled_it(changes, reason):
@@ -62,7 +62,7 @@ def test_an_item_is_missing_until_every_sink_has_settled_it(changes, reason):
 
 
 def test_only_the_sinks_that_lack_something_are_named():
-    account = compared([], [entry("a", shares={"siem": SinkCount(10), "local": SinkCount(7, owed=3)})])
+    account = compared([], [entry("a", by_sink={"siem": SinkCount(10), "local": SinkCount(7, owed=3)})])
     assert account.missing[0].owed == {"local": 3}
 
 
@@ -96,7 +96,7 @@ def test_a_gap_is_cut_into_the_hours_of_the_period():
 
 
 def test_quiet_hours_of_a_day_share_a_row_and_others_stand_alone():
-    entries = [entry(str(hour), hour) for hour in range(20, 30)] + [entry("x", 22, "listed"), entry("y", 23, letters=1)]
+    entries = [entry(str(hour), hour) for hour in range(20, 30)] + [entry("x", 22, "listed"), entry("y", 23, dead_letters=1)]
     rows = fold(compared([], entries).rows)
     assert [hour_text(row)[8:] for row in rows] == ["20 20-21h", "20 22h", "20 23h", "21 00-05h"]
     assert [row.missing for row in rows] == [0, 1, 0, 0]
@@ -108,10 +108,10 @@ ENTRIES = st.builds(
     st.floats(0, 47),
     st.sampled_from(["listed", "fetched", "dead", "gone"]),
     st.sampled_from(["s", "t"]),
-    letters=st.integers(0, 2),
+    dead_letters=st.integers(0, 2),
     is_lost=st.booleans(),
     records=st.integers(0, 9),
-    shares=st.dictionaries(st.sampled_from(SINKS), st.builds(SinkCount, st.integers(0, 9), st.integers(0, 3))),
+    by_sink=st.dictionaries(st.sampled_from(SINKS), st.builds(SinkCount, st.integers(0, 9), st.integers(0, 3))),
 )
 LISTED = st.builds(listed, st.text("abcd", max_size=2), st.floats(0, 47), st.sampled_from(["s", "t"]))
 GAPS = st.builds(
@@ -136,7 +136,9 @@ def test_every_item_is_counted_once_and_nothing_is_missing_or_added_by_folding(f
         assert sum(row.missing for row in rows) == len(account.missing)
         assert sum(row.records for row in rows) == sum(one.records for one in entries)
         for sink in SINKS:
-            assert sum(row.delivered[sink] for row in rows) == sum(one.shares.get(sink, SinkCount()).delivered for one in entries)
+            assert sum(row.delivered[sink] for row in rows) == sum(
+                one.by_sink.get(sink, SinkCount()).delivered for one in entries
+            )
     assert {(one.source, one.stream, one.key) for one in account.missing} == {
         one.place for one in entries if one.missing
     } | places - {one.place for one in entries}

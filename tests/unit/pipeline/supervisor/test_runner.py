@@ -185,10 +185,10 @@ def test_a_broken_sink_delays_no_other_and_gets_everything_once_when_it_is_mende
     assert run(first) == EXIT_INCOMPLETE
     assert sorted(fine.delivered) == ALL
     assert broken.delivered == []
-    assert [(found.part, found.reason) for found in status_of(first).troubles] == [("sink broken", "down")]
+    assert [(found.part, found.reason) for found in status_of(first).standing_still] == [("sink broken", "down")]
     mended = MemorySink()
     assert run(Pipeline(tmp_path, source, {"fine": fine, "broken": mended})) == EXIT_FINE
-    assert status_of(first).troubles == []
+    assert status_of(first).standing_still == []
     assert sorted(fine.delivered) == sorted(mended.delivered) == ALL
 
 
@@ -451,12 +451,12 @@ def unlucky_script() -> list:
 
 def dead_ids(pipeline: Pipeline) -> set[str]:
     """Returns the Ids of records that stand in dead letters, alone or in the rest of an item."""
-    bodies = b"\n".join(stored.letter.body for stored in dead_letters_in(pipeline.state_dir))
+    bodies = b"\n".join(stored.dead_letter.body for stored in dead_letters_in(pipeline.state_dir))
     return {found for found in ids(*range(100), 300, 301, 302) if found.encode() in bodies}
 
 
 def dead_items(pipeline: Pipeline) -> set[str]:
-    return {stored.item for stored in dead_letters_in(pipeline.state_dir) if stored.letter.batch is None}
+    return {stored.item for stored in dead_letters_in(pipeline.state_dir) if stored.dead_letter.batch is None}
 
 
 # --- the journal as a buffer -----------------------------------------------------------------------------------------
@@ -664,9 +664,9 @@ def test_a_bounded_run_always_ends_and_after_enough_of_them_everything_is_delive
         while codes[-1] != EXIT_FINE and len(codes) < 25:
             codes.append(run(pipeline))
     assert codes[-1] == EXIT_FINE
-    gone = {stored.item for stored in dead_letters_in(pipeline.state_dir) if stored.letter.batch is None}
+    gone = {stored.item for stored in dead_letters_in(pipeline.state_dir) if stored.dead_letter.batch is None}
     expected = {found["Id"] for key, content in contents().items() if key not in gone for found in content}
-    rejected = [stored.letter.body for stored in dead_letters_in(pipeline.state_dir) if stored.letter.sink == "tried"]
+    rejected = [stored.dead_letter.body for stored in dead_letters_in(pipeline.state_dir) if stored.dead_letter.sink == "tried"]
     refused = [found for found in expected if any(found.encode() in text for text in rejected)]
     assert Counter(sinks["calm"].delivered) == Counter(expected)
     assert Counter(sinks["tried"].delivered) + Counter(refused) == Counter(expected)

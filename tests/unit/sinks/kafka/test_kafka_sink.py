@@ -90,7 +90,7 @@ class UnreachableProducer(FakeProducer):
 
 
 class ScriptedSink(KafkaSink):
-    """The sink on given producers, without the questions to a broker that open asks at the start and after trouble."""
+    """The sink on given producers, without the questions to a broker that open asks at the start and after a failure."""
 
     def __init__(self, *producers: FakeProducer, **options: Any) -> None:
         super().__init__(config(**options), env("bus"))
@@ -488,12 +488,12 @@ def test_a_topic_without_word_on_rights_is_taken_for_writable() -> None:
     require_topic(config(), wire.Topic(0, 3))
 
 
-def test_what_librdkafka_murmurs_is_for_debugging_only(caplog: pytest.LogCaptureFixture) -> None:
+def test_lines_of_librdkafka_are_for_debugging_only(caplog: pytest.LogCaptureFixture) -> None:
     """It tells of each failed connection several times a second, as an error."""
     caplog.set_level(logging.INFO)
-    murmur = _kafka_confluent._Murmur(logging.getLogger("bus"))
-    murmur.log(logging.ERROR, "%s [%s] %s", "FAIL", "producer-1", "connection refused")
+    lines = _kafka_confluent._DebugLines(logging.getLogger("bus"))
+    lines.log(logging.ERROR, "%s [%s] %s", "FAIL", "producer-1", "connection refused")
     assert not caplog.text
     caplog.set_level(logging.DEBUG)
-    murmur.log(logging.ERROR, "%s [%s] %s", "FAIL", "producer-1", "connection refused")
+    lines.log(logging.ERROR, "%s [%s] %s", "FAIL", "producer-1", "connection refused")
     assert [(line.levelname, line.message) for line in caplog.records] == [("DEBUG", "FAIL [producer-1] connection refused")]
