@@ -90,7 +90,7 @@ MAKING = [  # in this order one run after the other comes to them: behind the la
 ]
 LISTING = [
     *_step("open the journal", f"{_RECORDS}.__init__"),
-    *_step("note what stands still", f"{_SQLITE}.standing_still:StandingStillNote.note"),
+    *_step("note what stands still", f"{_SQLITE}.notes:StandingStillNote.note"),
     *_step("make what waits due", f"{_SQLITE}.ledger:Ledger.make_due"),
     *_step("enter in the ledger", f"{_SQLITE}.ledger:Ledger.enter", 2),
 ]
@@ -104,7 +104,7 @@ LETTERS = [
 ]
 BURIAL = _step("bury an item", f"{_SQLITE}.journal:SqliteJournal.bury")
 SETTLING = _step("settle", f"{_SQLITE}.batches:Batches.settle", 2)
-DRIFT = _step("keep drift", f"{_SQLITE}.drift:DriftTable.add")
+DRIFT = _step("keep drift", f"{_SQLITE}.notes:DriftTable.add")
 GAPS = [*_step("note a gap", f"{_SQLITE}.gaps:Gaps.note"), *_step("conclude a listing", f"{_SQLITE}.gaps:Gaps.conclude")]
 SEEN = [
     *_around("write a run of seen Ids", f"{_SEGMENTS}.write"),

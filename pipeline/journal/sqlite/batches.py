@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 
 from ualpipe.pipeline.clock import format_epoch
 from ualpipe.pipeline.events import Origin
+from ualpipe.pipeline.journal.sqlite.columns import pack_positions, unpack_positions
 from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
 from ualpipe.pipeline.journal.sqlite.file import JournalFile, damaged
-from ualpipe.pipeline.journal.sqlite.positions import pack_positions, unpack_positions
 from ualpipe.pipeline.journal.types import BatchRef, DeadLetter, Settlement, StoredBatch
 from ualpipe.pipeline.records.chunk import Chunk
 

@@ -8,7 +8,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from ualpipe.pipeline.journal.sqlite.file import JournalFile, instant
+from ualpipe.pipeline.journal.sqlite.columns import instant
+from ualpipe.pipeline.journal.sqlite.file import JournalFile
 from ualpipe.pipeline.journal.types import DeadLetter, DeadLetterTotals, LedgerItem, StoredDeadLetter
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.records.compression import compress

@@ -10,7 +10,6 @@ import stat
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -140,16 +139,6 @@ def damaged(path: Path, reason: str) -> JournalError:
         f" aside (mv {path} {path}.damaged, its -wal and -shm files too) and start again: the service lists the last 7 days,"
         " which are then fetched and delivered once more. `sqlite3 JOURNAL .recover` can save what older records it held."
     )
-
-
-def instant(epoch: float | None) -> datetime | None:
-    """Returns a stored time as an instant."""
-    return None if epoch is None else datetime.fromtimestamp(epoch, UTC)
-
-
-def epoch(moment: datetime | None) -> float | None:
-    """Returns an instant as it is stored."""
-    return None if moment is None else moment.timestamp()
 
 
 def _own(state_dir: Path) -> int:

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
-from ualpipe.pipeline.journal.sqlite.keys import begin_key
+from ualpipe.pipeline.journal.sqlite.schema import begin_key
 from ualpipe.pipeline.journal.types import BatchRef, Notice
 from ualpipe.pipeline.records.compression import compress
 from ualpipe.pipeline.stages import Gap, Listed

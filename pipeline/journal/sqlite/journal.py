@@ -15,16 +15,15 @@ from ualpipe.pipeline.journal.contract import GivenUp
 from ualpipe.pipeline.journal.dead_letter_limits import DeadLetterLimits
 from ualpipe.pipeline.journal.sqlite.batches import Batches
 from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
-from ualpipe.pipeline.journal.sqlite.drift import DriftTable
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
 from ualpipe.pipeline.journal.sqlite.gaps import Gaps
 from ualpipe.pipeline.journal.sqlite.leases import Leases, lost
 from ualpipe.pipeline.journal.sqlite.ledger import LONGEST_DELAY_S, Ledger
+from ualpipe.pipeline.journal.sqlite.notes import DriftTable, StandingStillNote
 from ualpipe.pipeline.journal.sqlite.queries.audit import unbalanced
 from ualpipe.pipeline.journal.sqlite.record_store import RecordStore
 from ualpipe.pipeline.journal.sqlite.retention import Retention
 from ualpipe.pipeline.journal.sqlite.seen.ids import SeenIds
-from ualpipe.pipeline.journal.sqlite.standing_still import StandingStillNote
 from ualpipe.pipeline.journal.types import (
     BatchRef,
     CommitResult,

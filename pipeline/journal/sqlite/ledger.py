@@ -6,8 +6,9 @@ import json
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from ualpipe.pipeline.journal.sqlite.file import JournalFile, epoch, instant
-from ualpipe.pipeline.journal.sqlite.keys import begin_key
+from ualpipe.pipeline.journal.sqlite.columns import epoch, instant
+from ualpipe.pipeline.journal.sqlite.file import JournalFile
+from ualpipe.pipeline.journal.sqlite.schema import begin_key
 from ualpipe.pipeline.journal.types import LedgerItem, ListPosition
 from ualpipe.pipeline.redaction import blanked
 from ualpipe.pipeline.stages import WorkItem

@@ -6,10 +6,10 @@ import hashlib
 import sqlite3
 from collections.abc import Sequence
 
+from ualpipe.pipeline.journal.sqlite.columns import pack_positions
 from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
 from ualpipe.pipeline.journal.sqlite.leases import Leases, lost
-from ualpipe.pipeline.journal.sqlite.positions import pack_positions
 from ualpipe.pipeline.journal.sqlite.seen.ids import SeenIds
 from ualpipe.pipeline.journal.types import BatchRef, CommitResult, FetchedItem, LedgerItem, PackedChunk, StagedChunk
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
-from ualpipe.pipeline.journal.sqlite.keys import FORGOTTEN_BEFORE, REMOVED_BEFORE, RESEND
+from ualpipe.pipeline.journal.sqlite.schema import FORGOTTEN_BEFORE, REMOVED_BEFORE, RESEND
 from ualpipe.pipeline.journal.sqlite.seen.ids import SeenIds
 
 SEEN_S = 30 * 86400.0

@@ -2,16 +2,20 @@
 
 import json
 import threading
+from contextlib import closing
 
 import pytest
 
 from fakes import FakeClock, MemorySink, MemorySource, Pipeline, record, records, until
+from memory_journal import MemoryJournal
 from ualpipe.pipeline.cli import main
-from ualpipe.pipeline.config.model import StageSpec
 from ualpipe.pipeline.drift import FIELD, Thing
 from ualpipe.pipeline.errors import JournalError, JournalFull
-from ualpipe.pipeline.journal.sqlite.file import JournalFile
-from ualpipe.pipeline.journal.sqlite.queries.status import read_status
+from ualpipe.pipeline.journal.sqlite.reader import SqliteJournalReader
+from ualpipe.pipeline.process.processor import LocalProcessor
+from ualpipe.pipeline.runtime.context import RunContext
+from ualpipe.pipeline.runtime.cpu_affinity import CpuAffinity
+from ualpipe.pipeline.supervisor.housekeeping import Housekeeping
 
 CONFIG = """\
 version: 1
@@ -132,14 +136,11 @@ def test_what_is_found_is_kept_before_the_run_ends(tmp_path):
     thread = threading.Thread(target=runner.run)
     thread.start()
     until(lambda: runner.deliveries, "the start")
-    runner.env(StageSpec("validate", "validate", object, None, None, None)).drift.note(THING, "contoso")
+    runner._context.drift.note(THING, "contoso")
 
     def kept():
-        file = JournalFile(tmp_path, FakeClock(), exclusive=False)
-        try:
-            return [seen.name for seen in read_status(file, ["siem"]).drift] == ["Colour"]
-        finally:
-            file.close()
+        with closing(SqliteJournalReader(tmp_path, FakeClock())) as reader:
+            return [seen.name for seen in reader.status(["siem"]).drift] == ["Colour"]
 
     try:
         until(kept, "the drift")
@@ -148,42 +149,29 @@ def test_what_is_found_is_kept_before_the_run_ends(tmp_path):
         thread.join()
 
 
-class Refusing:
-    """A journal that can't keep drift."""
-
-    def __init__(self, error):
-        self.drift = self
-        self.error = error
-
-    def add(self, _counts):
-        raise self.error
-
-
-def noted(tmp_path):
-    runner = Pipeline(tmp_path, MemorySource({"stream": {}}), {"siem": MemorySink()}).runner()
-    runner._context.drift.note(THING, "contoso")
-    return runner
+@pytest.fixture
+def housekeeping(tmp_path):
+    """The housekeeping of a run that has found something new."""
+    clock = FakeClock()
+    context = RunContext(once=False, clock=clock)
+    context.drift.note(THING, "contoso")
+    config = Pipeline(tmp_path, MemorySource({"stream": {}}), {"siem": MemorySink()}).config()
+    return Housekeeping(config, MemoryJournal(clock), context, LocalProcessor(), CpuAffinity(), dict)
 
 
-def test_a_full_disk_delays_what_is_new_and_does_not_end_the_run(tmp_path, caplog):
-    runner = noted(tmp_path)
-    runner._keep_drift(Refusing(JournalFull("the disk of state is full")))
+def test_a_full_disk_delays_what_is_new_and_does_not_end_the_run(housekeeping, caplog):
+    journal, context = housekeeping._journal, housekeeping._context
+    journal.full = JournalFull("the disk of state is full")
+    housekeeping.keep_drift()
     assert caplog.messages == ["what is new in records can't be noted now: the disk of state is full"]
-    assert not runner._stop.is_set()
-    store = Kept()
-    runner._context.drift.keep(store)
-    assert store.counts == {(THING, "contoso"): 1}
+    assert not context.stop.is_set()
+    journal.full = None
+    housekeeping.keep_drift()
+    assert journal.known_drift() == {THING}
 
 
-def test_a_damaged_journal_ends_the_run(tmp_path):
-    runner = noted(tmp_path)
-    runner._keep_drift(Refusing(JournalError("damaged")))
-    assert runner._stop.is_set()
-    assert str(runner._fatal) == "damaged"
-
-
-class Kept:
-    """Stores counts in memory."""
-
-    def add(self, counts):
-        self.counts = dict(counts)
+def test_a_damaged_journal_ends_the_run(housekeeping):
+    housekeeping._journal.full = JournalError("damaged")
+    housekeeping.keep_drift()
+    assert housekeeping._context.stop.is_set()
+    assert str(housekeeping.fatal) == "damaged"

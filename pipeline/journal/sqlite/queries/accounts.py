@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from ualpipe.pipeline.journal.sqlite.file import JournalFile, journal_error
-from ualpipe.pipeline.journal.sqlite.keys import REMOVED_BEFORE, RESEND
+from ualpipe.pipeline.journal.sqlite.schema import REMOVED_BEFORE, RESEND
 from ualpipe.pipeline.reconcile.compare import GapPeriod, KnownItem, Period, Place, SinkCount
 
 MARGIN_S = 3600.0

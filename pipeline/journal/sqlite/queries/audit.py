@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
-from ualpipe.pipeline.journal.sqlite.keys import REMOVED_BEFORE
+from ualpipe.pipeline.journal.sqlite.schema import REMOVED_BEFORE
 from ualpipe.pipeline.observe.conservation import Imbalance
 
 _SETTLEMENTS = """

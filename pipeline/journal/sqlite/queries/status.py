@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from ualpipe.pipeline.clock import format_instant
 from ualpipe.pipeline.config.model import DeadLetterOptions
 from ualpipe.pipeline.journal.dead_letter_limits import beyond
+from ualpipe.pipeline.journal.sqlite.columns import instant
 from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
-from ualpipe.pipeline.journal.sqlite.file import JournalFile, instant
+from ualpipe.pipeline.journal.sqlite.file import JournalFile
+from ualpipe.pipeline.journal.sqlite.notes import read_standing_still
 from ualpipe.pipeline.journal.sqlite.queries.duplicates import read_duplicates
-from ualpipe.pipeline.journal.sqlite.standing_still import read_standing_still
 from ualpipe.pipeline.journal.status import DriftStatus, GapStatus, SinkStatus, SourceStatus, Status, StreamStatus
 from ualpipe.pipeline.observe.backlog import SHORTEST_S, WINDOW_S, Backlog
 

@@ -17,8 +17,8 @@ from ualpipe.pipeline.errors import JournalError
 from ualpipe.pipeline.journal.sqlite import retention
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
 from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
-from ualpipe.pipeline.journal.sqlite.keys import FORGOTTEN_BEFORE, RESEND
 from ualpipe.pipeline.journal.sqlite.retention import ITEMS_S
+from ualpipe.pipeline.journal.sqlite.schema import FORGOTTEN_BEFORE, RESEND
 from ualpipe.pipeline.journal.types import DeadLetter, FetchedItem, Notice, Settlement
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.stages import Gap, Listed, WorkItem

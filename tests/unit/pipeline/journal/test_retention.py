@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fakes import body, record, records, rows, store, stored_ids
-from ualpipe.pipeline.journal.sqlite.keys import REMOVED_BEFORE
 from ualpipe.pipeline.journal.sqlite.retention import SEEN_S
+from ualpipe.pipeline.journal.sqlite.schema import REMOVED_BEFORE
 from ualpipe.pipeline.journal.sqlite.seen import ids
 from ualpipe.pipeline.journal.types import DeadLetter, Settlement
 
