@@ -11,6 +11,9 @@ from ualpipe.pipeline.journal.types import BatchRef, DeadLetter, StoredBatch
 from ualpipe.pipeline.process.processor import Processor
 from ualpipe.pipeline.records.compression import compress, decompress
 
+ATTEMPTS = 3
+"""An event on which a transform fails unexpectedly is tried so often before it becomes a dead letter."""
+
 
 @dataclass(frozen=True, slots=True)
 class PreparedBatch:
@@ -51,7 +54,7 @@ def _refused(batch: StoredBatch, refusal: Refusal) -> DeadLetter:
 def _failed(batch: StoredBatch, failure: Failure) -> DeadLetter:
     body, reason = batch.origin.chunk.raw(failure.index), f"a transform failed unexpectedly: {failure.reason}"
     code = TransformFailed.__name__
-    return DeadLetter("transform", code, reason, body, batch.ref.id, failure.index, trace=failure.trace)
+    return DeadLetter("transform", code, reason, body, batch.ref.id, failure.index, attempts=ATTEMPTS, trace=failure.trace)
 
 
 def pack(batch: PreparedBatch) -> bytes:

@@ -56,8 +56,10 @@ class Backoff:
 
     def succeeded(self, stream: StreamState, part: BackoffState) -> None:
         """Notes that a stream could be listed, or be fetched."""
-        self._tenant.succeeded()
-        if part.succeeded():
+        with self._lock:
+            self._tenant.succeeded()
+            is_news = part.succeeded()
+        if is_news:
             self._log.info("working again", extra={"stream": stream.name})
 
     def is_exhausted(self, part: BackoffState) -> bool:

@@ -152,6 +152,7 @@ class Collector:
     def _step(self) -> bool:
         """Starts the listings and fetches that are due, then waits for a change; returns False when a bounded run is done."""
         self._threads.begin_due()
+        self._look_for_room()
         with self._changed:
             now = self._clock.monotonic()
             self._measure(now)
@@ -309,6 +310,20 @@ class Collector:
                     raise
                 with self._threads.slot_released():
                     self._clock.wait(self._stop, ONCE.delay_s(max(1, looks)))
+        self._note_room()
+
+    def _look_for_room(self) -> None:
+        """Looks now and then whether the journal has room again, also where nothing waits to be fetched."""
+        if self._health.now.state is not State.FULL or self._clock.monotonic() < self._room_from:
+            return
+        try:
+            self._journal.check_room()
+        except JournalFull as exc:
+            self._pause_for_room(exc)
+        else:
+            self._note_room()
+
+    def _note_room(self) -> None:
         if self._health.now.state is State.FULL:
             self._log.info("there is room again; fetching goes on")
             self._health.works()

@@ -52,7 +52,12 @@ class BackoffState:
         self._health.stands_still(_state_of(error), str(error), delay_s)
 
     def succeeded(self) -> bool:
-        """Notes that the part works; returns whether it stood still before."""
+        """Notes that the part works; returns whether it stood still before.
+
+        During a pause that is an answer to a request from before it, and tells nothing of what made the part pause.
+        """
+        if self._clock.monotonic() < self.until:
+            return False
         self.failures = 0
         return self._health.works()
 

@@ -12,10 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.buffer.batch_buffer import BatchBuffer
+from ualpipe.pipeline.buffer.prepare import ATTEMPTS
 from ualpipe.pipeline.config.model import StageSpec
 from ualpipe.pipeline.deliver.batching import SinkBatch, Write, events_in, postpone, split_into_writes, take_group
 from ualpipe.pipeline.deliver.conservation import transform_imbalance
-from ualpipe.pipeline.deliver.transform_failures import ATTEMPTS, TransformFailures
+from ualpipe.pipeline.deliver.transform_failures import TransformFailures
 from ualpipe.pipeline.errors import (
     EngineFailed,
     JournalFull,
@@ -39,6 +40,8 @@ from ualpipe.pipeline.stages import Batch, Sink
 
 READ_AHEAD = 64
 """Batches at most that are prepared for the next write while the sink writes."""
+SETTLE_AGAIN_S = 2.0
+"""Pause before a settlement is tried again for which the disk has no room."""
 LOOK_AGAIN_S = 5.0
 """How often an idle delivery looks for batches that another process entered (dead letters sent again)."""
 
@@ -173,13 +176,14 @@ class Delivery:
 
     def _sink_batches(self, refs: list[BatchRef]) -> list[SinkBatch]:
         """Returns what the batches mean for this sink, without settled ones. A transform that fails unexpectedly runs again."""
-        failures = 0
+        failures = attempts = 0
         while True:
             try:
                 with unexpected_as(SinkUnavailable, self._log, "a transform"):
                     left = self._journal.left_to_do(self.name, refs)
                     batches = [self._sink_batch(ref, left[ref]) for ref in refs if left[ref] is None or left[ref]]
-                    self._look_at_failures(batches, attempts=failures + 1)
+                    attempts += any(batch.failed for batch in batches)
+                    self._look_at_failures(batches, attempts)
             except SinkUnavailable as exc:
                 failures += 1
                 if not self._pause(exc, failures):
@@ -322,15 +326,26 @@ class Delivery:
         for batch in batches:
             if not batch.is_conserved():
                 self._miscounted(Imbalance("delivery", f"batch {batch.ref.id}", batch.expected, batch.accounted))
-        while batches:
-            try:
-                self._journal.settle(self.name, [s.settlement for s in batches], [x for s in batches for x in s.dead_letters])
-                break
-            except JournalFull as exc:
-                self._log.warning("can't note what was delivered; trying again: %s", exc)
-                if self._clock.wait(self._stop, 2.0):
-                    break
+        if batches:
+            self._note_settlements(batches)
         self._count(batches)
+
+    def _note_settlements(self, batches: Sequence[SinkBatch]) -> None:
+        settlements = [batch.settlement for batch in batches]
+        dead_letters = [dead for batch in batches for dead in batch.dead_letters]
+        while True:
+            try:
+                self._journal.settle(self.name, settlements, dead_letters)
+            except JournalFull as exc:
+                if self.health.state is not State.FULL:
+                    self._log.warning("can't note what was delivered; trying again: %s", exc)
+                self._note(State.FULL, str(exc), SETTLE_AGAIN_S)
+                if self._clock.wait(self._stop, SETTLE_AGAIN_S):
+                    return
+            else:
+                if self.health.state is State.FULL:
+                    self._recovered()
+                return
 
     def _miscounted(self, imbalance: Imbalance) -> None:
         """Reports that counts differ: a bug of a stage or ours, and perhaps a loss."""

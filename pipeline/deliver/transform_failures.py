@@ -6,8 +6,6 @@ from collections import deque
 
 from ualpipe.pipeline.clock import Clock
 
-ATTEMPTS = 3
-"""How often an event is tried before it becomes a dead letter."""
 WINDOW_S = 3600.0
 MAX_FAILURE_RATE = 0.01
 MIN_FAILURES = 10

@@ -70,9 +70,7 @@ class WorkerPool:
         try:
             answer = self._answer(job_of(origin, is_fetched=True, transform=transform), origin)
         except WorkersEnded:
-            if not transform:
-                raise
-            answer = self._answer(job_of(origin, is_fetched=True, transform=False), origin)
+            return self._here.process(origin, transform=False)
         done = answer.processed if answer is not None else None
         if done is None:
             return self._here.process(origin, transform=transform)
@@ -142,7 +140,7 @@ class WorkerPool:
             else:
                 self._give_back(worker)
                 return self._checked(answer, origin)
-        if ended:
+        if ended or self._must_start:
             raise WorkersEnded(f"worker processes that ended while they worked on it: {ended}")
         return None
 

@@ -10,7 +10,7 @@ from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.config.model import PipelineConfig
 from ualpipe.pipeline.credentials.expiry_watch import ExpiryWatch
 from ualpipe.pipeline.credentials.rotation_watch import RotationWatch
-from ualpipe.pipeline.errors import JournalError, JournalFull
+from ualpipe.pipeline.errors import EngineFailed, JournalError, JournalFull, PipelineError, unexpected_as
 from ualpipe.pipeline.journal.contract import Journal
 from ualpipe.pipeline.observe.health import PartHealth
 from ualpipe.pipeline.process.processor import Processor
@@ -52,7 +52,7 @@ class Housekeeping:
             affinity: Moves the process away from a busy processor.
             health: Returns the health of each part.
         """
-        self.fatal: JournalError | None = None
+        self.fatal: PipelineError | None = None
         self._config = config
         self._journal = journal
         self._context = context
@@ -70,6 +70,14 @@ class Housekeeping:
 
     def look(self) -> bool:
         """Does what is due; returns whether a secret or certificate was replaced on disk since the last look."""
+        try:
+            with unexpected_as(EngineFailed, _log, "housekeeping"):
+                return self._look()
+        except EngineFailed as exc:
+            self._end(exc)
+            return False
+
+    def _look(self) -> bool:
         now = self._clock.monotonic()
         if now >= self._trim_at:
             self._trim_at += TRIM_INTERVAL_S
@@ -134,5 +142,9 @@ class Housekeeping:
         except JournalFull as exc:
             _log.warning("%s: %s", failed, exc)
         except JournalError as exc:
-            self.fatal = exc
-            self._context.stop.set()
+            self._end(exc)
+
+    def _end(self, error: PipelineError) -> None:
+        """Ends the run as a stop would."""
+        self.fatal = error
+        self._context.stop.set()

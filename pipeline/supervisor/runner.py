@@ -26,6 +26,8 @@ from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE, E
 from ualpipe.pipeline.supervisor.housekeeping import INTERVAL_S, Housekeeping
 from ualpipe.pipeline.supervisor.stages import StageMaker, make_processor
 
+_POLL_S = 0.1
+
 _log = logging.getLogger("ualpipe.runner")
 
 
@@ -60,6 +62,7 @@ class Runner:
         self._affinity = affinity or CpuAffinity()
         self._clock = self._context.clock
         self._stop = self._context.stop
+        self._is_stopping = False
         self.metrics = self._context.metrics
 
     @property
@@ -131,37 +134,36 @@ class Runner:
         collectors, deliveries = _threads(self.collectors), _threads(self.deliveries)
         for thread in (*deliveries, *collectors):
             thread.start()
-        while any(thread.is_alive() for thread in collectors) and not self._stop.is_set():
-            if housekeeping.look():
-                self._probe()
-            self._wait(collectors, INTERVAL_S)
-        if self._stop.is_set():
-            _log.info("stopping")
-        self._join(collectors)
+        self._join(collectors, housekeeping)
         for delivery in self.deliveries:
             delivery.finish()
-        self._join(deliveries)
+        self._join(deliveries, housekeeping)
 
     def _probe(self) -> None:
         _log.info("a secret or certificate was replaced on disk; sources that were refused are tried again")
         for collector in self.collectors:
             collector.probe()
 
-    def _wait(self, threads: list[threading.Thread], timeout_s: float) -> None:
-        """Waits for a stop, or for all threads to end."""
-        until = self._clock.monotonic() + timeout_s
-        while self._clock.monotonic() < until and any(thread.is_alive() for thread in threads):
-            if self._clock.wait(self._stop, 0.1):
-                return
+    def _join(self, threads: list[threading.Thread], housekeeping: Housekeeping) -> None:
+        """Waits for threads to end. Meanwhile it hears signals, passes a stop on to the parts, and keeps house."""
+        look_at = self._clock.monotonic()
+        while alive := [thread for thread in threads if thread.is_alive()]:
+            if self._stop.is_set():
+                self._pass_stop_on()
+                alive[0].join(_POLL_S)
+                continue
+            if self._clock.monotonic() >= look_at:
+                look_at = self._clock.monotonic() + INTERVAL_S
+                if housekeeping.look():
+                    self._probe()
+            self._clock.wait(self._stop, _POLL_S)
 
-    def _join(self, threads: list[threading.Thread]) -> None:
-        """Waits for threads while signals are still heard, and passes a stop on to the parts."""
-        for thread in threads:
-            while thread.is_alive():
-                if self._stop.is_set():
-                    for part in self.parts:
-                        part.wake()
-                thread.join(0.1)
+    def _pass_stop_on(self) -> None:
+        if not self._is_stopping:
+            self._is_stopping = True
+            _log.info("stopping")
+        for part in self.parts:
+            part.wake()
 
     # --- the end -------------------------------------------------------------------------------------------------
 

@@ -507,6 +507,30 @@ def test_a_listing_that_succeeds_does_not_hide_that_fetching_is_denied(bench):
         assert collector.streams[0].health.reason == "no permission"
 
 
+def test_an_answer_from_before_a_pause_neither_hides_nor_ends_it(bench):
+    source, first, second = many("s", 2), threading.Event(), threading.Event()
+
+    def on_fetch(item):
+        if item.key == "s1":
+            first.set()
+            assert second.wait(5)
+        elif source.fetched.count("s0") == 1:
+            assert first.wait(5)
+            raise SourceDenied("consent was revoked")
+
+    source.on_fetch = on_fetch
+    bench.clock = HurriedClock(speed=1.0)
+    with bench.collecting(source, concurrency=2) as collector:
+        until(lambda: collector.streams and collector.streams[0].fetching.is_denied, "the refusal")
+        second.set()
+        until(bench.stored, "the answer from before")
+        assert collector.streams[0].health.state is State.DENIED
+        assert collector.streams[0].health.reason == "consent was revoked"
+        collector.probe()
+        until(lambda: len(bench.stored()) == 2, "what was refused")
+        until(lambda: not collector.streams[0].health.stands_still)
+
+
 # --- stopping and room -----------------------------------------------------------------------------------------------
 
 
@@ -588,6 +612,16 @@ def test_a_full_disk_while_listing_does_not_make_the_service_be_asked_without_pa
         until(lambda: bench.clock.monotonic() > began + 1)
         assert len(source.since) - asked <= 1
         assert "full" in collector.health.reason
+
+
+def test_a_source_without_anything_to_fetch_says_when_there_is_room_again(bench):
+    source = MemorySource({"s": {}})
+    source.gaps = [Gap(NOW - timedelta(days=9), NOW - timedelta(days=7), "older than the service keeps")]
+    bench.journal.full = JournalFull("the disk is full")
+    with bench.collecting(source) as collector:
+        until(lambda: collector.health.state is State.FULL, "the full disk")
+        bench.journal.full = None
+        until(lambda: not collector.health.stands_still, "room")
 
 
 def test_an_item_whose_lease_was_lost_is_left_to_who_has_it_now(bench):

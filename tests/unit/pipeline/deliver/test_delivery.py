@@ -11,11 +11,21 @@ from fakes import FakeClock, MemorySink, NoOptions, TagTransform, enter, pack, r
 from memory_journal import MemoryJournal
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.buffer.batch_buffer import BatchBuffer
+from ualpipe.pipeline.buffer.prepare import ATTEMPTS
 from ualpipe.pipeline.conditions.compiler import compile_conditions
 from ualpipe.pipeline.config.model import StageSpec
 from ualpipe.pipeline.deliver.delivery import Delivery
-from ualpipe.pipeline.deliver.transform_failures import ATTEMPTS, MIN_FAILURES
-from ualpipe.pipeline.errors import ConfigError, MappingFailed, SinkDenied, SinkRejected, SinkThrottled, SinkUnavailable, Stopped
+from ualpipe.pipeline.deliver.transform_failures import MIN_FAILURES
+from ualpipe.pipeline.errors import (
+    ConfigError,
+    JournalFull,
+    MappingFailed,
+    SinkDenied,
+    SinkRejected,
+    SinkThrottled,
+    SinkUnavailable,
+    Stopped,
+)
 from ualpipe.pipeline.events import Event
 from ualpipe.pipeline.journal.types import DeadLetter, FetchedItem, Settlement
 from ualpipe.pipeline.observe.health import State
@@ -506,6 +516,54 @@ def test_failures_of_more_than_an_hour_ago_do_not_count(bench):
     bench.clock.wait = hourly
     bench.deliver(sink)
     assert len(bench.dead_letters()) == 24
+
+
+def test_a_transform_failure_counts_only_what_failed_in_it(bench):
+    """A worker that broke down, or a batch that could not be read, is no attempt at the event."""
+    flaky = Flaky({record(2)["Id"]: 1000})
+    bench.transforms = [flaky]
+    store(bench.journal, "a", records(1, 3))
+    left_to_do, broken = bench.journal.left_to_do, [OSError("cut off")] * 2
+
+    def breaks_twice(sink, refs):
+        if broken:
+            raise broken.pop()
+        return left_to_do(sink, refs)
+
+    bench.journal.left_to_do = breaks_twice
+    bench.deliver(MemorySink())
+    (dead,) = bench.dead_letters()
+    assert dead.attempts == ATTEMPTS
+    assert len(bench.clock.waits) == 2 + ATTEMPTS - 1
+
+
+def test_a_settlement_that_the_disk_has_no_room_for_is_tried_until_it_has_and_said_once(bench, caplog):
+    store(bench.journal, "a", records(1, 3))
+    states = []
+    wait = bench.clock.wait
+
+    def room_in_the_end(event, timeout_s):
+        states.append(delivery.health.state)
+        if len(states) == 5:
+            bench.journal.full = None
+        return wait(event, timeout_s)
+
+    def fill(_batch):
+        bench.journal.full = JournalFull("the disk is full")
+        return {}
+
+    bench.clock.wait = room_in_the_end
+    sink = MemorySink([fill])
+    spec = StageSpec("sink", "memory", MemorySink, NoOptions())
+    buffer = BatchBuffer(bench.journal, LocalProcessor(), ["sink"], bench.folder)
+    delivery = Delivery(spec, sink, bench.journal, buffer, RunContext(once=True, clock=bench.clock))
+    delivery.finish()
+    delivery.run()
+    assert states == [State.FULL] * 5
+    assert not delivery.health.stands_still
+    assert bench.settled() == (3, 0, 0, 0)
+    assert sink.writes == [3], "what is delivered is not sent twice"
+    assert caplog.text.count("can't note what was delivered") == 1
 
 
 # --- a clean stop ----------------------------------------------------------------------------------------------------
