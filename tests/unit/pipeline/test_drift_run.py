@@ -1,17 +1,25 @@
 """What is new in records goes from the files through a run into the status, and changes nothing on the way."""
 
+import dataclasses
 import json
 import threading
+from contextlib import closing
 
 import pytest
 
-from fakes import FakeClock, MemorySink, MemorySource, Pipeline, record, records, until
+from fakes import FakeClock, MemorySink, MemorySource, NoOptions, Pipeline, body, record, records, until
+from memory_journal import MemoryJournal
 from ualpipe.pipeline.cli import main
 from ualpipe.pipeline.config.model import StageSpec
-from ualpipe.pipeline.drift import FIELD, Thing
+from ualpipe.pipeline.drift import FIELD, Drift, Thing
 from ualpipe.pipeline.errors import JournalError, JournalFull
-from ualpipe.pipeline.journal.sqlite.file import JournalFile
-from ualpipe.pipeline.journal.sqlite.queries.status import read_status
+from ualpipe.pipeline.events import Event
+from ualpipe.pipeline.journal.sqlite.reader import SqliteJournalReader
+from ualpipe.pipeline.process.processor import LocalProcessor
+from ualpipe.pipeline.runtime.context import RunContext
+from ualpipe.pipeline.runtime.cpu_affinity import CpuAffinity
+from ualpipe.pipeline.supervisor.housekeeping import Housekeeping
+from ualpipe.pipeline.supervisor.runner import Runner
 
 CONFIG = """\
 version: 1
@@ -126,60 +134,86 @@ def test_many_new_things_are_cut_for_people_only(pipeline, status):
 THING = Thing(FIELD, "6", "Colour")
 
 
+class Noticing:
+    """A transform that finds the same new thing in each record."""
+
+    def __init__(self, drift: Drift) -> None:
+        self._drift = drift
+
+    def open(self) -> None:
+        return None
+
+    def apply(self, event: Event) -> Event:
+        self._drift.note(THING, event.origin.source)
+        event.document = {"event": {"id": event.id}}
+        return event
+
+
 def test_what_is_found_is_kept_before_the_run_ends(tmp_path):
     """A crash loses the counts of the last seconds only."""
-    runner = Pipeline(tmp_path, MemorySource({"stream": {}}), {"siem": MemorySink()}).runner(once=False)
+    pipeline = Pipeline(tmp_path, MemorySource({"stream": {"a": body(records(0, 3))}}), {"siem": MemorySink()})
+    noticing = StageSpec("transforms[0]", "noticing", lambda _options, env: Noticing(env.drift), NoOptions(), None, None)
+    config = dataclasses.replace(pipeline.config(), transforms=[noticing])
+    runner = Runner(config, once=False, clock=pipeline.clock)
     thread = threading.Thread(target=runner.run)
     thread.start()
-    until(lambda: runner.deliveries, "the start")
-    runner.env(StageSpec("validate", "validate", object, None, None, None)).drift.note(THING, "contoso")
 
     def kept():
-        file = JournalFile(tmp_path, FakeClock(), exclusive=False)
-        try:
-            return [seen.name for seen in read_status(file, ["siem"]).drift] == ["Colour"]
-        finally:
-            file.close()
+        with closing(SqliteJournalReader(tmp_path, FakeClock())) as reader:
+            return [(seen.name, seen.count) for seen in reader.status(["siem"]).drift] == [("Colour", 3)]
 
     try:
+        until(lambda: runner.deliveries, "the start")
         until(kept, "the drift")
     finally:
         runner.stop()
         thread.join()
 
 
-class Refusing:
-    """A journal that can't keep drift."""
-
-    def __init__(self, error):
-        self.drift = self
-        self.error = error
-
-    def add(self, _counts):
-        raise self.error
+@pytest.fixture
+def run_context():
+    """A run in which something new was found."""
+    context = RunContext(once=True, clock=FakeClock())
+    context.drift.note(THING, "contoso")
+    return context
 
 
-def noted(tmp_path):
-    runner = Pipeline(tmp_path, MemorySource({"stream": {}}), {"siem": MemorySink()}).runner()
-    runner._context.drift.note(THING, "contoso")
-    return runner
+@pytest.fixture
+def journal():
+    return MemoryJournal(FakeClock())
 
 
-def test_a_full_disk_delays_what_is_new_and_does_not_end_the_run(tmp_path, caplog):
-    runner = noted(tmp_path)
-    runner._keep_drift(Refusing(JournalFull("the disk of state is full")))
+@pytest.fixture
+def housekeeping(tmp_path, run_context, journal):
+    config = Pipeline(tmp_path, MemorySource({"stream": {}}), {"siem": MemorySink()}).config()
+    return Housekeeping(config, journal, run_context, LocalProcessor(), CpuAffinity(), dict)
+
+
+def test_a_full_disk_delays_what_is_new_and_does_not_end_the_run(journal, housekeeping, run_context, caplog):
+    journal.full = JournalFull("the disk of state is full")
+    housekeeping.keep_drift()
     assert caplog.messages == ["what is new in records can't be noted now: the disk of state is full"]
-    assert not runner._stop.is_set()
-    store = Kept()
-    runner._context.drift.keep(store)
-    assert store.counts == {(THING, "contoso"): 1}
+    assert housekeeping.fatal is None
+    assert not run_context.stop.is_set()
+    kept = Kept()
+    run_context.drift.keep(kept.add)
+    assert kept.counts == {(THING, "contoso"): 1}
 
 
-def test_a_damaged_journal_ends_the_run(tmp_path):
-    runner = noted(tmp_path)
-    runner._keep_drift(Refusing(JournalError("damaged")))
-    assert runner._stop.is_set()
-    assert str(runner._fatal) == "damaged"
+def test_what_could_not_be_noted_is_noted_when_there_is_room(journal, housekeeping):
+    journal.full = JournalFull("the disk of state is full")
+    housekeeping.keep_drift()
+    assert journal.known_drift() == set()
+    journal.full = None
+    housekeeping.keep_drift()
+    assert journal.known_drift() == {THING}
+
+
+def test_a_damaged_journal_ends_the_run(journal, housekeeping, run_context):
+    journal.full = JournalError("damaged")
+    housekeeping.keep_drift()
+    assert run_context.stop.is_set()
+    assert str(housekeeping.fatal) == "damaged"
 
 
 class Kept:
