@@ -33,8 +33,7 @@ from ualpipe.pipeline.config.loader import load_config
 from ualpipe.pipeline.events import Origin
 from ualpipe.pipeline.process.transforming import events_of, transform_group
 from ualpipe.pipeline.records.chunk import Chunk
-from ualpipe.pipeline.supervisor.runner import Runner
-from ualpipe.pipeline.supervisor.stages import open_transforms
+from ualpipe.pipeline.supervisor.stages import StageMaker
 from ualpipe.simulator.records.generator import generate
 
 LONGEST_RUN_S = 90.0
@@ -48,11 +47,12 @@ _COMMITTING = (
     code_of("ualpipe.pipeline.journal.sqlite.file:JournalFile.transaction"),
 )
 _WARM = (
-    *(f"ualpipe.pipeline.commands.{name}" for name in ("run", "dead_letters", "_stages")),
-    *(f"ualpipe.sinks.{name}" for name in ("file", "kafka", "_kafka_confluent", "elasticsearch", "syslog")),
+    *(f"ualpipe.pipeline.commands.{name}" for name in ("run", "dead_letters")),
+    *(f"ualpipe.pipeline.journal.sqlite.{name}" for name in ("journal", "reader", "changes")),
+    *(f"ualpipe.sinks.{name}" for name in ("file", "kafka", "kafka.producer_confluent", "elasticsearch", "syslog")),
     "ualpipe.sources.management_activity.source",
     "ualpipe.sources.management_activity.connection",
-    *(f"ualpipe.transforms.{name}" for name in ("validate", "ecs")),
+    *(f"ualpipe.transforms.{name}.transform" for name in ("validate", "ecs")),
     "ualpipe.schemas",
     "encodings.idna",
 )
@@ -70,7 +70,7 @@ def warm_up(config_file: Path) -> None:
     for module in _WARM:
         importlib.import_module(module)
     config = load_config(config_file)
-    transforms = open_transforms(config, Runner(config, once=True).env)
+    transforms = StageMaker.for_command(config).open_transforms()
     records = list(generate(500, start=datetime.now(UTC), rate=1.0, tenant_id=TENANT_ID))
     origin = Origin("warm", TENANT_ID, "", "", Chunk(orjson.dumps(records), "array"))
     transform_group(list(events_of(origin)), [transform.apply for transform in transforms])

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from chaos.crash_scene import SINKS, Scene
+from fakes import change, rows
 from ualpipe.pipeline.clock import SystemClock
-from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
-from ualpipe.pipeline.journal.sqlite.file import FILE_NAME, JournalFile
-from ualpipe.pipeline.journal.sqlite.queries.status import Status, read_status
+from ualpipe.pipeline.journal.sqlite.file import FILE_NAME
+from ualpipe.pipeline.journal.sqlite.reader import SqliteJournalReader
+from ualpipe.pipeline.journal.status import Status
 
 _ID = re.compile(r'"Id":\s*"([^"]+)"')
 
@@ -26,15 +26,14 @@ def unexplained(state_dir: Path, scene: Scene, *, is_pruned: bool = False) -> li
         is_pruned: Settled batches were removed meanwhile, so the sums of sinks are lower.
     """
     aside = set_aside(state_dir, scene)
-    with _reading(state_dir) as file:
-        complaints = [*_of_items(file, scene), *_of_status(read_status(file, SINKS), scene, aside), *_of_letters(file, scene)]
-        return complaints + ([] if is_pruned else _of_batches(file, scene, aside))
+    complaints = [*_of_items(state_dir, scene), *_of_status(_status(state_dir), scene, aside), *_of_letters(state_dir, scene)]
+    return complaints + ([] if is_pruned else _of_batches(state_dir, scene, aside))
 
 
 def set_aside(state_dir: Path, scene: Scene) -> frozenset[str]:
     """Returns the records that stand in dead letters of whole items: those behind the place where a body broke off."""
-    with _reading(state_dir) as file:
-        bodies = [stored.letter.body.decode() for stored in DeadLetters(file, "").find(code="ContentUndecodable")]
+    with closing(SqliteJournalReader(state_dir, SystemClock())) as reader:
+        bodies = [stored.letter.body.decode() for stored in reader.dead_letters(code="ContentUndecodable")]
     return frozenset(found for body in bodies for found in _ID.findall(body)) & scene.ids
 
 
@@ -42,8 +41,7 @@ def left(state_dir: Path) -> int:
     """Returns how many items are to be fetched and records to be delivered yet; -1 where there is no journal."""
     if not (state_dir / FILE_NAME).exists():
         return -1
-    with _reading(state_dir) as file:
-        status = read_status(file, SINKS)
+    status = _status(state_dir)
     if not status.streams:
         return -1
     return sum(stream.waiting for stream in status.streams) + sum(sink.backlog for sink in status.sinks)
@@ -52,23 +50,23 @@ def left(state_dir: Path) -> int:
 def end_pauses(state_dir: Path) -> None:
     """Makes items that failed in runs that were killed due at once, as if the pauses before their next attempts were over."""
     if (state_dir / FILE_NAME).exists():
-        with _reading(state_dir) as file, file.transaction() as db:
-            db.execute("UPDATE item SET attempts = 0, next_attempt = 0 WHERE state = 'listed'")
+        change(state_dir, "UPDATE item SET attempts = 0, next_attempt = 0 WHERE state = 'listed'")
 
 
-@contextmanager
-def _reading(state_dir: Path) -> Iterator[JournalFile]:
-    file = JournalFile(state_dir, SystemClock(), exclusive=False)
-    try:
-        yield file
-    finally:
-        file.close()
+def forgotten(state_dir: Path) -> int:
+    """Returns how many work items the ledger has forgotten, and only knows the sums of."""
+    return int(rows(state_dir, "SELECT coalesce(sum(fetched), 0) FROM item_past")[0][0])
 
 
-def _of_items(file: JournalFile, scene: Scene) -> list[str]:
+def _status(state_dir: Path) -> Status:
+    with closing(SqliteJournalReader(state_dir, SystemClock())) as reader:
+        return reader.status(SINKS)
+
+
+def _of_items(state_dir: Path, scene: Scene) -> list[str]:
     """Each blob stands in the ledger, once, as what became of it."""
-    rows = file.rows("SELECT stream, key, state FROM item WHERE state != 'notice'")
-    states = {(stream, key): state for stream, key, state in rows}
+    found = rows(state_dir, "SELECT stream, key, state FROM item WHERE state != 'notice'")
+    states = {(stream, key): state for stream, key, state in found}
     wanted = {blob: "dead" if blob[1] in scene.no_json else "fetched" for blob in scene.listed}
     return [f"ledger: {blob}: {states.get(blob)}, not {state}" for blob, state in wanted.items() if states.get(blob) != state] + [
         f"ledger: {blob} was never served" for blob in states.keys() - wanted.keys()
@@ -86,22 +84,23 @@ def _of_status(status: Status, scene: Scene, aside: frozenset[str]) -> list[str]
     ]
 
 
-def _of_letters(file: JournalFile, scene: Scene) -> list[str]:
-    items = {key for (key,) in file.rows("SELECT item FROM dead_letter WHERE state = 'dead' AND stage = 'fetch'")}
+def _of_letters(state_dir: Path, scene: Scene) -> list[str]:
+    items = {key for (key,) in rows(state_dir, "SELECT item FROM dead_letter WHERE state = 'dead' AND stage = 'fetch'")}
     return [] if items == scene.no_json | scene.cut_off else [f"dead letters of items: {items}"]
 
 
-def _of_batches(file: JournalFile, scene: Scene, aside: frozenset[str]) -> list[str]:
+def _of_batches(state_dir: Path, scene: Scene, aside: frozenset[str]) -> list[str]:
     """Every record is in one batch, a duplicate or not, and every sink has accounted for every batch, once."""
     stored = "SELECT coalesce(sum(b.records - length(b.duplicates) / 4), 0) FROM batch b JOIN item i ON i.id = b.item"
-    (fresh,) = file.rows(f"{stored} WHERE b.ready AND b.only_sink IS NULL AND i.state != 'notice'")[0]
+    (fresh,) = rows(state_dir, f"{stored} WHERE b.ready AND b.only_sink IS NULL AND i.state != 'notice'")[0]
     wanted = len(scene.ids - aside)
     complaints = [] if fresh == wanted else [f"journal: {fresh} records, {wanted} were served"]
-    unready: int = file.rows("SELECT count(*) FROM batch WHERE NOT ready")[0][0]
+    unready: int = rows(state_dir, "SELECT count(*) FROM batch WHERE NOT ready")[0][0]
     complaints += [f"journal: {unready} chunks of items that were never finished"] if unready else []
-    miscounted: list[Any] = file.rows(
+    miscounted: list[Any] = rows(
+        state_dir,
         "SELECT s.sink, b.id, b.records - length(b.duplicates) / 4, s.delivered, s.filtered, s.dead"
         " FROM batch b JOIN settlement s ON s.batch = b.id"
-        " WHERE s.delivered + s.filtered + s.dead != b.records - length(b.duplicates) / 4"
+        " WHERE s.delivered + s.filtered + s.dead != b.records - length(b.duplicates) / 4",
     )
     return complaints + [f"settlement: {row}" for row in miscounted]

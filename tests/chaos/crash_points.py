@@ -18,6 +18,7 @@ from typing import Any, Literal
 Moment = Literal["before", "uncommitted", "after"]
 """Of a call: at its start; with everything written, right before COMMIT; at its end, before the caller has the result."""
 
+_JOURNAL = "ualpipe.pipeline.journal.sqlite"
 _UNANSWERED_S = 0.05  # for the other side to take what went out, and to answer
 
 
@@ -63,21 +64,21 @@ def wait_for_the_other_side(_frame: FrameType) -> None:
 def _step(name: str, function: str, passage: int = 1) -> list[Point]:
     """Returns the three points of a step that is one transaction."""
     moments: tuple[Moment, ...] = ("before", "uncommitted", "after")
-    return [Point(f"{name}, {moment}", f"ualpipe.pipeline.{function}", moment, passage=passage) for moment in moments]
+    return [Point(f"{name}, {moment}", f"{_JOURNAL}.{function}", moment, passage=passage) for moment in moments]
 
 
 def _around(name: str, function: str, passage: int = 1) -> list[Point]:
     return [Point(f"{name}, before", function, passage=passage), Point(f"{name}, after", function, "after", passage=passage)]
 
 
-_SEGMENTS = "ualpipe.pipeline.journal.sqlite.seen.segments:Segments"
+_SEGMENTS = f"{_JOURNAL}.seen.segments:Segments"
 _FILE, _APPEND = "ualpipe.sinks.file:FileSink", "ualpipe.sinks.file.append_file"
 _KAFKA, _PRODUCER = "ualpipe.sinks.kafka:KafkaSink", "ualpipe.sinks.kafka.producer_confluent:ConfluentProducer.send"
 _AWAIT = "ualpipe.sinks.kafka.producer_python:PythonProducer._await"
 _SEARCH, _ANSWER = "ualpipe.sinks.elasticsearch:ElasticsearchSink", "urllib3.connection:HTTPConnection.getresponse"
 _SYSLOG, _STREAM = "ualpipe.sinks.syslog:SyslogSink", "ualpipe.sinks.syslog.tcp:Stream"
 
-_MAKING = "ualpipe.pipeline.journal.sqlite.file:_create"
+_MAKING = f"{_JOURNAL}.file:_create"
 
 MAKING = [  # in this order one run after the other comes to them: behind the last there is a journal
     Point("make the journal, before", _MAKING),
@@ -87,25 +88,30 @@ MAKING = [  # in this order one run after the other comes to them: behind the la
     Point("make the journal, after", _MAKING, "after"),
 ]
 LISTING = [
-    *_step("open the journal", "batches:Batches.__init__"),
-    *_step("note what stands still", "troubles:Troubles.note"),
+    *_step("open the journal", "record_store:RecordStore.__init__"),
+    *_step("note what stands still", "standing_still:StandingStillNote.note"),
     *_step("make what waits due", "ledger:Ledger.make_due"),
     *_step("enter in the ledger", "ledger:Ledger.enter", 2),
 ]
-CHUNKS = [*_step("stage a chunk", "intake:Intake._stage"), *_step("commit an item", "batches:Batches.commit", 3)]
+CHUNKS = [
+    *_step("stage a chunk", "record_store:RecordStore.stage"),
+    *_step("commit an item", "record_store:RecordStore.commit", 3),
+]
+DISCARDING = _step("discard staged chunks", "record_store:RecordStore.discard")
 LETTERS = [
-    *_around("insert a dead letter", "ualpipe.pipeline.journal.sqlite.dead_letters:DeadLetters._insert", 2),
+    *_around("insert a dead letter", f"{_JOURNAL}.dead_letters:DeadLetters._insert", 2),
     *_step("postpone an item", "ledger:Ledger.postpone"),
 ]
-BURIAL = _step("bury an item", "dead_letters:DeadLetters.bury")
+BURIAL = _step("bury an item", "journal:SqliteJournal.bury")
 SETTLING = _step("settle", "batches:Batches.settle", 2)
-DRIFT = _step("keep drift", "drift_table:DriftTable.add")
+DRIFT = _step("keep drift", "drift:DriftTable.add")
 GAPS = [*_step("note a gap", "gaps:Gaps.note"), *_step("conclude a listing", "gaps:Gaps.conclude")]
 SEEN = [
     *_around("write a run of seen Ids", f"{_SEGMENTS}.write"),
     *_around("merge runs of seen Ids, third step", f"{_SEGMENTS}._step", 3),
 ]
-PRUNING = _step("prune", "batches:Batches.prune")
+FORGETTING = _step("forget old items", "retention:Retention._forget_items")
+PRUNING = _step("remove batches", "retention:Retention._remove_batches")
 REQUEUE = _step("send a dead letter again", "dead_letters:DeadLetters.requeue", 5)
 FILE = [
     *_around("file: write", f"{_FILE}.write"),
@@ -140,12 +146,14 @@ SYSLOG = [
     Point("syslog: acknowledged", f"{_STREAM}._await_acknowledgement", "after"),
 ]
 
-_JOURNAL = (MAKING, LISTING, CHUNKS, LETTERS, BURIAL, SETTLING, DRIFT, GAPS, SEEN, PRUNING, REQUEUE)
-POINTS = {point.name: point for group in (*_JOURNAL, FILE, KAFKA, KAFKA_PYTHON, SEARCH, SYSLOG) for point in group}
+_WAY_IN = (MAKING, LISTING, CHUNKS, DISCARDING, LETTERS, BURIAL, SETTLING, DRIFT, GAPS)
+_CARE = (SEEN, FORGETTING, PRUNING, REQUEUE)
+POINTS = {point.name: point for group in (*_WAY_IN, *_CARE, FILE, KAFKA, KAFKA_PYTHON, SEARCH, SYSLOG) for point in group}
 
 ELSEWHERE = {
-    "intake:Intake.__exit__": "undoes `_stage` of an item that failed: opening the journal does the same",
-    "dead_letters:DeadLetters.discard": "`ualpipe dead-letters discard`; one statement",
+    "dead_letters:DeadLetters.discard": "`ualpipe dead-letters discard`, which whoever sees it fail types again",
+    "queries.accounts:mend": "`ualpipe reconcile`, which does the rest when it is typed again",
+    "queries.replay:send_again": "`ualpipe replay`, which sends the rest when it is typed again",
 }
 """Other transactions of the journal, and why none of them is a point here."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,9 @@ import pytest
 
 from chaos.simulated_clock import LONGEST_WORK_S, MachineClock, SimulatedClock
 from ualpipe.pipeline.collect import collector
-from ualpipe.pipeline.collect.collector import Collector
 from ualpipe.pipeline.config.loader import load_config
 from ualpipe.pipeline.deliver import delivery
-from ualpipe.pipeline.deliver.delivery import Delivery
+from ualpipe.pipeline.supervisor.housekeeping import Housekeeping
 from ualpipe.pipeline.supervisor.runner import Runner
 
 SELDOM_S = 24 * 3600.0  # nobody else sends anything to the pipelines of these tests: they need not look for it
@@ -28,15 +26,15 @@ class SimulatedRunner(Runner):
     def __init__(self, config: Path, clock: SimulatedClock, machine: MachineClock) -> None:
         super().__init__(load_config(config), once=False, clock=machine)
         self._simulated = clock
-        self._context = replace(self._context, threads=clock.pool())
+        self._threads = clock.pool()
 
-    def _collector(self, *arguments: Any) -> Collector:
-        return self._timed(super()._collector(*arguments))
+    def _run_parts(self, housekeeping: Housekeeping) -> None:
+        for part in self.parts:
+            self._time(part)
+        self._simulated.end_work()  # of the start: see SimulatedRun
+        super()._run_parts(housekeeping)
 
-    def _delivery(self, *arguments: Any) -> Delivery:
-        return self._timed(super()._delivery(*arguments))
-
-    def _timed(self, part: Any) -> Any:
+    def _time(self, part: Any) -> None:
         """Makes a part wait on conditions of the clock, and tell it when its thread ends."""
         part._changed = self._simulated.condition(part._changed._lock)
         run = part.run
@@ -49,11 +47,6 @@ class SimulatedRunner(Runner):
 
         part.run = timed_run
         self._simulated.begin_work()
-        return part
-
-    def _watch(self, *arguments: Any) -> None:
-        self._simulated.end_work()  # of the start: see SimulatedRun
-        super()._watch(*arguments)
 
 
 class SimulatedRun:
@@ -77,7 +70,7 @@ class SimulatedRun:
     def trouble(self) -> dict[str, str]:
         """What stands still, and why, by source and stream."""
         parts = [(part.name, stream) for part in self._runner.collectors for stream in part.streams]
-        return {f"{name}/{stream.name}": stream.trouble for name, stream in parts if stream.trouble}
+        return {f"{name}/{stream.name}": stream.health.reason for name, stream in parts if stream.health.stands_still}
 
     def advance(self, seconds: float) -> None:
         """Lets time pass."""
