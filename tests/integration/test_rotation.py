@@ -115,7 +115,7 @@ def scene(folder: Path, credential: dict[str, Any], tenant: dict[str, Any], cloc
 @pytest.fixture(autouse=True)
 def _quick_care(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets the engine look at the files more often than each ten seconds."""
-    monkeypatch.setattr(engine, "CARE_INTERVAL_S", 0.2)
+    monkeypatch.setattr(engine, "INTERVAL_S", 0.2)
 
 
 @pytest.fixture
