@@ -47,14 +47,12 @@ _COMMITTING = (
     code_of("ualpipe.pipeline.journal.sqlite.file:JournalFile.transaction"),
 )
 _WARM = (
-    *(f"ualpipe.pipeline.commands.{name}" for name in ("run", "dead_letters", "_open_transforms")),
-    *(
-        f"ualpipe.sinks.{name}"
-        for name in ("file", "kafka", "kafka.producer_confluent", "elasticsearch", "elasticsearch.connection", "syslog")
-    ),
+    *(f"ualpipe.pipeline.commands.{name}" for name in ("run", "dead_letters")),
+    *(f"ualpipe.pipeline.journal.sqlite.{name}" for name in ("journal", "reader", "changes")),
+    *(f"ualpipe.sinks.{name}" for name in ("file", "kafka", "kafka.producer_confluent", "elasticsearch", "syslog")),
     "ualpipe.sources.management_activity.source",
     "ualpipe.sources.management_activity.connection",
-    *(f"ualpipe.transforms.{name}" for name in ("validate", "ecs")),
+    *(f"ualpipe.transforms.{name}.transform" for name in ("validate", "ecs")),
     "ualpipe.schemas",
     "encodings.idna",
 )

@@ -26,15 +26,13 @@ def unexplained(state_dir: Path, scene: Scene, *, is_pruned: bool = False) -> li
         is_pruned: Settled batches were removed meanwhile, so the sums of sinks are lower.
     """
     aside = set_aside(state_dir, scene)
-    with _reading(state_dir) as reader:
-        complaints = _of_status(reader.status(SINKS), scene, aside)
-    complaints += [*_of_items(state_dir, scene), *_of_dead_items(state_dir, scene)]
+    complaints = [*_of_items(state_dir, scene), *_of_status(_status(state_dir), scene, aside), *_of_letters(state_dir, scene)]
     return complaints + ([] if is_pruned else _of_batches(state_dir, scene, aside))
 
 
 def set_aside(state_dir: Path, scene: Scene) -> frozenset[str]:
     """Returns the records that stand in dead letters of whole items: those behind the place where a body broke off."""
-    with _reading(state_dir) as reader:
+    with closing(SqliteJournalReader(state_dir, SystemClock())) as reader:
         bodies = [stored.dead_letter.body.decode() for stored in reader.dead_letters(code="ContentUndecodable")]
     return frozenset(found for body in bodies for found in _ID.findall(body)) & scene.ids
 
@@ -43,8 +41,7 @@ def left(state_dir: Path) -> int:
     """Returns how many items are to be fetched and records to be delivered yet; -1 where there is no journal."""
     if not (state_dir / FILE_NAME).exists():
         return -1
-    with _reading(state_dir) as reader:
-        status = reader.status(SINKS)
+    status = _status(state_dir)
     if not status.streams:
         return -1
     return sum(stream.waiting for stream in status.streams) + sum(sink.backlog for sink in status.sinks)
@@ -56,8 +53,14 @@ def end_pauses(state_dir: Path) -> None:
         change(state_dir, "UPDATE item SET attempts = 0, next_attempt = 0 WHERE state = 'listed'")
 
 
-def _reading(state_dir: Path) -> closing[SqliteJournalReader]:
-    return closing(SqliteJournalReader(state_dir, SystemClock()))
+def forgotten(state_dir: Path) -> int:
+    """Returns how many work items the ledger has forgotten, and only knows the sums of."""
+    return int(rows(state_dir, "SELECT coalesce(sum(fetched), 0) FROM item_past")[0][0])
+
+
+def _status(state_dir: Path) -> Status:
+    with closing(SqliteJournalReader(state_dir, SystemClock())) as reader:
+        return reader.status(SINKS)
 
 
 def _of_items(state_dir: Path, scene: Scene) -> list[str]:
@@ -81,7 +84,7 @@ def _of_status(status: Status, scene: Scene, aside: frozenset[str]) -> list[str]
     ]
 
 
-def _of_dead_items(state_dir: Path, scene: Scene) -> list[str]:
+def _of_letters(state_dir: Path, scene: Scene) -> list[str]:
     items = {key for (key,) in rows(state_dir, "SELECT item FROM dead_letter WHERE state = 'dead' AND stage = 'fetch'")}
     return [] if items == scene.no_json | scene.cut_off else [f"dead letters of items: {items}"]
 

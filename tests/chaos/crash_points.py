@@ -18,6 +18,7 @@ from typing import Any, Literal
 Moment = Literal["before", "uncommitted", "after"]
 """Of a call: at its start; with everything written, right before COMMIT; at its end, before the caller has the result."""
 
+_JOURNAL = "ualpipe.pipeline.journal.sqlite"
 _UNANSWERED_S = 0.05  # for the other side to take what went out, and to answer
 
 
@@ -63,23 +64,21 @@ def wait_for_the_other_side(_frame: FrameType) -> None:
 def _step(name: str, function: str, passage: int = 1) -> list[Point]:
     """Returns the three points of a step that is one transaction."""
     moments: tuple[Moment, ...] = ("before", "uncommitted", "after")
-    return [Point(f"{name}, {moment}", f"ualpipe.pipeline.{function}", moment, passage=passage) for moment in moments]
+    return [Point(f"{name}, {moment}", f"{_JOURNAL}.{function}", moment, passage=passage) for moment in moments]
 
 
 def _around(name: str, function: str, passage: int = 1) -> list[Point]:
     return [Point(f"{name}, before", function, passage=passage), Point(f"{name}, after", function, "after", passage=passage)]
 
 
-_SQLITE = "journal.sqlite"
-_RECORDS = f"{_SQLITE}.record_store:RecordStore"
-_SEGMENTS = "ualpipe.pipeline.journal.sqlite.seen.segments:Segments"
+_SEGMENTS = f"{_JOURNAL}.seen.segments:Segments"
 _FILE, _APPEND = "ualpipe.sinks.file:FileSink", "ualpipe.sinks.file.append_file"
 _KAFKA, _PRODUCER = "ualpipe.sinks.kafka:KafkaSink", "ualpipe.sinks.kafka.producer_confluent:ConfluentProducer.send"
 _AWAIT = "ualpipe.sinks.kafka.producer_python:PythonProducer._await"
 _SEARCH, _ANSWER = "ualpipe.sinks.elasticsearch:ElasticsearchSink", "urllib3.connection:HTTPConnection.getresponse"
 _SYSLOG, _STREAM = "ualpipe.sinks.syslog:SyslogSink", "ualpipe.sinks.syslog.tcp:Stream"
 
-_MAKING = "ualpipe.pipeline.journal.sqlite.file:_create"
+_MAKING = f"{_JOURNAL}.file:_create"
 
 MAKING = [  # in this order one run after the other comes to them: behind the last there is a journal
     Point("make the journal, before", _MAKING),
@@ -89,32 +88,31 @@ MAKING = [  # in this order one run after the other comes to them: behind the la
     Point("make the journal, after", _MAKING, "after"),
 ]
 LISTING = [
-    *_step("open the journal", f"{_RECORDS}.__init__"),
-    *_step("note what stands still", f"{_SQLITE}.notes:StandingStillNote.note"),
-    *_step("make what waits due", f"{_SQLITE}.ledger:Ledger.make_due"),
-    *_step("enter in the ledger", f"{_SQLITE}.ledger:Ledger.enter", 2),
+    *_step("open the journal", "record_store:RecordStore.__init__"),
+    *_step("note what stands still", "notes:StandingStillNote.note"),
+    *_step("make what waits due", "ledger:Ledger.make_due"),
+    *_step("enter in the ledger", "ledger:Ledger.enter", 2),
 ]
 CHUNKS = [
-    *_step("stage a chunk", f"{_RECORDS}.stage"),
-    *_step("commit an item", f"{_RECORDS}.commit", 3),
+    *_step("stage a chunk", "record_store:RecordStore.stage"),
+    *_step("commit an item", "record_store:RecordStore.commit", 3),
 ]
+DISCARDING = _step("discard staged chunks", "record_store:RecordStore.discard")
 LETTERS = [
-    *_around("insert a dead letter", "ualpipe.pipeline.journal.sqlite.dead_letters:DeadLetters._insert", 2),
-    *_step("postpone an item", f"{_SQLITE}.ledger:Ledger.postpone"),
+    *_around("insert a dead letter", f"{_JOURNAL}.dead_letters:DeadLetters._insert", 2),
+    *_step("postpone an item", "ledger:Ledger.postpone"),
 ]
-BURIAL = _step("bury an item", f"{_SQLITE}.journal:SqliteJournal.bury")
-SETTLING = _step("settle", f"{_SQLITE}.batches:Batches.settle", 2)
-DRIFT = _step("keep drift", f"{_SQLITE}.notes:DriftTable.add")
-GAPS = [*_step("note a gap", f"{_SQLITE}.gaps:Gaps.note"), *_step("conclude a listing", f"{_SQLITE}.gaps:Gaps.conclude")]
+BURIAL = _step("bury an item", "journal:SqliteJournal.bury")
+SETTLING = _step("settle", "batches:Batches.settle", 2)
+DRIFT = _step("keep drift", "notes:DriftTable.add")
+GAPS = [*_step("note a gap", "gaps:Gaps.note"), *_step("conclude a listing", "gaps:Gaps.conclude")]
 SEEN = [
     *_around("write a run of seen Ids", f"{_SEGMENTS}.write"),
     *_around("merge runs of seen Ids, third step", f"{_SEGMENTS}._step", 3),
 ]
-PRUNING = [
-    *_step("remove batches", f"{_SQLITE}.retention:Retention._remove_batches"),
-    *_step("forget items", f"{_SQLITE}.retention:Retention._forget_items"),
-]
-REQUEUE = _step("send a dead letter again", f"{_SQLITE}.dead_letters:DeadLetters.requeue", 5)
+FORGETTING = _step("forget old items", "retention:Retention._forget_items")
+PRUNING = _step("remove batches", "retention:Retention._remove_batches")
+REQUEUE = _step("send a dead letter again", "dead_letters:DeadLetters.requeue", 5)
 FILE = [
     *_around("file: write", f"{_FILE}.write"),
     Point("file: written, not on the disk", f"{_APPEND}:_write_all", "after"),
@@ -148,12 +146,14 @@ SYSLOG = [
     Point("syslog: acknowledged", f"{_STREAM}._await_acknowledgement", "after"),
 ]
 
-_JOURNAL = (MAKING, LISTING, CHUNKS, LETTERS, BURIAL, SETTLING, DRIFT, GAPS, SEEN, PRUNING, REQUEUE)
-POINTS = {point.name: point for group in (*_JOURNAL, FILE, KAFKA, KAFKA_PYTHON, SEARCH, SYSLOG) for point in group}
+_WAY_IN = (MAKING, LISTING, CHUNKS, DISCARDING, LETTERS, BURIAL, SETTLING, DRIFT, GAPS)
+_CARE = (SEEN, FORGETTING, PRUNING, REQUEUE)
+POINTS = {point.name: point for group in (*_WAY_IN, *_CARE, FILE, KAFKA, KAFKA_PYTHON, SEARCH, SYSLOG) for point in group}
 
 ELSEWHERE = {
-    f"{_RECORDS}.discard": "undoes `stage` of an item that failed: opening the journal does the same",
-    f"{_SQLITE}.dead_letters:DeadLetters.discard": "`ualpipe dead-letters discard`; one statement",
+    "dead_letters:DeadLetters.discard": "`ualpipe dead-letters discard`, which whoever sees it fail types again",
+    "queries.accounts:mend": "`ualpipe reconcile`, which does the rest when it is typed again",
+    "queries.replay:send_again": "`ualpipe replay`, which sends the rest when it is typed again",
 }
 """Other transactions of the journal, and why none of them is a point here."""
 

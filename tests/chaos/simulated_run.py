@@ -28,7 +28,13 @@ class SimulatedRunner(Runner):
         self._simulated = clock
         self._threads = clock.pool()
 
-    def _timed(self, part: Any) -> None:
+    def _run_parts(self, housekeeping: Housekeeping) -> None:
+        for part in self.parts:
+            self._time(part)
+        self._simulated.end_work()  # of the start: see SimulatedRun
+        super()._run_parts(housekeeping)
+
+    def _time(self, part: Any) -> None:
         """Makes a part wait on conditions of the clock, and tell it when its thread ends."""
         part._changed = self._simulated.condition(part._changed._lock)
         run = part.run
@@ -41,12 +47,6 @@ class SimulatedRunner(Runner):
 
         part.run = timed_run
         self._simulated.begin_work()
-
-    def _run_parts(self, housekeeping: Housekeeping) -> None:
-        for part in self.parts:
-            self._timed(part)
-        self._simulated.end_work()  # of the start: see SimulatedRun
-        super()._run_parts(housekeeping)
 
 
 class SimulatedRun:

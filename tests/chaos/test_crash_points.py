@@ -18,19 +18,21 @@ from typing import Any
 import pytest
 
 from chaos import crash_points as at
+from chaos.crash_ledger import forgotten
 from chaos.crash_points import Point
 from chaos.crash_runs import RUN_ONCE, SEND_AGAIN
-from chaos.crash_scene import SOURCE, Destinations, Scene, served_scene
+from chaos.crash_scene import SOURCE, STREAM, Destinations, Scene, served_scene
 from chaos.crash_trial import Tallies, Trial
-from fakes import open_journal
+from fakes import FakeClock, open_journal
 from runs import TENANT_ID
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.journal.sqlite import journal as journal_module
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
 from ualpipe.pipeline.journal.sqlite.seen.ids import RECENT_LIMIT, SeenIds
-from ualpipe.pipeline.journal.sqlite.seen.segments import MERGE_WIDTH
+from ualpipe.pipeline.journal.sqlite.seen.segments import MERGE_WIDTH, Segments
+from ualpipe.pipeline.journal.types import FetchedItem
 from ualpipe.pipeline.records.identity import DIGEST_BYTES
-from ualpipe.pipeline.stages import Listed
+from ualpipe.pipeline.stages import Listed, WorkItem
 from ualpipe.simulator.service.content import CONTENT_TYPES
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
@@ -38,6 +40,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 IS_LONG = os.environ.get("UALPIPE_CHAOS") == "long"
 BLOBS = 80
 JOURNAL = Path(journal_module.__file__).parent
+OLD_ITEMS = 50
 
 
 def nothing(trial: Trial) -> None:
@@ -56,13 +59,24 @@ def remembering_many(trial: Trial) -> None:
     """Makes the journal of a pipeline that has seen so many Ids that with the next few a run is full, and runs are merged."""
     rng = random.Random(1)
     file = JournalFile(trial.state_dir, SystemClock(), exclusive=True)
-    now = SystemClock().now().timestamp()
+    now = file.now()
     with file.transaction() as db:
-        seen = SeenIds(db)
-        seen.add([rng.randbytes(DIGEST_BYTES) for _number in range(RECENT_LIMIT - 5)], now)
+        segments = Segments(db)
+        segments.load()
         for _run in range(MERGE_WIDTH - 1):
-            seen._segments.write(sorted(rng.randbytes(DIGEST_BYTES) for _number in range(300)), now)
+            segments.write(sorted(rng.randbytes(DIGEST_BYTES) for _number in range(300)), now)
+        SeenIds(db).add([rng.randbytes(DIGEST_BYTES) for _number in range(RECENT_LIMIT - 5)], now)
     file.close()
+
+
+def remembering_old_items(trial: Trial) -> None:
+    """Makes the journal of a pipeline that fetched items two months ago, which the service has dropped long since."""
+    clock = FakeClock(SystemClock().now() - timedelta(days=60))
+    journal = open_journal(trial.state_dir, clock)
+    expires = clock.now() + timedelta(days=7)
+    journal.enter(SOURCE, TENANT_ID, [WorkItem(STREAM, f"old-{at}", {}, clock.now(), expires) for at in range(OLD_ITEMS)])
+    journal.commit([FetchedItem(item) for item in journal.lease(SOURCE, [STREAM], OLD_ITEMS)])
+    journal.close()
 
 
 def all_done(trial: Trial) -> None:
@@ -77,6 +91,7 @@ class Row:
         steps: One after the other; a step is a point, behind those that make it possible.
         prepare: Makes the state that the first of them finds.
         notices: What the pipeline itself says to the sinks meanwhile.
+        forgotten: Work items that the ledger has forgotten in the end, each counted once.
     """
 
     name: str
@@ -85,6 +100,7 @@ class Row:
     command: Sequence[str] = RUN_ONCE
     sections: Mapping[str, Any] = field(default_factory=dict)
     notices: int = 0
+    forgotten: int = 0
     kafka_driver: str = "auto"
 
     def apart(self) -> list[Row]:
@@ -107,13 +123,19 @@ _FILE = [point for point in at.FILE if point not in (_TORN, _TORN_FOUND)]
 # A run buries a blob that can't be read at the third attempt of its own, and leaves it to the next at the fifth of all: few runs
 # of a row may get as far as that. Drift is kept at the end of a run, and only where there was something new.
 ROWS = [
-    Row("journal", each(at.MAKING, at.CHUNKS, at.LISTING, at.SETTLING, at.DRIFT[:1])),
+    Row("journal", each(at.MAKING, at.CHUNKS, at.DISCARDING, at.LISTING, at.SETTLING, at.DRIFT[:1])),
     Row("letters", each(at.LETTERS[:-1], at.BURIAL[:1])),
     Row("burial", each(at.BURIAL[1:2])),
     Row("buried", each(at.LETTERS[-1:], at.BURIAL[2:])),
     Row("gaps", each(at.GAPS, at.DRIFT[1:2]), back_after_nine_days, notices=len(CONTENT_TYPES)),
     Row("seen", each(at.SEEN, at.DRIFT[2:]), remembering_many),
-    Row("pruning", behind(_SETTLED, at.PRUNING), sections={"journal": {"keep": "0s"}}),
+    Row(
+        "pruning",
+        [*each(at.FORGETTING), *behind(_SETTLED, at.PRUNING)],
+        remembering_old_items,
+        sections={"journal": {"keep": "0s"}},
+        forgotten=OLD_ITEMS,
+    ),
     Row("requeue", each(at.REQUEUE), all_done, SEND_AGAIN),
     Row("kafka-and-file", [*each(at.KAFKA, _FILE), (_TORN, _TORN_FOUND)]),
     Row("kafka-python", each(at.KAFKA_PYTHON), kafka_driver="kafka-python"),
@@ -162,6 +184,7 @@ def test_a_kill_at_a_named_point_loses_nothing_and_doubles_nothing_in_elasticsea
     wrong = trial.account(found, is_pruned="journal" in row.sections, notices=row.notices)
     tallies.include(found)
     assert not wrong, "\n".join(wrong)
+    assert forgotten(trial.state_dir) == row.forgotten
     assert not found["search"].doubled
 
 
@@ -171,19 +194,17 @@ def test_every_point_is_in_a_row():
 
 def test_every_transaction_of_a_run_has_points():
     """A new step of the journal gets a row in the table, or a reason why it needs none."""
-    watched = {point.function.removeprefix("ualpipe.pipeline.") for point in at.POINTS.values()}
+    watched = {point.function.removeprefix("ualpipe.pipeline.journal.sqlite.") for point in at.POINTS.values()}
     found = {name for path in JOURNAL.rglob("*.py") for name in transactions(path)}
-    apart = {name for name in found if ".queries." in name}  # other commands
-    assert found - apart - watched == at.ELSEWHERE.keys()
+    assert found - watched == at.ELSEWHERE.keys()
 
 
 def transactions(path: Path) -> Iterator[str]:
-    """Yields the functions of a file that run a transaction."""
+    """Yields the functions of a module of the journal that run a transaction."""
+    module = ".".join(path.relative_to(JOURNAL).with_suffix("").parts)
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for owner in [tree, *(node for node in tree.body if isinstance(node, ast.ClassDef))]:
         for function in (node for node in owner.body if isinstance(node, ast.FunctionDef)):
             calls = (node.func for node in ast.walk(function) if isinstance(node, ast.Call))
             if any(isinstance(called, ast.Attribute) and called.attr == "transaction" for called in calls):
-                module = ".".join(path.relative_to(JOURNAL).with_suffix("").parts)
-                name = f"{owner.name}." if isinstance(owner, ast.ClassDef) else ""
-                yield f"journal.sqlite.{module}:{name}{function.name}"
+                yield f"{module}:{owner.name + '.' if isinstance(owner, ast.ClassDef) else ''}{function.name}"

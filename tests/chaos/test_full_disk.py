@@ -35,19 +35,23 @@ import gc, pathlib, sys
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.errors import JournalError
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
+from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
+
+def make(folder):
+    SqliteJournal(JournalFile(folder, SystemClock(), exclusive=True)).close()
 
 disk = pathlib.Path(sys.argv[1])
 for free in range(0, 400, 20):  # KiB
     (disk / "ballast").write_bytes(bytes(1024 * (1000 - free)))
     folder = disk / f"state-{free}"
     try:
-        JournalFile(folder, SystemClock(), exclusive=True).close()
+        make(folder)
         print("made")
     except JournalError as exc:
         print(exc)
     (disk / "ballast").unlink()
     gc.collect()
-    JournalFile(folder, SystemClock(), exclusive=True).close()
+    make(folder)
     for file in folder.iterdir():
         file.unlink()
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ import pytest
 
 from fakes import MemorySink, MemorySource, Pipeline, TagTransform, body, env, hurry, record, run_to_end
 from ualpipe.pipeline.clock import SystemClock
-from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
+from ualpipe.pipeline.journal.sqlite.reader import SqliteJournalReader
+from ualpipe.pipeline.journal.types import DeadLetter
 from ualpipe.pipeline.options import build
 from ualpipe.sinks.elasticsearch.sink import ElasticsearchSink
 
@@ -104,8 +106,8 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     return iter(())
 
 
-def deliver(folder: Path, server: BulkServer) -> tuple[int, MemorySink, SqliteJournal]:
-    """Runs all records to the server, and to another sink beside it; returns the exit code, that sink and the journal."""
+def deliver(folder: Path, server: BulkServer) -> tuple[int, MemorySink, list[DeadLetter]]:
+    """Runs all records to the server, and to another sink beside it; returns the exit code, that sink and the dead letters."""
     options = {"urls": [server.url], "setup": False, "timeout": "5s"}
     search = ElasticsearchSink(build(ElasticsearchSink.Config, options, Path()), env("search", clock=SystemClock()))
     beside = MemorySink()
@@ -113,14 +115,13 @@ def deliver(folder: Path, server: BulkServer) -> tuple[int, MemorySink, SqliteJo
     pipeline = Pipeline(folder / "state", source, {"search": search, "beside": beside}, [TagTransform()])
     runner = pipeline.runner()
     code = run_to_end(runner.run, runner.stop, timeout_s=30)
-    return code, beside, SqliteJournal(folder / "state", SystemClock())
+    with closing(SqliteJournalReader(folder / "state", SystemClock())) as reader:
+        return code, beside, [stored.dead_letter for stored in reader.dead_letters()]
 
 
 def test_each_document_of_a_mixed_reply_gets_what_it_needs_and_no_other_waits_for_it(tmp_path: Path) -> None:
     with BulkServer(mixed) as server:
-        code, beside, journal = deliver(tmp_path, server)
-    letters = [stored.dead_letter for stored in journal.dead_letters.find()]
-    journal.close()
+        code, beside, letters = deliver(tmp_path, server)
     by_digit = {digit: {server.sent[name] for name in server.sent if int(name[-1]) == digit} for digit in range(10)}
     assert by_digit == {digit: {3} if digit == 1 else {2} if digit == 2 else {1} for digit in range(10)}
     assert [len(request) for request in server.requests] == [60, 12, 6], "only what was refused for a while goes again"
@@ -136,9 +137,8 @@ def test_each_document_of_a_mixed_reply_gets_what_it_needs_and_no_other_waits_fo
 def test_a_whole_reply_of_trouble_repeats_the_request_and_dead_letters_nothing(tmp_path: Path, status: int) -> None:
     with BulkServer(lambda _number, _before: 201) as server:
         server.whole = [status, status]
-        code, _beside, journal = deliver(tmp_path, server)
-    assert list(journal.dead_letters.find()) == []
-    journal.close()
+        code, _beside, letters = deliver(tmp_path, server)
+    assert letters == []
     assert set(server.sent.values()) == {1}
     assert len(server.kept) == RECORDS
     assert code == 0

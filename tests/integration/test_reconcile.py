@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from fakes import change, open_journal
 from runs import TENANT_ID, Tenant, generated, ids_in, run_once, served, write_config
 from ualpipe.pipeline.clock import SystemClock
-from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 
 RECORDS = 120
 SINKS = {"sinks": {name: {"type": "file", "path": f"{name}/audit.ndjson"} for name in ("local", "archive")}}
@@ -39,9 +38,8 @@ class Ran:
 
     def execute(self, *statements: str) -> None:
         """Plants a hole in the journal, as no pipeline would."""
-        with closing(sqlite3.connect(self.folder / "state" / "journal.db")) as journal, journal:
-            for statement in statements:
-                journal.execute(statement)
+        for statement in statements:
+            change(self.folder / "state", statement)
 
     def reconcile(self, *options: str) -> tuple[int, dict[str, Any]]:
         code, out, log = self.command("--json", *options)
@@ -155,15 +153,12 @@ def test_a_dry_run_says_so_and_changes_nothing(ran: Ran) -> None:
 
 
 def test_beside_a_running_pipeline_only_a_dry_run_works(ran: Ran) -> None:
-    journal = SqliteJournal(ran.folder / "state", SystemClock())
-    try:
+    with closing(open_journal(ran.folder / "state", SystemClock())):
         code, out, log = ran.command()
         assert (code, out) == (2, "")
         assert "heals by itself" in log
         assert "--dry-run" in log
         assert ran.reconcile("--dry-run")[0] == 0
-    finally:
-        journal.close()
 
 
 def test_a_stream_that_cannot_be_listed_is_no_proof(ran: Ran) -> None:

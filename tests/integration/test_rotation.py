@@ -64,7 +64,7 @@ class Scene:
     def trouble(self) -> str:
         """Why the first tenant stands still."""
         (collector,) = (part for part in self.runner.collectors if part.name == "contoso")
-        return " ".join(stream.trouble for stream in collector.streams)
+        return " ".join(stream.health.reason for stream in collector.streams)
 
 
 @contextmanager

@@ -129,7 +129,7 @@ class JournalAndModel(RuleBasedStateMachine):
     def try_with_a_lost_lease(self, which: int, other: int, attempt: str) -> None:
         """Whatever it is, it is refused; the invariants see whether anything has changed."""
         item = self.model.lost[which % len(self.model.lost)]
-        chunk = pack(next(chunks_of(body([record(99)]), CHUNK_BYTES)), self.clock)
+        chunk = pack(next(chunks_of(body([record(which % 21)]), CHUNK_BYTES)), self.clock)
         together = [FetchedItem(held, last=chunk) for held in ([self.held(other)] if self.model.held else [])]
         attempts: dict[str, Callable[[], object]] = {
             "postpone": lambda: self.journal.postpone(item, "late", 0.0),
@@ -182,9 +182,10 @@ class JournalAndModel(RuleBasedStateMachine):
     # --- delivering --------------------------------------------------------------------------------------------------
 
     @precondition(lambda self: any(self.model.unsettled(sink) for sink in SINKS))
-    @rule(sink=sinks, fates=fates)
-    def settle_the_oldest(self, sink: str, fates: list[str]) -> None:
-        self.settle(sink, 0, fates, False)
+    @rule(sink=sinks, fates=fates, is_stopped=st.booleans())
+    def catch_up(self, sink: str, fates: list[str], is_stopped: bool) -> None:
+        for at in range(len(self.model.unsettled(sink)) - 1, -1, -1):
+            self.settle(sink, at, fates, is_stopped)
 
     @precondition(lambda self: any(self.model.unsettled(sink) for sink in SINKS))
     @rule(sink=sinks, which=pick, fates=fates, is_stopped=st.booleans())
@@ -306,6 +307,7 @@ class JournalAndModel(RuleBasedStateMachine):
         assert self.journal.imbalances(0.0) == []
         settled = set(rows(self.folder, "SELECT s.sink, b.id FROM settlement s JOIN batch b ON b.id = s.batch"))
         assert settled == {(sink, batch.id) for batch in self.model.batches.values() for sink in batch.done}
+        assert self.batch_ids() == self.model.batches.keys(), "none is left of what was given up, and none is missing"
         assert rows(self.folder, "PRAGMA foreign_key_check") == []
 
     # --- looking up --------------------------------------------------------------------------------------------------
