@@ -28,28 +28,28 @@ class DeadLetters:
         self._file = file
         self._config = config_version
 
-    def insert(self, db: sqlite3.Connection, letters: Iterable[DeadLetter]) -> None:
+    def insert(self, db: sqlite3.Connection, dead_letters: Iterable[DeadLetter]) -> None:
         """Adds events, within the caller's transaction; one that stands there already is left as it is."""
-        for letter in letters:
+        for dead_letter in dead_letters:
             origin = db.execute(
                 "SELECT i.source, i.tenant, i.stream, i.key FROM batch b JOIN item i ON i.id = b.item WHERE b.id = ?",
-                (letter.batch,),
+                (dead_letter.batch,),
             ).fetchone()
-            self._insert(db, letter, origin)
+            self._insert(db, dead_letter, origin)
 
-    def bury(self, db: sqlite3.Connection, item: LedgerItem, letter: DeadLetter, state: str) -> bool:
+    def bury(self, db: sqlite3.Connection, item: LedgerItem, dead_letter: DeadLetter, state: str) -> bool:
         """Gives a work item up as a whole, within the caller's transaction; returns False where it does not wait any more."""
         changed = db.execute(
             "UPDATE item SET state = ?, attempts = attempts + 1, error = ? WHERE id = ? AND state = 'listed'",
-            (state, letter.reason, item.id),
+            (state, dead_letter.reason, item.id),
         )
         if changed.rowcount:
-            self.insert_for_item(db, letter, item)
+            self.insert_for_item(db, dead_letter, item)
         return bool(changed.rowcount)
 
-    def insert_for_item(self, db: sqlite3.Connection, letter: DeadLetter, item: LedgerItem) -> None:
+    def insert_for_item(self, db: sqlite3.Connection, dead_letter: DeadLetter, item: LedgerItem) -> None:
         """Adds a dead letter of a work item, within the caller's transaction."""
-        self._insert(db, letter, (item.source, item.tenant, item.work.stream, item.work.key))
+        self._insert(db, dead_letter, (item.source, item.tenant, item.work.stream, item.work.key))
 
     def count(self, since: float = 0.0) -> int:
         """Returns how many there are that were noticed at or after an instant (epoch seconds)."""
@@ -81,8 +81,8 @@ class DeadLetters:
             found: dict[str, Any] = dict(zip((*_COLUMNS, "trace"), row, strict=True))
             found["body"] = self._file.unpack(found["body"])
             found["noticed_at"] = instant(found["noticed_at"])
-            letter = DeadLetter(**{name: found.pop(name) for name in DeadLetter.__slots__})
-            yield StoredDeadLetter(**found, dead_letter=letter)
+            dead_letter = DeadLetter(**{name: found.pop(name) for name in DeadLetter.__slots__})
+            yield StoredDeadLetter(**found, dead_letter=dead_letter)
 
     def requeue(self, stored: StoredDeadLetter) -> bool:
         """Sends a dead letter on its way again: an event as a batch of its own to the sinks it missed, a work item to fetching.
@@ -125,7 +125,7 @@ class DeadLetters:
             (json.dumps([batch for (batch,) in batches]),),
         ).fetchall()
         nothing = compress(b"")
-        db.executemany("UPDATE dead_letter SET body = ? WHERE id = ?", [(nothing, letter) for (letter,) in sent])
+        db.executemany("UPDATE dead_letter SET body = ? WHERE id = ?", [(nothing, dead_letter) for (dead_letter,) in sent])
         _remove_traces(db, sent)
 
     def discard(self, stored: StoredDeadLetter) -> None:
@@ -138,15 +138,15 @@ class DeadLetters:
             if discarded.rowcount:
                 _remove_traces(db, [(stored.id,)])
 
-    def _insert(self, db: sqlite3.Connection, letter: DeadLetter, origin: tuple[str, str, str, str]) -> None:
+    def _insert(self, db: sqlite3.Connection, dead_letter: DeadLetter, origin: tuple[str, str, str, str]) -> None:
         source, tenant, stream, item = origin
-        values = {name: getattr(letter, name) for name in DeadLetter.__slots__ if name != "trace"}
+        values = {name: getattr(dead_letter, name) for name in DeadLetter.__slots__ if name != "trace"}
         values |= {"source": source, "tenant": tenant, "stream": stream, "item": item}
-        values |= {"body": compress(letter.body), "config": self._config, "noticed_at": self._file.now()}
+        values |= {"body": compress(dead_letter.body), "config": self._config, "noticed_at": self._file.now()}
         names, marks = ", ".join(values), ", ".join("?" * len(values))
         cursor = db.execute(f"INSERT OR IGNORE INTO dead_letter({names}) VALUES ({marks})", list(values.values()))
-        if letter.trace and cursor.rowcount:
-            db.execute("INSERT INTO dead_letter_trace VALUES (?, ?)", (cursor.lastrowid, letter.trace))
+        if dead_letter.trace and cursor.rowcount:
+            db.execute("INSERT INTO dead_letter_trace VALUES (?, ?)", (cursor.lastrowid, dead_letter.trace))
 
     def _insert_batch(self, db: sqlite3.Connection, stored: StoredDeadLetter) -> None:
         chunk = self.chunk(stored)
@@ -158,14 +158,14 @@ class DeadLetters:
         )
 
 
-def chunk_of(letter: DeadLetter) -> Chunk:
+def chunk_of(dead_letter: DeadLetter) -> Chunk:
     """Returns the record of a dead letter as a chunk of its own."""
     # A record that spans lines (or holds a raw line break in a string) is an array of one; one that is no JSON is a line.
-    return Chunk(b"[" + letter.body + b"]", "array") if b"\n" in letter.body else Chunk(letter.body, "lines")
+    return Chunk(b"[" + dead_letter.body + b"]", "array") if b"\n" in dead_letter.body else Chunk(dead_letter.body, "lines")
 
 
-def _remove_traces(db: sqlite3.Connection, letters: Iterable[tuple[int]]) -> None:
-    db.executemany("DELETE FROM dead_letter_trace WHERE dead_letter = ?", letters)
+def _remove_traces(db: sqlite3.Connection, dead_letters: Iterable[tuple[int]]) -> None:
+    db.executemany("DELETE FROM dead_letter_trace WHERE dead_letter = ?", dead_letters)
 
 
 def _item_of(stored: StoredDeadLetter) -> tuple[str, str, str]:
