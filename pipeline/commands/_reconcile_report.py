@@ -31,6 +31,7 @@ class Report:
 
     Attributes:
         is_final: No mending follows.
+        forgotten_before: Work items from before this instant may be forgotten by the ledger; None where none is.
     """
 
     since: datetime
@@ -39,6 +40,7 @@ class Report:
     relisted: Sequence[StreamListing]
     comparison: Comparison
     is_final: bool
+    forgotten_before: datetime | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -51,6 +53,7 @@ class Report:
             "is_complete": self.is_complete,
             "since": format_instant(self.since),
             "until": format_instant(self.until),
+            "forgotten_before": format_instant(self.forgotten_before) if self.forgotten_before else None,
             "listed_again": [
                 {
                     **{name: getattr(one, name) for name in ("source", "tenant", "stream")},
@@ -153,8 +156,7 @@ def _findings(report: Report) -> Iterator[tuple[str, str]]:
     for one in report.relisted:
         if one.error:
             yield f"not listed again: {one.source} {one.stream}: {one.error}", "red"
-    if removed := sum(row.removed for row in comparison.rows):
-        yield f"{counted(removed, 'item')} delivered to every sink and removed from the journal since (journal.keep)", ""
+    yield from _no_longer_known(report)
     for reason, count in Counter(one.reason for one in comparison.missing).items():
         yield f"missing: {counted(count, 'item')} {reason} ({WHAT_IT_MEANS[reason]})", "red"
     for missing in comparison.missing[:MAX_MISSING]:
@@ -167,6 +169,15 @@ def _findings(report: Report) -> Iterator[tuple[str, str]]:
         yield f"{counted(dead, 'dead letter')}, kept with the reason: see `ualpipe dead-letters list`", "yellow"
     if report.is_complete:
         yield "nothing is missing", "green"
+
+
+def _no_longer_known(report: Report) -> Iterator[tuple[str, str]]:
+    """Yields what the journal has let go of since."""
+    if report.forgotten_before and report.since < report.forgotten_before:
+        until = format_instant(report.forgotten_before)
+        yield f"settled items from before {until} may not be in the table: `ualpipe status` keeps their sums", "yellow"
+    if removed := sum(row.removed for row in report.comparison.rows):
+        yield f"{counted(removed, 'item')} delivered to every sink and removed from the journal since (journal.keep)", ""
 
 
 def _line(missing: Missing) -> str:

@@ -87,6 +87,7 @@ class _Reconciliation:
         self._clock = clock
         self._relisted: Sequence[StreamListing] = ()
         self._entries: Sequence[KnownItem] = ()
+        self._forgotten_before: datetime | None = None
 
     @property
     def is_to_be_sent(self) -> bool:
@@ -109,6 +110,7 @@ class _Reconciliation:
             for one in self._relisted
             for item in one.items.values()
         ]
+        self._forgotten_before = reader.forgotten_before()
         self._entries = reader.known_items(period.start, [item.place for item in listed], sinks)
         self.comparison = compare(listed, self._entries, reader.gaps(period), sinks, period)
 
@@ -120,7 +122,8 @@ class _Reconciliation:
 
     def report(self, *, is_final: bool) -> Report:
         """Returns the comparison as a report."""
-        return Report(self._since, self._clock.now(), list(self._config.sinks), self._relisted, self.comparison, is_final)
+        sinks, until = list(self._config.sinks), self._clock.now()
+        return Report(self._since, until, sinks, self._relisted, self.comparison, is_final, self._forgotten_before)
 
     def exit_code(self, engine: int) -> int:
         """Returns the exit code of the command, given that of the engine."""

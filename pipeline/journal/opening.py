@@ -22,14 +22,19 @@ def open_journal(config: PipelineConfig, clock: Clock, longest_delay_s: float) -
     from ualpipe.pipeline.journal.sqlite.file import JournalFile  # noqa: PLC0415 - the only way from here to there
     from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal  # noqa: PLC0415
 
-    return SqliteJournal(
-        JournalFile(config.state_dir, clock, exclusive=True),
-        config_version=config.version,
-        max_bytes=config.journal.max_size,
-        sinks=config.kept_for,
-        dead_letter_limits=config.journal.dead_letters,
-        longest_delay_s=longest_delay_s,
-    )
+    file = JournalFile(config.state_dir, clock, exclusive=True)
+    try:
+        return SqliteJournal(
+            file,
+            config_version=config.version,
+            max_bytes=config.journal.max_size,
+            sinks=config.kept_for,
+            dead_letter_limits=config.journal.dead_letters,
+            longest_delay_s=longest_delay_s,
+        )
+    except BaseException:
+        file.close()
+        raise
 
 
 def open_reader(config: PipelineConfig, clock: Clock) -> JournalReader:

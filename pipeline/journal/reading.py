@@ -12,7 +12,7 @@ from ualpipe.pipeline.journal.status import Status
 from ualpipe.pipeline.journal.types import Backup, StoredDeadLetter
 from ualpipe.pipeline.reconcile.compare import GapPeriod, KnownItem, Period, Place
 from ualpipe.pipeline.records.chunk import Chunk
-from ualpipe.pipeline.stages import WorkItem
+from ualpipe.pipeline.stages import Instant, WorkItem
 
 
 class JournalReader(Protocol):
@@ -34,6 +34,9 @@ class JournalReader(Protocol):
 
     def known_items(self, since: float, listed: Iterable[Place], sinks: Sequence[str]) -> Sequence[KnownItem]:
         """Returns the work items that became available at or after an instant (epoch seconds), and those that are listed."""
+
+    def forgotten_before(self) -> Instant | None:
+        """Returns before which instant work items may be forgotten: settled ones that the service dropped; None if none is."""
 
     def gaps(self, period: Period) -> Sequence[GapPeriod]:
         """Returns the gaps that reach into a period."""

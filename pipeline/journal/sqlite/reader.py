@@ -8,15 +8,18 @@ from pathlib import Path
 from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.config.model import DeadLetterOptions
 from ualpipe.pipeline.journal.replay import Choice, Selection
+from ualpipe.pipeline.journal.sqlite.columns import instant
 from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
 from ualpipe.pipeline.journal.sqlite.queries import accounts, replay
 from ualpipe.pipeline.journal.sqlite.queries.backup import back_up
 from ualpipe.pipeline.journal.sqlite.queries.status import read_status
+from ualpipe.pipeline.journal.sqlite.schema import FORGOTTEN_BEFORE
 from ualpipe.pipeline.journal.status import Status
 from ualpipe.pipeline.journal.types import Backup, StoredDeadLetter
 from ualpipe.pipeline.reconcile.compare import GapPeriod, KnownItem, Period, Place
 from ualpipe.pipeline.records.chunk import Chunk
+from ualpipe.pipeline.stages import Instant
 
 
 class SqliteJournalReader:
@@ -47,6 +50,10 @@ class SqliteJournalReader:
 
     def known_items(self, since: float, listed: Iterable[Place], sinks: Sequence[str]) -> list[KnownItem]:
         return accounts.read_entries(self._file, since, listed, sinks)
+
+    def forgotten_before(self) -> Instant | None:
+        rows = self._file.rows("SELECT CAST(value AS REAL) FROM meta WHERE key = ?", (FORGOTTEN_BEFORE,))
+        return instant(rows[0][0]) if rows else None
 
     def gaps(self, period: Period) -> list[GapPeriod]:
         return accounts.read_gaps(self._file, period)

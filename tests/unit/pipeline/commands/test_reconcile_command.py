@@ -23,7 +23,8 @@ from fakes import (
 from ualpipe.pipeline.commands._reconcile_report import View
 from ualpipe.pipeline.commands.reconcile import reconcile
 from ualpipe.pipeline.errors import JournalError, SinkRejected, SourceDenied, SourceThrottled, SourceUnavailable
-from ualpipe.pipeline.stages import Gap
+from ualpipe.pipeline.journal.types import FetchedItem
+from ualpipe.pipeline.stages import Gap, WorkItem
 
 SINCE = NOW - timedelta(days=7)
 
@@ -162,6 +163,21 @@ def test_what_retention_removed_is_not_missing(pipeline):
     view = Capture("test", is_json=True)
     assert reconcile(pipeline.config(), SINCE, pipeline.clock, view, None) == 0
     assert sum(row.removed for row in view.reports[0].comparison.rows) == 3
+
+
+def test_that_the_ledger_has_forgotten_items_is_said(pipeline, capsys):
+    journal = open_journal(pipeline.state_dir, FakeClock(NOW + timedelta(days=90)))
+    expired = WorkItem("s", "old", {}, NOW, NOW + timedelta(days=7))
+    journal.enter("source", pipeline.source.tenant, [expired])
+    journal.commit([FetchedItem(*journal.lease("source", ["s"], 1))])
+    journal.prune(["siem", "local"], 1e9)
+    journal.close()
+    pipeline.clock = FakeClock(NOW + timedelta(days=90))
+    reconcile(pipeline.config(), NOW, pipeline.clock, View("test"), None)
+    horizon = "2027-01-19T12:00:00.000Z"
+    assert f"settled items from before {horizon} may not be in the table" in capsys.readouterr().out
+    reconcile(pipeline.config(), NOW + timedelta(days=80), pipeline.clock, View("test"), None)
+    assert "may not be in the table" not in capsys.readouterr().out
 
 
 def test_dead_letters_count_with_their_items_and_nothing_is_missing(pipeline):
