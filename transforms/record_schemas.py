@@ -9,7 +9,8 @@ from typing import Any
 import jsonschema_rs
 
 from ualpipe.pipeline.events import SchemaViolation
-from ualpipe.schemas import read_json
+from ualpipe.schemas import read_csv, read_json
+from ualpipe.transforms.record_types import record_type
 
 MAX_VIOLATIONS = 10
 """Findings that are worded for one record; what is wrong with it shows well before."""
@@ -47,24 +48,32 @@ class RecordSchemas:
         }
         self._common = compiled[_COMMON]
         self._forms = dict(_titled_patterns(schemas[_SHAPES]))
+        own = read_json("records/index.json")
         self._by_type: dict[Any, Any] = {}
-        for number, name in read_json("records/index.json").items():
-            self._by_type[number] = self._by_type[int(number)] = compiled[name]
+        for number in (row["id"] for row in read_csv("record_types.csv")):
+            self._by_type[number] = self._by_type[int(number)] = compiled[own.get(number, _COMMON)]
 
     def fits(self, record: Mapping[str, Any]) -> bool:
         """Returns whether a record fits the schema of its record type."""
         try:
-            return self._by_type.get(record.get("RecordType"), self._common).is_valid(record)  # type: ignore[no-any-return]
-        except (TypeError, ValueError):  # a record type that is a list; text that is not Unicode: ``violations`` tells
+            return self._schema(record).is_valid(record)  # type: ignore[no-any-return]
+        except ValueError:  # text that is not Unicode: ``violations`` tells
             return False
+
+    def _schema(self, record: Mapping[str, Any]) -> Any:
+        """Returns the schema of a record, by its record type however that is written."""
+        kind = record.get("RecordType")
+        try:
+            found = self._by_type.get(kind)
+        except TypeError:  # a list or an object
+            return self._common
+        return found or self._by_type.get(record_type(kind), self._common)
 
     def violations(self, record: Mapping[str, Any]) -> list[SchemaViolation]:
         """Returns the ways in which a record does not fit, at most ``MAX_VIOLATIONS``; empty when it does."""
-        number = record.get("RecordType")
-        schema = self._by_type.get(number, self._common) if isinstance(number, int | str) else self._common
         try:
-            found = list(islice(schema.iter_errors(record), MAX_VIOLATIONS))
-        except (TypeError, ValueError):
+            found = list(islice(self._schema(record).iter_errors(record), MAX_VIOLATIONS))
+        except ValueError:
             return [SchemaViolation("", "can't be checked: holds text that is not Unicode")]
         return [self._worded(error) for error in found]
 
