@@ -57,8 +57,8 @@ class IdentityConversions:
     """The conversions of user ids.
 
     Args:
-        words: ``nobody``: placeholders that name nobody; ``services``: names of services; ``machines``: domains of the accounts of
-            machines.
+        words: ``nobody``: placeholders that name nobody; ``services``: names of services; ``machines``: domains of the accounts
+            of machines.
     """
 
     def __init__(self, words: Mapping[str, Sequence[str]]) -> None:
@@ -86,7 +86,7 @@ class IdentityConversions:
         return _address(text, whole) or self._account(text, whole) or _opaque(text, whole)
 
     def _claim(self, text: str) -> Identity | None:
-        """Returns what a claim says: ``i:0#.f|membership|someone@contoso.com``, ``i:0#.w|contoso\\someone``."""
+        """Returns what a claim says, such as ``i:0#.f|membership|someone@contoso.com``; None for what is none."""
         match = _CLAIM.match(text)
         if not match:
             return None

@@ -40,14 +40,18 @@ def make_outcome(words: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], str]
     def outcome(originals: Mapping[str, Any]) -> str:
         operation, status = originals.get("Operation"), originals.get("ResultStatus")
         if status is None and (status := originals.get("IsSuccess")) is None:
-            found: str = (
-                stated[operation, workload]
-                if type(operation) is type(workload := originals.get("Workload")) is str
-                else (judge(operation, None))
-            )
-            return "unknown" if found == "success" and facts.has_error(originals) else found
-        found = known[operation, status] if type(operation) is str and type(status) in _HASHABLE else judge(operation, status)
+            return _without_status(operation, originals)
+        found: str = (
+            known[operation, status] if type(operation) is str and type(status) in _HASHABLE else judge(operation, status)
+        )
         return found
+
+    def _without_status(operation: Any, originals: Mapping[str, Any]) -> str:
+        workload = originals.get("Workload")
+        if type(operation) is not str or type(workload) is not str:
+            return judge(operation, None)
+        found: str = stated[operation, workload]
+        return "unknown" if found == "success" and facts.has_error(originals) else found
 
     return outcome
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from ualpipe.schemas import read_csv, read_yaml
 from ualpipe.transforms.ecs.conversions import agent, directory, investigation, mail, policy, sharepoint, values, web
 from ualpipe.transforms.ecs.conversions.address import client_ip, network_type, read_address, read_server
+from ualpipe.transforms.ecs.conversions.deed import Deeds
 from ualpipe.transforms.ecs.conversions.identity import IdentityConversions
 from ualpipe.transforms.ecs.conversions.outcome import make_outcome, make_status
 from ualpipe.transforms.memo import OF_PEOPLE, Memo
@@ -148,7 +149,10 @@ def _records(words: Mapping[str, Any]) -> list[Conversion]:
     names = {row["id"]: row["name"] for row in read_csv("record_types.csv")}
     outcome = make_outcome(words["outcomes"])
     reason = values.make_reason(words["identities"]["nobody"])
+    deeds = Deeds(words["verbs"])
     return [
+        Conversion("deed", deeds.deed, "An operation in words: `created a widget`."),
+        Conversion("attempt", deeds.attempt, "A failed operation in words: `failed to create a widget`."),
         Conversion("record_type", Memo(lambda kind: names.get(kind, kind)), "Name of a record type, else its number."),
         Conversion("reason", reason, "Text, unless it is a word for nothing (`None`)."),
         Conversion("json_reason", lambda text: reason(directory.json_value(text) or ""), "As `reason`, of a value that is JSON."),
