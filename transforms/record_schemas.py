@@ -56,23 +56,29 @@ class RecordSchemas:
     def fits(self, record: Mapping[str, Any]) -> bool:
         """Returns whether a record fits the schema of its record type."""
         try:
-            return self._schema(record).is_valid(record)  # type: ignore[no-any-return]
+            schema, record = self._schema(record)
+            return schema.is_valid(record)  # type: ignore[no-any-return]
         except ValueError:  # text that is not Unicode: ``violations`` tells
             return False
 
-    def _schema(self, record: Mapping[str, Any]) -> Any:
-        """Returns the schema of a record, by its record type however that is written."""
+    def _schema(self, record: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
+        """Returns the schema of a record, and the record, with the number of its type where that is given by its name."""
         kind = record.get("RecordType")
         try:
             found = self._by_type.get(kind)
         except TypeError:  # a list or an object
-            return self._common
-        return found or self._by_type.get(record_type(kind), self._common)
+            return self._common, record
+        if found is not None:
+            return found, record
+        number = record_type(kind)
+        is_named = type(kind) is str and number != kind
+        return self._by_type.get(number, self._common), {**record, "RecordType": number} if is_named else record
 
     def violations(self, record: Mapping[str, Any]) -> list[SchemaViolation]:
         """Returns the ways in which a record does not fit, at most ``MAX_VIOLATIONS``; empty when it does."""
+        schema, record = self._schema(record)
         try:
-            found = list(islice(self._schema(record).iter_errors(record), MAX_VIOLATIONS))
+            found = list(islice(schema.iter_errors(record), MAX_VIOLATIONS))
         except ValueError:
             return [SchemaViolation("", "can't be checked: holds text that is not Unicode")]
         return [self._worded(error) for error in found]

@@ -18,26 +18,30 @@ def load_mapping(config: EcsTransformConfig) -> MappingTables:
         ConfigError: A mapping file of the user's is wrong.
     """
     own = read_tables(config.mapping, load_ecs(), load_conversions())
-    return assemble(own, [*shipped_tables(), _settings(config)])
+    elastic = _elastic_content() if config.elastic_content else []
+    return assemble(own, [*shipped_tables(), _settings(config), *elastic])
+
+
+_PLACE = Place("config", 1)
+_SIGN_INS = frozenset({"9", "15"})
 
 
 def _settings(config: EcsTransformConfig) -> Table:
     """Returns the options that fill fields, as a table of constants."""
-    place = Place("config", 1)
     values = {
         "event.dataset": config.dataset,
         "data_stream.type": "logs",
         "data_stream.dataset": config.dataset,
         "data_stream.namespace": config.namespace,
     }
-    rows = [MappingRow(to, place, value=value) for to, value in values.items()]
-    if config.elastic_content:
-        rows.append(MappingRow("event.category", place, value=["web"], is_array=True))
-        rows.append(MappingRow("event.type", place, value=["access"], is_array=True, when=(_signs_in(),)))
-    return Table("config", "", None, tuple(rows), is_own=True)
+    return Table("config", "", None, tuple(MappingRow(to, _PLACE, value=value) for to, value in values.items()))
 
 
-def _signs_in() -> RowCondition:
-    """Returns the condition of a sign-in that went well: to Elastic's content it is an access to the web."""
-    source = SourcePath("Operation", (Step("Operation"),))
-    return RowCondition(source, make_test("", ["UserLoggedIn"]), "Operation: UserLoggedIn")
+def _elastic_content() -> list[Table]:
+    """Returns what Elastic's rules ask for beside the true categories: to them a sign-in is an access to the web."""
+    went_well = RowCondition(
+        SourcePath("Operation", (Step("Operation"),)), make_test("", ["UserLoggedIn"]), "Operation: UserLoggedIn"
+    )
+    web = MappingRow("event.category", _PLACE, value=["web"], is_array=True)
+    access = MappingRow("event.type", _PLACE, value=["access"], is_array=True, when=(went_well,))
+    return [Table("config", "", None, (web,), is_own=True), Table("config", "", _SIGN_INS, (access,), is_own=True)]

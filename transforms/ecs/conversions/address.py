@@ -59,7 +59,7 @@ def _bare(text: str) -> str:
     """Returns the first address of a list, without what people and programs write around one."""
     if not text.isprintable() or not text.isascii():
         text = "".join(sign for sign in text if sign.isprintable() and unicodedata.category(sign) != "Cf")
-    text = _SEPARATOR.split(text.strip(" ,;|"), maxsplit=1)[0].strip()
+    text = _SEPARATOR.split(text.rstrip(" ,;|"), maxsplit=1)[0].strip()
     if enclosed := _ENCLOSED.match(text):
         text = enclosed[1].strip()
     if protocol := _PROTOCOL.match(text):

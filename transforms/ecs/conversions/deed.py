@@ -48,7 +48,7 @@ class Deeds:
             return None
         first, last = words[0].lower(), words[-1].lower()
         if first in self._past or first in self._base:
-            return self._base.get(first, first), "".join(f" {word}" for word in words[1:])
+            return self._base.get(first, first), f" {' '.join(words[1:]) or 'something'}"
         if last in self._base:
             return self._base[last], f" {_with_article(' '.join(words[:-1]))}"
         return None

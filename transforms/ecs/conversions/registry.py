@@ -153,6 +153,7 @@ def _records(words: Mapping[str, Any]) -> list[Conversion]:
     return [
         Conversion("deed", deeds.deed, "An operation in words: `created a widget`."),
         Conversion("attempt", deeds.attempt, "A failed operation in words: `failed to create a widget`."),
+        Conversion("action", Memo(values.trimmed), "The name of an operation as delivered, without blanks around it."),
         Conversion("record_type", Memo(lambda kind: names.get(kind, kind)), "Name of a record type, else its number."),
         Conversion("reason", reason, "Text, unless it is a word for nothing (`None`)."),
         Conversion("json_reason", lambda text: reason(directory.json_value(text) or ""), "As `reason`, of a value that is JSON."),

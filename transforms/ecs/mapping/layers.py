@@ -56,7 +56,7 @@ def _family(tables: Sequence[Table]) -> Family:
         replaced |= {name for row in table.rows if row.replaces for name in row.fields}
     rows = [row for row in rows if row.sources or row.conversion or row.value is not None]
     ordered = sorted(rows, key=lambda row: (row.is_late, row.reads_document))
-    name = "+".join(table.name.removesuffix(".yaml") for table in tables)
+    name = "+".join(dict.fromkeys(table.name.removesuffix(".yaml") for table in tables))
     classes = OperationClasses(tuple(table.operations for table in tables if table.operations))
     return Family(name, tuple(ordered), classes, tuple(name for name in CLASS_FIELDS if name not in replaced))
 
