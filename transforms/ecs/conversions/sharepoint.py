@@ -34,6 +34,8 @@ def _is_whole_path(originals: Mapping[str, Any], folder: str, name: str) -> bool
 
     A file may have the name of its folder: the URL in ObjectId tells.
     """
+    if not folder.rstrip("/").endswith(name) and "%" not in folder:
+        return False  # nearly all
     last = folder.rstrip("/").rpartition("/")[2]
     if last != name and unquote(last) != name:
         return False
