@@ -39,9 +39,11 @@ def _settings(config: EcsTransformConfig) -> Table:
 
 def _elastic_content() -> list[Table]:
     """Returns what Elastic's rules ask for beside the true categories: to them a sign-in is an access to the web."""
+    has_category = SourcePath("ecs:event.category", (Step("event"), Step("category")), "document")
+    beside = RowCondition(has_category, make_test("exists", [True]), "ecs:event.category|exists: true", exists=True)
     went_well = RowCondition(
         SourcePath("Operation", (Step("Operation"),)), make_test("", ["UserLoggedIn"]), "Operation: UserLoggedIn"
     )
-    web = MappingRow("event.category", _PLACE, value=["web"], is_array=True)
+    web = MappingRow("event.category", _PLACE, value=["web"], is_array=True, when=(beside,))
     access = MappingRow("event.type", _PLACE, value=["access"], is_array=True, when=(went_well,))
     return [Table("config", "", None, (web,), is_own=True), Table("config", "", _SIGN_INS, (access,), is_own=True)]

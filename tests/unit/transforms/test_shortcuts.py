@@ -62,6 +62,13 @@ def nested(depth: int) -> Any:
     return value
 
 
+def buried(depth: int) -> Any:
+    value: Any = {"ID": 1, "Type": 2}
+    for _level in range(depth):
+        value = [value]
+    return value
+
+
 @pytest.mark.parametrize("shape", sorted(FIELD_OF))
 @pytest.mark.fuzz
 @settings(deadline=None)
@@ -72,9 +79,9 @@ def nested(depth: int) -> Any:
 @example(value=nested(MAX_DEPTH + 1))
 @example(value=[nested(MAX_DEPTH - 1)])
 @example(value=[nested(MAX_DEPTH)])
+@example(value=buried(3_000))
 def test_short_and_long_way_to_a_shape_lead_to_the_same(shape: str, value: Any) -> None:
     field = FIELD_OF[shape]
-    value = orjson.loads(orjson.dumps(value))
     assert same(ORIGINALS({field: value}), the_long_way(field, value))
 
 

@@ -108,12 +108,12 @@ def _shape_pair_list(kept: Record, field: str, value: Any) -> None:
     _shape_object(kept, field, _with_text(value, ("Name", "Value")))
 
 
-def _with_text(value: Any, names: tuple[str, ...]) -> Any:
+def _with_text(value: Any, names: tuple[str, ...], depth: int = _MAX_LIST_DEPTH) -> Any:
     """Returns a value whose objects hold nothing but text at some names: each has a field of its own in an index."""
     if isinstance(value, str):
         value = parse_json(value) or value
-    if isinstance(value, list):
-        return [_with_text(item, names) for item in value]
+    if isinstance(value, list) and depth:
+        return [_with_text(item, names, depth - 1) for item in value]
     if not isinstance(value, dict):
         return value
     return {key: enumerated(item) if key in names and not is_empty(item) else item for key, item in value.items()}
