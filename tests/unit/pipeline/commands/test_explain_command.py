@@ -162,7 +162,7 @@ def test_every_field_is_shown_with_value_and_maker(run: Run, tmp_path: Path) -> 
     assert re.fullmatch(r"source\.ip +203\.0\.113\.7 +common\.yaml:\d+ address of ClientIP", line)
     assert "The record fits its schema, sharepoint.json." in out
     (line,) = lines_with(out, "RecordType ")
-    assert line.split()[:3] == ["RecordType", "RecordType", "text"]
+    assert line.split()[:3] == ["RecordType", "RecordType", "record_type"]
 
 
 def test_empty_values_and_what_stands_as_delivered_are_named(run: Run, tmp_path: Path) -> None:
