@@ -56,9 +56,17 @@ class RecordSchemas:
     def fits(self, record: Mapping[str, Any]) -> bool:
         """Returns whether a record fits the schema of its record type."""
         try:
-            schema, record = self._schema(record)
-            return schema.is_valid(record)  # type: ignore[no-any-return]
+            return self._by_type[record["RecordType"]].is_valid(record)  # type: ignore[no-any-return]
+        except (KeyError, TypeError):  # another form of a record type, or an unknown one
+            return self._fits_otherwise(record)
         except ValueError:  # text that is not Unicode: ``violations`` tells
+            return False
+
+    def _fits_otherwise(self, record: Mapping[str, Any]) -> bool:
+        schema, record = self._schema(record)
+        try:
+            return schema.is_valid(record)  # type: ignore[no-any-return]
+        except ValueError:
             return False
 
     def _schema(self, record: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
