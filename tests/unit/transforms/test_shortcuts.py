@@ -79,10 +79,14 @@ def buried(depth: int) -> Any:
 @example(value=nested(MAX_DEPTH + 1))
 @example(value=[nested(MAX_DEPTH - 1)])
 @example(value=[nested(MAX_DEPTH)])
-@example(value=buried(3_000))
 def test_short_and_long_way_to_a_shape_lead_to_the_same(shape: str, value: Any) -> None:
     field = FIELD_OF[shape]
     assert same(ORIGINALS({field: value}), the_long_way(field, value))
+
+
+@pytest.mark.parametrize("shape", sorted(FIELD_OF))
+def test_lists_of_any_depth_have_a_shape(shape: str) -> None:
+    assert list(ORIGINALS({FIELD_OF[shape]: buried(3_000)}))
 
 
 ODD = [1, 1.0, 2.5, True, "1", "1.0", ["1"], [1], {"a": 1}, "text", 10**12]

@@ -45,5 +45,5 @@ def _is_whole_path(originals: Mapping[str, Any], folder: str, name: str) -> bool
 
 def group_in_event_data(text: str) -> str | None:
     """Returns the group in ``<Group>…</Group>``."""
-    found = _GROUP.search(text)
+    found = _GROUP.search(text) if "roup>" in text else None
     return unescape(found[1]).strip() or None if found else None
