@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ def read_body(path: str) -> bytes:
         body = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
     except OSError as exc:
         raise ConfigError(f"{path}: can't read it: {exc.strerror}") from exc
-    if not body.strip(_BLANK):
+    if not body.strip(_BLANK + codecs.BOM_UTF8):
         raise ConfigError(f"{_name(path)} is empty: it should hold a record, a JSON object")
     return body
 

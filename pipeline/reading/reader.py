@@ -26,6 +26,7 @@ MAX_KEPT_BYTES = 8 * 1024 * 1024
 
 _BINARY_HEAD_BYTES = 512
 _BLANK_OR_MARK = b" \t\r\n\0\xef\xbb\xbf"
+_JSON_BEGINS = (b"{", b"[", b'"{', b'"[')  # text in quotes may be JSON itself
 _ROWS_TOGETHER = 256
 
 
@@ -117,7 +118,7 @@ def _pieces_of_member(member: Member, envelopes: Envelopes, *, is_patient: bool)
     text, parts = peek(in_utf8(blocks), HEAD_BYTES if is_patient else 1)
     if is_patient and text.lstrip(_BLANK_OR_MARK) and not member.damage.reason:
         _refuse_other_text(text, envelopes)
-    elif is_markup(text):
+    elif is_markup(text) and not holds_object(text):
         raise ContentRefused(text_kind(text), text)
     lines, parts = peek(parts, len(text))
     yield from _pieces_of_text(lines, parts, envelopes)
@@ -150,9 +151,9 @@ def _refuse_other_text(text: bytes, envelopes: Envelopes) -> None:
         ContentRefused: It is such.
     """
     begin = text.lstrip(_BLANK_OR_MARK)
-    if begin.startswith((b"{", b"[")) and not _is_other(begin):
+    if begin.startswith(_JSON_BEGINS) and not _is_other(begin):
         return
-    if not is_markup(begin) and (holds_object(text) or layout_of(lines_of([text]), envelopes)):
+    if holds_object(text) or (not is_markup(begin) and layout_of(lines_of([text]), envelopes)):
         return
     raise ContentRefused(text_kind(text), text[:MAX_KEPT_BYTES])
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from ualpipe.pipeline.errors import ContentUndecodable
 from ualpipe.pipeline.records.chunk import Chunk, Piece, packed_pieces
-from ualpipe.pipeline.records.decoding import BLANK, BORDER, FIRST_KEY, BadRecord
+from ualpipe.pipeline.records.decoding import BLANK, BORDER, FIRST_KEY, BadRecord, decode, kind_of
 from ualpipe.pipeline.records.splitting import Found, Splitter, holds_record, kind_defect, trimmed
 
 CHUNK_BYTES = 1024 * 1024
@@ -140,6 +141,34 @@ def mended(chunk: Chunk) -> tuple[list[Chunk], ContentUndecodable | None]:
     except ContentUndecodable as exc:
         return chunks, exc
     return chunks, None
+
+
+class NotAnArray(ContentUndecodable):
+    """The text is JSON, but no array."""
+
+
+def entries_of(body: bytes) -> list[Any]:
+    """Returns the elements of an array that is small enough for memory; a ``BadRecord`` in the place of broken ones.
+
+    Raises:
+        NotAnArray: It is other JSON.
+        ContentUndecodable: It is no JSON, or ends early.
+    """
+    body = body.removeprefix(_UTF8_BOM)
+    try:
+        value = decode(body)
+    except ContentUndecodable:
+        return _mended_entries(body)
+    if not isinstance(value, list):
+        raise NotAnArray(f"a JSON {kind_of(value)}, not an array", body)
+    return value
+
+
+def _mended_entries(body: bytes) -> list[Any]:
+    chunks, error = mended(Chunk(body, "array"))
+    if error is not None:
+        raise error
+    return [record for chunk in chunks for record in chunk.records]
 
 
 def _to_the_end(data: bytes, splitter: Splitter, start: int, max_bytes: int) -> Iterator[Chunk]:

@@ -38,10 +38,12 @@ COMMON_FIELDS = frozenset(
 """Fields of the common schema of audit records."""
 
 _SEPARATORS = re.compile(rb"(?:[ \t\r\n,\[\]\x00\x1e]|\xef\xbb\xbf)*+")
-_SEPARATORS_IN_ARRAY = re.compile(rb"(?:[ \t\r\n,\]]|\[(?=[ \t\r\n]*+\{)|\xef\xbb\xbf)*+")
+_SEPARATORS_IN_ARRAY = re.compile(rb"(?:\][ \t\r\n]*+\[|[ \t\r\n,\]]|\[(?=[ \t\r\n]*+\{)|\xef\xbb\xbf)*+")
 _BORDER = rb"\}(?=(?:[\s,\[\]]|\xef\xbb\xbf)*+\{\s*+%s)"  # behind a record, where the next one begins with the same key
 _PLAIN_LAST = re.compile(rb'[^"\[\]{}]*+\][ \t\r\n]*+')  # garbage behind which the array ends
 _CANDIDATE = re.compile(r'\{\s*+"')
+_MAY_FOLLOW = re.compile(rb"[ \t\r\n,\]]")
+_SHORT = 32  # bytes
 _MEMBER = re.compile(r"\s*+:\s*+")
 
 _BRACE = ord("{")
@@ -219,7 +221,7 @@ class Splitter:
                 return self._broken(data, text, at, "a brace too many", is_end=is_end)
         elif isinstance(value, str) and _MEMBER.match(text, end):
             return self._broken(data, text, at, "a member without its object", is_end=is_end)
-        elif not isinstance(value, str | list) and end == len(data) and not is_end:
+        elif not isinstance(value, str | list) and not is_end and not _MAY_FOLLOW.match(data, end) and len(data) < end + _SHORT:
             return None  # a number may go on
         return Found(at, end, value)
 
