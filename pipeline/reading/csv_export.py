@@ -11,8 +11,9 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import orjson
 
@@ -106,7 +107,8 @@ class _Numbered:
 
 def _placed(pieces: list[Piece], line: int) -> Iterator[Piece]:
     for piece in pieces:
-        yield replace(piece, line=line, defect=f"{piece.defect}, in line {line:,}" if piece.defect else "")
+        defect = f"{piece.defect}, in line {line:,}" if piece.defect else ""
+        yield Piece(piece.body, defect, piece.facts, line)
 
 
 # --- header ----------------------------------------------------------------------------------------------------------
@@ -130,7 +132,7 @@ def _headless(line: bytes) -> Layout | None:
     for delimiter in _DELIMITERS:
         cells = _cells(line, delimiter)
         for at, cell in enumerate(cells):
-            if cell.startswith(b"{") and len(cells) > 1 and _is_object(cell):
+            if cell.startswith(b"{") and len(cells) > 1 and _object(cell) is not None:
                 return Layout((), delimiter, len(cells), at, line)
     return None
 
@@ -145,12 +147,13 @@ def _without_mark(line: bytes) -> bytes:
 def _pieces(row: Row, layout: Layout, envelopes: Envelopes) -> list[Piece]:
     cells = _cells(row.text, layout.delimiter, layout.columns)
     text = _one_line(cells[layout.record]) if len(cells) > layout.record else b""
-    if _is_object(text) and (found := envelopes.pieces(orjson.loads(text), text)) is None:
-        return [Piece(text)]
+    if (value := _object(text)) is not None:
+        found = envelopes.pieces(value, text)
+        return [Piece(text)] if found is None else found
     body = _one_line(row.text)
     for repaired in _repairs(text, body):
-        if _is_object(repaired):
-            found = envelopes.pieces(orjson.loads(repaired), repaired)
+        if (value := _object(repaired)) is not None:
+            found = envelopes.pieces(value, repaired)
             return [Piece(repaired)] if found is None else found
     beside = dict(zip(layout.names, (cell.decode("utf-8", "replace") for cell in cells), strict=False))
     name = layout.names[layout.record] if layout.names else "the record"
@@ -172,14 +175,14 @@ def _repairs(text: bytes, row: bytes) -> Iterator[bytes]:
         yield row[begin:end].replace(b'""', _QUOTE)
 
 
-def _is_object(text: bytes) -> bool:
+def _object(text: bytes) -> dict[str, Any] | None:
     if not text.startswith(b"{"):
-        return False
+        return None
     try:
-        orjson.loads(text)
+        value: dict[str, Any] = orjson.loads(text)
     except orjson.JSONDecodeError:
-        return False
-    return True
+        return None
+    return value
 
 
 def _one_line(text: bytes) -> bytes:

@@ -23,7 +23,6 @@ MAX_DEPTH = 8
 CELL_LIMIT = 32_767
 """Characters in a cell of a spreadsheet."""
 
-_RECORD_KEYS = ("Operation", "RecordType", "Workload", "Id")
 _HOLDERS = ("auditdata", "raweventdata")  # their text is a record, whatever it looks like
 _LIKE_A_RECORD = 3  # fields of the common schema: what else stands in such an object belongs to it
 _POWERSHELL = re.compile(r"\s*+@\{")
@@ -65,6 +64,14 @@ class Envelopes:
         return Envelopes(
             (*(tuple(path.split(".")) for path in paths), *self.paths), self.columns | {path.lower() for path in paths}
         )
+
+    def is_record(self, text: bytes) -> bool:
+        """Tells whether some text is a record in no envelope, nothing more and nothing less."""
+        try:
+            value = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return False
+        return type(value) is dict and _is_record(value)
 
     def pieces(self, value: Any, body: bytes) -> list[Piece] | None:
         """Returns the records in a value; None where it is a record itself.
@@ -177,7 +184,7 @@ def known_envelopes() -> Envelopes:
 
 
 def _is_record(value: Mapping[str, Any]) -> bool:
-    return "CreationTime" in value and any(key in value for key in _RECORD_KEYS)
+    return "CreationTime" in value and ("Operation" in value or "RecordType" in value or "Workload" in value or "Id" in value)
 
 
 def _json_text(value: str) -> str | None:

@@ -117,11 +117,11 @@ def _pieces_of_member(member: Member, envelopes: Envelopes, *, is_patient: bool)
         raise ContentRefused(kind, head)
     text, parts = peek(in_utf8(blocks), HEAD_BYTES if is_patient else 1)
     if is_patient and text.lstrip(_BLANK_OR_MARK) and not member.damage.reason:
-        _refuse_other_text(text, envelopes)
-    elif is_markup(text) and not holds_object(text):
+        _refuse_other_text(text[:HEAD_BYTES], envelopes)
+    elif is_markup(text) and not holds_object(text[:HEAD_BYTES]):
         raise ContentRefused(text_kind(text), text)
     lines, parts = peek(parts, len(text))
-    yield from _pieces_of_text(lines, parts, envelopes)
+    yield from _pieces_of_text(lines[:HEAD_BYTES], parts, envelopes)
     if member.damage.reason:
         raise ContentRefused(member.damage.reason, member.damage.rest)
 

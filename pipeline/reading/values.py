@@ -11,7 +11,7 @@ from ualpipe.pipeline.records.cutting import MAX_RECORD_BYTES
 from ualpipe.pipeline.records.splitting import Found, Splitter, trimmed
 
 _EAGER_BYTES = 64 * 1024  # of an unfinished record; a longer one is looked at again when there is half as much more of it
-_FEW_TEXT = 4096
+_NO_FACTS: dict[str, str] = {}
 
 
 def pieces_of_values(parts: Iterable[bytes], envelopes: Envelopes) -> Iterator[list[Piece]]:
@@ -53,7 +53,23 @@ class _ValuesReader:
         self._size += len(part)
         if self._size < self._wanted:
             return []
-        return self._read(is_end=self._size > MAX_RECORD_BYTES)
+        plain = self._plain_lines(part) if self._size == len(part) else []
+        return plain + self._read(is_end=self._size > MAX_RECORD_BYTES)
+
+    def _plain_lines(self, part: bytes) -> list[Piece]:
+        """Takes the records off that stand one a line, which is how most of them come; up to the first line that is none."""
+        pieces: list[Piece] = []
+        at, is_record = 0, self._envelopes.is_record
+        while (stop := part.find(b"\n", at)) >= 0:
+            line = part[at:stop].rstrip(b"\r")
+            if not line.startswith(b'{"') or not is_record(line):
+                break
+            self._lines += 1
+            pieces.append(Piece(line, "", _NO_FACTS, self._lines))
+            at = stop + 1
+        self._position += at
+        self._rest, self._size = [part[at:]], len(part) - at
+        return pieces
 
     def end(self) -> list[Piece]:
         return self._read(is_end=True)

@@ -16,15 +16,11 @@ from typing import Any
 import orjson
 
 from ualpipe.pipeline.errors import ContentUndecodable
-from ualpipe.pipeline.records.scanning import BYTE_A_CHARACTER, elements
+from ualpipe.pipeline.records.scanning import BYTE_A_CHARACTER, LARGE_BYTES, MOST_VALUES, elements
 
 BLANK = b" \t\r\n"
 FIRST_KEY = re.compile(rb'\s*+\{\s*+("[^"\\]{0,200}+")')  # a longer one is no name, and no pattern to look for
 BORDER = rb"\}\s*+,\s*+(?=\{\s*+%s)"  # between two records that begin with the same key
-
-LARGE_BYTES = 2 * 1024 * 1024
-MOST_VALUES = 500_000
-"""Values that a text of ``LARGE_BYTES`` or more may hold: each takes some 60 bytes, decoded, and two of its text."""
 
 _LONGEST_INTEGER = 300  # digits; Python refuses to read more than 4,300, and a double ends at 309
 
@@ -118,13 +114,18 @@ def decode(body: bytes) -> Any:
         return _decode_leniently(body, exc)
 
 
+def is_crowded(body: bytes) -> bool:
+    """Tells whether a large text holds more values than memory should."""
+    return len(body) >= LARGE_BYTES and sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES
+
+
 def refuse_crowded(body: bytes) -> None:
     """Refuses a large text of next to nothing but brackets and commas, which takes thirty times its size when it is decoded.
 
     Raises:
         ContentUndecodable: It is one.
     """
-    if len(body) >= LARGE_BYTES and sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES:
+    if is_crowded(body):
         raise ContentUndecodable(f"holds more than {MOST_VALUES:,} values", body)
 
 

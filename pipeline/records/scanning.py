@@ -12,6 +12,12 @@ BYTE_A_CHARACTER = "latin-1"  # for finding brackets and quotes: in UTF-8 their 
 # Possessive, so that a string takes no memory while it is matched: an alternation keeps a way back for each of its characters.
 _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["{}\[\],]', re.DOTALL)
 
+LARGE_BYTES = 2 * 1024 * 1024
+MOST_VALUES = 500_000
+"""Values that a text of ``LARGE_BYTES`` or more may hold: each takes some 60 bytes, decoded, and two of its text."""
+MAX_DEPTH = 1_000_000
+
+_WINDOW = 16 * 1024  # characters; where an error stands in more of them takes the decoder long to tell
 _TAIL = 16  # characters; what breaks so near to the end may only not be there yet (`tru`, `\\u12`)
 
 
@@ -39,25 +45,46 @@ _SKIPPER = json.JSONDecoder(
 )
 
 
-def value_end(text: str, at: int) -> int:
+def value_end(text: str, at: int, *, is_crowded: bool = False) -> int:
     """Returns the position behind the value that begins at a place; one that is nested too deep is followed by its brackets.
 
     Args:
         text: JSON, a byte a character.
         at: Where the value begins; no blank.
+        is_crowded: Follow its brackets at once: lists take thirty times their text until they end.
 
     Raises:
         NoEnd: It is no JSON, or not whole.
     """
+    if is_crowded:
+        return _end_by_brackets(text, at)
+    if len(text) - at > _WINDOW:
+        try:
+            end = _end_in(text[at : at + _WINDOW], 0)
+        except NoEnd as exc:
+            if not exc.is_unfinished:
+                raise NoEnd(str(exc), at + exc.at, is_unfinished=False) from None
+        else:
+            if end < _WINDOW - _TAIL:
+                return at + end
+    return _end_in(text, at)
+
+
+def _end_in(text: str, at: int) -> int:
     try:
-        return _SKIPPER.raw_decode(text, at)[1]
+        end = _SKIPPER.raw_decode(text, at)[1]
     except RecursionError:
-        if (end := bracket_end(text, at, len(text))) is None:
-            raise NoEnd("nested too deep", len(text), is_unfinished=True) from None
-        return end
+        return _end_by_brackets(text, at)
     except json.JSONDecodeError as exc:
         is_unfinished = exc.msg.startswith("Unterminated string") or exc.pos > len(text) - _TAIL
         raise NoEnd(exc.msg, exc.pos, is_unfinished=is_unfinished) from None
+    return end
+
+
+def _end_by_brackets(text: str, at: int) -> int:
+    if (end := bracket_end(text, at, len(text))) is None:
+        raise NoEnd("nested too deep, or without an end", len(text), is_unfinished=True)
+    return end
 
 
 def bracket_end(text: str, at: int, limit: int) -> int | None:
@@ -73,6 +100,8 @@ def bracket_end(text: str, at: int, limit: int) -> int | None:
         mark = token[0]
         if mark in "{[":
             depth += 1
+            if depth > MAX_DEPTH:
+                return None
         elif mark in "}]":
             depth -= 1
             if depth <= 0:

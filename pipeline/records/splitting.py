@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from ualpipe.pipeline.errors import ContentUndecodable
-from ualpipe.pipeline.records.decoding import BLANK, FIRST_KEY, decode, kind_of, refuse_crowded
+from ualpipe.pipeline.records.decoding import BLANK, FIRST_KEY, decode, is_crowded, kind_of, refuse_crowded
 from ualpipe.pipeline.records.scanning import BYTE_A_CHARACTER, NoEnd, bracket_end, value_end
 
 COMMON_FIELDS = frozenset(
@@ -52,7 +52,9 @@ _QUOTE = ord('"')
 _RECORD_KEY = re.compile(rb'"(?:CreationTime|Operation|RecordType)"')
 _PASSED = object()
 _GUESSES = 4
-_WINDOW_BYTES = 64 * 1024  # so far brackets are followed in a broken record, before the next whole one is looked for
+_MOST_BARREN = 1000
+_WINDOW_BYTES = 64 * 1024  # so far the next record is guessed
+_BROKEN_BYTES = 16 * 1024  # so far brackets are followed in a broken record, before the next whole one is looked for
 _BUDGET_BYTES = 8 * 1024 * 1024  # so much text is read in search of a whole record behind a broken one
 _LEAST_COST = 64  # bytes; of looking at a place where no record begins
 _IDENTIFYING = {"Id", "CreationTime"}  # no object inside of a record has both
@@ -97,6 +99,7 @@ class Splitter:
         self._separators = _SEPARATORS_IN_ARRAY if is_array else _SEPARATORS
         self._is_begun = is_begun
         self._opening = opening
+        self._is_crowded = False
         self._envelopes = 0  # that are open
         self._model: dict[str, Any] = {}
         self._no_line_before = 0
@@ -109,11 +112,16 @@ class Splitter:
             is_end: No more text follows.
         """
         self._no_line_before = 0
+        self._is_crowded = is_crowded(data)
         text = data.decode(BYTE_A_CHARACTER)
         broken: Found | None = None
         self.taken = self.skip(data, 0)
+        barren = 0
         while self.taken < len(data) and (found := self._next(data, text, self.taken, is_end=is_end)) is not None:
             self.is_closed = False
+            barren = 0 if type(found.value) is dict and found.value else barren + 1
+            if barren > _MOST_BARREN:
+                found = self._rest_of_barren(data, text, found)
             self.taken = self.skip(data, found.end)
             if broken is not None and _goes_on(data, broken, found):
                 found = Found(broken.start, found.end, None, broken.defect)
@@ -124,6 +132,12 @@ class Splitter:
                 yield found
         if broken is not None:
             yield broken
+
+    def _rest_of_barren(self, data: bytes, text: str, found: Found) -> Found:
+        """Returns all up to the next record as one broken text: to name each comma of a desert costs more than it tells."""
+        start = self._next_record(data, text, found.start + 1, len(data))
+        reason = f"not JSON: more than {_MOST_BARREN:,} times no record"
+        return Found(found.start, len(data) if start is None else start, None, reason)
 
     def skip(self, data: bytes, at: int) -> int:
         """Returns the next position that belongs to no separator."""
@@ -155,7 +169,7 @@ class Splitter:
         try:
             if self._envelopes and (end := self._member_end(data, text, at)) is not None:
                 return Found(at, end, _PASSED)
-            end = value_end(text, at)
+            end = value_end(text, at, is_crowded=self._is_crowded)
         except NoEnd as exc:
             if exc.is_unfinished and not is_end:
                 return None
@@ -178,10 +192,10 @@ class Splitter:
         if data[at] == _END_BRACE:
             self._envelopes -= 1
             return at + 1
-        if data[at] != _QUOTE or not (colon := _MEMBER.match(text, value_end(text, at))):
+        if data[at] != _QUOTE or not (colon := _MEMBER.match(text, value_end(text, at, is_crowded=self._is_crowded))):
             return None
         start = colon.end()
-        return None if start >= len(data) or data[start] in b"[" else value_end(text, start)
+        return None if start >= len(data) or data[start] in b"[" else value_end(text, start, is_crowded=self._is_crowded)
 
     def _line(self, data: bytes, at: int, *, is_end: bool) -> Found | None:
         """Returns the record that takes the rest of the line."""
@@ -230,7 +244,7 @@ class Splitter:
         reason = f"not JSON: {reason}"
         if data[at] not in b"{[":
             return self._garbage(data, text, at, reason, is_end=is_end)
-        end = bracket_end(text, at, min(len(text), at + _WINDOW_BYTES))
+        end = bracket_end(text, at, min(len(text), at + _BROKEN_BYTES))
         if end is not None and self._is_confirmed(data, end, is_end=is_end):
             return self._cut_short(data, text, (at, end), reason)
         if (start := self._next_record(data, text, at + 1, len(data))) is not None:
@@ -268,7 +282,7 @@ class Splitter:
         for match in _CANDIDATE.finditer(text, at, limit):
             start = match.start()
             try:
-                end = value_end(text, start)
+                end = value_end(text, start, is_crowded=self._is_crowded)
                 budget -= max(_LEAST_COST, end - start)
                 if self._resembles(data, start, end):
                     return start

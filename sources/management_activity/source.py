@@ -98,8 +98,8 @@ class ManagementActivitySource:
     def discover(self, stream: str, since: Instant | None) -> Iterator[WorkItem | Listed | Gap]:
         """Lists content, the newest day first.
 
-        What can no longer be fetched comes as a gap. An entry of the listing that can't be read costs itself alone: it is reported
-        when all others are listed, and looked at again as far as later listings reach back.
+        What can no longer be fetched comes as a gap. An entry of the listing that can't be read costs itself alone: it is
+        reported when all others are listed, and looked at again as far as later listings reach back.
         """
         connection = self._open_connection()
         now = self._env.clock.now()
