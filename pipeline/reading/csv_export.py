@@ -120,7 +120,7 @@ def _header(line: bytes, envelopes: Envelopes) -> Layout | None:
     for delimiter in _DELIMITERS:
         names = tuple(name.strip().decode("utf-8", "replace") for name in _cells(line, delimiter))
         known = [at for at, name in enumerate(names) if name.lower() in envelopes.columns]
-        if known:
+        if known and not names[0].startswith('"'):  # a quote that is left says that it is another delimiter
             return Layout(names, delimiter, len(names), known[0])
     return None
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 _OFFICE = (b"xl/", b"word/", b"ppt/", b"[Content_Types].xml", b"docProps/")
 _SHOWN = 40
+_LOOKED_AT = 512
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1d\x1f]")
 
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook or another Office file of the old kind: save the sheet as CSV"),
@@ -51,7 +55,7 @@ def text_kind(text: bytes) -> str:
     if found:
         return found
     shown = text.strip().split(b"\n", 1)[0][:_SHOWN].decode("utf-8", "replace")
-    if not shown.isprintable():
+    if _CONTROL.search(text[:_LOOKED_AT]):
         return f"binary data of no kind that is known here: it begins with {shown!a}"
     return f"neither JSON nor an export of an audit search (CSV with a column AuditData, say): it begins with {shown!r}"
 

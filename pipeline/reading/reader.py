@@ -95,15 +95,18 @@ def chunk_of(pieces: Sequence[Piece]) -> Chunk:
 
 
 def first_defect(blocks: Iterable[bytes], envelopes: Envelopes) -> str:
-    """Returns why the beginning of a file can't be read; empty when some of it can."""
+    """Returns why nothing in the beginning of a file can be read, or what ends it; empty when it is fine."""
+    defect, looked_at = "", 0
     try:
         for pieces in pieces_of(blocks, envelopes):
-            if any(not piece.defect for piece in pieces):
-                return ""
-            return pieces[0].defect
+            if not looked_at and all(piece.defect for piece in pieces):
+                defect = pieces[0].defect
+            looked_at += len(pieces)
+            if looked_at >= CHUNK_RECORDS:
+                break
     except ContentRefused as exc:
         return str(exc)
-    return ""
+    return defect
 
 
 def _pieces_of_member(member: Member, envelopes: Envelopes, *, is_patient: bool) -> Iterator[list[Piece]]:
@@ -115,15 +118,25 @@ def _pieces_of_member(member: Member, envelopes: Envelopes, *, is_patient: bool)
     head, blocks = peek(member.blocks, _BINARY_HEAD_BYTES if is_patient else 1)
     if kind := binary_kind(head):
         raise ContentRefused(kind, head)
-    text, parts = peek(in_utf8(blocks), HEAD_BYTES if is_patient else 1)
-    if is_patient and text.lstrip(_BLANK_OR_MARK) and not member.damage.reason:
-        _refuse_other_text(text[:HEAD_BYTES], envelopes)
-    elif is_markup(text) and not holds_object(text[:HEAD_BYTES]):
-        raise ContentRefused(text_kind(text), text)
-    lines, parts = peek(parts, len(text))
-    yield from _pieces_of_text(lines[:HEAD_BYTES], parts, envelopes)
+    text, parts = _begin_of(in_utf8(blocks), is_patient=is_patient)
+    if text.lstrip(_BLANK_OR_MARK) and not member.damage.reason:
+        _refuse_other_text(text, envelopes)
+    yield from _pieces_of_text(text, parts, envelopes)
     if member.damage.reason:
         raise ContentRefused(member.damage.reason, member.damage.rest)
+
+
+def _begin_of(parts: Iterator[bytes], *, is_patient: bool) -> tuple[bytes, Iterator[bytes]]:
+    """Returns the beginning of a text, and all of it; no more than tells that it is JSON where somebody waits for answers."""
+    text, parts = peek(parts, HEAD_BYTES if is_patient else 1)
+    while not (begin := text.lstrip(_BLANK_OR_MARK)) and len(text) < HEAD_BYTES:
+        before = len(text)
+        text, parts = peek(parts, before + 1)
+        if len(text) == before:
+            break
+    if not is_patient and not begin.startswith((b"{", b"[")):
+        text, parts = peek(parts, HEAD_BYTES)
+    return text[:HEAD_BYTES], parts
 
 
 def _pieces_of_text(head: bytes, parts: Iterator[bytes], envelopes: Envelopes) -> Iterator[list[Piece]]:
@@ -151,16 +164,16 @@ def _refuse_other_text(text: bytes, envelopes: Envelopes) -> None:
         ContentRefused: It is such.
     """
     begin = text.lstrip(_BLANK_OR_MARK)
-    if begin.startswith(_JSON_BEGINS) and not _is_other(begin):
+    if begin.startswith(_JSON_BEGINS) and not _is_section(begin):
         return
     if holds_object(text) or (not is_markup(begin) and layout_of(lines_of([text]), envelopes)):
         return
     raise ContentRefused(text_kind(text), text[:MAX_KEPT_BYTES])
 
 
-def _is_other(text: bytes) -> bool:
-    """Tells whether text begins like JSON and is none: sections of configuration files, times of log lines in brackets."""
-    return not holds_object(text) and text[1:2].isalnum() and not text[1:2].isdigit()
+def _is_section(text: bytes) -> bool:
+    """Tells whether text begins like JSON and is none: sections of configuration files."""
+    return text[:1] == b"[" and text[1:2].isalpha() and not holds_object(text)
 
 
 def _named(piece: Piece, member: Member) -> Piece:

@@ -100,6 +100,7 @@ class Splitter:
         self._is_begun = is_begun
         self._opening = opening
         self._is_crowded = False
+        self._has_broken = False
         self._envelopes = 0  # that are open
         self._model: dict[str, Any] = {}
         self._no_line_before = 0
@@ -128,6 +129,7 @@ class Splitter:
             elif broken is not None:
                 yield broken
             broken = found if found.defect else None
+            self._has_broken |= broken is not None
             if broken is None and found.value is not _PASSED:
                 yield found
         if broken is not None:
@@ -159,15 +161,12 @@ class Splitter:
         return self._next_record(data, data.decode(BYTE_A_CHARACTER), 0, len(data))
 
     def _next(self, data: bytes, text: str, at: int, *, is_end: bool) -> Found | None:
-        if data[at] == _BRACE:
-            quick = self._line(data, at, is_end=is_end) or self._guessed(data, at)
-            if quick is not None:
-                self._model = quick.value
-                return quick
-            if (end := self._opened(data, at)) is not None:
-                return Found(at, end, _PASSED)
+        quick = self._line(data, at, is_end=is_end) or self._guessed(data, at) if data[at] == _BRACE else None
+        if quick is not None:
+            self._model = quick.value
+            return quick
         try:
-            if self._envelopes and (end := self._member_end(data, text, at)) is not None:
+            if (end := self._passed(data, text, at)) is not None:
                 return Found(at, end, _PASSED)
             end = value_end(text, at, is_crowded=self._is_crowded)
         except NoEnd as exc:
@@ -175,6 +174,19 @@ class Splitter:
                 return None
             return self._broken(data, text, at, str(exc), is_end=is_end)
         return self._value(data, text, at, end, is_end=is_end)
+
+    def _passed(self, data: bytes, text: str, at: int) -> int | None:
+        """Returns the position behind a part of an envelope; None where there is none.
+
+        Raises:
+            NoEnd: It is not whole.
+        """
+        if data[at] == _BRACE:
+            return self._opened(data, at)
+        if self._envelopes and (end := self._member_end(data, text, at)) is not None:
+            return end
+        is_left = data[at] == _END_BRACE and self._has_broken  # of what a record was found inside of
+        return at + 1 if is_left else None
 
     def _opened(self, data: bytes, at: int) -> int | None:
         """Returns the position behind the head of an envelope; None where there is none."""
