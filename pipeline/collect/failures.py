@@ -14,6 +14,7 @@ from ualpipe.pipeline.collect.parts import CollectParts
 from ualpipe.pipeline.collect.stream_state import StreamState
 from ualpipe.pipeline.errors import (
     ContentGone,
+    ContentRefused,
     ContentUndecodable,
     LeaseLost,
     SourceDenied,
@@ -113,21 +114,21 @@ class FetchFailures:
     def rest_of(self, item: LedgerItem, error: ContentUndecodable) -> DeadLetter | None:
         """Counts that the rest of an item can't be decoded; returns its dead letter after enough attempts, None before that."""
         self._undecodable[item.id] += 1
-        return self._dead_letter(item, error, error.body) if self._is_undecodable(item) else None
+        return self._dead_letter(item, error, error.body) if self._is_final(item, error) else None
 
     def note_dead(self, item: LedgerItem, reason: str) -> None:
         """Counts and logs that an item, or the rest of it, became a dead letter."""
         self._metrics.add(m.ITEMS_DEAD, source=self._name, stream=item.work.stream)
         self._log.error("dead-lettered: %s", reason, extra={"item": item.work.key})
 
-    def _is_undecodable(self, item: LedgerItem) -> bool:
-        return self._undecodable[item.id] >= UNDECODABLE_ATTEMPTS
+    def _is_final(self, item: LedgerItem, error: ContentUndecodable) -> bool:
+        return isinstance(error, ContentRefused) or self._undecodable[item.id] >= UNDECODABLE_ATTEMPTS
 
     def _give_back(self, item: LedgerItem, error: SourceError) -> None:
         """Makes an item whose failure is its own a dead letter, or has it tried again later."""
         if isinstance(error, ContentGone):
             self._bury(item, error, b"", "gone")
-        elif isinstance(error, ContentUndecodable) and self._is_undecodable(item):
+        elif isinstance(error, ContentUndecodable) and self._is_final(item, error):
             self._bury(item, error, error.body)
         else:
             self._postpone(item, error)

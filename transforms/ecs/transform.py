@@ -57,7 +57,7 @@ class EcsTransform:
                 if (message := self._messages.say(originals, document)) is not None:
                     document["message"] = message
         else:
-            document = self._mappers[""]({})
+            document = self._mappers[""](self._originals(known_of(event)))
         if event.violations or event.defect is not None or "@timestamp" not in document:
             _mark(document, marks_of(event, document))
         if "@timestamp" not in document and event.origin.received:
@@ -66,6 +66,11 @@ class EcsTransform:
         if self._config.keep_original or event.defect is not None:
             document.setdefault("event", {})["original"] = event.raw.decode("utf-8", "replace")
         return event
+
+
+def known_of(event: Event) -> dict[str, Any]:
+    """Returns what is known of a record that can't be read: its ``Id`` and its time, where the export repeats them beside it."""
+    return {name: event.record[name] for name in ("Id", "CreationTime") if name in event.record}
 
 
 class _Mappers(dict[str, Mapper]):

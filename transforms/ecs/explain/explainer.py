@@ -23,6 +23,7 @@ from ualpipe.transforms.ecs.marks import marks_of
 from ualpipe.transforms.ecs.options import EcsTransformConfig
 from ualpipe.transforms.ecs.originals.originals import make_originals, shipped_shapes
 from ualpipe.transforms.ecs.tables import load_mapping
+from ualpipe.transforms.ecs.transform import known_of
 
 _ORIGINALS = "o365.audit"
 _CLASS_FIELDS = ("event.category", "event.type")
@@ -61,7 +62,7 @@ class EcsExplainer:
     def explain(self, event: Event) -> Notes:
         """Says what becomes of an event; of one that is no JSON object, what its document holds all the same."""
         record = event.record if event.defect is None else {}
-        originals = self._originals(record)
+        originals = self._originals(record if event.defect is None else known_of(event))
         family = self._family(originals)
         notes = Notes()
         trace: list[RowResult] = []
@@ -69,7 +70,7 @@ class EcsExplainer:
         _note_trace(notes, trace, originals)
         notes.attempts += _replaced(self._files, family, originals.get("RecordType"))
         notes.remarks += _about_operation(originals, trace)
-        if originals:
+        if originals and event.defect is None:
             made, attempts = self._message.explain(originals, {**document, "o365": {"audit": originals}})
             notes.made += made
             notes.attempts += attempts
