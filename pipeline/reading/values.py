@@ -8,6 +8,7 @@ from dataclasses import replace
 from ualpipe.pipeline.reading.envelopes import Envelopes
 from ualpipe.pipeline.records.chunk import Piece
 from ualpipe.pipeline.records.cutting import MAX_RECORD_BYTES
+from ualpipe.pipeline.records.decoding import is_crowded
 from ualpipe.pipeline.records.splitting import Found, Splitter, trimmed
 
 _EAGER_BYTES = 64 * 1024  # of an unfinished record; a longer one is looked at again when there is half as much more of it
@@ -88,6 +89,8 @@ class _ValuesReader:
         rest = data[taken:]
         self._rest, self._size = [rest], len(rest)
         self._wanted = len(rest) * 3 // 2 if len(rest) > _EAGER_BYTES else 0
+        if not taken and not is_end and is_crowded(rest):  # no record that memory should hold
+            return self._read(is_end=True)
         return pieces
 
     def _pieces(self, data: bytes, found: Found) -> Sequence[Piece]:

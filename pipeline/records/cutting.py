@@ -9,7 +9,7 @@ from typing import Any
 
 from ualpipe.pipeline.errors import ContentUndecodable
 from ualpipe.pipeline.records.chunk import Chunk, Piece, packed_pieces
-from ualpipe.pipeline.records.decoding import BLANK, BORDER, FIRST_KEY, BadRecord, decode, kind_of
+from ualpipe.pipeline.records.decoding import BLANK, BORDER, FIRST_KEY, BadRecord, decode, kind_of, refuse_crowded
 from ualpipe.pipeline.records.splitting import Found, Splitter, holds_record, kind_defect, trimmed
 
 CHUNK_BYTES = 1024 * 1024
@@ -119,6 +119,7 @@ class _ArrayCutter:
         self._taken += count
 
     def _refuse_endless(self) -> None:
+        refuse_crowded(self._buffer)
         if len(self._buffer) > MAX_RECORD_BYTES:
             reason = f"a record is longer than {MAX_RECORD_BYTES >> 20} MiB, or none at all, at byte {self._taken:,}"
             raise ContentUndecodable(reason, bytes(self._buffer[:MAX_RECORD_BYTES]))

@@ -114,19 +114,19 @@ def decode(body: bytes) -> Any:
         return _decode_leniently(body, exc)
 
 
-def is_crowded(body: bytes) -> bool:
+def is_crowded(body: bytes | bytearray) -> bool:
     """Tells whether a large text holds more values than memory should."""
     return len(body) >= LARGE_BYTES and sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES
 
 
-def refuse_crowded(body: bytes) -> None:
+def refuse_crowded(body: bytes | bytearray) -> None:
     """Refuses a large text of next to nothing but brackets and commas, which takes thirty times its size when it is decoded.
 
     Raises:
         ContentUndecodable: It is one.
     """
     if is_crowded(body):
-        raise ContentUndecodable(f"holds more than {MOST_VALUES:,} values", body)
+        raise ContentUndecodable(f"a record holds more than {MOST_VALUES:,} values", bytes(body))
 
 
 def _decode_leniently(body: bytes, refusal: Exception) -> Any:

@@ -96,7 +96,7 @@ class _Facts:
 
     def has_error(self, originals: Mapping[str, Any]) -> bool:
         """Returns whether a field of a record tells of an error."""
-        return not self._errors.isdisjoint(originals) and any(
+        return not originals.keys().isdisjoint(self._errors) and any(
             as_word(str(originals[name])) not in _NO_ERROR for name in self._errors.intersection(originals)
         )
 
