@@ -174,7 +174,7 @@ class Splitter:
         except NoEnd as exc:
             if exc.is_unfinished and not is_end:
                 return None
-            if exc.is_unfinished and self._is_cut_off(data, text, at):  # in order as far as it goes: cut off, and all of it one record
+            if exc.is_unfinished and self._is_cut_off(data, text, at):  # in order as far as it goes: one record
                 return Found(at, len(data), None, f"not JSON: {exc}")
             return self._broken(data, text, at, str(exc), is_end=is_end)
         return self._value(data, text, at, end, is_end=is_end)
