@@ -42,6 +42,7 @@ _SEPARATORS_IN_ARRAY = re.compile(rb"(?:\][ \t\r\n]*+\[|[ \t\r\n,\]]|\[(?=[ \t\r
 _BORDER = rb"\}(?=(?:[\s,\[\]]|\xef\xbb\xbf)*+\{\s*+%s)"  # behind a record, where the next one begins with the same key
 _PLAIN_LAST = re.compile(rb'[^"\[\]{}]*+\][ \t\r\n]*+')  # garbage behind which the array ends
 _CANDIDATE = re.compile(r'\{\s*+"')
+_LINE_CANDIDATE = re.compile(r'(?<=\n)\{\s*+"')
 _LINE_END = re.compile(rb"[ \t\r,]*+(?:\n|\Z)")
 _MAY_FOLLOW = re.compile(rb"[ \t\r\n,\]]")
 _SHORT = 32  # bytes
@@ -174,7 +175,9 @@ class Splitter:
         except NoEnd as exc:
             if exc.is_unfinished and not is_end:
                 return None
-            if exc.is_unfinished and self._is_cut_off(data, text, at):  # in order as far as it goes: one record
+            if exc.is_unfinished and self._is_cut_off(
+                data, text, at
+            ):  # in order as far as it goes: cut off, and all of it one record
                 return Found(at, len(data), None, f"not JSON: {exc}")
             return self._broken(data, text, at, str(exc), is_end=is_end)
         return self._value(data, text, at, end, is_end=is_end)
@@ -297,20 +300,28 @@ class Splitter:
         return Found(at, limit, None, reason) if line_end >= 0 or is_end else None
 
     def _next_record(self, data: bytes, text: str, at: int, limit: int) -> int | None:
-        """Returns where the next whole record begins, before a limit."""
-        budget = _BUDGET_BYTES
-        for match in _CANDIDATE.finditer(text, at, limit):
-            start = match.start()
-            try:
-                end = value_end(text, start, is_crowded=self._is_crowded)
-                budget -= max(_LEAST_COST, end - start)
-                if self._resembles(data, start, end):
-                    return start
-            except NoEnd as exc:
-                budget -= max(_LEAST_COST, exc.at - start)
-            if budget < 0:
-                break
+        """Returns where the next whole record begins, before a limit; where much leads to none, only begins of lines count."""
+        for candidates in (_CANDIDATE, _LINE_CANDIDATE):
+            budget = _BUDGET_BYTES
+            for match in candidates.finditer(text, at, limit):
+                is_record, cost = self._try(data, text, match.start())
+                if is_record:
+                    return match.start()
+                budget -= cost
+                at = match.end()
+                if budget < 0:
+                    break
+            else:
+                return None
         return None
+
+    def _try(self, data: bytes, text: str, start: int) -> tuple[bool, int]:
+        """Tells whether a record begins at a place, and how much text was read for that."""
+        try:
+            end = value_end(text, start, is_crowded=self._is_crowded)
+        except NoEnd as exc:
+            return False, max(_LEAST_COST, exc.at - start)
+        return self._resembles(data, start, end), max(_LEAST_COST, end - start)
 
     def _resembles(self, data: bytes, start: int, end: int) -> bool:
         """Tells whether an object looks like the records before it, or has the common fields, or stands alone on its line."""

@@ -519,3 +519,10 @@ def test_one_byte_costs_at_most_the_records_it_touches(layout: str, place: int, 
     found = [one for one in read(content[:at] + bytes(new) + content[at + 1 :], 300) if isinstance(one, dict)]
     lost = [number for number, one in enumerate(RECORDS) if one not in found]
     assert len(lost) <= 1 or (len(lost) == 2 and lost[1] == lost[0] + 1)
+
+
+@pytest.mark.parametrize("depth", [900, 1100, 5000])
+def test_a_deep_broken_line_hides_no_record_behind_it(depth: int) -> None:
+    deep = b'{"Id": "a", "b": ' + b'{"a":' * depth + b"1" + b"}" * depth + b' "c"}\n'
+    found = read(lines(RECORDS[:2]) + deep * 2 + lines(RECORDS[2:]), 100_000)
+    assert [one for one in found if isinstance(one, dict)] == RECORDS
