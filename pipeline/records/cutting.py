@@ -9,7 +9,7 @@ from typing import Any
 
 from ualpipe.pipeline.errors import ContentUndecodable
 from ualpipe.pipeline.records.chunk import Chunk, Piece, packed_pieces
-from ualpipe.pipeline.records.decoding import BLANK, BORDER, FIRST_KEY, BadRecord, decode, kind_of, refuse_crowded
+from ualpipe.pipeline.records.decoding import BLANK, BORDER, FIRST_KEY, decode, kind_of, refuse_crowded
 from ualpipe.pipeline.records.splitting import Found, Splitter, holds_record, kind_defect, trimmed
 
 CHUNK_BYTES = 1024 * 1024
@@ -235,7 +235,7 @@ def chunks_of_lines(lines: Iterable[bytes], *, max_bytes: int = CHUNK_BYTES) -> 
 def _is_flawless(chunk: Chunk) -> bool:
     """Tells whether all of a chunk are records; one by one, as all at once they take ten times their bytes."""
     try:
-        return not any(isinstance(record, BadRecord) for record in chunk.stream())
+        return all(type(record) is dict for record in chunk.stream())
     except ContentUndecodable:
         return False
 

@@ -77,7 +77,8 @@ def stream_array(body: bytes) -> Iterator[Record]:
 
 
 def _object(text: bytes) -> dict[str, Any]:
-    refuse_crowded(text)
+    if len(text) >= LARGE_BYTES:
+        refuse_crowded(text)
     value = orjson.loads(text)
     if type(value) is not dict:
         raise ValueError(f"a JSON {kind_of(value)}, not an object")
