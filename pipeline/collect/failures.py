@@ -115,7 +115,13 @@ class FetchFailures:
         self._undecodable[item.id] += 1
         return self._dead_letter(item, error, error.body) if self._is_undecodable(item) else None
 
-    def note_dead(self, item: LedgerItem, reason: str) -> None:
+    def stored(self, item: LedgerItem, rest: DeadLetter | None) -> None:
+        """Notes that an item is stored, and that the rest of it, if there is one, is a dead letter."""
+        self._undecodable.pop(item.id, None)
+        if rest is not None:
+            self._note_dead(item, rest.reason)
+
+    def _note_dead(self, item: LedgerItem, reason: str) -> None:
         """Counts and logs that an item, or the rest of it, became a dead letter."""
         self._metrics.add(m.ITEMS_DEAD, source=self._name, stream=item.work.stream)
         self._log.error("dead-lettered: %s", reason, extra={"item": item.work.key})
@@ -149,7 +155,8 @@ class FetchFailures:
 
     def _bury(self, item: LedgerItem, error: SourceError, body: bytes, state: GivenUp = "dead") -> None:
         self._journal.bury(item, self._dead_letter(item, error, body), state)
-        self.note_dead(item, str(error))
+        self._undecodable.pop(item.id, None)
+        self._note_dead(item, str(error))
 
     def _dead_letter(self, item: LedgerItem, error: SourceError, body: bytes) -> DeadLetter:
         return DeadLetter("fetch", type(error).__name__, str(error), body, attempts=item.attempts + 1)

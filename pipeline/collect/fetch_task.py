@@ -295,10 +295,9 @@ class FetchTask:
                 self._failed.append((item.item, error))
 
     def _count(self, item: _Item, result: CommitResult) -> None:
-        """Counts what a stored item brought, and logs the rest of it that could not be decoded."""
+        """Counts what a stored item brought, and has the rest of it that could not be decoded logged."""
         item.staged = []
-        if item.rest is not None:
-            self._with.failures.note_dead(item.item, item.rest.reason)
+        self._with.failures.stored(item.item, item.rest)
         count = partial(self._parts.context.metrics.add, source=self._with.name, stream=item.item.work.stream)
         count(m.ITEMS_FETCHED, 1)
         count(m.RECORDS_RECEIVED, result.records)

@@ -162,7 +162,7 @@ class SqliteJournal:
     def _check_size(self, limit: int) -> None:
         """Looks whether the journal has reached its limit; there, what every sink has settled goes before its time."""
         if (size := self.size_bytes()) >= limit:
-            self.prune(self._sinks, 0.0)
+            self._retention.remove_batches(self._sinks, 0.0)
             if (size := self.size_bytes()) >= limit:
                 raise JournalFull(f"the journal holds {size} bytes, its limit is {limit} (journal.max_size): a sink is behind")
         self._measure_at = self.clock.monotonic() + (MEASURE_S if size < _NEAR * limit else 0.0)

@@ -40,15 +40,22 @@ class Retention:
         self._file = file
         self._dead_letters = dead_letters
         self._seen = seen
+        self._walked = 0  # id of the item behind which the walk through the ledger goes on; 0 at its beginning
 
     def prune(self, sinks: Collection[str], keep_s: float) -> int:
         """Removes settled batches, Ids and work items; returns how many batches went."""
-        removed = self._remove_batches(sinks, keep_s) if sinks else 0
+        removed = self.remove_batches(sinks, keep_s)
         self._forget_items()
         return removed
 
-    def _remove_batches(self, sinks: Collection[str], keep_s: float) -> int:
-        """Removes batches older than ``keep_s`` that every sink has settled, and Ids that are past their horizon."""
+    def remove_batches(self, sinks: Collection[str], keep_s: float) -> int:
+        """Removes batches older than ``keep_s`` that every sink has settled, and Ids past their horizon.
+
+        Returns:
+            How many batches went.
+        """
+        if not sinks:
+            return 0
         settled = "EXISTS (SELECT 1 FROM settlement s WHERE s.batch = b.id AND s.sink = ? AND s.pending IS NULL)"
         everywhere = " AND ".join(f"(coalesce(b.only_sink, ?) != ? OR {settled})" for _name in sinks)
         now = self._file.now()
@@ -69,25 +76,26 @@ class Retention:
         """Removes work items that are past their horizon, a slice at a time; their sums stay (``item_past``).
 
         Items stand in the order in which they were first listed, so the walk ends where the young ones begin. A long walk goes on
-        at the next time.
+        at the next time where it stopped, lest a million items that stay hide those behind them for ever.
         """
-        before, at = self._file.now() - ITEMS_S, 0
+        before = self._file.now() - ITEMS_S
         for _slice in range(MAX_SLICES):
             with self._file.transaction() as db:
-                at = _forget_slice(db, at, before)
-            if at < 0:
+                walked = _forget_slice(db, self._walked, before)
+            self._walked = walked
+            if not walked:
                 return
             time.sleep(PAUSE_S)
 
 
 def _forget_slice(db: sqlite3.Connection, after: int, before: float) -> int:
-    """Removes what may go of the items behind an id; returns the id to go on behind, -1 at the end of the walk."""
+    """Removes what may go of the items behind an id; returns the id to go on behind, 0 at the end of the walk."""
     (last, newest, count) = db.execute(
         "SELECT max(id), max(first_listed), count(*) FROM (SELECT id, first_listed FROM item WHERE id > ? ORDER BY id LIMIT ?)",
         (after, SLICE_ITEMS),
     ).fetchone()
     if not count:
-        return -1
+        return 0
     values = (before, after, last)
     summed = db.execute(
         "INSERT INTO item_past(source, stream, fetched, dead, gone, records, duplicates)"
@@ -100,7 +108,7 @@ def _forget_slice(db: sqlite3.Connection, after: int, before: float) -> int:
     if summed.rowcount:
         db.execute(f"DELETE FROM item WHERE id > ?2 AND id <= ?3 AND {_FORGETTABLE}", values)
         _raise_to(db, FORGOTTEN_BEFORE, before)
-    return int(last) if count == SLICE_ITEMS and newest < before else -1
+    return int(last) if count == SLICE_ITEMS and newest < before else 0
 
 
 def _raise_to(db: sqlite3.Connection, key: str, instant: float) -> None:

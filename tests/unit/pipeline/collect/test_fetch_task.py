@@ -144,6 +144,21 @@ def test_an_item_that_can_not_be_decoded_holds_up_none_beside_it(bench):
     assert made.stored() == ids(0, 1, 20, 21)
 
 
+@pytest.mark.parametrize(
+    ("broken", "state"), [(b"nonsense", "dead"), (body(records(10, 9))[:-1] + b",{nonsense", "fetched")], ids=["whole", "rest"]
+)
+def test_attempts_to_decode_are_counted_anew_when_a_dead_item_is_to_be_fetched_again(bench, broken, state):
+    """As ``ualpipe dead-letters retry`` asks for it; and counts of items that are done with would fill the memory."""
+    made = bench({"b": broken}, chunk_bytes=1000)
+    for _attempt in range(UNDECODABLE_ATTEMPTS):
+        made.fetch()
+    (item,) = made.journal.items.values()
+    assert item.state == state
+    item.state = "listed"
+    made.fetch()
+    assert item.state == "listed"
+
+
 def test_good_records_before_a_rest_that_can_not_be_decoded_count_in_the_end(bench):
     made = bench({**three(), "b": body(records(10, 9))[:-1] + b",{nonsense"}, chunk_bytes=1000)
     for _attempt in range(UNDECODABLE_ATTEMPTS - 1):

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes import NOW, TENANT, FakeClock, body, change, open_journal, pack, record, rows
-from ualpipe.pipeline.errors import JournalError
+from ualpipe.pipeline.errors import JournalError, JournalFull
 from ualpipe.pipeline.journal.sqlite import retention
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
 from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
@@ -315,6 +315,39 @@ def test_the_walk_goes_on_behind_items_that_stay(file, clock, tmp_path, monkeypa
     clock.advance(PAST_S)
     journal.prune(["siem"], 0.0)
     assert rows(tmp_path / "sliced", "SELECT count(*), min(key) >= 'lasting' FROM item") == [(23, 1)]
+
+
+def test_a_walk_that_takes_too_long_goes_on_where_it_stopped(file, clock, tmp_path, monkeypatch):
+    """Items that stay must not hide those behind them for ever."""
+    monkeypatch.setattr(retention, "SLICE_ITEMS", 5)
+    monkeypatch.setattr(retention, "MAX_SLICES", 2)
+    journal = SqliteJournal(file)
+    fetch(journal, *(f"lasting {at}" for at in range(23)), expires=None)
+    fetch(journal, "expiring")
+    clock.advance(PAST_S)
+    left = []
+    for _hour in range(4):
+        journal.prune(["siem"], 0.0)
+        left.append(rows(tmp_path / "sliced", "SELECT count(*) FROM item")[0][0])
+    assert left == [24, 24, 23, 23]
+    fetch(journal, "another")
+    clock.advance(PAST_S)
+    for _hour in range(3):
+        journal.prune(["siem"], 0.0)
+    assert rows(tmp_path / "sliced", "SELECT count(*) FROM item") == [(23,)], "the next walk begins at the beginning"
+
+
+def test_looking_for_room_does_not_walk_through_the_ledger(file, monkeypatch):
+    """A fetch waits for that, and where the journal is full it is done every few seconds."""
+    monkeypatch.setattr(retention, "SLICE_ITEMS", 5)
+    journal = SqliteJournal(file, max_bytes=1, sinks=["siem"])
+    fetch(journal, *(f"item {at}" for at in range(50)))
+
+    def look() -> None:
+        with pytest.raises(JournalFull):
+            journal.check_room()
+
+    assert begun(file, look) == 1
 
 
 def test_the_walk_ends_where_the_young_items_begin(file, clock, monkeypatch):
