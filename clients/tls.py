@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ualpipe.clients.errors import Refused
 from ualpipe.clients.trust import default_ca_places, load_default_cas
+from ualpipe.pipeline.files import stamp_of
 from ualpipe.pipeline.options import Secret, option
 
 CA_FILE = "PEM file of the authorities to trust, in place of the system's and Mozilla's."
@@ -49,7 +50,7 @@ def client_context(options: TlsOptions, *, alpn: Sequence[str] = ()) -> ssl.SSLC
     if options.client_key and not options.client_certificate:
         raise Refused("client_key is set without client_certificate")
     ca_places = [options.ca_file] if options.ca_file else default_ca_places()
-    seen = tuple(map(_state, (*ca_places, options.client_certificate, options.client_key)))
+    seen = tuple(map(stamp_of, (*ca_places, options.client_certificate, options.client_key)))
     # An empty password in place of none: OpenSSL would ask for it on the terminal.
     password = options.client_key_password.reveal() if options.client_key_password else ""
     return _context(options.ca_file, options.client_certificate, options.client_key, password, options.verify, tuple(alpn), seen)
@@ -101,12 +102,3 @@ def _identify(context: ssl.SSLContext, certificate: Path, key: Path | None, pass
 def _problem(exc: OSError | ValueError, wanted: str) -> str:
     is_readable = isinstance(exc, ssl.SSLError | ValueError)
     return f"does not hold {wanted}" if is_readable else f"can't be read: {getattr(exc, 'strerror', None) or exc}"
-
-
-def _state(path: Path | None) -> tuple[int, ...]:
-    """Returns numbers that change when a file or folder is replaced or written to; none where it does not exist."""
-    try:
-        found = path.stat() if path else None
-    except OSError:
-        return ()
-    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns) if found else ()

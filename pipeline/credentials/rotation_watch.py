@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 
 from ualpipe.pipeline.credentials.options import Credential
+from ualpipe.pipeline.files import stamp_of
 from ualpipe.pipeline.options import Secret
 
 _Looks = tuple[object, ...]
@@ -32,17 +32,8 @@ def _looks(credential: Credential) -> _Looks:
     if certificate is None:
         return (_digest(credential.client_secret),)
     files = (certificate.pfx, certificate.private_key, certificate.public)
-    return (*map(_signature, files), _digest(certificate.passphrase))
+    return (*map(stamp_of, files), _digest(certificate.passphrase))
 
 
 def _digest(secret: Secret | None) -> bytes:
     return hashlib.sha256(secret.reveal().encode()).digest() if secret else b""
-
-
-def _signature(path: Path | None) -> tuple[int, ...]:
-    """Returns what differs when a file was replaced or written to; nothing where there is none."""
-    try:
-        found = path.stat() if path else None
-    except OSError:
-        return ()
-    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns) if found else ()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from ualpipe.pipeline.folders import sync_folder
+from ualpipe.pipeline.files import sync_folder
 
 _LOOK_BACK_BYTES = 64 * 1024
 

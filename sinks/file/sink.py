@@ -14,7 +14,7 @@ from typing import Literal
 
 from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkUnavailable
 from ualpipe.pipeline.events import EncodedEvent
-from ualpipe.pipeline.folders import make_folder
+from ualpipe.pipeline.files import make_folder
 from ualpipe.pipeline.options import Size, option
 from ualpipe.pipeline.stages import Batch, Env, Finding, SinkLimits
 from ualpipe.sinks.event_fields import instant_of, original_line

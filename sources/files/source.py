@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ualpipe.pipeline.errors import ContentGone, ContentUndecodable, SourceDenied, SourceError, SourceUnavailable
+from ualpipe.pipeline.files import FileStamp, stamp
 from ualpipe.pipeline.options import option
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.stages import Env, Finding, Instant, Listed, WorkItem
@@ -19,7 +20,6 @@ from ualpipe.sources.files.byte_stream import READ_BYTES, fingerprint, read_list
 from ualpipe.sources.files.formats import chunks_of, format_of
 
 _GLOB = "*?["
-_Signature = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class FilesSource:
     def __init__(self, config: FilesConfig, env: Env) -> None:
         self._paths = {str(path): path for path in config.paths}
         self._clock = env.clock
-        self._known: dict[str, dict[Path, tuple[_Signature, WorkItem]]] = {}
+        self._known: dict[str, dict[Path, tuple[FileStamp, WorkItem]]] = {}
 
     def open(self) -> None:
         """Does nothing: files are opened one by one."""
@@ -105,14 +105,14 @@ class FilesSource:
                     raise ContentGone(f"{path}: taken away before it was read") from exc
                 raise
 
-    def _item(self, stream: str, path: Path, before: dict[Path, tuple[_Signature, WorkItem]]) -> WorkItem:
+    def _item(self, stream: str, path: Path, before: dict[Path, tuple[FileStamp, WorkItem]]) -> WorkItem:
         """Makes the work item of a file; a file that looks unchanged is not read again."""
         with _reading(path, is_listing=True):
             status = path.stat()
-            signature = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+            now = stamp(status)
             known = before.get(path)
-            item = known[1] if known and known[0] == signature else _new_item(stream, path, status.st_mtime)
-        self._known[stream][path] = (signature, item)
+            item = known[1] if known and known[0] == now else _new_item(stream, path, status.st_mtime)
+        self._known[stream][path] = (now, item)
         return item
 
 

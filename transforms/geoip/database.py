@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from ualpipe.pipeline.errors import ConfigError
+from ualpipe.pipeline.files import FileStamp, stamp
 from ualpipe.pipeline.stages import Env
 from ualpipe.transforms.geoip.fields import Fields, as_fields, geo_fields
 
@@ -20,8 +21,6 @@ DAY_S = 86_400
 
 # What the reader raises on a damaged file; InvalidDatabaseError, the library's own, is a RuntimeError.
 _DAMAGED = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, struct.error)
-
-Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ class _Opened:
     """
 
     reader: _Reader
-    stamp: Stamp
+    stamp: FileStamp
     built: datetime
     said: set[str] = field(default_factory=set)
 
@@ -101,7 +100,7 @@ class GeoDatabase:
         """
         assert self._opened is not None, "renew before open"
         try:
-            renewed = None if _stamp(self._path.stat()) == self._opened.stamp else self._read()
+            renewed = None if stamp(self._path.stat()) == self._opened.stamp else self._read()
         except (OSError, ConfigError) as exc:
             self._keep(exc)
             return False
@@ -128,7 +127,7 @@ class GeoDatabase:
     def _read(self) -> _Opened:
         try:
             with self._path.open("rb") as file:
-                stamp = _stamp(os.fstat(file.fileno()))
+                read_from = stamp(os.fstat(file.fileno()))
                 reader = in_memory(file)
             metadata = reader.metadata()
             built = datetime.fromtimestamp(metadata.build_epoch, UTC)
@@ -139,7 +138,7 @@ class GeoDatabase:
         if not any(word in str(metadata.database_type) for word in self._kind.types):
             *others, last = self._kind.types
             raise self._wrong(f"is a database of the type {metadata.database_type!r}; give one of {', '.join(others)} or {last}")
-        return _Opened(reader, stamp, built)
+        return _Opened(reader, read_from, built)
 
     def _wrong(self, what: str) -> ConfigError:
         return ConfigError(f"{self._env.name}.{self._kind.option}: {self._path}: {what}")
@@ -181,7 +180,3 @@ def in_memory(file: BinaryIO) -> _Reader:
         shutil.copyfileobj(file, copy)
         copy.flush()
         return maxminddb.open_database(f"/proc/self/fd/{copy.fileno()}", maxminddb.MODE_MMAP_EXT)
-
-
-def _stamp(status: os.stat_result) -> Stamp:
-    return status.st_ino, status.st_size, status.st_mtime_ns

@@ -17,7 +17,7 @@ import zstandard
 
 from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.errors import JournalError, JournalFull, JournalInUse
-from ualpipe.pipeline.folders import make_folder, sync_folder
+from ualpipe.pipeline.files import make_folder, sync_folder
 from ualpipe.pipeline.journal.sqlite import schema as _journal_schema
 from ualpipe.pipeline.records.compression import decompress
 

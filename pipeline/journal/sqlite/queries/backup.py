@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from ualpipe.pipeline.errors import ConfigError, JournalError
-from ualpipe.pipeline.folders import sync_folder
+from ualpipe.pipeline.files import sync_folder
 from ualpipe.pipeline.journal.sqlite.file import BUSY_TIMEOUT_S, FILE_NAME, damaged, journal_error
 from ualpipe.pipeline.journal.types import Backup
 

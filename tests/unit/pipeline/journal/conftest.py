@@ -1,4 +1,4 @@
-"""The journal as operators' commands have it: beside the pipeline that runs on it."""
+"""The file of a journal, and the journal as operators' commands have it: beside the pipeline that runs on it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,17 @@ import pytest
 
 from fakes import FakeClock
 from ualpipe.pipeline.journal.sqlite.changes import SqliteJournalChanges
+from ualpipe.pipeline.journal.sqlite.file import JournalFile
 from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 from ualpipe.pipeline.journal.sqlite.reader import SqliteJournalReader
+
+
+@pytest.fixture
+def file(tmp_path: Path, clock: FakeClock) -> Iterator[JournalFile]:
+    """The file of a journal that the test makes itself."""
+    made = JournalFile(tmp_path, clock, exclusive=True)
+    yield made
+    made.close()
 
 
 @pytest.fixture

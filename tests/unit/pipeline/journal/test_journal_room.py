@@ -12,7 +12,7 @@ from fakes import NOW, TENANT, body, enter, open_journal, pack, records, store, 
 from ualpipe.pipeline.drift import FIELD, Thing
 from ualpipe.pipeline.errors import JournalFull
 from ualpipe.pipeline.journal.sqlite import journal as journal_module
-from ualpipe.pipeline.journal.sqlite.file import FILE_NAME, JournalFile
+from ualpipe.pipeline.journal.sqlite.file import FILE_NAME
 from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 from ualpipe.pipeline.journal.types import (
     BatchRef,
@@ -119,13 +119,6 @@ def full(file) -> None:
 
 def emptied(file) -> None:
     file.rows("PRAGMA max_page_count = 1000000")
-
-
-@pytest.fixture
-def file(tmp_path, clock):
-    made = JournalFile(tmp_path, clock, exclusive=True)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from fakes import NOW, PATIENCE_S, TENANT, body, change, open_journal, pack, rec
 from ualpipe.pipeline.errors import LeaseLost
 from ualpipe.pipeline.journal.due_items import AHEAD, FRESH_S
 from ualpipe.pipeline.journal.sqlite.changes import SqliteJournalChanges
-from ualpipe.pipeline.journal.sqlite.file import JournalFile
 from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 from ualpipe.pipeline.journal.sqlite.reader import SqliteJournalReader
 from ualpipe.pipeline.journal.types import DeadLetter, FetchedItem, LedgerItem
@@ -23,13 +22,6 @@ from ualpipe.pipeline.stages import WorkItem
 
 STREAMS = ["stream"]
 GONE = DeadLetter("fetch", "ContentGone", "gone", b"")
-
-
-@pytest.fixture
-def file(tmp_path, clock):
-    made = JournalFile(tmp_path, clock, exclusive=True)
-    yield made
-    made.close()
 
 
 @pytest.fixture

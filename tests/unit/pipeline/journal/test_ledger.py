@@ -18,13 +18,6 @@ EVER = 0.0
 
 
 @pytest.fixture
-def file(tmp_path, clock):
-    made = JournalFile(tmp_path, clock, exclusive=True)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def ledger(file) -> Ledger:
     return Ledger(file, FETCH.longest_s)
 

@@ -1,9 +1,12 @@
-"""Folders whose entries outlast a loss of power."""
+"""Files and folders: entries that outlast a loss of power, and whether a file was replaced or written to."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+FileStamp = tuple[int, ...]
+"""Numbers of which one changes when a file is replaced or written to."""
 
 
 def make_folder(folder: Path, mode: int = 0o700) -> None:
@@ -25,3 +28,16 @@ def sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def stamp(status: os.stat_result) -> FileStamp:
+    """Returns the stamp of a file by its status."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def stamp_of(path: Path | None) -> FileStamp:
+    """Returns the stamp of a file or folder; an empty one where there is none, or none that we may look at."""
+    try:
+        return stamp(path.stat()) if path else ()
+    except OSError:
+        return ()
