@@ -111,7 +111,7 @@ SEEN = [
     *_around("merge runs of seen Ids, third step", f"{_SEGMENTS}._step", 3),
 ]
 FORGETTING = _step("forget old items", "retention:Retention._forget_items")
-PRUNING = _step("remove batches", "retention:Retention._remove_batches")
+PRUNING = _step("remove batches", "retention:Retention.remove_batches")
 REQUEUE = _step("send a dead letter again", "dead_letters:DeadLetters.requeue", 5)
 FILE = [
     *_around("file: write", f"{_FILE}.write"),

@@ -409,9 +409,9 @@ def test_a_crash_between_any_two_transactions_loses_nothing_and_names_everything
             db.set_trace_callback(on_statement)
         return db
 
-    monkeypatch.setattr(sqlite3, "connect", watched)
-    run_to_end(runner.run, runner.stop, timeout_s=20)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", watched)
+        run_to_end(runner.run, runner.stop, timeout_s=20)
     assert len(crashes) > 15
     everything = set(ids(*range(100), 300, 301, 302))
     for folder, delivered in crashes:
