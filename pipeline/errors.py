@@ -84,6 +84,10 @@ class ContentUndecodable(SourceError):
         self.body = body
 
 
+class ContentRefused(ContentUndecodable):
+    """The content is what it is, and no audit records; it is dead-lettered at the first attempt, as no other brings more."""
+
+
 class EventError(PipelineError):
     """One event can't go on: its bytes and the reason go to the dead letters."""
 

@@ -54,7 +54,8 @@ class Event:
     """One audit record while transforms run: what they read and what they make of it.
 
     Attributes:
-        record: The audit record as decoded; empty when there is a defect. Transforms read it and never change it.
+        record: The audit record as decoded; where there is a defect what is known all the same, at most ``Id`` and
+            ``CreationTime``. Transforms read it and never change it.
         index: Position in its stored batch.
         origin: Where the record comes from.
         defect: Why there is no record: the bytes are not JSON, or not an object. None for a proper record.
@@ -77,7 +78,7 @@ class Event:
         document: dict[str, Any] | None = None,
         violations: Sequence[SchemaViolation] = (),
     ) -> None:
-        """Makes an event of a decoded record; of an empty one where there is a defect."""
+        """Makes an event of a decoded record, or of what is known of one where there is a defect."""
         own, organization = record.get("Id"), record.get("OrganizationId")
         tenant = organization.lower() if type(organization) is str and organization else origin.tenant
         self.record = record
@@ -235,4 +236,6 @@ class Transformed:
 
 def event_of(record: Record, index: int, origin: Origin) -> Event:
     """Returns the event of a decoded record, or of the ``BadRecord`` in its place."""
-    return Event({}, index, origin, record.reason) if isinstance(record, BadRecord) else Event(record, index, origin)
+    if isinstance(record, BadRecord):
+        return Event(dict(record.facts), index, origin, record.reason)
+    return Event(record, index, origin)

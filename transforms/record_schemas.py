@@ -8,7 +8,8 @@ from typing import Any
 
 from ualpipe.pipeline.events import SchemaViolation
 from ualpipe.pipeline.json_schema import Failure, Schema
-from ualpipe.schemas import read_json
+from ualpipe.schemas import read_csv, read_json
+from ualpipe.transforms.record_types import record_type
 
 MAX_VIOLATIONS = 10
 """Findings that are worded for one record; what is wrong with it shows well before."""
@@ -40,23 +41,34 @@ class RecordSchemas:
     def __init__(self) -> None:
         compiled = {name: Schema(document) for name, document in record_documents().items()}
         self._common = compiled[_COMMON]
+        own = read_json("records/index.json")
         self._by_type: dict[Any, Schema] = {}
-        for number, name in read_json("records/index.json").items():
-            self._by_type[number] = self._by_type[int(number)] = compiled[name]
+        for number in (row["id"] for row in read_csv("record_types.csv")):
+            self._by_type[number] = self._by_type[int(number)] = compiled[own.get(number, _COMMON)]
 
     def fits(self, record: Mapping[str, Any]) -> bool:
         """Returns whether a record fits the schema of its record type."""
         return not self.violations(record)
+
+    def _schema(self, record: Mapping[str, Any]) -> tuple[Schema, Mapping[str, Any]]:
+        """Returns the schema of a record, and the record, with the number of its type where that is given by its name."""
+        kind = record.get("RecordType")
+        try:
+            found = self._by_type.get(kind)
+        except TypeError:  # a list or an object
+            return self._common, record
+        if found is not None:
+            return found, record
+        number = record_type(kind)
+        is_named = type(kind) is str and number != kind
+        return self._by_type.get(number, self._common), {**record, "RecordType": number} if is_named else record
 
     def violations(self, record: Mapping[str, Any]) -> list[SchemaViolation]:
         """Returns the ways in which a record does not fit, at most ``MAX_VIOLATIONS``; empty when it does.
 
         Missing fields come first, then wrong ones in the order of the schema.
         """
-        try:
-            schema = self._by_type.get(record.get("RecordType"), self._common)
-        except TypeError:  # a list or an object for a number
-            schema = self._common
+        schema, record = self._schema(record)
         return [] if schema.accepts(record) else [_worded(failure) for failure in islice(schema.failures(record), MAX_VIOLATIONS)]
 
 

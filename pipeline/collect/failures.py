@@ -14,6 +14,7 @@ from ualpipe.pipeline.collect.parts import CollectParts
 from ualpipe.pipeline.collect.stream_state import StreamState
 from ualpipe.pipeline.errors import (
     ContentGone,
+    ContentRefused,
     ContentUndecodable,
     LeaseLost,
     SourceDenied,
@@ -113,7 +114,7 @@ class FetchFailures:
     def rest_of(self, item: LedgerItem, error: ContentUndecodable) -> DeadLetter | None:
         """Counts that the rest of an item can't be decoded; returns its dead letter after enough attempts, None before that."""
         self._undecodable[item.id] += 1
-        return self._dead_letter(item, error, error.body) if self._is_undecodable(item) else None
+        return self._dead_letter(item, error, error.body) if self._is_final(item, error) else None
 
     def stored(self, item: LedgerItem, rest: DeadLetter | None) -> None:
         """Notes that an item is stored, and that the rest of it, if there is one, is a dead letter."""
@@ -126,14 +127,14 @@ class FetchFailures:
         self._metrics.add(m.ITEMS_DEAD, source=self._name, stream=item.work.stream)
         self._log.error("dead-lettered: %s", reason, extra={"item": item.work.key})
 
-    def _is_undecodable(self, item: LedgerItem) -> bool:
-        return self._undecodable[item.id] >= UNDECODABLE_ATTEMPTS
+    def _is_final(self, item: LedgerItem, error: ContentUndecodable) -> bool:
+        return isinstance(error, ContentRefused) or self._undecodable[item.id] >= UNDECODABLE_ATTEMPTS
 
     def _give_back(self, item: LedgerItem, error: SourceError) -> None:
         """Makes an item whose failure is its own a dead letter, or has it tried again later."""
         if isinstance(error, ContentGone):
             self._bury(item, error, b"", "gone")
-        elif isinstance(error, ContentUndecodable) and self._is_undecodable(item):
+        elif isinstance(error, ContentUndecodable) and self._is_final(item, error):
             self._bury(item, error, error.body)
         else:
             self._postpone(item, error)

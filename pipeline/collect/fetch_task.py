@@ -38,6 +38,7 @@ from ualpipe.pipeline.journal.types import (
 )
 from ualpipe.pipeline.process.processor import ProcessedChunk
 from ualpipe.pipeline.records.chunk import Chunk
+from ualpipe.pipeline.records.cutting import mended
 from ualpipe.pipeline.stages import Source
 
 MOST_ITEMS = 8
@@ -77,6 +78,7 @@ class _Item:
         origin: Origin of the chunk that was processed last.
         last: The chunk that was processed last, unless it is staged.
         rest: Dead letter of what can't be decoded behind its records.
+        has_good: Whether records of the held chunk come before that rest.
     """
 
     item: LedgerItem
@@ -85,6 +87,7 @@ class _Item:
     origin: Origin | None = None
     last: tuple[ProcessedChunk, PackedChunk] | None = None
     rest: DeadLetter | None = None
+    has_good: bool = False
 
     @property
     def held_bytes(self) -> int:
@@ -93,8 +96,8 @@ class _Item:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no chunk of it is held or staged."""
-        return self.held is None and not self.staged
+        """Whether no chunk of it is held or staged, and none of the held one is good."""
+        return self.held is None and not self.staged and not self.has_good
 
     def fetched(self) -> FetchedItem:
         """Returns the item as ``commit`` takes it."""
@@ -195,15 +198,45 @@ class FetchTask:
     # --- processing ----------------------------------------------------------------------------------------------
 
     def _process(self, item: _Item, *, transform: bool) -> None:
-        """Processes the held chunk; a chunk without records is dropped."""
+        """Processes the held chunk; a chunk without records is dropped.
+
+        Where an array is not in order, its records are looked for one by one: broken ones cost no other. What may have been cut
+        off at its end is the rest of the item.
+
+        Raises:
+            ContentUndecodable: The item is to be fetched again, or nothing of it is good.
+        """
         chunk, item.held = item.held, None
         if chunk is None:
             return
+        try:
+            done = self._work_on(item, chunk, transform=transform)
+        except ContentUndecodable:
+            self._process_mended(item, chunk, transform=transform)
+            return
+        if done.has_defects and chunk.framing == "array":
+            self._process_mended(item, chunk, transform=transform)
+
+    def _process_mended(self, item: _Item, chunk: Chunk, *, transform: bool) -> None:
+        item.last = None
+        chunks, error = mended(chunk)
+        if error is not None:
+            if item.rest is not None:
+                raise error
+            item.has_good = bool(chunks)
+            self._set_rest_aside(item, error)
+        for at, one in enumerate(chunks):
+            if at:
+                self._stage(item)
+            self._work_on(item, one, transform=transform and len(chunks) == 1)
+
+    def _work_on(self, item: _Item, chunk: Chunk, *, transform: bool) -> ProcessedChunk:
         leased, now = item.item, self._clock.now().timestamp()
         item.origin = Origin(leased.source, leased.tenant, leased.work.stream, leased.work.key, chunk, format_epoch(now))
         done = self._parts.processor.process(item.origin, transform=transform)
         packed = PackedChunk(chunk.framing, done.digests, len(chunk.body), done.packed, done.sha256, now)
         item.last = (done, packed) if done.digests else None
+        return done
 
     def _stage(self, item: _Item) -> None:
         """Stages the chunk that was processed: stored, it does not count yet."""
@@ -222,13 +255,8 @@ class FetchTask:
             SourceError: Nothing of the item is to be stored.
             JournalFull: There is no room for the chunk.
         """
-        try:
-            with unexpected_as(SourceUnavailable, self._with.log, "decoding"):
-                self._process(item, transform=transform and not item.staged)
-        except ContentUndecodable as exc:
-            if item.rest is not None:
-                raise
-            self._set_rest_aside(item, exc)
+        with unexpected_as(SourceUnavailable, self._with.log, "decoding"):
+            self._process(item, transform=transform and not item.staged)
         if item.staged:
             self._stage(item)
 

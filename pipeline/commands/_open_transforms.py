@@ -16,6 +16,7 @@ from ualpipe.pipeline.explain.trace import ExplainedStage
 from ualpipe.pipeline.metrics import Metrics
 from ualpipe.pipeline.observe import log
 from ualpipe.pipeline.options import build
+from ualpipe.pipeline.reading import Envelopes, known_envelopes
 from ualpipe.pipeline.runtime.rate_limit import TokenBucket
 from ualpipe.pipeline.stages import Apply, Env, Transform
 from ualpipe.pipeline.supervisor.stages import StageMaker
@@ -54,6 +55,16 @@ def open_stages(config: Path | None, mapping: Sequence[Path] = ()) -> list[OpenT
     log.set_up("warning")
     given: dict[str, Mapping[str, Any]] = {"ecs": {"mapping": [str(path) for path in mapping]}}
     return [_open(name, given.get(name, {})) for name in DEFAULTS]
+
+
+def open_envelopes(config: Path | None) -> Envelopes:
+    """Returns the envelopes that records may stand in: those that are known, and those of the sources of a config.
+
+    Raises:
+        ConfigError: The config is wrong.
+    """
+    sources = load_config(config).sources.values() if config is not None else ()
+    return known_envelopes().with_paths([path for spec in sources for path in getattr(spec.options, "envelopes", ())])
 
 
 def _configured(path: Path) -> list[OpenTransform]:

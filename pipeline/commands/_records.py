@@ -1,19 +1,21 @@
-"""Finds one record in a file, which holds an object, an array, or one record a line."""
+"""Finds one record in a file, which is read as the ``files`` source reads it."""
 
 from __future__ import annotations
 
+import codecs
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ualpipe.pipeline.errors import ConfigError, ContentUndecodable
+from ualpipe.pipeline.errors import ConfigError, ContentRefused
 from ualpipe.pipeline.events import Event, Origin
-from ualpipe.pipeline.records.chunk import Chunk
+from ualpipe.pipeline.reading import Envelopes, pieces_of
+from ualpipe.pipeline.reading.reader import chunk_of
+from ualpipe.pipeline.records.chunk import Chunk, Piece
 from ualpipe.pipeline.records.decoding import BadRecord, Record
 from ualpipe.pipeline.wording import did_you_mean
 
-_BOM = b"\xef\xbb\xbf"
 _BLANK = b" \t\r\n"
 
 
@@ -22,16 +24,14 @@ class FoundRecord:
     """A record in a file.
 
     Attributes:
-        line: Its line, or its position in an array; counts from 1.
+        line: Its line, or its position where several stand in a line or they stand in an array; counts from 1.
         record: The decoded record; one that is none is refused only when it is chosen.
-        chunk: The text around it.
-        index: Its position in the chunk.
+        chunk: Its text.
     """
 
     line: int
     record: Record
     chunk: Chunk
-    index: int
 
     @property
     def id(self) -> str:
@@ -50,33 +50,33 @@ def read_body(path: str) -> bytes:
         body = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
     except OSError as exc:
         raise ConfigError(f"{path}: can't read it: {exc.strerror}") from exc
-    body = body.removeprefix(_BOM)
-    if not body.strip(_BLANK):
+    if not body.strip(_BLANK + codecs.BOM_UTF8):
         raise ConfigError(f"{_name(path)} is empty: it should hold a record, a JSON object")
     return body
 
 
-def find_record(path: str, body: bytes, *, id_: str | None, line: int | None) -> tuple[Event, str]:
+def find_record(path: str, body: bytes, envelopes: Envelopes, *, id_: str | None, line: int | None) -> tuple[Event, str]:
     """Returns the event of one record, and a note where it is the first of several and nobody said which.
 
     Args:
         path: Of the file, for messages.
         body: Content of the file.
+        envelopes: Those that records may stand in.
         id_: ``Id`` of the record that is wanted.
         line: Line of the record that is wanted, in an array its position; counts from 1.
 
     Raises:
         ConfigError: There is no such record, or it is not JSON or no object.
     """
-    found = _records(path, body)
+    found = _records(path, body, envelopes)
     chosen = _chosen(_name(path), found, id_, line)
     if isinstance(chosen.record, BadRecord):
-        raise ConfigError(f"{_name(path)}:{chosen.line}: {chosen.record.reason}")
+        raise ConfigError(f"{_name(path)}: {chosen.record.reason}")
     note = ""
     if len(found) > 1 and id_ is None and line is None:
         note = f"{_name(path)} holds {len(found):,} records; this is the first (choose by --id or --line)"
     origin = Origin("explain", "", "explain", "explain", chosen.chunk)
-    return Event(chosen.record, chosen.index, origin), note
+    return Event(chosen.record, 0, origin), note
 
 
 def _chosen(name: str, found: list[FoundRecord], id_: str | None, line: int | None) -> FoundRecord:
@@ -99,30 +99,20 @@ def _hint(id_: str, known: Iterable[str]) -> str:
     return did_you_mean(id_, list(known))
 
 
-def _records(path: str, body: bytes) -> list[FoundRecord]:
-    whole = body.strip(_BLANK)
-    if whole.startswith(b"["):
-        return _of_array(path, Chunk(whole, "array"))
-    lines = [(number, line) for number, line in enumerate(body.split(b"\n"), 1) if line.strip(_BLANK)]
-    by_line = [_of_line(number, line) for number, line in lines]
-    if isinstance(by_line[0].record, BadRecord) and len(by_line) > 1:
-        return _of_array(path, Chunk(b"[" + whole + b"]", "array"))  # one record over several lines
-    return by_line
-
-
-def _of_line(number: int, line: bytes) -> FoundRecord:
-    chunk = Chunk(line.strip(_BLANK), "lines")
-    return FoundRecord(number, chunk.records[0], chunk, 0)
-
-
-def _of_array(path: str, chunk: Chunk) -> list[FoundRecord]:
+def _records(path: str, body: bytes, envelopes: Envelopes) -> list[FoundRecord]:
     try:
-        records = chunk.records
-    except ContentUndecodable as exc:
+        pieces = [piece for some in pieces_of([body], envelopes) for piece in some]
+    except ContentRefused as exc:
         raise ConfigError(f"{_name(path)}: {exc}") from exc
-    if not records:
-        raise ConfigError(f"{_name(path)}: the array is empty: it should hold a record, a JSON object")
-    return [FoundRecord(at, record, chunk, at - 1) for at, record in enumerate(records, 1)]
+    if not pieces:
+        raise ConfigError(f"{_name(path)} holds no record: it should hold a JSON object")
+    is_array = body.lstrip(_BLANK).startswith(b"[") or len({piece.line for piece in pieces}) < len(pieces)
+    return [_found(at if is_array else piece.line, piece) for at, piece in enumerate(pieces, 1)]
+
+
+def _found(line: int, piece: Piece) -> FoundRecord:
+    chunk = chunk_of([piece])
+    return FoundRecord(line, chunk.records[0], chunk)
 
 
 def _name(path: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from ualpipe.pipeline.commands._open_transforms import open_stages, with_explainers
+from ualpipe.pipeline.commands._open_transforms import open_envelopes, open_stages, with_explainers
 from ualpipe.pipeline.commands._records import find_record, read_body
 from ualpipe.pipeline.commands._tables import Printer, place_from_here, shown
 from ualpipe.pipeline.errors import ConfigError
@@ -26,7 +26,7 @@ _GUID_LENGTH = 36  # ids stay whole on a terminal
 def run(args: argparse.Namespace) -> int:
     """Runs the command: 0 when the record gives a document or is filtered, 1 when it can't go on."""
     body = read_body(args.record)
-    event, note = find_record(args.record, body, id_=args.id, line=args.line)
+    event, note = find_record(args.record, body, open_envelopes(args.config), id_=args.id, line=args.line)
     stages = with_explainers(open_stages(args.config))
     head = _head(event)
     found = explain(event, stages)

@@ -1,64 +1,96 @@
-"""``ualpipe map``: records on stdin, one a line, to documents on stdout, one a line, in the same order."""
+"""``ualpipe map``: audit records on stdin, in whatever holds them, to documents on stdout, one a line, in the same order."""
 
 from __future__ import annotations
 
 import argparse
-import codecs
 import sys
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import BinaryIO, TextIO
 
 import orjson
 
-from ualpipe.pipeline.commands._open_transforms import open_stages
-from ualpipe.pipeline.errors import EventError
+from ualpipe.pipeline.commands._open_transforms import open_envelopes, open_stages
+from ualpipe.pipeline.errors import ContentRefused, EventError
 from ualpipe.pipeline.events import Event, Origin
 from ualpipe.pipeline.explain.trace import as_error
 from ualpipe.pipeline.process.transforming import events_of, run_transforms
-from ualpipe.pipeline.records.chunk import Chunk
-from ualpipe.pipeline.records.cutting import chunks_of_lines
+from ualpipe.pipeline.reading import Envelopes, pieces_of
+from ualpipe.pipeline.reading.blocks import READ_BYTES
+from ualpipe.pipeline.reading.reader import chunk_of
+from ualpipe.pipeline.records.chunk import Piece
 from ualpipe.pipeline.stages import Apply
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE
 from ualpipe.pipeline.wording import counted
 
-READ_BYTES = 256 * 1024
+_MOST_SAID = 20  # defects that are told one by one
+
+
+@dataclass(slots=True)
+class Mapped:
+    """What became of the input.
+
+    Attributes:
+        failed: How many records could not go on.
+        unread: How much of it could not be read.
+        said: Takes what could not be read, and why.
+    """
+
+    said: TextIO = field(default_factory=lambda: sys.stderr)
+    failed: int = 0
+    unread: int = 0
+
+    def note_unread(self, reason: str) -> None:
+        """Counts something that could not be read, and tells of it; not of every one where there are many."""
+        self.unread += 1
+        if self.unread <= _MOST_SAID:
+            print(f"not read: {reason}", file=self.said)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the command: 0 when each record gave a document (or was filtered), 1 when one could not go on."""
+    """Runs the command: 0 when each record gave a document (or was filtered), 1 when one could not be read, or not go on."""
     transforms = [stage.apply for stage in open_stages(args.config)]
-    failed = map_lines(sys.stdin.buffer, sys.stdout.buffer, transforms)
-    if failed:
-        print(f"{counted(failed, 'record')} could not go on; see {'its line' if failed == 1 else 'their lines'}", file=sys.stderr)
-    return EXIT_INCOMPLETE if failed else EXIT_FINE
+    mapped = map_records(sys.stdin.buffer, sys.stdout.buffer, transforms, open_envelopes(args.config))
+    if mapped.unread > _MOST_SAID:
+        print(f"not read: {mapped.unread - _MOST_SAID:,} more", file=sys.stderr)
+    if mapped.failed:
+        lines = "its line" if mapped.failed == 1 else "their lines"
+        print(f"{counted(mapped.failed, 'record')} could not go on; see {lines}", file=sys.stderr)
+    return EXIT_INCOMPLETE if mapped.failed or mapped.unread else EXIT_FINE
 
 
-def map_lines(records: BinaryIO, documents: BinaryIO, transforms: list[Apply]) -> int:
-    """Maps each line that is not blank to one line; returns how many records could not go on.
+def map_records(
+    records: BinaryIO, documents: BinaryIO, transforms: list[Apply], envelopes: Envelopes, said: TextIO | None = None
+) -> Mapped:
+    """Maps each record to one line, and so what can't be read.
 
     Args:
-        records: One a line, with or without a byte order mark before the first.
+        records: Whatever holds audit records, as ``files`` reads it.
         documents: Takes a document a line, ``null`` for a filtered record, an ``error`` for one that could not go on.
         transforms: Run over each record, in order.
+        envelopes: Those that records may stand in.
+        said: Takes what could not be read; stderr by default.
     """
-    failed = 0
-    for chunk in _chunks(records):
-        for event in events_of(Origin("stdin", "", "stdin", "stdin", chunk)):
+    mapped = Mapped(said or sys.stderr)
+    for pieces in _pieces(records, envelopes):
+        for piece in pieces:
+            if piece.defect:
+                mapped.note_unread(piece.defect)
+        for event in events_of(Origin("stdin", "", "stdin", "stdin", chunk_of(pieces))):
             line, is_fine = _document(event, transforms)
             documents.write(line + b"\n")
-            failed += not is_fine
+            mapped.failed += not is_fine
         documents.flush()
-    return failed
+    return mapped
 
 
-def _chunks(stream: BinaryIO) -> Iterator[Chunk]:
-    """Yields the lines that have arrived so far as chunks, so that a slow writer sees its answers at once."""
-    rest, mark = b"", codecs.BOM_UTF8
-    while part := stream.read1(READ_BYTES):  # type: ignore[attr-defined]
-        *lines, rest = (rest + part).removeprefix(mark).split(b"\n")
-        mark = b"" if lines else mark
-        yield from chunks_of_lines(lines)
-    yield from chunks_of_lines([rest])
+def _pieces(stream: BinaryIO, envelopes: Envelopes) -> Iterator[Sequence[Piece]]:
+    """Yields the records that have arrived so far, so that a slow writer sees its answers at once."""
+    blocks = iter(lambda: stream.read1(READ_BYTES), b"")  # type: ignore[attr-defined]
+    try:
+        yield from pieces_of(blocks, envelopes, is_patient=False)
+    except ContentRefused as exc:
+        yield [Piece(exc.body, str(exc))]
 
 
 def _document(event: Event, transforms: list[Apply]) -> tuple[bytes, bool]:

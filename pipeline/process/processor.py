@@ -33,12 +33,14 @@ class ProcessedChunk:
             failed unexpectedly: the delivery meets the failure again, reports it and has it tried again.
         packed: The bytes of the chunk, compressed.
         sha256: Hash of the bytes.
+        has_defects: Whether anything in it is no record.
     """
 
     digests: list[bytes | None]
     transformed: Transformed | None
     packed: bytes
     sha256: bytes
+    has_defects: bool = False
 
 
 class Processor(Protocol):
@@ -86,8 +88,9 @@ class LocalProcessor:
 
     def process(self, origin: Origin, *, transform: bool) -> ProcessedChunk:
         with self.lock:
-            digests, transformed = self._decode(origin, transform=transform)
-        return ProcessedChunk(digests, transformed, compress(origin.chunk.body), hashlib.sha256(origin.chunk.body).digest())
+            digests, transformed, has_defects = self._decode(origin, transform=transform)
+        body = origin.chunk.body
+        return ProcessedChunk(digests, transformed, compress(body), hashlib.sha256(body).digest(), has_defects)
 
     def transform(self, origin: Origin, duplicates: Collection[int]) -> Transformed:
         made = Transformed()
@@ -112,15 +115,17 @@ class LocalProcessor:
     def close(self) -> None:
         """Does nothing: there is nothing to free."""
 
-    def _decode(self, origin: Origin, *, transform: bool) -> tuple[list[bytes | None], Transformed | None]:
+    def _decode(self, origin: Origin, *, transform: bool) -> tuple[list[bytes | None], Transformed | None, bool]:
         digests: list[bytes | None] = []
+        has_defects = False
         transformed = Transformed() if transform else None
         records = origin.chunk.stream()
         while group := list(itertools.islice(records, GROUP_RECORDS)):
             if transformed is not None and not self._add(transformed, group, len(digests), origin):
                 transformed = None
             digests += [None if isinstance(record, BadRecord) else digest_of(record, origin.tenant) for record in group]
-        return digests, transformed
+            has_defects = has_defects or any(isinstance(record, BadRecord) for record in group)
+        return digests, transformed, has_defects
 
     def _add(self, transformed: Transformed, group: Sequence[Record], first: int, origin: Origin) -> bool:
         """Adds what the transforms make of some records; returns False where a transform fails unexpectedly."""

@@ -9,19 +9,18 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from ualpipe.pipeline.errors import ContentUndecodable
-from ualpipe.pipeline.records.elements import elements
+from ualpipe.pipeline.records.scanning import BYTE_A_CHARACTER, LARGE_BYTES, MOST_VALUES, elements
 
 BLANK = b" \t\r\n"
-BYTE_A_CHARACTER = "latin-1"  # for finding brackets and quotes: in UTF-8 their bytes are in no other character
-FIRST_KEY = re.compile(rb'\s*\{\s*("(?:[^"\\]|\\.)*")')
-BORDER = rb"\}\s*,\s*(?=\{\s*%s)"  # between two records that begin with the same key
+FIRST_KEY = re.compile(rb'\s*+\{\s*+("[^"\\]{0,200}+")')  # a longer one is no name, and no pattern to look for
+BORDER = rb"\}\s*+,\s*+(?=\{\s*+%s)"  # between two records that begin with the same key
 
 _LONGEST_INTEGER = 300  # digits; Python refuses to read more than 4,300, and a double ends at 309
 
@@ -32,9 +31,11 @@ class BadRecord:
 
     Attributes:
         reason: What is wrong with it, in plain words.
+        facts: What is known of it all the same: ``Id`` and ``CreationTime`` where an export repeats them beside the record.
     """
 
     reason: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 Record = dict[str, Any] | BadRecord
@@ -43,7 +44,7 @@ Record = dict[str, Any] | BadRecord
 def _decode_array(body: bytes) -> list[Record]:
     """Decodes an array as a whole; where that fails and its elements can be told apart, one by one."""
     try:
-        value = _decode(body)
+        value = decode(body)
     except ContentUndecodable:
         if (parts := _split_by_brackets(body)) is None:
             raise
@@ -65,7 +66,7 @@ def stream_array(body: bytes) -> Iterator[Record]:
     for index, piece in enumerate(pieces):
         try:
             yield _object(piece + b"}")
-        except ValueError:
+        except (ValueError, ContentUndecodable):
             yield from _decode_array(b"[" + b"},".join(pieces[index:]) + body[end:])
             return
     behind = body[end + 1 :].strip(BLANK)
@@ -76,34 +77,57 @@ def stream_array(body: bytes) -> Iterator[Record]:
 
 
 def _object(text: bytes) -> dict[str, Any]:
+    if len(text) >= LARGE_BYTES:
+        refuse_crowded(text)
     value = orjson.loads(text)
     if type(value) is not dict:
-        raise ValueError(f"a JSON {_kind(value)}, not an object")
+        raise ValueError(f"a JSON {kind_of(value)}, not an object")
     return value
 
 
 def _records_of(value: Any, body: bytes) -> list[Record]:
     if not isinstance(value, list):
-        raise ContentUndecodable(f"a JSON {_kind(value)} where an array of records was expected", body)
+        raise ContentUndecodable(f"a JSON {kind_of(value)} where an array of records was expected", body)
     if all(type(record) is dict for record in value):
         return value
-    return [record if isinstance(record, dict) else BadRecord(f"a JSON {_kind(record)}, not an object") for record in value]
+    return [record if isinstance(record, dict) else BadRecord(f"a JSON {kind_of(record)}, not an object") for record in value]
 
 
 def decode_line(line: bytes) -> Record:
     """Decodes one record; a ``BadRecord`` where it is no JSON object."""
     try:
-        value = _decode(line)
+        value = decode(line)
     except ContentUndecodable as exc:
         return BadRecord(str(exc))
-    return value if isinstance(value, dict) else BadRecord(f"a JSON {_kind(value)}, not an object")
+    return value if isinstance(value, dict) else BadRecord(f"a JSON {kind_of(value)}, not an object")
 
 
-def _decode(body: bytes) -> Any:
+def decode(body: bytes) -> Any:
+    """Decodes JSON, also such as other readers than orjson take.
+
+    Raises:
+        ContentUndecodable: It is no JSON, or holds more values than memory should.
+    """
+    refuse_crowded(body)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as exc:
         return _decode_leniently(body, exc)
+
+
+def is_crowded(body: bytes | bytearray) -> bool:
+    """Tells whether a large text holds more values than memory should."""
+    return len(body) >= LARGE_BYTES and sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES
+
+
+def refuse_crowded(body: bytes | bytearray) -> None:
+    """Refuses a large text of next to nothing but brackets and commas, which takes thirty times its size when it is decoded.
+
+    Raises:
+        ContentUndecodable: It is one.
+    """
+    if is_crowded(body):
+        raise ContentUndecodable(f"a record holds more than {MOST_VALUES:,} values", bytes(body))
 
 
 def _decode_leniently(body: bytes, refusal: Exception) -> Any:
@@ -172,7 +196,8 @@ def lines_of(body: bytes) -> Iterator[bytes]:
     return (line for line in body.split(b"\n") if line)
 
 
-def _kind(value: object) -> str:
+def kind_of(value: object) -> str:
+    """Returns what JSON calls a decoded value."""
     return {type(None): "null", bool: "boolean", int: "number", float: "number", str: "string", list: "array"}.get(
         type(value), "object"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import stat
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,13 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
 
-from ualpipe.pipeline.errors import ContentGone, ContentUndecodable, SourceDenied, SourceError, SourceUnavailable
+from ualpipe.pipeline.errors import ContentGone, ContentRefused, SourceDenied, SourceError, SourceUnavailable
 from ualpipe.pipeline.files import FileStamp, stamp
 from ualpipe.pipeline.options import option
+from ualpipe.pipeline.reading import Envelopes, chunks_of, first_defect, known_envelopes
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.stages import Env, Finding, Instant, Listed, WorkItem
 from ualpipe.sources.files.byte_stream import READ_BYTES, fingerprint, read_listed
-from ualpipe.sources.files.formats import chunks_of, format_of
 
 _GLOB = "*?["
 
@@ -28,12 +29,19 @@ class FilesConfig:
 
     paths: list[Path] = option(
         "Files, folders (the files directly in them) or patterns such as `in/**/*.json`; relative ones start at the config's "
-        "folder. Names do not matter: content tells JSON lines, JSON arrays, JSON objects and the CSV export of an audit "
-        "search apart, plain or gzip. Hidden files in folders and patterns are left out, links are followed. A file that "
-        "changes is read again as a whole, and records already seen are skipped by their `Id`; so write elsewhere and move "
+        "folder. Names do not matter: content tells JSON of any layout and CSV exports of an audit search apart, plain or "
+        "compressed ([what is read](reading.md)). Hidden files in folders and patterns are left out, links are followed. A file "
+        "that changes is read again as a whole, and records already seen are skipped by their `Id`; so write elsewhere and move "
         "files in when they are complete.",
         minItems=1,
         examples=[["./export/AuditLog_2026-11-20.csv", "./archive/**/*.json.gz"]],
+    )
+    envelopes: list[str] = option(
+        "Where records stand in objects that are none themselves, besides the places that ualpipe knows "
+        "([the list](reading.md#envelopes)): keys from the outside in, with dots. What is there may be the record, text that "
+        "holds it as JSON, or a list. The last key is also looked for among the columns of CSV exports.",
+        default=[],
+        examples=[["payload.audit", "Export.Rows"]],
     )
 
 
@@ -45,6 +53,7 @@ class FilesSource:
 
     def __init__(self, config: FilesConfig, env: Env) -> None:
         self._paths = {str(path): path for path in config.paths}
+        self._own_envelopes = config.envelopes
         self._clock = env.clock
         self._known: dict[str, dict[Path, tuple[FileStamp, WorkItem]]] = {}
 
@@ -66,7 +75,7 @@ class FilesSource:
             except SourceError as exc:
                 yield Finding("error", stream, str(exc), "correct `paths`, or the permissions")
                 continue
-            problems = [finding for file in files for finding in _problem_of(file)]
+            problems = [finding for file in files for finding in _problem_of(file, self._envelopes)]
             yield from problems
             if not files:
                 yield Finding("warning", stream, "there are no files yet", "put files there, or correct `paths`")
@@ -95,15 +104,21 @@ class FilesSource:
     def fetch(self, item: WorkItem) -> Iterator[Chunk]:
         """Reads the content that was listed, even when more was appended since."""
         path = Path(item.locator["path"])
+        blocks = read_listed(path, int(item.locator["size"]), item.locator["digest"])
         with _reading(path):
             try:
-                yield from chunks_of(read_listed(path, int(item.locator["size"]), item.locator["digest"]))
-            except ContentUndecodable as exc:
-                raise ContentUndecodable(f"{path}: {exc}", exc.body) from exc
+                yield from chunks_of(blocks, self._envelopes)
+            except ContentRefused as exc:
+                deque(blocks, maxlen=0)  # says whether the file was changed meanwhile
+                raise ContentRefused(f"{path}: {exc}", exc.body) from exc
             except FileNotFoundError as exc:
                 if path.parent.is_dir():
                     raise ContentGone(f"{path}: taken away before it was read") from exc
                 raise
+
+    @property
+    def _envelopes(self) -> Envelopes:
+        return known_envelopes().with_paths(self._own_envelopes)
 
     def _item(self, stream: str, path: Path, before: dict[Path, tuple[FileStamp, WorkItem]]) -> WorkItem:
         """Makes the work item of a file; a file that looks unchanged is not read again."""
@@ -148,12 +163,14 @@ def _shown_files(folder: Path, found: Iterable[Path]) -> list[Path]:
     )
 
 
-def _problem_of(path: Path) -> Iterator[Finding]:
+def _problem_of(path: Path, envelopes: Envelopes) -> Iterator[Finding]:
     try:
         with _reading(path), path.open("rb") as file:
-            format_of(iter(lambda: file.read(READ_BYTES), b""))
-    except (SourceError, ContentUndecodable) as exc:
-        yield Finding("error", str(path), str(exc), "take it away, or correct `paths`")
+            defect = first_defect(iter(lambda: file.read(READ_BYTES), b""), envelopes)
+    except SourceError as exc:
+        defect = str(exc)
+    if defect:
+        yield Finding("error", str(path), defect, "take it away, or correct `paths`")
 
 
 @contextmanager

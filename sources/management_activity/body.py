@@ -6,6 +6,7 @@ import contextlib
 import types
 import zlib
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 from ualpipe.pipeline.errors import ContentUndecodable, SourceUnavailable
@@ -21,6 +22,7 @@ _INFLATE_ERRORS: tuple[type[Exception], ...] = (zlib.error, INFLATER.error)
 
 PIECE_BYTES = 128 * 1024
 _GZIP = 31  # window bits: 32 KiB, with a gzip header
+_GZIP_MAGIC = b"\x1f\x8b"
 _BLANK = b" \t\r\n"
 
 
@@ -34,17 +36,17 @@ def whole_array(parts: Iterable[bytes], encoding: str, *, max_bytes: int, what: 
         what: What was asked for, for messages.
 
     Raises:
-        SourceUnavailable: The body was cut off, or is a proxy's page.
+        SourceUnavailable: There is no body, it was cut off while it was compressed, or it is a proxy's page. Where the array
+            ends is for whoever reads it to see.
         ContentUndecodable: The body is longer than ``max_bytes``; the error carries no bytes.
     """
-    first = last = b""
+    first = b""
     for piece in bounded(decoded(parts, encoding, what), max_bytes, what):
-        if text := piece.strip(_BLANK):
-            first, last = first or text[:1], text[-1:]
+        first = first or piece.strip(_BLANK)[:1]
         if first and is_page(first):
             raise SourceUnavailable(f"{what}: an HTML page came in place of records: is there a proxy in between?")
         yield piece
-    if not first or (first == b"[" and last != b"]"):
+    if not first:
         raise SourceUnavailable(f"{what}: the body was cut off")
 
 
@@ -70,11 +72,21 @@ def decoded(parts: Iterable[bytes], encoding: str, what: str, inflater: types.Mo
     """
     match encoding.strip().lower():
         case "" | "identity":
-            return iter(parts)
+            return _gunzip_if_gzip(parts, what, inflater)
         case "gzip" | "x-gzip":
             return _gunzip(parts, what, inflater)
         case other:
             raise SourceUnavailable(f"{what}: the answer has the content encoding {other[:40]!r}, which was not asked for")
+
+
+def _gunzip_if_gzip(parts: Iterable[bytes], what: str, inflater: types.ModuleType) -> Iterator[bytes]:
+    """Yields a body that says nothing of an encoding; some proxies take the header away and leave the body as it was."""
+    parts = iter(parts)
+    head = b""
+    while len(head) < len(_GZIP_MAGIC) and (part := next(parts, None)) is not None:
+        head += part
+    whole = chain([head] if head else [], parts)
+    yield from _gunzip(whole, what, inflater) if head.startswith(_GZIP_MAGIC) else whole
 
 
 def _gunzip(parts: Iterable[bytes], what: str, inflater: types.ModuleType) -> Iterator[bytes]:

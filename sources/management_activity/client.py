@@ -10,7 +10,6 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
-import orjson
 import urllib3
 
 from ualpipe.clients.answer import HttpAnswer
@@ -18,6 +17,7 @@ from ualpipe.clients.entra.tokens import Tokens
 from ualpipe.clients.errors import as_source_errors, source_error
 from ualpipe.clients.http import TRANSPORT_ERRORS, Session, unreachable
 from ualpipe.pipeline.errors import ContentUndecodable, SourceUnavailable
+from ualpipe.pipeline.records.cutting import NotAnArray, entries_of
 from ualpipe.pipeline.stages import Budget, Instant
 from ualpipe.sources.management_activity.body import PIECE_BYTES, bounded, decoded, whole_array
 from ualpipe.sources.management_activity.clouds import Cloud
@@ -26,7 +26,7 @@ from ualpipe.sources.management_activity.urls import is_served_by, shown_host, w
 from ualpipe.sources.management_activity.windows import Window, format_time
 
 MAX_PAGES = 1000  # of one listing: more means that the service sends us round in circles
-MAX_LISTING_BYTES = 64 * 1024 * 1024
+MAX_LISTING_BYTES = 16 * 1024 * 1024  # of one page, some 40,000 entries
 _ERROR_BYTES = 64 * 1024  # of an answer that is an error; a stack trace takes a few thousand
 _NEXT_PAGE = ("NextPageUri", "NextPageUrl")
 
@@ -155,12 +155,11 @@ class ApiClient:
         pieces = decoded(_parts(answer, what), _encoding(answer), what)
         try:
             body = b"".join(bounded(pieces, MAX_LISTING_BYTES, what))
-            value = orjson.loads(body)
-        except (ContentUndecodable, orjson.JSONDecodeError) as exc:
+            return entries_of(body)
+        except NotAnArray as exc:
+            raise error_of(HttpAnswer(answer.status, answer.headers, body), what, now=self.now()) from exc
+        except ContentUndecodable as exc:
             raise SourceUnavailable(f"{what}: the answer is no list of this service: {exc}") from exc
-        if not isinstance(value, list):
-            raise error_of(HttpAnswer(answer.status, answer.headers, body), what, now=self.now())
-        return value
 
     def _pieces(self, answer: urllib3.BaseHTTPResponse, what: str) -> Iterator[bytes]:
         pieces = whole_array(_parts(answer, what), _encoding(answer), max_bytes=self.max_blob_bytes, what=what)

@@ -98,8 +98,8 @@ class ManagementActivitySource:
     def discover(self, stream: str, since: Instant | None) -> Iterator[WorkItem | Listed | Gap]:
         """Lists content, the newest day first.
 
-        What can no longer be fetched comes as a gap. An item of the listing that can't be read keeps the listing from being
-        complete, but not the others from being fetched.
+        What can no longer be fetched comes as a gap. An entry of the listing that can't be read costs itself alone: it is
+        reported when all others are listed, and looked at again as far as later listings reach back.
         """
         connection = self._open_connection()
         now = self._env.clock.now()
@@ -109,10 +109,15 @@ class ManagementActivitySource:
                 gone.start, gone.end, f"{stream} was not listed for longer than the {RETENTION.days} days that content is kept"
             )
         whole = reach(now, since, start=timedelta(seconds=self._config.start), lookback=timedelta(seconds=self._config.lookback))
-        yield from _items(connection, stream, whole)
+        unreadable: list[Any] = []
+        yield from _items(connection, stream, whole, unreadable)
         yield Listed(now, whole.start if since is None else None)
         if before := late(now, since, whole, f"{self.tenant} {stream}"):
-            yield from _items(connection, stream, before)
+            yield from _items(connection, stream, before, unreadable)
+        if unreadable:
+            raise SourceUnavailable(
+                f"listing {stream}: {len(unreadable)} items have no contentId or contentUri; all others were taken"
+            )
 
     def fetch(self, item: WorkItem) -> Iterator[Chunk]:
         """Streams one content blob.
@@ -149,26 +154,19 @@ def _instant(text: Any) -> Instant | None:
     """Returns a time of the service (``2026-11-20T08:15:00.000Z``), UTC where it has no zone; None where it is none."""
     try:
         found = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (TypeError, ValueError, OverflowError):  # the latter for the first and last day of the calendar
         return None
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _items(connection: Connection, stream: str, whole: Window) -> Iterator[WorkItem]:
-    """Yields the work items of a period, the newest day first.
-
-    Raises:
-        SourceUnavailable: Some items can't be read; all others have come by then.
-    """
-    unreadable = 0
+def _items(connection: Connection, stream: str, whole: Window, unreadable: list[Any]) -> Iterator[WorkItem]:
+    """Yields the work items of a period, the newest day first; entries that can't be read are appended to a list."""
     for window in split_newest_first(whole):
         for entry in _entries(connection, stream, window):
             if item := work_item(stream, entry):
                 yield item
             else:
-                unreadable += 1
-    if unreadable:
-        raise SourceUnavailable(f"listing {stream}: {unreadable} items have no contentId or contentUri; all others were taken")
+                unreadable.append(entry)
 
 
 def _entries(connection: Connection, stream: str, window: Window) -> Iterator[Any]:

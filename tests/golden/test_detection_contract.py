@@ -59,7 +59,7 @@ def change(name: str, old: str, new: str) -> list[dict[str, str]]:
 
 ECS = [
     Case("event.action", FILE, "FileDownloaded", {**FILE, "Operation": "FileAccessed"}),
-    Case("event.action", CHANGE, "Add member to role", {**CHANGE, "Operation": "Update user."}),
+    Case("event.action", CHANGE, "Add member to role.", {**CHANGE, "Operation": "Update user."}),
     Case("event.provider", SIGN_IN, "AzureActiveDirectory", FILE),
     Case("event.outcome", FAILED, "failure", SIGN_IN),
     Case("event.outcome", CMDLET, "success", {**CMDLET, "ResultStatus": "False"}),
@@ -73,7 +73,7 @@ ECS = [
     Case("user.name", {"UserId": "sana@contoso.com"}, "sana", {"UserId": "S-1-5-18"}),
     Case("user.domain", {"UserId": "sana@contoso.com"}, "contoso.com", {"UserId": "app@sharepoint"}),
     Case("user.email", {"UserId": "sana@contoso.com"}, "sana@contoso.com", {"UserId": "CONTOSO\\sana"}),
-    Case("related.user", {"UserId": "sana@contoso.com"}, "sana@contoso.com", {"UserId": "S-1-5-18"}),
+    Case("related.user", {"UserId": "sana@contoso.com"}, "sana@contoso.com", {"UserId": "Not Available"}),
     Case(
         "related.user",
         {**CMDLET, "Parameters": pairs(ForwardTo="amy@fabrikam.example")},

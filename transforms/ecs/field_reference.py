@@ -35,8 +35,11 @@ _ROWLESS = """## Fields that no row makes
 |---|---|---|
 | `o365.audit.*` | by [shape](#shapes) | each field of the record |
 | `message` | match_only_text | what happened, in plain English, by [templates](../schemas/ecs/messages.yaml) |
-| `event.kind` | keyword | `pipeline_error` where `validate` found something wrong, or the record is no JSON object |
-| `error.message` | match_only_text | what is wrong with the record |
+| `event.kind` | keyword | `pipeline_error` where a required field is bad, or the record is no JSON object |
+| `error.message` | match_only_text | what `validate` found wrong with the record, or that its time is none |
+| `tags` | keyword, list | `invalid_record` beside `error.message` |
+| `event.category` | keyword, list | `web`, unless `elastic_content` is off |
+| `event.type` | keyword, list | `access` for a sign-in that went well, unless `elastic_content` is off |
 | `event.original` | keyword | the record as received, where it is no JSON object, or with `keep_original` |
 | `event.dataset` | keyword | the option `dataset` |
 | `data_stream.type` | constant_keyword | `logs` |
@@ -47,11 +50,12 @@ _ROWLESS = """## Fields that no row makes
 SHAPES = {
     "value": "Text, a number, true or false, or a list of these. Objects found there go to `<Field>_object`.",
     "text": "As `value`, but numbers become text: the service sends them as number or as text.",
+    "record_type": "As `text`, but the number of a record type that is given as `50.0` or by its name.",
     "boolean": "As `value`, but `True` and `False` in text become true and false.",
     "json": "Text that holds JSON. What it holds stands parsed in `<Field>_json`.",
     "object": "An object or a list of objects. JSON in text is parsed; what is no object goes to `<Field>_text`.",
-    "pairs": "As `object`: `{Name, Value}` pairs that stay a list.",
-    "identities": "As `object`: `{ID, Type}` pairs that stay a list, `Type` as text.",
+    "pairs": "As `object`: `{Name, Value}` pairs that stay a list, `Name` and `Value` as text.",
+    "identities": "As `object`: `{ID, Type}` pairs that stay a list, `ID` and `Type` as text.",
     "named": "`{Name, Value}` pairs become one object keyed by name; names without a value go to `<Field>_empty`, what is no "
     "pair to `<Field>_text`.",
     "changed": "`{Name, OldValue, NewValue}` become one object keyed by name, with `OldValue` and `NewValue` in each.",
@@ -146,7 +150,8 @@ def _rule(row: MappingRow) -> str:
 
 
 def _operations(entry: OperationClass) -> str:
-    return _table_row(", ".join(map(_code, entry.names)), ", ".join(entry.category), ", ".join(entry.type))
+    when = f" when {', '.join(_code(condition.text) for condition in entry.when)}" if entry.when else ""
+    return _table_row(", ".join(map(_code, entry.names)) + when, ", ".join(entry.category), ", ".join(entry.type))
 
 
 def _code(text: Any) -> str:

@@ -82,7 +82,7 @@ def _put(properties: dict[str, Any], steps: list[str], field: Mapping[str, Any])
 
 def _originals(shapes: Mapping[str, str]) -> Iterable[tuple[str, dict[str, Any]]]:
     for field, shape in shapes.items():
-        yield field, _KEYWORD if shape in ("value", "text", "boolean", "json") else _FLATTENED
+        yield field, _KEYWORD if shape in ("value", "text", "record_type", "boolean", "json") else _FLATTENED
         for suffix in _SUFFIXES.get(shape, ()):
             yield field + suffix, _FLATTENED if suffix == "_json" else _KEYWORD
 

@@ -23,6 +23,11 @@ class EcsTransformConfig:
         default=[],
     )
     keep_original: bool = option("Adds the record as received, as text, in `event.original`.", default=False)
+    elastic_content: bool = option(
+        "Adds `web` to `event.category` beside the true categories, as half of Elastic's prebuilt rules for Microsoft 365 ask "
+        "for it, and `access` to the `event.type` of sign-ins.",
+        default=True,
+    )
     dataset: str = option(
         "Goes to `event.dataset` and `data_stream.dataset`.",
         default="o365.audit",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from ualpipe.pipeline.events import Event
 from ualpipe.pipeline.stages import Env
 from ualpipe.transforms.ecs.mapping.compiler import Mapper, compile_family
 from ualpipe.transforms.ecs.mapping.layers import MappingTables
+from ualpipe.transforms.ecs.marks import marks_of
 from ualpipe.transforms.ecs.messages.renderer import Messages, load_messages
 from ualpipe.transforms.ecs.options import EcsTransformConfig
 from ualpipe.transforms.ecs.originals.originals import make_originals, shipped_shapes
@@ -20,7 +22,8 @@ class EcsTransform:
 
     A record without a usable time gives a document with the time at which it was stored: data streams refuse one without any.
 
-    A record with violations, and one that is no JSON object, becomes a document of kind ``pipeline_error`` that says why. The
+    The document of a record with violations says so in ``error.message`` and ``tags``. It is of kind ``pipeline_error`` where one
+    of the required fields is bad, the time above all, or the record is no JSON object; an alert stays an alert otherwise. The
     document shares nested values with the record: a transform that changes the inside of one has to copy it first.
     """
 
@@ -54,15 +57,20 @@ class EcsTransform:
                 if (message := self._messages.say(originals, document)) is not None:
                     document["message"] = message
         else:
-            document = self._mappers[""]({})
+            document = self._mappers[""](self._originals(known_of(event)))
+        if event.violations or event.defect is not None or "@timestamp" not in document:
+            _mark(document, marks_of(event, document))
         if "@timestamp" not in document and event.origin.received:
             document["@timestamp"] = event.origin.received
         event.document = document
-        if event.violations or event.defect is not None:
-            _mark_as_error(event, document)
         if self._config.keep_original or event.defect is not None:
             document.setdefault("event", {})["original"] = event.raw.decode("utf-8", "replace")
         return event
+
+
+def known_of(event: Event) -> dict[str, Any]:
+    """Returns what is known of a record that can't be read: its ``Id`` and its time, where the export repeats them beside it."""
+    return {name: event.record[name] for name in ("Id", "CreationTime") if name in event.record}
 
 
 class _Mappers(dict[str, Mapper]):
@@ -84,9 +92,7 @@ class _Mappers(dict[str, Mapper]):
         return mapper
 
 
-def _mark_as_error(event: Event, document: dict[str, Any]) -> None:
-    document.setdefault("event", {})["kind"] = "pipeline_error"
-    findings = [f"{violation.pointer or '/'}: {violation.message}" for violation in event.violations]
-    document["error"] = {"message": "; ".join(findings) if event.defect is None else event.defect}
-    if event.defect is not None and event.tenant:
-        document["organization"] = {"id": event.tenant}
+def _mark(document: dict[str, Any], marks: Mapping[str, Any]) -> None:
+    for name, value in marks.items():
+        parent, _, leaf = name.rpartition(".")
+        (document.setdefault(parent, {}) if parent else document)[leaf] = value

@@ -12,6 +12,7 @@ from typing import Any
 from ualpipe.pipeline.drift import FIELD, OPERATION, RECORD_TYPE, Thing
 from ualpipe.schemas import read_csv, read_json, read_yaml
 from ualpipe.transforms.ecs.mapping.reader import shipped_tables
+from ualpipe.transforms.record_types import record_type
 
 MAX_SPELLINGS = 2000
 """Spellings of one kind's operations that are remembered; cmdlets make more names than anybody lists."""
@@ -87,8 +88,8 @@ def folded(operation: str) -> str:
 
 def _number(kind: object) -> str:
     """Returns a record type as text; empty for a value that is none, which the schema finds."""
-    text = str(kind) if type(kind) is int else kind
-    return text if type(text) is str and text.isascii() and text.removeprefix("-").isdecimal() else ""
+    text = record_type(kind)
+    return text if text.isascii() and text.removeprefix("-").isdecimal() else ""
 
 
 @cache

@@ -9,6 +9,7 @@ from ualpipe.pipeline.events import Event, SchemaViolation
 from ualpipe.pipeline.explain.contract import Notes, Rule, SchemaFinding
 from ualpipe.schemas import read_json
 from ualpipe.transforms.record_schemas import RecordSchemas
+from ualpipe.transforms.record_types import record_type
 from ualpipe.transforms.validate.options import ValidateTransformConfig
 
 _COMMON = "common.json"
@@ -41,9 +42,8 @@ class ValidateExplainer:
 
 def schema_name(record: Mapping[str, Any]) -> str:
     """Returns the schema that a record has to fit, which includes ``common.json``; ``common.json`` alone for unknown kinds."""
-    kind = record.get("RecordType")
     known: Mapping[str, str] = read_json("records/index.json")
-    return known.get(kind if isinstance(kind, str) else str(int(kind)), _COMMON) if isinstance(kind, int | str) else _COMMON
+    return known.get(record_type(record.get("RecordType")), _COMMON)
 
 
 def _located(violation: SchemaViolation, record: Mapping[str, Any]) -> SchemaFinding:

@@ -346,7 +346,7 @@ def test_a_preview_for_programs(run, ran):
 
 def test_a_preview_counts_work_items_that_would_be_fetched_again(run, tmp_path):
     path = make_pipeline(tmp_path, config=CONFIG)
-    (tmp_path / "in" / "a.json").write_bytes(b"[{broken")
+    (tmp_path / "in" / "a.json").write_bytes(b"<html>")
     run_once(path)
     stages = {one["stage"] for one in letters(run, path)}
     code, out, _err = run("dead-letters", "retry", path, "--all", "--dry-run")

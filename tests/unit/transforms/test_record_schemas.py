@@ -99,7 +99,7 @@ def test_schemas_also_serve_a_validator_that_follows_references() -> None:
         (15, "ExtendedProperties", [NAMES_AND_VALUES, "text", []], [1]),
         (13, "ExceptionInfo", ["text", {"Reason": "x"}], [1]),
         (40, "AlertLinks", [[], [{"AlertLinkHref": "https://security.example/1"}]], [1]),
-        (25, "MessageURLs", ["https://contoso.example", ["https://contoso.example"]], [{}]),
+        (25, "MessageURLs", ["https://contoso.example", ["https://contoso.example"], [{"Url": "x"}]], [5]),
         (25, "Message", ["text", {"Id": "1"}], [1]),
         (64, "Actions", [[{"ID": "1"}], ['{"ID": "1"}']], [[1]]),
         (28, "PolicyAction", [5, "Quarantine"], [{}]),

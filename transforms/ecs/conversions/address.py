@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 _PLACEHOLDERS = frozenset({"<null>", "null", "none", "(null)", "unknown", "not available", "n/a", "-", "nan"})
-_NAMED = re.compile(r"^\[?(\S+) \(([^()]*)\)\]?$")  # name (address), also in brackets
+_NAMED = re.compile(r"^\[?(\S+) ?\(([^()]*)\)\]?$")  # name (address), also in brackets
 _BRACKETED = re.compile(r"^\[([^\]]+)\](?::(\d{1,5}))?$")
 _WITH_PORT = re.compile(r"^([^:\s]+):(\d{1,5})$")
+_MAPPED_TEXT = re.compile(
+    r"^:{0,2}(?:0{1,4}:){0,5}ffff:(\d+\.\d+\.\d+\.\d+)(?::(\d{1,5}))?$", re.IGNORECASE
+)  # also cut, or with a port
+_PROTOCOL = re.compile(r"^(?:[a-z][a-z0-9+.-]*://|(?:ipv[46]|ip|tcp|udp):)([^/]+)/?$", re.IGNORECASE)
+_ENCLOSED = re.compile(r"^[(<{'\"]+(.+?)[)>}'\"]+$")
+_PADDED = re.compile(r"^\d{1,3}(?:\.\d{1,3}){3}$")
+_SEPARATOR = re.compile(r"[,;|]")
+_SINGLE = re.compile(r"/(?:32|128)$")  # a network of one address
 _HOST = re.compile(r"^(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?$")
 _MAPPED = bytes(10) + b"\xff\xff"
 _EXCHANGE_2013_AND_LATER = "15."
@@ -21,7 +30,8 @@ Parts = dict[str, str | int]
 def read_address(text: str) -> Parts | None:
     """Reads ``v4``, ``v4:port``, ``[v4]``, ``v6``, ``[v6]:port``, ``::ffff:v4``, ``host``, ``host:port`` and ``name (address)``.
 
-    Of a comma list (proxies) the first counts, a zone id is left out, a mapped address becomes the IPv4 address it holds.
+    Of a list (proxies) the first counts, a zone id is left out, a mapped address becomes the IPv4 address it holds. Brackets,
+    quotes, marks that can't be seen and the name of a protocol around an address are left out.
 
     Returns:
         Some of ``address`` (always), ``ip`` (canonical text), ``port`` (1-65535) and ``domain``; None for a placeholder. Text
@@ -29,15 +39,14 @@ def read_address(text: str) -> Parts | None:
     """
     if len(text) > _MAX_LENGTH:
         return {"address": text}
-    text = text.split(",", 1)[0].strip()
-    if ip := canonical_ip(text):
+    if ip := canonical_ip(text := text.strip()):
         return {"address": ip, "ip": ip}
+    text = _bare(text)
     if not text or text.lower() in _PLACEHOLDERS:
         return None
     if named := _NAMED.match(text):
         return _with_name(named[2].strip(), named[1])
-    host, port = _split_port(text)
-    return _with_port(_locate(host), port)
+    return _located(text)
 
 
 def client_ip(text: str) -> str | None:
@@ -46,15 +55,35 @@ def client_ip(text: str) -> str | None:
     return str(found["ip"]) if found and "ip" in found else None
 
 
+def _bare(text: str) -> str:
+    """Returns the first address of a list, without what people and programs write around one."""
+    if not text.isprintable() or not text.isascii():
+        text = "".join(sign for sign in text if sign.isprintable() and unicodedata.category(sign) != "Cf")
+    text = _SEPARATOR.split(text.rstrip(" ,;|"), maxsplit=1)[0].strip()
+    if enclosed := _ENCLOSED.match(text):
+        text = enclosed[1].strip()
+    if protocol := _PROTOCOL.match(text):
+        text = protocol[1]
+    return _SINGLE.sub("", text)
+
+
 def _split_port(text: str) -> tuple[str, str | None]:
     # Not cut at the last colon: an IPv6 address without brackets has colons of its own.
-    match = _BRACKETED.match(text) or _WITH_PORT.match(text)
+    match = _BRACKETED.match(text) or _WITH_PORT.match(text) or _MAPPED_TEXT.match(text)
     return (match[1], match[2]) if match else (text, None)
 
 
 def _with_name(inner: str, name: str) -> Parts:
-    found = _locate(inner)
-    return {**found, "domain": name} if "ip" in found else {"address": name, "domain": name}
+    if "ip" in (found := _located(inner)):
+        return {**found, "domain": name}
+    if "ip" in (found := _located(name)):
+        return {**found, "domain": inner} if _HOST.match(inner) else found
+    return {"address": name, "domain": name}
+
+
+def _located(text: str) -> Parts:
+    host, port = _split_port(text)
+    return _with_port(_locate(host), port)
 
 
 def _with_port(found: Parts, port: str | None) -> Parts:
@@ -64,13 +93,26 @@ def _with_port(found: Parts, port: str | None) -> Parts:
 
 
 def _locate(host: str) -> Parts:
-    if ip := canonical_ip(host):
+    if ip := canonical_ip(host) or _unpadded(host):
         return {"address": ip, "ip": ip}
     return {"address": host, "domain": host} if _HOST.match(host) and not _is_broken_ip(host) else {"address": host}
 
 
 def _is_broken_ip(host: str) -> bool:
     return host.replace(".", "").isdigit()
+
+
+def _unpadded(host: str) -> str | None:
+    """Returns an IPv4 address that is written with leading zeros, where these can't mean octal numbers."""
+    parts = host.split(".") if _PADDED.match(host) else []
+    if not parts or any(part[0] == "0" and part.lstrip("0").isdigit() and _is_octal(part) for part in parts):
+        return None
+    return canonical_ip(".".join(str(int(part)) for part in parts))
+
+
+def _is_octal(part: str) -> bool:
+    """Returns whether a number with leading zeros is another one when it is read as octal."""
+    return int(part) > 7 and not set(part) & {"8", "9"}
 
 
 def canonical_ip(text: str) -> str | None:

@@ -47,6 +47,13 @@ def target_group(target: Any) -> dict[str, str] | None:
     return {key: value for key, value in parts.items() if value} or None
 
 
+def changed_text(properties: Any, name: str) -> str | None:
+    """Returns the new value of a property in ModifiedProperties, else its old one."""
+    change = properties.get(name) if isinstance(properties, dict) else None
+    values = (change.get(key) for key in ("NewValue", "OldValue")) if isinstance(change, dict) else ()
+    return next((found for value in values if isinstance(value, str) and (found := json_value(value))), None)
+
+
 def json_value(text: str) -> str | None:
     """Returns the one text in ``"x"`` or ``["x"]``, as property values are often written; text that is no JSON as it is."""
     if text[:1] not in ('"', "[") or len(text) > _MAX_JSON:

@@ -28,6 +28,11 @@ def mail_address(text: str) -> str | None:
     return found[1] if found else None
 
 
+def mail_addresses(text: str) -> list[str] | None:
+    """Returns all addresses in a list with commas or semicolons; None where there is none."""
+    return list(dict.fromkeys(_ADDRESS.findall(text))) or None
+
+
 def message_id(text: str) -> str | None:
     """Returns a message id without the angle brackets of its header."""
     return text.strip().removeprefix("<").removesuffix(">") or None

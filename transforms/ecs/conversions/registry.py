@@ -13,8 +13,9 @@ from functools import cache
 from typing import Any, Literal
 
 from ualpipe.schemas import read_csv, read_yaml
-from ualpipe.transforms.ecs.conversions import directory, mail, policy, values, web
+from ualpipe.transforms.ecs.conversions import agent, directory, investigation, mail, policy, sharepoint, values, web
 from ualpipe.transforms.ecs.conversions.address import client_ip, network_type, read_address, read_server
+from ualpipe.transforms.ecs.conversions.deed import Deeds
 from ualpipe.transforms.ecs.conversions.identity import IdentityConversions
 from ualpipe.transforms.ecs.conversions.outcome import make_outcome, make_status
 from ualpipe.transforms.memo import OF_PEOPLE, Memo
@@ -40,7 +41,12 @@ _URL: PartTypes = {
     "fragment": "keyword",
     "registered_domain": "keyword",
     "top_level_domain": "keyword",
+    "subdomain": "keyword",
 }
+_AGENT: PartTypes = {"name": "keyword", "version": "keyword"}
+_SYSTEM: PartTypes = {"name": "keyword", "version": "keyword", "full": "keyword"}
+_DEVICE: PartTypes = {"name": "keyword"}
+_HASHES: PartTypes = {"md5": "keyword", "sha1": "keyword", "sha256": "keyword", "sha384": "keyword", "sha512": "keyword"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,7 @@ class Conversion:
         parts: For a conversion into several fields below the row's ``to``: name of each with its ECS type.
         takes: What the function gets.
         makes_list: Whether it returns a list, for a field that holds one.
+        prefers: Of several sources the first counts whose parts hold this one, else the first of which it makes anything.
     """
 
     name: str
@@ -64,6 +71,7 @@ class Conversion:
     parts: PartTypes = field(default_factory=dict)
     takes: Takes = "text"
     makes_list: bool = False
+    prefers: str = ""
 
     @property
     def convert(self) -> Callable[[Any], Any]:
@@ -99,11 +107,16 @@ def _plain() -> list[Conversion]:
 def _network() -> list[Conversion]:
     return [
         Conversion("ip", Memo(client_ip), "The IP address in any form of a client address.", "ip"),
-        Conversion("address", Memo(read_address), "Address, IP, port and domain of a client address.", "", _ADDRESS),
+        Conversion(
+            "address", Memo(read_address), "Address, IP, port and domain of a client address.", "", _ADDRESS, prefers="ip"
+        ),
         Conversion("server", read_server, "Address, IP and domain in `HOST (build or address)`.", "", _SERVER),
         Conversion("network_type", network_type, "`ipv4` or `ipv6` of an IP address."),
         Conversion("details_agent", directory.details_agent, "User-Agent in `additionalDetails`."),
         Conversion("client_agent", Memo(mail.client_agent), "User agent in a ClientInfoString; a UserAgent as it is."),
+        Conversion("agent", Memo(agent.agent), "Name and version of the program in a user agent.", "", _AGENT),
+        Conversion("agent_system", Memo(agent.system), "Operating system in a user agent.", "", _SYSTEM),
+        Conversion("agent_device", Memo(agent.device), "Device in a user agent.", "", _DEVICE),
     ]
 
 
@@ -115,9 +128,18 @@ def _people(words: Mapping[str, Any]) -> list[Conversion]:
         Conversion("addressed", addressed, "Name, address and domain of an e-mail address; nothing else.", "", _ADDRESSED),
         Conversion("user_id", Memo(people.user_id), "A user id, unless it stands for nobody (`Not Available`)."),
         Conversion("person", person, "Name and address of a person or service; nothing for opaque ids.", makes_list=True),
+        Conversion(
+            "principal",
+            Memo(people.principal, OF_PEOPLE),
+            "As `person`; SIDs and ids of directory objects, too.",
+            makes_list=True,
+        ),
         Conversion("process_of", Memo(people.process_of), "Process in `NT AUTHORITY\\SYSTEM (process)`."),
         Conversion("user_role", Memo(words["user_roles"].get), "Name of a user type, unless it is an ordinary user's."),
         Conversion("target_user", people.target_user, "The user a directory operation is about.", "", _IDENTITY, "structure"),
+        Conversion(
+            "changed_user", people.changed_user, "The user that ModifiedProperties name.", "", _IDENTITY, takes="structure"
+        ),
         Conversion("target_group", directory.target_group, "The group a directory operation is about.", "", _NAMED, "structure"),
         Conversion("mailbox_owner", people.mailbox_owner, "Owner of a mailbox, where another acts.", "", _IDENTITY, "record"),
     ]
@@ -126,9 +148,15 @@ def _people(words: Mapping[str, Any]) -> list[Conversion]:
 def _records(words: Mapping[str, Any]) -> list[Conversion]:
     names = {row["id"]: row["name"] for row in read_csv("record_types.csv")}
     outcome = make_outcome(words["outcomes"])
+    reason = values.make_reason(words["identities"]["nobody"])
+    deeds = Deeds(words["verbs"])
     return [
-        Conversion("action", Memo(values.action), "An operation without the dot and blanks at its end."),
+        Conversion("deed", deeds.deed, "An operation in words: `created a widget`."),
+        Conversion("attempt", deeds.attempt, "A failed operation in words: `failed to create a widget`."),
+        Conversion("action", Memo(values.trimmed), "The name of an operation as delivered, without blanks around it."),
         Conversion("record_type", Memo(lambda kind: names.get(kind, kind)), "Name of a record type, else its number."),
+        Conversion("reason", reason, "Text, unless it is a word for nothing (`None`)."),
+        Conversion("json_reason", lambda text: reason(directory.json_value(text) or ""), "As `reason`, of a value that is JSON."),
         Conversion("outcome", outcome, "Outcome by Operation and ResultStatus.", takes="record"),
         Conversion("status", make_status(words["outcomes"]), "Outcome by a status of the workload's own.", takes="value"),
     ]
@@ -137,12 +165,16 @@ def _records(words: Mapping[str, Any]) -> list[Conversion]:
 def _files() -> list[Conversion]:
     return [
         Conversion("url", web.read_url, "The parts of a URL.", "", _URL),
+        Conversion("link", web.read_link, "The parts of a URL, also of one without its scheme.", "", _URL),
         Conversion("file_url", web.read_file_url, "The parts of a URL as SharePoint writes it.", "", _URL),
         Conversion("file_name", web.file_name, "File name in a path."),
         Conversion("file_extension", web.file_extension, "Extension of a file name."),
         Conversion("extension", Memo(web.extension), "An extension without its dot."),
         Conversion("file_kind", Memo(web.file_kind), "`file` or `dir` of an ItemType."),
-        Conversion("file_path", web.file_path, "Folder and file name of a SharePoint record.", takes="record"),
+        Conversion("file_path", sharepoint.file_path, "Folder and file name of a SharePoint record.", takes="record"),
+        Conversion("file_directory", sharepoint.file_directory, "Folder of a SharePoint record's file.", takes="record"),
+        Conversion("event_data_group", sharepoint.group_in_event_data, "The group in `<Group>…</Group>`."),
+        Conversion("plain_path", web.plain_path, "A path; nothing of a URL."),
         Conversion("windows_path", web.windows_path, "A path with drive or share; nothing else."),
     ]
 
@@ -151,11 +183,23 @@ def _mails() -> list[Conversion]:
     found = mail.threat_attachments
     return [
         Conversion("mail_address", mail.mail_address, "The address in `Name <address>`."),
+        Conversion("mail_addresses", mail.mail_addresses, "All addresses in a list with commas or semicolons.", makes_list=True),
         Conversion("message_id", mail.message_id, "A message id without angle brackets."),
         Conversion("direction", mail.direction, "`inbound`, `outbound` or `internal`."),
         Conversion("attachments", mail.attachments, "Names and sizes in `name (123b); …`.", "nested", makes_list=True),
         Conversion(
             "threat_attachments", found, "Names and hashes of AttachmentData.", "nested", takes="structure", makes_list=True
+        ),
+        Conversion(
+            "entity_attachments",
+            investigation.entity_attachments,
+            "Names and hashes of the files of mails.",
+            "nested",
+            takes="structure",
+            makes_list=True,
+        ),
+        Conversion(
+            "entity_hashes", investigation.entity_hashes, "Hashes of one file, by algorithm.", "", _HASHES, takes="structure"
         ),
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +16,9 @@ _PLAIN: frozenset[type] = frozenset({str, int, float, bool})
 _GUID = re.compile(r"^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$", re.IGNORECASE)
 _SHA256 = re.compile(r"^[0-9a-f]{64}$", re.IGNORECASE)
 _WHOLE = re.compile(r"^\s*-?[0-9]{1,19}\s*$")
-_DATE = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}")
+_DATE = re.compile(
+    r"^([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?) ?([Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)?$"
+)
 
 
 def keyword(value: Any) -> str | None:
@@ -49,14 +52,16 @@ def boolean(value: Any) -> bool | None:
 def date(text: str) -> str | None:
     """Returns a date and time as RFC 3339 in UTC; without a zone it is UTC, as everywhere in this API.
 
-    Fractions of up to seven digits occur; the time is kept to the microsecond.
+    A blank may stand for the ``T``, a comma for the point. Fractions of up to seven digits occur; the time is kept to the
+    microsecond.
     """
-    if len(text) > _MAX_DATE_LENGTH or not _DATE.match(text):
-        return None
     try:
         if _is_plain(text) and datetime.fromisoformat(text).year >= _OLDEST_YEAR:
             return f"{text}.000Z"  # nearly all
-        moment = datetime.fromisoformat(_cut_fraction(text) if "." in text else text)
+        if len(text) > _MAX_DATE_LENGTH or not (read := _DATE.match(text.strip().replace(",", ".", 1))):
+            return None
+        day, hour, zone = read.groups("")
+        moment = datetime.fromisoformat(f"{day}T{_cut_fraction(hour)}{zone.upper()}")
         moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
     except (ValueError, OverflowError):
         return None
@@ -68,19 +73,13 @@ def date(text: str) -> str | None:
 
 def _is_plain(text: str) -> bool:
     """Returns whether a date has the form ``2000-01-01T00:00:00``."""
-    return len(text) == 19 and text[10] == "T" and text[16] == ":"
+    return len(text) == 19 and text[7] == "-" and text[10] == "T" and text[16] == ":"
 
 
-def _cut_fraction(text: str) -> str:
+def _cut_fraction(hour: str) -> str:
     """Brings the fraction of a second to six digits."""
-    whole, _, rest = text.partition(".")
-    digits = len(rest) - len(rest.lstrip("0123456789"))
-    return f"{whole}.{(rest[:digits] + '000000')[:6]}{rest[digits:]}"
-
-
-def action(text: str) -> str | None:
-    """Returns an operation's name without the dot and the blanks that directory operations end with."""
-    return text.rstrip(" .\t\r\n").lstrip() or None
+    whole, dot, digits = hour.partition(".")
+    return f"{whole}.{(digits + '000000')[:6]}" if dot else whole
 
 
 def guid(text: str) -> str | None:
@@ -102,3 +101,9 @@ def lower(text: str) -> str | None:
 def trimmed(text: str) -> str | None:
     """Returns text without blanks around it."""
     return text.strip() or None
+
+
+def make_reason(nothing: Sequence[str]) -> Callable[[str], str | None]:
+    """Returns the function that gives a reason as it is, and None for words that stand for nothing."""
+    words = frozenset(word.lower() for word in nothing)
+    return lambda text: found if (found := text.strip()) and found.lower() not in words and found != "0" else None

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
 from ualpipe.transforms.memo import Memo
 
@@ -12,6 +11,8 @@ _SITE = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://(?:[^@/\s]*@)?(\[[^\]\s]+\]|[^
 _BARE = re.compile(
     r"^([A-Za-z][A-Za-z0-9+.-]*://[^/?#\s]+)([?#].*)?$", re.DOTALL
 )  # without a path: query or fragment follow the host
+_WITHOUT_SCHEME = re.compile(r"^((?:[\w-]+\.)+[\w-]+\.?(?::\d{1,5})?)((?:[/?#].*)?)$", re.DOTALL)
+_OF_DOMAIN = ("domain", "registered_domain", "top_level_domain", "subdomain")
 _MAX_EXTENSION = 10  # characters; what is longer is a sentence with a dot in it
 _WINDOWS_PATH = re.compile(r"^(?:[A-Za-z]:\\|\\\\)[^\r\n]+$")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -33,6 +34,24 @@ def read_file_url(text: str) -> Parts | None:
     ``?`` can't be.
     """
     return _read(text, "")
+
+
+def read_link(text: str) -> Parts | None:
+    """Returns the parts of a URL, by their names in ECS's ``url``, where it may stand without its scheme.
+
+    Without one ``www.contoso.com/a?b`` is read up to its first slash as a domain, if that has a dot. It has neither ``full`` nor
+    ``scheme`` nor ``port``: none of them is known.
+    """
+    text = text.strip()
+    if "://" in text:
+        return _read(text, "#")
+    match = _WITHOUT_SCHEME.match(text)
+    if not match:
+        return None
+    site = _sites[f"https://{match[1]}"] or {}
+    found: Parts = {"original": text, **{part: site[part] for part in _OF_DOMAIN if part in site}}
+    _add_path(found, _cut_query(found, match[2], "#"))
+    return found
 
 
 def _read(text: str, fragment_mark: str) -> Parts | None:
@@ -86,10 +105,16 @@ def _read_site(text: str) -> Parts | None:
     port = int(match[3]) if match[3] else _DEFAULT_PORTS.get(scheme, 0)
     if 0 < port < 65536:
         found["port"] = port
-    labels = host.lower().split(".")
+    labels = host.lower().rstrip(".").split(".")
     if len(labels) > 1 and labels[-1] in _FLAT_DOMAINS and all(labels):
-        found["registered_domain"] = ".".join(labels[-2:])
-        found["top_level_domain"] = labels[-1]
+        found.update(_registered(labels))
+    return found
+
+
+def _registered(labels: Sequence[str]) -> Parts:
+    found: Parts = {"registered_domain": ".".join(labels[-2:]), "top_level_domain": labels[-1]}
+    if subdomain := ".".join(labels[:-2]):
+        found["subdomain"] = subdomain
     return found
 
 
@@ -113,15 +138,9 @@ def windows_path(text: str) -> str | None:
     return text if _WINDOWS_PATH.match(text) else None
 
 
-def file_path(originals: Mapping[str, Any]) -> str | None:
-    """Returns the path of the file of a SharePoint record: its folder and its name.
-
-    In sharing records the folder ends with the name already.
-    """
-    folder, name = originals.get("SourceRelativeUrl"), originals.get("SourceFileName")
-    if type(folder) is not str or type(name) is not str:
-        return None
-    return folder if folder.endswith(f"/{name}") or folder == name else f"{folder.rstrip('/')}/{name}"
+def plain_path(text: str) -> str | None:
+    """Returns a path of a file; None for a URL."""
+    return None if "://" in text else text.strip() or None
 
 
 def file_kind(text: str) -> str | None:

@@ -19,9 +19,11 @@ from ualpipe.transforms.ecs.mapping.interpreter import RowResult, run
 from ualpipe.transforms.ecs.mapping.layers import MappingTables
 from ualpipe.transforms.ecs.mapping.model import Family, MappingRow, OperationClass, OperationClasses, Table
 from ualpipe.transforms.ecs.mapping.reader import read_tables, shipped_files, shipped_tables
+from ualpipe.transforms.ecs.marks import marks_of
 from ualpipe.transforms.ecs.options import EcsTransformConfig
 from ualpipe.transforms.ecs.originals.originals import make_originals, shipped_shapes
 from ualpipe.transforms.ecs.tables import load_mapping
+from ualpipe.transforms.ecs.transform import known_of
 
 _ORIGINALS = "o365.audit"
 _CLASS_FIELDS = ("event.category", "event.type")
@@ -60,7 +62,7 @@ class EcsExplainer:
     def explain(self, event: Event) -> Notes:
         """Says what becomes of an event; of one that is no JSON object, what its document holds all the same."""
         record = event.record if event.defect is None else {}
-        originals = self._originals(record)
+        originals = self._originals(record if event.defect is None else known_of(event))
         family = self._family(originals)
         notes = Notes()
         trace: list[RowResult] = []
@@ -68,13 +70,13 @@ class EcsExplainer:
         _note_trace(notes, trace, originals)
         notes.attempts += _replaced(self._files, family, originals.get("RecordType"))
         notes.remarks += _about_operation(originals, trace)
-        if originals:
+        if originals and event.defect is None:
             made, attempts = self._message.explain(originals, {**document, "o365": {"audit": originals}})
             notes.made += made
             notes.attempts += attempts
         notes.originals, notes.left_out = explain_originals(record, self._shapes, self._originals)
         notes.made += _made_of_originals(notes, originals)
-        _mark(notes, list(_marks(event, keep_original=self._config.keep_original)))
+        _mark(notes, list(_marks(event, document, keep_original=self._config.keep_original)))
         return notes
 
     def _family(self, originals: Mapping[str, Any]) -> Family:
@@ -93,7 +95,8 @@ def rule_of(entry: MappingRow | OperationClass, operation: str = "") -> Rule:
 
 
 def _rule_of_class(entry: OperationClass, operation: str) -> Rule:
-    return Rule("operation", _names(entry, operation), _CLASS_FIELDS, ("Operation",))
+    when = tuple(condition.text for condition in entry.when)
+    return Rule("operation", _names(entry, operation), _CLASS_FIELDS, ("Operation",), when)
 
 
 def _rule_of_row(row: MappingRow) -> Rule:
@@ -119,7 +122,7 @@ def _only_removes(entry: MappingRow | OperationClass) -> bool:
 def _names(entry: OperationClass, operation: str) -> str:
     """Returns the name in an entry that stands for an operation; without an operation the first names."""
     for name in entry.names:
-        if operation and OperationClasses([[OperationClass((), (), (name,), entry.place)]]).find(operation):
+        if operation and OperationClasses([[OperationClass((), (), (name,), entry.place)]]).find(operation, {}):
             return f"operation {name}"
     more = f" and {len(entry.names) - 2} more" if len(entry.names) > 2 else ""
     return f"operations {', '.join(entry.names[:2])}{more}"
@@ -222,15 +225,12 @@ def _made_of_originals(notes: Notes, originals: Mapping[str, Any]) -> Iterator[M
             yield Made(full, value, rule, tuple(original.field for original in found))
 
 
-def _marks(event: Event, *, keep_original: bool) -> Iterator[Made]:
+def _marks(event: Event, document: Mapping[str, Any], *, keep_original: bool) -> Iterator[Made]:
     """Yields what a document gets besides its rows: marks of a defective record, and the record as received."""
     defect = Rule("mark", "mark of a defective record", file="ecs")
-    if event.violations or event.defect is not None:
-        found = [f"{violation.pointer or '/'}: {violation.message}" for violation in event.violations]
-        yield Made("event.kind", "pipeline_error", defect)
-        yield Made("error.message", "; ".join(found) if event.defect is None else event.defect, defect)
-    if event.defect is not None and event.tenant:
-        yield Made("organization.id", event.tenant, Rule("mark", "tenant of the source", file="ecs"))
+    tenant = Rule("mark", "tenant of the source", file="ecs")
+    for name, value in marks_of(event, document).items():
+        yield Made(name, value, tenant if name == "organization.id" else defect)
     if event.defect is not None or keep_original:
         rule = Rule("option", "keep_original", file="options of ecs") if keep_original else defect
         yield Made("event.original", event.raw.decode("utf-8", "replace"), rule)

@@ -12,16 +12,15 @@ from typing import Any
 
 from ualpipe.transforms.ecs.conversions.registry import Conversion
 from ualpipe.transforms.ecs.mapping import operators
-from ualpipe.transforms.ecs.mapping.model import Family, MappingRow, RowCondition
+from ualpipe.transforms.ecs.mapping.model import CLASS_FIELDS, Family, MappingRow, RowCondition, chosen
 from ualpipe.transforms.ecs.mapping.paths import Sources, parents_of, split, variable
 from ualpipe.transforms.memo import Memo, MemoGroup
 
 Document = dict[str, Any]
 Mapper = Callable[[Document], Document]
 
-_HELPERS = ("add", "listed", "many", "member", "one_of", "picked", "put_one", "put_parts")
+_HELPERS = ("add", "listed", "many", "member", "one_of", "picked", "preferred", "put_one", "put_parts")
 _AS_IT_IS = ("keyword", "text")  # conversions that leave text alone
-_CLASS_FIELDS = {"event.category": "category", "event.type": "type"}
 
 
 def compile_family(family: Family, memos: MemoGroup | None = None) -> Mapper:
@@ -79,25 +78,26 @@ class _Writer:
     def __post_init__(self) -> None:
         rows = self.family.rows
         self.filled = {name: row.is_array for row in rows for name in row.fields}
-        self.parents = parents_of([*self.filled, *_CLASS_FIELDS])
+        self.parents = parents_of([*self.filled, *CLASS_FIELDS])
         self.solo = set(self._find_solo())
         making = [row.to for row in rows if row.makes_parts]
         self.contested = {name for name in making if making.count(name) > 1}
         self._sources = Sources.of(rows, self.filled)
-        self.names.update({name: getattr(operators, name) for name in _HELPERS}, classes=self.family.classes.known, NOTHING={})
+        self.names.update({name: getattr(operators, name) for name in _HELPERS}, NOTHING={})
+        self.names.update(classes=self.family.classes.known, chosen=chosen)
 
     def source(self) -> str:
         """Returns the text of the function."""
         rows = [row for row in self.family.rows if self._can_run(row)]
-        self._rows([row for row in rows if not row.reads_document])
+        self._rows([row for row in rows if not row.is_late])
         self._classes()
-        self._rows([row for row in rows if row.reads_document])
+        self._rows([row for row in rows if row.is_late])
         body = ["get = originals.get", *self._beginning(), *self.lines, *self._ending(), "return document"]
         return "def mapped(originals):\n" + "".join(f"    {line}\n" for line in body)
 
     def _can_run(self, row: MappingRow) -> bool:
         """Returns whether any source of a row can be there; it can't where no row fills the ECS field that the source reads."""
-        known = {*self.filled, *_CLASS_FIELDS}
+        known = {*self.filled, *CLASS_FIELDS}
         return not row.sources or any(source.of == "originals" or source.field in known for source in row.sources)
 
     # Objects and lists that fields stand in
@@ -188,8 +188,12 @@ class _Writer:
         return ""
 
     def _constant(self, row: MappingRow) -> list[str]:
-        line = f"add({variable(row.to)}, {row.value!r})" if row.is_array else f"{self._place(row.to)} = {row.value!r}"
-        return self._when(row, [line])
+        if not row.is_array:
+            return self._when(row, [f"{self._place(row.to)} = {row.value!r}"])
+        found = variable(row.to)
+        if len(row.value) > 1:
+            return self._when(row, [f"add({found}, {row.value!r})"])
+        return self._when(row, [f"if {row.value[0]!r} not in {found}: {found}.append({row.value[0]!r})"])
 
     def _when(self, row: MappingRow, lines: list[str], first: str = "") -> list[str]:
         tests = [*([first] if first else []), *map(self._test, row.when)]
@@ -203,7 +207,14 @@ class _Writer:
 
     def _read(self, row: MappingRow) -> list[str]:
         first, *others = [self._sources.expression(source, self.possible) for source in row.sources]
-        return [f"v = {first}", *(f"if v is None: v = {other}" for other in others)]
+        lines = [f"v = {first}", *(f"if v is None: v = {other}" for other in others)]
+        if not others or not row.conversion or not row.conversion.prefers:
+            return lines
+        # Nearly always the first that is there will do; only then the others are looked at.
+        part, convert, there = row.conversion.prefers, self._any(row.conversion), ", ".join((first, *others))
+        unfit = f"type(v) is not str or {part!r} not in ({self._call(row.conversion)} or NOTHING)"
+        choice = f"v = (there := ({there}))[preferred({convert}, {part!r}, there)]"
+        return [*lines, f"if v is not None and ({unfit}):", f"    {choice}"]
 
     # Conversions
 
@@ -284,8 +295,12 @@ class _Writer:
         """Writes the look-up of the operation, for records whose rows say nothing about its category."""
         guard = " and not in_event_category" if "event.category" in self.filled else ""
         self.lines += ["# operations", "v = get('Operation')", f"if type(v) is str{guard}:"]
-        self.lines += ["    v = classes[v]", "    if v is not None:"]
-        for name, attribute in _CLASS_FIELDS.items():
+        self.lines.append("    v = classes[v]")
+        if self.family.classes.has_conditions:
+            self.lines.append("    if type(v) is tuple: v = chosen(v, originals)")
+        self.lines += ["    if v is not None:", "        pass"] if not self.family.class_fields else ["    if v is not None:"]
+        for name in self.family.class_fields:
+            attribute = CLASS_FIELDS[name]
             if name in self.filled:
                 self.possible.add(name)
                 self.lines.append(f"        if not {variable(name)}: {variable(name)} += v.{attribute}")

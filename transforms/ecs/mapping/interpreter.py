@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ualpipe.transforms.ecs.conversions.registry import Conversion
-from ualpipe.transforms.ecs.mapping.model import Family, MappingRow, OperationClass, RowCondition, SourcePath, Step
-from ualpipe.transforms.ecs.mapping.operators import add, listed, many, one_of
+from ualpipe.transforms.ecs.mapping.model import CLASS_FIELDS, Family, MappingRow, OperationClass, RowCondition, SourcePath, walk
+from ualpipe.transforms.ecs.mapping.operators import add, many, one_of, preferred
 
 Document = dict[str, Any]
 
@@ -53,11 +53,11 @@ def run(family: Family, originals: Document, note: Note = lambda _tried: None) -
     """
     document: Document = {}
     claimed: set[str] = set()
-    late = next((index for index, row in enumerate(family.rows) if row.reads_document), len(family.rows))
+    late = next((index for index, row in enumerate(family.rows) if row.is_late), len(family.rows))
     for row in family.rows[:late]:
         note(_run_row(row, originals, document, claimed))
-    if (found := family.classes.find(originals.get("Operation"))) is not None:
-        note(_run_class(found, document))
+    if (found := family.classes.find(originals.get("Operation"), originals)) is not None:
+        note(_run_class(found, family.class_fields, document))
     for row in family.rows[late:]:
         note(_run_row(row, originals, document, claimed))
     return document
@@ -83,8 +83,8 @@ def _run_row(row: MappingRow, originals: Document, document: Document, claimed: 
     return RowResult(row, "made" if made else "taken", made, taken, source, found)
 
 
-def _run_class(entry: OperationClass, document: Document) -> RowResult:
-    wanted = {"event.category": list(entry.category), "event.type": list(entry.type)}
+def _run_class(entry: OperationClass, fields: Sequence[str], document: Document) -> RowResult:
+    wanted = {name: list(getattr(entry, CLASS_FIELDS[name])) for name in fields}
     if "category" in document.get("event", {}):
         return RowResult(entry, "taken", taken=tuple(wanted))
     made, taken = _fill(document, wanted)
@@ -98,10 +98,15 @@ def _value(row: MappingRow, originals: Document, document: Document) -> tuple[So
         return None, None, row.value
     if conversion.takes == "record":
         return None, None, conversion.convert(originals)
-    for source in row.sources:
-        if (found := _read(source, originals, document)) is not None:
-            return source, found, _converted(row, conversion, found)
-    return None, None, None
+    there = [(source, found) for source in row.sources if (found := _read(source, originals, document)) is not None]
+    if not there:
+        return None, None, None
+    source, found = (
+        there[preferred(conversion.convert, conversion.prefers, [value for _, value in there])]
+        if conversion.prefers
+        else there[0]
+    )
+    return source, found, _converted(row, conversion, found)
 
 
 def _converted(row: MappingRow, conversion: Conversion, value: Any) -> Any:
@@ -111,27 +116,7 @@ def _converted(row: MappingRow, conversion: Conversion, value: Any) -> Any:
 
 
 def _read(source: SourcePath, originals: Document, document: Document) -> Any:
-    return _walk(source.steps, originals if source.of == "originals" else document)
-
-
-def _walk(steps: Sequence[Step], node: Any) -> Any:
-    for index, step in enumerate(steps):
-        if type(node) is not dict:
-            return None
-        node = node.get(step.name)
-        if step.each:
-            return _walk_each(step, steps[index + 1 :], node)
-    return node
-
-
-def _walk_each(step: Step, rest: Sequence[Step], node: Any) -> list[Any] | None:
-    found: list[Any] = []
-    for item in listed(node):
-        if type(item) is dict and (step.only is None or item.get(step.only[0]) == step.only[1]):
-            content = _walk(rest, item)
-            if content is not None:
-                found += content if any(other.each for other in rest) else [content]
-    return found or None
+    return walk(source.steps, originals if source.of == "originals" else document)
 
 
 def _parent(document: Document, dotted: str) -> tuple[Document, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ualpipe.transforms.ecs.conversions.registry import Conversion
-from ualpipe.transforms.ecs.mapping.model import Family, MappingRow, OperationClasses, Table
+from ualpipe.transforms.ecs.mapping.model import CLASS_FIELDS, Family, MappingRow, OperationClasses, Table
 from ualpipe.transforms.memo import Memo
 
 
@@ -31,7 +31,10 @@ class MappingTables:
 
 def assemble(own: Sequence[Table], shipped: Sequence[Table]) -> MappingTables:
     """Lays tables over one another: a user's own (the last file is the strongest), then ours for the kind, then for all kinds."""
-    layers = [*reversed(own), *sorted(shipped, key=lambda table: table.record_types is None)]
+    layers = [
+        *(replace(table, is_own=True) for table in reversed(own)),
+        *sorted(shipped, key=lambda table: table.record_types is None),
+    ]
     kinds = sorted({kind for table in layers for kind in table.record_types or ()})
     made: dict[tuple[int, ...], Family] = {}
 
@@ -49,12 +52,18 @@ def _family(tables: Sequence[Table]) -> Family:
     rows: list[MappingRow] = []
     replaced: set[str] = set()
     for table in tables:
-        rows += [kept for row in table.rows if (kept := _without(row, replaced)) is not None]
+        rows += [_placed(kept, table) for row in table.rows if (kept := _without(row, replaced)) is not None]
         replaced |= {name for row in table.rows if row.replaces for name in row.fields}
     rows = [row for row in rows if row.sources or row.conversion or row.value is not None]
-    ordered = [row for row in rows if not row.reads_document] + [row for row in rows if row.reads_document]
-    name = "+".join(table.name.removesuffix(".yaml") for table in tables)
-    return Family(name, tuple(ordered), OperationClasses(tuple(table.operations for table in tables if table.operations)))
+    ordered = sorted(rows, key=lambda row: (row.is_late, row.reads_document))
+    name = "+".join(dict.fromkeys(table.name.removesuffix(".yaml") for table in tables))
+    classes = OperationClasses(tuple(table.operations for table in tables if table.operations))
+    return Family(name, tuple(ordered), classes, tuple(name for name in CLASS_FIELDS if name not in replaced))
+
+
+def _placed(row: MappingRow, table: Table) -> MappingRow:
+    """Returns a row of a table, with whether it adds to what operations mean."""
+    return replace(row, adds=True) if table.is_own and row.to in CLASS_FIELDS else row
 
 
 def _without(row: MappingRow, replaced: set[str]) -> MappingRow | None:

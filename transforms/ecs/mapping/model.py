@@ -8,13 +8,13 @@ of record.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from ualpipe.transforms.ecs.conversions.registry import Conversion
-from ualpipe.transforms.ecs.mapping.operators import Test
+from ualpipe.transforms.ecs.mapping.operators import Test, listed
 from ualpipe.transforms.memo import Memo
 
 
@@ -101,6 +101,7 @@ class MappingRow:
         is_array: ECS has a list there; rows add to it. Otherwise the first row that makes a value wins.
         replaces: The rows for the same field in tables below are left out (only in a user's own tables).
         note: Why the row is there, for the reference.
+        adds: Whether it adds to what operations mean, behind them: the rows of users do, while ours outweigh operations.
         place: Where the row stands.
     """
 
@@ -113,6 +114,7 @@ class MappingRow:
     is_array: bool = False
     replaces: bool = False
     note: str = ""
+    adds: bool = False
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -128,8 +130,13 @@ class MappingRow:
 
     @property
     def reads_document(self) -> bool:
-        """Whether the row reads what other rows made; such rows come last."""
+        """Whether the row reads what other rows made."""
         return any(source.of == "document" for source in self.all_sources)
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the row runs behind the look-up of the operation."""
+        return self.adds or self.reads_document
 
     @property
     def all_sources(self) -> tuple[SourcePath, ...]:
@@ -143,12 +150,14 @@ class OperationClass:
 
     Attributes:
         names: Operations, without the dot at their end; ``*`` stands for any text. Case does not matter.
+        when: Conditions on the originals, all of which must hold.
     """
 
     category: tuple[str, ...]
     type: tuple[str, ...]
     names: tuple[str, ...]
     place: Place
+    when: tuple[RowCondition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +170,7 @@ class Table:
         record_types: Their record types; None for all.
         rows: The rows, in the order of the file.
         operations: The operation table, in the order of the file.
+        is_own: Whether it is a user's: its rows for lists add to what operations mean.
     """
 
     name: str
@@ -168,6 +178,11 @@ class Table:
     record_types: frozenset[str] | None
     rows: tuple[MappingRow, ...]
     operations: tuple[OperationClass, ...] = ()
+    is_own: bool = False
+
+
+CLASS_FIELDS: Mapping[str, str] = {"event.category": "category", "event.type": "type"}
+"""The fields that the operation tables fill, with the attribute of ``OperationClass`` that does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,32 +193,77 @@ class Family:
         name: Name made of those of its tables.
         rows: The rows, in the order in which they run.
         classes: What operations mean.
+        class_fields: The fields that this fills: those of ``CLASS_FIELDS`` that no row of a user's replaces.
     """
 
     name: str
     rows: tuple[MappingRow, ...]
     classes: OperationClasses
+    class_fields: tuple[str, ...] = tuple(CLASS_FIELDS)
 
 
 class OperationClasses:
-    """Looks operations up: the first table that knows an operation decides; in a table exact names come before patterns."""
+    """Looks operations up: the first table that knows an operation decides; in a table exact names come before patterns.
+
+    Attributes:
+        known: What an operation means, by its name: an entry, None for an unknown one, or several entries in order, all of which
+            but the last have conditions.
+        has_conditions: Whether any entry has.
+    """
 
     def __init__(self, tables: Sequence[Sequence[OperationClass]]) -> None:
         self._tables = tables
         self.known = Memo(self._look_up)
+        self.has_conditions = any(entry.when for table in tables for entry in table)
 
-    def find(self, operation: Any) -> OperationClass | None:
-        """Returns the class of an operation; None for an unknown one, about which nothing is made up."""
-        return self.known[operation] if type(operation) is str else None
+    def find(self, operation: Any, originals: Mapping[str, Any]) -> OperationClass | None:
+        """Returns the class of an operation in a record; None for an unknown one, about which nothing is made up."""
+        found = self.known[operation] if type(operation) is str else None
+        return chosen(found, originals) if type(found) is tuple else found
 
-    def _look_up(self, operation: str) -> OperationClass | None:
-        operation = operation.rstrip(" .").lower()
+    def _look_up(self, operation: str) -> OperationClass | tuple[OperationClass, ...] | None:
+        found: list[OperationClass] = []
+        for entry in self._entries(operation.rstrip(" .\t\r\n").lower()):
+            found.append(entry)
+            if not entry.when:
+                break
+        return tuple(found) if found and found[0].when else found[0] if found else None
+
+    def _entries(self, operation: str) -> Iterator[OperationClass]:
         for table in self._tables:
             for is_pattern in (False, True):
                 for entry in table:
                     if any(("*" in name) == is_pattern and _matches(name, operation) for name in entry.names):
-                        return entry
-        return None
+                        yield entry
+
+
+def chosen(entries: Sequence[OperationClass], originals: Mapping[str, Any]) -> OperationClass | None:
+    """Returns the first of several entries whose conditions hold."""
+    for entry in entries:
+        if all(condition.test(walk(condition.source.steps, originals)) for condition in entry.when):
+            return entry
+    return None
+
+
+def walk(steps: Sequence[Step], node: Any) -> Any:
+    """Returns what stands at the end of a path; None where nothing does."""
+    for index, step in enumerate(steps):
+        if type(node) is not dict:
+            return None
+        node = node.get(step.name)
+        if step.each:
+            return _walk_each(step, steps[index + 1 :], node)
+    return node
+
+
+def _walk_each(step: Step, rest: Sequence[Step], node: Any) -> list[Any] | None:
+    found: list[Any] = []
+    for item in listed(node):
+        if type(item) is dict and (step.only is None or item.get(step.only[0]) == step.only[1]):
+            content = walk(rest, item)
+            if content is not None:
+                found += content if any(other.each for other in rest) else [content]
+    return found or None
 
 
 def _matches(name: str, operation: str) -> bool:

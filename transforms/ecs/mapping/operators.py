@@ -44,6 +44,24 @@ def one_of(convert: Convert, value: Any) -> Any:
     return found
 
 
+def preferred(convert: Convert, part: str, values: Sequence[Any]) -> int:
+    """Returns the position of the value that counts: the first whose parts hold one, else the first of which any are made.
+
+    Args:
+        convert: Makes parts of a value.
+        part: Name of the part that is wanted.
+        values: What stands at the sources of a row, in order; some may be None.
+    """
+    best = -1
+    for index, value in enumerate(values):
+        made = None if value is None else one_of(convert, value)
+        if made is not None and part in made:
+            return index
+        if made is not None and best < 0:
+            best = index
+    return max(best, 0)
+
+
 def many(convert: Convert, values: list[Any]) -> list[Any]:
     """Converts each value of a list; what can't be converted is left out, nothing stands twice."""
     found: list[Any] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -13,12 +13,13 @@ from ualpipe.pipeline.wording import did_you_mean
 from ualpipe.transforms.ecs.conversions.registry import DEFAULTS, Conversion, fits, load_conversions
 from ualpipe.transforms.ecs.fields import Ecs, load_ecs
 from ualpipe.transforms.ecs.mapping.constants import misfit
-from ualpipe.transforms.ecs.mapping.model import MappingRow, OperationClass, SourcePath, Table
+from ualpipe.transforms.ecs.mapping.model import MappingRow, OperationClass, RowCondition, SourcePath, Table
 from ualpipe.transforms.ecs.mapping.table_reader import TableReader, open_all, refuse_defects
 
 _TABLE_KEYS = ("title", "record_types", "rows", "operations")
 _ROW_KEYS = ("to", "from", "as", "value", "when", "replaces", "note")
-_CLASS_KEYS = ("category", "type", "names")
+_CLASS_LISTS = ("category", "type", "names")
+_CLASS_KEYS = (*_CLASS_LISTS, "when")
 _DOCUMENT = "ecs:"
 
 
@@ -190,7 +191,7 @@ class _Reader(TableReader):
 
     def _operations(self, at: Pointer, data: Any) -> OperationClass | None:
         data = self.mapping(at, data, _CLASS_KEYS)
-        lists = {key: self._words((*at, key), data.get(key)) for key in _CLASS_KEYS}
+        lists = {key: self._words((*at, key), data.get(key)) for key in _CLASS_LISTS}
         category, types, names = lists.values()
         for word in category:
             self._allowed((*at, "category"), "event.category", word)
@@ -200,7 +201,17 @@ class _Reader(TableReader):
                 self.text.defect(
                     (*at, "type"), f'event.type "{word}" does not go with {", ".join(category)}{did_you_mean(word, expected)}'
                 )
-        return OperationClass(category, types, names, self.place(at))
+        return OperationClass(
+            category, types, names, self.place(at), tuple(self._originals_when((*at, "when"), data.get("when")))
+        )
+
+    def _originals_when(self, at: Pointer, data: Any) -> Iterator[RowCondition]:
+        """Yields the conditions of operations, which are looked up before the rows that read the document run."""
+        for condition in self.conditions(at, data):
+            if condition.source.of == "document":
+                self.text.defect((*at, condition.text.partition(": ")[0]), "operations go by the original fields alone")
+            else:
+                yield condition
 
     def _words(self, at: Pointer, value: Any) -> tuple[str, ...]:
         words = value if isinstance(value, list) else [value]

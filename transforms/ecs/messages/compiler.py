@@ -17,14 +17,22 @@ from ualpipe.transforms.ecs.mapping.operators import listed, member, picked
 from ualpipe.transforms.ecs.mapping.paths import Sources, parents_of, split, variable
 from ualpipe.transforms.ecs.messages.model import VERB, Message, Value, Variant
 from ualpipe.transforms.ecs.messages.template import Blank, Choice, Part, Parts
-from ualpipe.transforms.ecs.messages.words import first, spoken, with_noun
+from ualpipe.transforms.ecs.messages.words import first, keys_of, spoken, with_noun
 
 Sentence = Callable[[dict[str, Any], dict[str, Any]], str | None]
 """Returns the text for originals and a document; None where the template has none."""
 
 _WALKS_ORIGINALS = re.compile(r"(?<![\w.])get\(")  # as the expressions of longer paths do
 
-_HELPERS = {"first": first, "listed": listed, "member": member, "picked": picked, "spoken": spoken, "with_noun": with_noun}
+_HELPERS = {
+    "first": first,
+    "keys_of": keys_of,
+    "listed": listed,
+    "member": member,
+    "picked": picked,
+    "spoken": spoken,
+    "with_noun": with_noun,
+}
 
 
 def compile_message(message: Message, verb: str, failure_prefix: str, otherwise: Sentence) -> Sentence:
@@ -157,15 +165,21 @@ class _Writer:
             return f"({plain} if type(found := {found}) is int and 1 < found < 1000 else with_noun(found, {one!r}, {many!r}))"
         if value.instead:
             return f"(None if {found} is None else {value.instead!r})"
-        if value.say:
-            say, known = self._bind("say", value.say), self._bind("known", value.say.known)
-            return f"(None if (found := {found}) is None else {known}[found] if type(found) is str else {say}(found))"
+        if value.say or value.keys_but is not None:
+            return self._made(found, value)
         cut = "".join(f".remove{end}({text!r})" for end, text in zip(("prefix", "suffix"), value.affixes, strict=True) if text)
         if cut:
             return f"(spoken(found) if type(found := {found}) is not str else found{cut})"
         if source.text in value.plain:
             return found
         return f"(found if (found := {found}) is None or type(found) is str else spoken(found))"
+
+    def _made(self, found: str, value: Value) -> str:
+        """Returns an expression for words that are made of what a source holds, rather than what it holds."""
+        if value.say:
+            say, known = self._bind("say", value.say), self._bind("known", value.say.known)
+            return f"(None if (found := {found}) is None else {known}[found] if type(found) is str else {say}(found))"
+        return f"keys_of({found}, {self._bind('but', value.keys_but)})"
 
     def _condition(self, condition: RowCondition) -> str:
         found = self._read(condition.source)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ualpipe.transforms.ecs.mapping.model import Place, RowCondition, SourcePath
 from ualpipe.transforms.ecs.messages.template import Parts
@@ -24,6 +24,7 @@ class Value:
         instead: What is said instead of any value.
         default: What is said where there is none.
         plain: The sources that always hold one plain value: ECS fields that are no lists.
+        keys_but: Of an object the names in it are said, but for these; None where no names are said.
     """
 
     sources: tuple[SourcePath, ...]
@@ -32,6 +33,7 @@ class Value:
     instead: str = ""
     default: str = ""
     plain: frozenset[str] = frozenset()
+    keys_but: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +78,10 @@ class MessageTable:
         messages: The messages, in the order of the file.
         other: The message for all other operations; None: that of the file below.
         failure_prefix: Stands before the text of a failed operation; None: that of the file below.
+        attempts: Verbs in the past tense with their infinitive, for the texts of failed operations.
     """
 
     messages: tuple[Message, ...]
     other: Message | None
     failure_prefix: str | None
+    attempts: Mapping[str, str] = field(default_factory=dict)

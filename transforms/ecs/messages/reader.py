@@ -19,8 +19,8 @@ from ualpipe.transforms.ecs.messages.template import NotTemplate, blanks, read_t
 from ualpipe.transforms.ecs.messages.words import Saying, translated
 from ualpipe.transforms.ecs.originals.shapes import SUFFIXES
 
-_FILE_KEYS = ("title", "values", "messages", "other", "failure_prefix")
-_VALUE_KEYS = ("from", "prefix", "suffix", "as", "match", "words", "others", "instead", "default")
+_FILE_KEYS = ("title", "values", "messages", "other", "other_failed", "failure_prefix", "attempts")
+_VALUE_KEYS = ("from", "prefix", "suffix", "as", "match", "words", "others", "instead", "default", "keys_but")
 _MESSAGE_KEYS = ("names", "record_types", "say", "failed")
 _VARIANT_KEYS = ("text", "when")
 _ORIGINALS = "o365.audit."
@@ -73,12 +73,18 @@ class _Reader(TableReader):
         entries = enumerate(self.items(("messages",), data.get("messages")))
         messages = [self._message(("messages", index), entry) for index, entry in entries]
         prefix = data.get("failure_prefix")
-        other = self._texts(("other",), data["other"], has_verb=False) if "other" in data else None
+        attempts = self.mapping(("attempts",), data.get("attempts"), None)
         return MessageTable(
             tuple(messages),
-            Message({}, None, other, (), self.place(("other",))) if other else None,
+            self._other(data) if "other" in data else None,
             None if prefix is None else str(prefix),
+            {past: str(verb) for past, verb in attempts.items()},
         )
+
+    def _other(self, data: Mapping[str, Any]) -> Message | None:
+        keys = [key for key in ("other", "other_failed") if key in data]
+        say, *failed = (self._texts((key,), data[key], has_verb=False) for key in keys)
+        return Message({}, None, say, failed[0] if failed else (), self.place(("other",))) if say else None
 
     def _value(self, at: Pointer, written: Any) -> Value:
         if isinstance(written, str | list):
@@ -89,7 +95,9 @@ class _Reader(TableReader):
         instead, default = (str(data.get(key, "")) for key in ("instead", "default"))
         affixes = (str(data.get("prefix", "")), str(data.get("suffix", "")))
         found = tuple(source for source in sources if source)
-        return Value(found, self._saying(at, data), affixes, instead, default, self._plain(found))
+        names = self.items((*at, "keys_but"), data["keys_but"]) if "keys_but" in data else None
+        keys_but = None if names is None else frozenset(map(str, names))
+        return Value(found, self._saying(at, data), affixes, instead, default, self._plain(found), keys_but)
 
     def _plain(self, sources: Sequence[SourcePath]) -> frozenset[str]:
         fields = {source.text: self.ecs.field(source.field) for source in sources if source.of == "document"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 
 from ualpipe.transforms.ecs.conversions.registry import load_conversions
 from ualpipe.transforms.ecs.fields import load_ecs
+from ualpipe.transforms.ecs.messages.attempt import attempted
 from ualpipe.transforms.ecs.messages.compiler import Sentence, compile_message
 from ualpipe.transforms.ecs.messages.model import Message, MessageTable
 from ualpipe.transforms.ecs.messages.reader import read_messages
@@ -67,12 +69,13 @@ class Messages:
         other: The template for operations that have none.
     """
 
-    __slots__ = ("_compiled", "_of_any", "_of_kind", "_other", "_prefix", "other", "tables")
+    __slots__ = ("_attempts", "_compiled", "_of_any", "_of_kind", "_other", "_prefix", "other", "tables")
 
     def __init__(self, tables: Sequence[MessageTable]) -> None:
         self.tables = tuple(reversed(tables))
         self.other = next((table.other for table in self.tables if table.other), None)
         self._prefix = next((table.failure_prefix for table in self.tables if table.failure_prefix is not None), "")
+        self._attempts = {past: verb for table in tables for past, verb in table.attempts.items()}
         self._compiled: dict[tuple[int, str], Sentence] = {}
         self._other = compile_message(self.other, "", self._prefix, _nothing) if self.other else _nothing
         kinds = {kind for table in tables for message in table.messages for kind in message.record_types or ()}
@@ -118,7 +121,8 @@ class Messages:
     def _compile(self, message: Message, verb: str) -> Sentence:
         key = (id(message), verb)
         if key not in self._compiled:
-            self._compiled[key] = compile_message(message, verb, self._prefix, self._other)
+            failed = message.failed or attempted(message.say, verb, self._attempts)
+            self._compiled[key] = compile_message(replace(message, failed=failed), verb, self._prefix, self._other)
         return self._compiled[key]
 
 

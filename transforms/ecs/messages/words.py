@@ -64,6 +64,11 @@ def with_noun(value: Any, one: str, many: str) -> str | None:
     return f"1 {one}" if value == 1 else f"{value} {many}"
 
 
+def keys_of(value: Any, but: frozenset[str]) -> str | None:
+    """Returns the names in an object as words, but for some; None where there are none."""
+    return _enumerated([key for key in value if key not in but]) if type(value) is dict else None
+
+
 def first(value: Any, key: str, wanted: str, name: str) -> Any:
     """Returns what stands at a name in the first object of a list that has a value at a key; None where there is none."""
     for item in value if type(value) is list else (value,):

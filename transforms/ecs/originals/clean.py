@@ -52,19 +52,20 @@ def clean(value: Any, depth: int = MAX_DEPTH) -> Any:
         value: Any decoded JSON.
         depth: Levels of objects and lists that stay; what lies deeper becomes JSON text.
     """
-    return value if _is_clean(value, depth) else _cleaned(value, depth)
+    return value if is_clean(value, depth) else _cleaned(value, depth)
 
 
-def _is_clean(value: Any, depth: int) -> bool:
+def is_clean(value: Any, depth: int = MAX_DEPTH) -> bool:
+    """Returns whether a value can stay as it is; ``depth`` counts its levels of objects and lists."""
     kind = type(value)
     if kind is dict:
-        return depth > 0 and is_clean_object(value, depth - 1)
+        return depth > 0 and _is_clean_object(value, depth - 1)
     if kind is list:
-        return depth > 0 and is_clean_list(value, depth - 1)
+        return depth > 0 and _is_clean_list(value, depth - 1)
     return value is not None and value != ""
 
 
-def is_clean_object(node: dict[str, Any], depth: int = MAX_DEPTH) -> bool:
+def _is_clean_object(node: dict[str, Any], depth: int) -> bool:
     """Returns whether an object can stay as it is; ``depth`` counts the levels that may lie below it."""
     for key, value in node.items():
         if key not in good_names and usable_name(key) != key:
@@ -72,18 +73,18 @@ def is_clean_object(node: dict[str, Any], depth: int = MAX_DEPTH) -> bool:
         if not value:
             if type(value) not in _NEVER_EMPTY:
                 return False
-        elif type(value) in _CONTAINERS and not _is_clean(value, depth):
+        elif type(value) in _CONTAINERS and not is_clean(value, depth):
             return False
     return bool(node)
 
 
-def is_clean_list(values: list[Any], depth: int = MAX_DEPTH) -> bool:
+def _is_clean_list(values: list[Any], depth: int) -> bool:
     """Returns whether a list can stay as it is; ``depth`` counts the levels that may lie below it."""
     for value in values:
         if not value:
             if type(value) not in _NEVER_EMPTY:
                 return False
-        elif type(value) in _CONTAINERS and not _is_clean(value, depth):
+        elif type(value) in _CONTAINERS and not is_clean(value, depth):
             return False
     return bool(values)
 

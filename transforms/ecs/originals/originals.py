@@ -5,11 +5,13 @@ text; text or an object. A search index takes one shape a field, so each has one
 
 - ``value``: text, a number, a boolean, or a list of them. Objects found there go to ``<Field>_object``.
 - ``text``: as ``value``, numbers as text (enumerations: they arrive as number or as text).
+- ``record_type``: as ``text``; a number that is written otherwise, or given by its name, as number.
 - ``boolean``: as ``value``, ``"True"`` and ``"False"`` as booleans.
 - ``json``: text that holds JSON; what it holds stands parsed in ``<Field>_json``.
 - ``object``: an object or a list of objects. Plain values found there go to ``<Field>_text``.
-- ``pairs``: as ``object``; for lists of ``{Name, Value}`` that stay lists, as detection rules expect them.
-- ``identities``: as ``object``, with ``Type`` as text.
+- ``pairs``: as ``object``; for lists of ``{Name, Value}`` that stay lists, as detection rules expect them; ``Name`` and ``Value``
+  are text.
+- ``identities``: as ``object``, with ``ID`` and ``Type`` as text.
 - ``named``: ``{Name, Value}`` pairs as one object keyed by name; a name given twice has a list, a name without a value stands
   in ``<Field>_empty``.
 - ``changed``: the same for ``{Name, OldValue, NewValue}``.
@@ -24,7 +26,7 @@ from functools import cache
 from typing import Any
 
 from ualpipe.schemas import read_csv
-from ualpipe.transforms.ecs.originals.clean import good_names, is_clean_list, is_clean_object, is_empty, usable_name
+from ualpipe.transforms.ecs.originals.clean import good_names, is_clean, is_empty, usable_name
 from ualpipe.transforms.ecs.originals.shapes import SHAPES, SUFFIXES, Record, put, shape_value
 
 _DIGITS = {number: str(number) for number in range(10)}
@@ -43,7 +45,9 @@ def make_originals(shapes: Mapping[str, str]) -> Callable[[Record], Record]:  # 
         shapes: Shape of each known field.
     """
     quick = {field: _QUICK[shape] for field, shape in shapes.items() if shape in _QUICK}
-    texts, plain, settled = (_shaped(shapes, *wanted) for wanted in (("text",), ("value", "boolean"), ("text", "value")))
+    texts, plain, settled = (
+        _shaped(shapes, *wanted) for wanted in (("text", "record_type"), ("value", "boolean"), ("text", "value"))
+    )
 
     def originals(record: Record) -> Record:  # noqa: C901
         kept = record.copy()
@@ -140,9 +144,9 @@ def _quick_changed(value: Any) -> Record | None:
 def _quick_identities(value: Any) -> list[Record] | None:
     try:
         found = [
-            {"ID": key, "Type": _DIGITS[item["Type"]]}
+            {"ID": key, "Type": _DIGITS[kind]}
             for item in value
-            if type(key := item["ID"]) is str and key and len(item) == 2
+            if type(key := item["ID"]) is str and key and type(kind := item["Type"]) is int and len(item) == 2
         ]
     except (KeyError, TypeError):
         return None
@@ -161,11 +165,8 @@ def _quick_pairs(value: Any) -> list[Record] | None:
 
 
 def _quick_object(value: Any) -> Any:
-    if type(value) is dict:
-        return value if is_clean_object(value) else None
-    if type(value) is list and value and is_clean_list(value):
-        return value if all(type(item) is dict for item in value) else None
-    return None
+    is_usual = type(value) is dict or (type(value) is list and all(type(item) is dict for item in value))
+    return value if is_usual and is_clean(value) else None
 
 
 _QUICK: dict[str, Callable[[Any], Any]] = {

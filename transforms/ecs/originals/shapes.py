@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from ualpipe.transforms.ecs.originals.clean import Scalar, clean, is_empty, json_text, usable_name
+from ualpipe.transforms.record_types import record_type
 
 Record = dict[str, Any]
 Shaper = Callable[[Record, str, Any], None]
@@ -71,8 +72,12 @@ def shape_value(kept: Record, field: str, value: Any) -> None:
 
 def _shape_text(kept: Record, field: str, value: Any) -> None:
     if isinstance(value, list):
-        value = [as_text(item) if isinstance(item, _SCALARS) else item for item in value]
-    shape_value(kept, field, as_text(value) if isinstance(value, _SCALARS) else value)
+        value = [enumerated(item) if isinstance(item, _SCALARS) else item for item in value]
+    shape_value(kept, field, enumerated(value) if isinstance(value, _SCALARS) else value)
+
+
+def _shape_record_type(kept: Record, field: str, value: Any) -> None:
+    _shape_text(kept, field, record_type(value) or value)
 
 
 def _shape_boolean(kept: Record, field: str, value: Any) -> None:
@@ -96,12 +101,22 @@ def _shape_object(kept: Record, field: str, value: Any) -> None:
 
 
 def _shape_identities(kept: Record, field: str, value: Any) -> None:
-    if isinstance(value, list):
-        value = [
-            {**item, "Type": str(item["Type"])} if type(item) is dict and type(item.get("Type")) is int else item
-            for item in value
-        ]
-    _shape_object(kept, field, value)
+    _shape_object(kept, field, _with_text(value, ("ID", "Type")))
+
+
+def _shape_pair_list(kept: Record, field: str, value: Any) -> None:
+    _shape_object(kept, field, _with_text(value, ("Name", "Value")))
+
+
+def _with_text(value: Any, names: tuple[str, ...], depth: int = _MAX_LIST_DEPTH) -> Any:
+    """Returns a value whose objects hold nothing but text at some names: each has a field of its own in an index."""
+    if isinstance(value, str):
+        value = parse_json(value) or value
+    if isinstance(value, list) and depth:
+        return [_with_text(item, names, depth - 1) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: enumerated(item) if key in names and not is_empty(item) else item for key, item in value.items()}
 
 
 def _shape_named(kept: Record, field: str, value: Any) -> None:
@@ -185,6 +200,11 @@ def parse_json(text: str) -> dict[str, Any] | list[Any] | None:
     return parsed if isinstance(parsed, dict | list) else None
 
 
+def enumerated(value: Any) -> str:
+    """Returns a value as text, as ``as_text`` does; a whole number is the same text however it is written (``2``, ``2.0``)."""
+    return str(int(value)) if type(value) is float and value.is_integer() else as_text(value)
+
+
 def as_text(value: Any) -> str:
     """Returns a value as text: booleans as JSON writes them, objects and lists as JSON."""
     if isinstance(value, str):
@@ -197,10 +217,11 @@ def as_text(value: Any) -> str:
 SHAPES: dict[str, Shaper] = {
     "value": shape_value,
     "text": _shape_text,
+    "record_type": _shape_record_type,
     "boolean": _shape_boolean,
     "json": _shape_json,
     "object": _shape_object,
-    "pairs": _shape_object,
+    "pairs": _shape_pair_list,
     "identities": _shape_identities,
     "named": _shape_named,
     "changed": _shape_changed,

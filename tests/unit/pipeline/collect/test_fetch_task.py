@@ -18,8 +18,9 @@ from ualpipe.pipeline.collect.failures import UNDECODABLE_ATTEMPTS, FetchFailure
 from ualpipe.pipeline.collect.fetch_task import LONGEST_S, MOST_BYTES, MOST_ITEMS, Fetching, FetchTask
 from ualpipe.pipeline.collect.parts import CollectParts
 from ualpipe.pipeline.collect.stream_state import StreamState
-from ualpipe.pipeline.errors import ContentUndecodable, JournalFull, LeaseLost, SourceUnavailable, Stopped
+from ualpipe.pipeline.errors import ContentRefused, ContentUndecodable, JournalFull, LeaseLost, SourceUnavailable, Stopped
 from ualpipe.pipeline.process.processor import LocalProcessor
+from ualpipe.pipeline.process.transforming import events_of
 from ualpipe.pipeline.runtime.context import RunContext
 from ualpipe.pipeline.runtime.rate_limit import TokenBucket
 from ualpipe.pipeline.runtime.thread_pool import ThreadPool
@@ -170,6 +171,34 @@ def test_good_records_before_a_rest_that_can_not_be_decoded_count_in_the_end(ben
     assert set(made.stored()) >= {*ids(0, 1), *ids(20, 21), record(10)["Id"]}
     assert [(item.work.key, letter.stage) for _at, item, letter in made.journal.dead_letters] == [("b", "fetch")]
     assert made.journal.states() == dict.fromkeys("abc", "fetched")
+
+
+@pytest.mark.parametrize("chunk_bytes", [1000, 1 << 20])
+def test_a_broken_record_in_the_middle_costs_no_other_and_is_not_fetched_again(bench, chunk_bytes):
+    content = body(records(10, 9))
+    at = content.index(record(14)["Id"].encode())
+    made = bench({**three(), "b": content[:at] + b'"' + content[at:]}, chunk_bytes=chunk_bytes)
+    made.fetch("b")
+    assert made.entered() == ["b"]
+    assert not made.failed
+    events = [event for batch in made.told for event in events_of(made.journal.read(batch).origin)]
+    assert [event.id for event in events if event.id] == [record(number)["Id"] for number in range(10, 19) if number != 14]
+    ((defect, raw),) = [(event.defect, event.raw) for event in events if event.defect is not None]
+    assert "at byte" in defect
+    assert record(14)["Id"].encode() in raw
+
+
+def test_content_that_says_what_it_is_is_dead_at_the_first_attempt(bench):
+    made = bench(three())
+
+    def refuse(_work):
+        raise ContentRefused("an Excel workbook", b"PK")
+
+    made.source.fetch = refuse
+    made.fetch("b")
+    assert made.failed == [("b", ContentRefused)]
+    assert [letter.body for _at, _item, letter in made.journal.dead_letters] == [b"PK"]
+    assert made.journal.states()["b"] == "dead"
 
 
 def test_a_stop_in_the_middle_keeps_what_is_complete(bench):

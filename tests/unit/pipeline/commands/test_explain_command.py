@@ -118,17 +118,18 @@ def test_bad_neighbours_do_not_matter(run: Run, tmp_path: Path) -> None:
     [
         (b"", [], "{path} is empty: it should hold a record, a JSON object"),
         (b" \n\xef\xbb\xbf"[2:], [], "{path} is empty: it should hold a record, a JSON object"),
-        (b"[]", [], "{path}: the array is empty: it should hold a record, a JSON object"),
-        (b"<xml/>", [], "{path}:1: not JSON: "),
-        (b'{"a": 1', [], "{path}:1: not JSON: "),
+        (b"[]", [], "{path} holds no record: it should hold a JSON object"),
+        (b"<xml/>", [], "{path}: XML or HTML: "),
+        (b'{"a": 1', [], "{path}: not JSON: "),
         (b'{\n"a": 1\n', [], "{path}"),
-        (b"[1, {}]", [], "{path}:1: a JSON number, not an object"),
-        (b"[{}", [], "{path}: not JSON: "),
-        (b'"text"', [], "{path}:1: a JSON string, not an object"),
+        (b"[1, {}]", [], "{path}: a JSON number, not an object, in line 1"),
+        (b'[{"Id', [], "{path}: not JSON: "),
+        (b'"text"', [], "{path}: neither JSON nor an export of an audit search"),
+        (b'{"a": 1}', [], "{path}: a JSON object, but no audit record"),
         (NDJSON, ["--line", "4"], "{path} has no record at 4: the last is at 3"),
         (NDJSON, ["--line", "0"], "{path} has no record at 0: the last is at 3"),
         (NDJSON, ["--id", SEVERAL[0]["Id"][:-1] + "9"], "{path} has no record with the Id "),
-        (NDJSON + b"\n{", ["--line", "4"], "{path}:4: not JSON: "),
+        (NDJSON + b"\n{", ["--line", "4"], "{path}: not JSON: "),
         (b'{"Operation": "x"}', ["--field", "usr.name"], "no rule fills usr.name, and this record has no such field (did"),
     ],
 )
@@ -162,7 +163,7 @@ def test_every_field_is_shown_with_value_and_maker(run: Run, tmp_path: Path) -> 
     assert re.fullmatch(r"source\.ip +203\.0\.113\.7 +common\.yaml:\d+ address of ClientIP", line)
     assert "The record fits its schema, sharepoint.json." in out
     (line,) = lines_with(out, "RecordType ")
-    assert line.split()[:3] == ["RecordType", "RecordType", "text"]
+    assert line.split()[:3] == ["RecordType", "RecordType", "record_type"]
 
 
 def test_empty_values_and_what_stands_as_delivered_are_named(run: Run, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_a_record_that_cannot_go_on_is_an_error_line_in_its_place(run_map, confi
     assert "could not go on" in said
 
 
-@pytest.mark.parametrize("bad", [b"{\n", b"nonsense\n", b"[1]\n", b'"\xff"\n', b'{"Id": "a"} x\n'])
+@pytest.mark.parametrize("bad", [b"{\n", b"nonsense\n", b"[1]\n", b'"\xff"\n', b'{"Id": "a" x}\n', b"{'Id': 1}\n"])
 def test_a_line_that_is_no_record_is_an_error_line_where_that_is_asked_for(run_map, config, bad):
     code, found, _said = run_map(lines([record(1), bad, record(3)]), config)
     assert code == 1
@@ -86,8 +86,10 @@ def test_a_line_that_is_no_record_is_an_error_line_where_that_is_asked_for(run_m
 
 
 def test_a_line_that_is_no_record_is_a_document_that_says_so_by_default(run_map):
-    code, found, _said = run_map(lines([record(1), b"nonsense\n", record(3)]))
-    assert code == 0
+    code, found, said = run_map(lines([record(1), b"nonsense\n", record(3)]))
+    assert (code, said.count("\n")) == (1, 1)
+    assert said.startswith("not read: not JSON: ")
+    assert "in line 2" in said
     assert found[1]["event"]["kind"] == "pipeline_error"
     assert found[1]["event"]["original"] == "nonsense"
 

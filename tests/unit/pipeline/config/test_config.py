@@ -183,7 +183,10 @@ def test_a_stage_without_a_type_is_answered_with_the_types_there_are(defects, ki
         ("requests_per_minute: x", 's.requests_per_minute: "x" is not a whole number or null'),
         ("requests_per_minute: 0", "s.requests_per_minute: 0 is not at least 1"),
         ("concurency: 8", "s.concurency: unknown key (did you mean concurrency?)"),
-        ("zzz: 8", "s.zzz: unknown key (there are: type, enabled, poll_interval, requests_per_minute, concurrency, paths)"),
+        (
+            "zzz: 8",
+            "s.zzz: unknown key (there are: type, enabled, poll_interval, requests_per_minute, concurrency, paths, envelopes)",
+        ),
     ],
 )
 def test_a_wrong_value_is_named_with_what_would_be_right(defects, line, message):

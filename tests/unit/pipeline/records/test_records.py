@@ -11,7 +11,7 @@ from fakes import body, record, records
 from ualpipe.pipeline.errors import ContentUndecodable
 from ualpipe.pipeline.records import cutting as records_module
 from ualpipe.pipeline.records.chunk import Chunk
-from ualpipe.pipeline.records.cutting import chunks_of_array, chunks_of_lines
+from ualpipe.pipeline.records.cutting import chunks_of_array, chunks_of_lines, mended
 from ualpipe.pipeline.records.decoding import BadRecord
 
 TRICKY = ["},{", '"},{"Id":"', "\\", '\\"', "[", "]", ",", "\u2028", "\x7f", "𝄞", "Id"]
@@ -48,18 +48,39 @@ def pieces(data: bytes, size: int) -> list[bytes]:
     return [data[at : at + size] for at in range(0, len(data), size)]
 
 
+def mended_chunks(parts, *, chunk: int = 100):
+    """Yields the chunks of an array as they are stored: one with a defect is mended before."""
+    for one in chunks_of_array(parts, max_bytes=chunk):
+        try:
+            is_fine = one.framing == "pieces" or not any(isinstance(found, BadRecord) for found in one.records)
+        except ContentUndecodable:
+            is_fine = False
+        if is_fine:
+            yield one
+            continue
+        others, error = mended(one)
+        yield from others
+        if error is not None:
+            raise error
+
+
 def read(data: bytes, *, piece: int = 1000, chunk: int = 100) -> list:
-    return [found for one in chunks_of_array(pieces(data, piece), max_bytes=chunk) for found in one.records]
+    return [without_place(found) for one in mended_chunks(pieces(data, piece), chunk=chunk) for found in one.records]
 
 
 def read_until_refused(parts: list[bytes], *, chunk: int = 100) -> tuple[list, ContentUndecodable]:
     found: list = []
     try:
-        for one in chunks_of_array(parts, max_bytes=chunk):
-            found += one.records
+        for one in mended_chunks(parts, chunk=chunk):
+            found += map(without_place, one.records)
     except ContentUndecodable as exc:
         return found, exc
     pytest.fail("the body was taken as a whole")
+
+
+def without_place(found):
+    """Returns a record, or what stands for one without the position in the body."""
+    return BadRecord(found.reason.rsplit(", at byte ", 1)[0]) if isinstance(found, BadRecord) else found
 
 
 # --- arrays ----------------------------------------------------------------------------------------------------------
@@ -74,8 +95,8 @@ def read_until_refused(parts: list[bytes], *, chunk: int = 100) -> tuple[list, C
 )
 def test_any_layout_in_any_pieces_gives_the_same_records_and_each_ones_own_bytes(written, piece, chunk):
     found, texts_of_records, data = written
-    chunks = list(chunks_of_array(pieces(data, piece), max_bytes=chunk))
-    assert list(chain.from_iterable(one.records for one in chunks)) == placed(found)
+    chunks = list(mended_chunks(pieces(data, piece), chunk=chunk))
+    assert [without_place(one) for part in chunks for one in part.records] == placed(found)
     raw = [one.raw(at) for one in chunks for at in range(len(one.records))]
     assert raw == texts_of_records
 
@@ -100,20 +121,35 @@ def test_records_of_a_cut_off_body_are_either_read_or_among_the_bytes_of_the_err
     assert error.body.endswith(cut[ends[len(good)] :].lstrip(b" \t\r\n,["))
 
 
-@pytest.mark.parametrize("tail", [b"x", b"]", b",", b"[]", b',{"a":1}', b"\x00", b'[{"Id":"b"}]'])
+@pytest.mark.parametrize("tail", [b"x", b",", b',{"a":1}', b"\x00", b'[{"Id":"b"}'])
 @pytest.mark.parametrize("chunk", [1, 30, 10_000])
-def test_text_behind_the_array_is_refused(tail, chunk):
+def test_text_behind_the_array_is_refused_and_the_records_before_it_are_not(tail, chunk):
     good, _error = read_until_refused([body(records(1, 3)) + tail], chunk=chunk)
-    assert good == records(1, 3)[: len(good)]
+    assert good[:3] == records(1, 3)
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b" ", b"null", b'{"a":1}', b"x", b"<html>", b'"["', b"[", b'[{"a":1}', b'[{"a":1},]', b"[,]"]
-)
+@pytest.mark.parametrize(("tail", "more"), [(b"]", []), (b"[]", []), (b'[{"Id":"b"}]', [{"Id": "b"}])])
+def test_arrays_in_a_row_are_read_as_one(tail, more):
+    assert [one for one in read(body(records(1, 3)) + tail, chunk=30) if isinstance(one, dict)] == records(1, 3) + more
+
+
+@pytest.mark.parametrize("data", [b"", b" ", b"null", b'{"a":1}', b"x", b"<html>", b'"["', b'{"Id":"a","CreationTime":'])
 def test_what_is_no_array_is_refused_with_its_bytes(data):
     good, error = read_until_refused([data])
     assert not good
     assert error.body == data
+
+
+@pytest.mark.parametrize(("data", "expected"), [(b"[", []), (b'[{"a":1}', [{"a": 1}]), (b'[{"a":1},', [{"a": 1}])])
+def test_an_array_that_is_not_closed_ends_early(data, expected):
+    good, error = read_until_refused([data])
+    assert good == expected
+    assert "ends early" in str(error)
+
+
+@pytest.mark.parametrize("data", [b'[{"a":1},]', b'[,{"a":1}]', b'[{"a":1}{"a":2}]'])
+def test_commas_too_many_or_too_few_cost_nothing(data):
+    assert [one["a"] for one in read(data)] == [1, 2][: data.count(b"a")]
 
 
 @pytest.mark.parametrize("data", [b"<html>" * 100, b'{"error": "' + b"x" * 1000 + b'"}'])
@@ -136,7 +172,7 @@ def test_byte_order_mark_is_no_part_of_the_array(chunk):
 
 @pytest.mark.parametrize("chunk", [1, 10_000])
 def test_elements_that_are_no_objects_stay_in_their_place(chunk):
-    found = read(b'[1, null, true, "x", [{"Id": "y"}], {"Id": "z"}]', chunk=chunk)
+    found = read(b'[1, null, true, "x", ["y"], {"Id": "z"}]', chunk=chunk)
     assert [type(one) for one in found] == [BadRecord] * 5 + [dict]
     kinds = ["number", "null", "boolean", "string", "array"]
     assert [one.reason for one in found[:5]] == [f"a JSON {kind}, not an object" for kind in kinds]
@@ -144,11 +180,11 @@ def test_elements_that_are_no_objects_stay_in_their_place(chunk):
 
 @pytest.mark.parametrize("chunk", [1, 30, 10_000])
 @pytest.mark.parametrize("place", range(4))
-@pytest.mark.parametrize("bad", [b"5", b"null", b'"},{"', b"[]", b'[{"Id": "x"}]', b'{"Id": nonsense}', b"nonsense"])
+@pytest.mark.parametrize("bad", [b"5", b"null", b'"},{"', b"[]", b'["x"]', b'{"Id": nonsense}', b"nonsense"])
 def test_a_bad_element_in_any_place_costs_no_neighbour(bad, place, chunk):
     good = [json.dumps(one).encode() for one in records(1, 3)]
     written = [*good[:place], bad, *good[place:]]
-    chunks = list(chunks_of_array(pieces(b"[%s]" % b", ".join(written), 20), max_bytes=chunk))
+    chunks = list(mended_chunks(pieces(b"[%s]" % b", ".join(written), 20), chunk=chunk))
     found = [one for part in chunks for one in part.records]
     assert [one for at, one in enumerate(found) if at != place] == records(1, 3)
     assert [part.raw(at) for part in chunks for at in range(len(part.records))] == written
@@ -254,9 +290,9 @@ def test_a_record_that_is_no_utf_8_stays_in_its_place_as_received_and_harms_no_o
 
 def test_a_body_that_is_no_utf_8_outside_its_records_comes_with_the_error():
     good, error = read_until_refused([b'[{"Id": "a"}, \xff'], chunk=10_000)
-    assert good == []
-    assert "not UTF-8" in str(error)
-    assert error.body == b'[{"Id": "a"}, \xff'
+    assert good == [{"Id": "a"}]
+    assert "at byte 14" in str(error)
+    assert error.body == b"\xff"
 
 
 def test_a_character_cut_between_two_pieces_is_no_defect():

@@ -86,7 +86,7 @@ class TestFetch:
             (api_error("AF429", status=403), SourceThrottled),
             (Reply(b"<html>", 502), SourceUnavailable),
             (Reply(b"<html>please log in", 200), SourceUnavailable),
-            (Reply(b'[{"Id":"1"},'), SourceUnavailable),
+            (Reply(b'[{"Id":"1"},{"Id'), ContentUndecodable),
             (Reply(b""), SourceUnavailable),
             (Reply({"error": {"code": "AF50005", "message": "x"}}), SourceUnavailable),
             (Reply({"Id": "1"}), ContentUndecodable),

@@ -71,8 +71,77 @@ def test_record_with_violations_is_mapped_and_marked() -> None:
     found = document(fakes.record(1, CreationTime="yesterday"), violations=violations)
     assert found["event"]["kind"] == "pipeline_error"
     assert found["error"] == {"message": "/CreationTime: not a date; /: Id is missing"}
+    assert found["tags"] == ["invalid_record"]
     assert found["user"]["email"] == "alice@contoso.com"
     assert "@timestamp" not in found
+
+
+ALERT = {"RecordType": 40, "Operation": "AlertTriggered", "UserId": "SecurityComplianceAlerts", "Name": "Mass download"}
+
+
+@pytest.mark.parametrize(
+    ("pointer", "kind"),
+    [
+        ("/PolicyId", "alert"),
+        ("/AlertLinks/0", "alert"),
+        ("/Id", "pipeline_error"),
+        ("/RecordType", "pipeline_error"),
+        ("/CreationTime", "pipeline_error"),
+        ("/Operation", "pipeline_error"),
+        ("/OrganizationId", "pipeline_error"),
+        ("", "pipeline_error"),
+    ],
+)
+def test_alert_stays_an_alert_unless_a_required_field_is_bad(pointer: str, kind: str) -> None:
+    found = document(fakes.record(1, **ALERT), violations=[SchemaViolation(pointer, "is bad")])
+    assert (found["event"]["kind"], found["tags"]) == (kind, ["invalid_record"])
+    assert found["error"] == {"message": f"{pointer or '/'}: is bad"}
+
+
+def test_tag_of_an_invalid_record_stands_beside_those_of_own_rows(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("rows: [{to: tags, value: [mine]}]", encoding="utf-8")
+    found = document(fakes.record(1), transform(mapping=[str(path)]), violations=[SchemaViolation("/ClientIP", "is bad")])
+    assert found["tags"] == ["mine", "invalid_record"]
+    assert "tags" not in document(fakes.record(1))
+
+
+@pytest.mark.parametrize(
+    "time", ["0001-01-01T00:00:00", "1969-12-31T23:59:59", "2026-02-30T08:00:00", "yesterday", None, 5, ["x"]]
+)
+def test_record_without_a_usable_time_is_marked(time: Any) -> None:
+    found = document(fakes.record(1, CreationTime=time))
+    assert found["event"]["kind"] == "pipeline_error"
+    assert found["error"]["message"].startswith("/CreationTime: is no time")
+
+
+@pytest.mark.parametrize(
+    ("kind", "operation"), [(15, "UserLoggedIn"), (6, "FileDownloaded"), (40, "AlertTriggered"), (9999, "New")]
+)
+def test_web_stands_beside_the_true_categories_unless_it_is_switched_off(kind: int, operation: str) -> None:
+    record = fakes.record(1, RecordType=kind, Operation=operation)
+    bare = document(record, transform(elastic_content=False))["event"]
+    found = document(record)["event"]
+    assert found["category"] == [*bare["category"], "web"]
+    assert found["type"] == [*bare["type"], *(["access"] if kind == 15 else [])]
+
+
+@pytest.mark.parametrize(("kind", "operation"), [(15, "UserLoginFailed"), (6, "FileDownloaded"), (40, "AlertTriggered")])
+def test_own_row_adds_to_the_category_of_the_operation(kind: int, operation: str, tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("rows: [{to: event.category, value: [host]}]", encoding="utf-8")
+    record = fakes.record(1, RecordType=kind, Operation=operation)
+    own = document(record, transform(mapping=[str(path)], elastic_content=False))["event"]
+    bare = document(record, transform(elastic_content=False))["event"]
+    assert own["category"] == [*bare["category"], "host"]
+    assert own["type"] == bare["type"]
+
+
+def test_own_row_that_replaces_takes_the_place_of_the_operation_table(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("rows: [{to: event.category, value: [host], replaces: true}]", encoding="utf-8")
+    found = document(fakes.record(1), transform(mapping=[str(path)]))["event"]
+    assert (found["category"], found["type"]) == (["host"], ["access"])
 
 
 def test_what_is_no_record_becomes_an_error_with_its_text() -> None:

@@ -57,11 +57,23 @@ EXTERNAL = "amy.lee_fabrikam.example#EXT#@contoso.onmicrosoft.example"
         ("Certificate", parts("Certificate", "Certificate")),
         ("Service Account", parts("Service Account", "Service Account")),
         ("user1", parts("user1", "user1")),
+        ("i:0#.w|contoso\\kofi", parts("i:0#.w|contoso\\kofi", "kofi", "", "contoso")),
+        ("c:0t.c|tenant|" + GUID, parts("c:0t.c|tenant|" + GUID)),
+        ("smtp:sana@contoso.com", parts("smtp:sana@contoso.com", "sana", "sana@contoso.com", "contoso.com")),
+        ("SMTP:sana@contoso.com", parts("SMTP:sana@contoso.com", "sana", "sana@contoso.com", "contoso.com")),
+        ('"Sana B" <sana@contoso.com>', parts('"Sana B" <sana@contoso.com>', "sana", "sana@contoso.com", "contoso.com")),
+        ("\u202esana@contoso.com", parts("sana@contoso.com", "sana", "sana@contoso.com", "contoso.com")),
+        ("sana@contoso.com\u200b", parts("sana@contoso.com", "sana", "sana@contoso.com", "contoso.com")),
+        *((zeros, None) for zeros in ("0", "0000000000000000", "00000000-0000-0000-0000-000000000000", "S-1-0-0")),
+        *(
+            (zeros, None)
+            for zeros in ("ServicePrincipal_00000000-0000-0000-0000-000000000000", "i:0h.f|membership|0000000000000000@live.com")
+        ),
         ("sana@contoso", parts("sana@contoso", "sana@contoso")),
         ("Jürgen@contöso.com", parts("Jürgen@contöso.com", "Jürgen", "Jürgen@contöso.com", "contöso.com")),
         (
             f"{GUID}@22222222-2222-2222-2222-222222222222",
-            parts(f"{GUID}@22222222-2222-2222-2222-222222222222", f"{GUID}@22222222-2222-2222-2222-222222222222"),
+            parts(f"{GUID}@22222222-2222-2222-2222-222222222222"),
         ),
         (
             "i:0e.t|adfs|amy@fabrikam.example",
@@ -172,3 +184,50 @@ def targets(*ids: tuple[str, str]) -> list[dict[str, str]]:
 )
 def test_user_is_the_target_only_where_the_target_says_so(target: Any, expected: dict[str, str] | None) -> None:
     assert PEOPLE.target_user(target) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("sana@contoso.com", ["sana", "sana@contoso.com"]),
+        ("S-1-5-21-1-2-3-4", ["S-1-5-21-1-2-3-4"]),
+        (GUID, [GUID]),
+        (f"ServicePrincipal_{GUID}", [f"ServicePrincipal_{GUID}"]),
+        ("10032001A2B3C4D5", None),
+        ("4711", None),
+        ("00000000-0000-0000-0000-000000000000", None),
+        ("NT AUTHORITY\\SYSTEM", None),
+        ("Not Available", None),
+    ],
+)
+def test_principals_are_people_services_and_ids_of_the_directory(text: str, expected: list[str] | None) -> None:
+    assert PEOPLE.principal(text) == expected
+
+
+@pytest.mark.parametrize(
+    "domain",
+    ["NT AUTHORITY", "NT-AUTORITÄT", "AUTORITE NT", "Autorité NT", "NT INSTANS", "AUTORIDADE NT", "BUILTIN", "TJÄNST NT"],
+)
+def test_accounts_of_machines_are_no_people_in_any_language(domain: str) -> None:
+    assert PEOPLE.read(f"{domain}\\System").kind == "system"
+    assert PEOPLE.person(f"{domain}\\System (w3wp)") is None
+
+
+@pytest.mark.parametrize("domain", ["CONTOSO", "CORP-NT", "NTSERVERS", "NT"])
+def test_domains_of_companies_are_not_taken_for_machines(domain: str) -> None:
+    assert (PEOPLE.read(f"{domain}\\sana").kind == "account") == (domain != "NT")
+
+
+@pytest.mark.parametrize(
+    ("properties", "expected"),
+    [
+        ({"User_UPN": {"NewValue": "sana@contoso.com"}}, "sana@contoso.com"),
+        ({"User_UPN": {"OldValue": '["sana@contoso.com"]'}, "User_ObjectID": {"OldValue": GUID}}, GUID),
+        ({"User_ObjectID": {"NewValue": GUID}}, GUID),
+        ({"User_ObjectID": {"NewValue": "00000000-0000-0000-0000-000000000000"}, "User_UPN": {"NewValue": "a@b.com"}}, "a@b.com"),
+        ({"User_UPN": ["x"]}, None),
+        ("text", None),
+    ],
+)
+def test_user_is_read_of_changed_properties(properties: Any, expected: str | None) -> None:
+    assert (PEOPLE.changed_user(properties) or {}).get("id") == expected

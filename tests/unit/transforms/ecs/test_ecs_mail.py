@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ualpipe.transforms.ecs.conversions import directory, mail, policy, web
+from ualpipe.transforms.ecs.conversions import agent, directory, investigation, mail, policy, sharepoint, web
 
 
 @pytest.mark.parametrize(
@@ -94,6 +94,7 @@ SITE = {
     "port": 443,
     "registered_domain": "sharepoint.com",
     "top_level_domain": "com",
+    "subdomain": "contoso",
 }
 
 
@@ -159,7 +160,117 @@ def test_extension_is_what_follows_the_last_dot(name: str, expected: str | None)
     ],
 )
 def test_file_path_is_folder_and_name(record: dict[str, Any], expected: str | None) -> None:
-    assert web.file_path(record) == expected
+    assert sharepoint.file_path(record) == expected
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        ({"SourceRelativeUrl": "Docs/x", "SourceFileName": "a.txt"}, "Docs/x"),
+        ({"SourceRelativeUrl": "Docs/a.txt", "SourceFileName": "a.txt"}, "Docs"),
+        ({"SourceRelativeUrl": "Docs/a%20b.txt", "SourceFileName": "a b.txt"}, "Docs"),
+        ({"SourceRelativeUrl": "a.txt", "SourceFileName": "a.txt"}, None),
+        ({"SourceRelativeUrl": "Docs/Plan", "SourceFileName": "Plan", "ObjectId": "https://x/Docs/Plan/Plan"}, "Docs/Plan"),
+        ({"SourceRelativeUrl": "Docs/Plan", "SourceFileName": "Plan", "ObjectId": "https://x/Docs/Plan"}, "Docs"),
+        ({"SourceRelativeUrl": "Docs"}, "Docs"),
+        ({"SourceRelativeUrl": ["Docs"]}, None),
+    ],
+)
+def test_directory_is_never_the_file_itself(record: dict[str, Any], expected: str | None) -> None:
+    assert sharepoint.file_directory(record) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<Group>Plan Owners</Group>", "Plan Owners"),
+        ("<group>A &amp; B</group><Type>x</Type>", "A & B"),
+        ("<Group></Group>", None),
+        ("Group", None),
+    ],
+)
+def test_group_is_read_of_event_data(text: str, expected: str | None) -> None:
+    assert sharepoint.group_in_event_data(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("amy@fabrikam.example", ["amy@fabrikam.example"]),
+        ("a@b.example, c@d.example;e@f.example", ["a@b.example", "c@d.example", "e@f.example"]),
+        ("Amy <amy@fabrikam.example>, amy@fabrikam.example", ["amy@fabrikam.example"]),
+        ("nobody", None),
+    ],
+)
+def test_addresses_are_read_of_a_list(text: str, expected: list[str] | None) -> None:
+    assert mail.mail_addresses(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("www.contoso.com/a/x.php", {"path": "/a/x.php", "extension": "php"}),
+        ("www.contoso.com:8443/a?b=1#c", {"path": "/a", "query": "b=1", "fragment": "c"}),
+        ("www.contoso.com?b=1", {"query": "b=1"}),
+        ("www.contoso.com", {}),
+    ],
+)
+def test_link_without_scheme_has_neither_scheme_nor_port(text: str, parts: dict[str, Any]) -> None:
+    domain = {"domain": "www.contoso.com", "registered_domain": "contoso.com", "top_level_domain": "com", "subdomain": "www"}
+    assert web.read_link(text) == {"original": text, **domain, **parts}
+
+
+def test_link_with_scheme_is_read_as_a_url() -> None:
+    assert web.read_link("https://contoso.com/a") == web.read_url("https://contoso.com/a")
+    assert "subdomain" not in (web.read_url("https://contoso.com/a") or {})
+    assert (web.read_url("https://a.b.contoso.com/") or {})["subdomain"] == "a.b"
+
+
+@pytest.mark.parametrize("text", ["", "contoso", "amy@contoso.com", "a b.com", "/a.com/b", "not a link.", "..", "a..com"])
+def test_what_is_no_link_is_left_alone(text: str) -> None:
+    assert web.read_link(text) is None
+
+
+def test_path_is_no_url() -> None:
+    assert (web.plain_path("/sites/a.docx"), web.plain_path("https://contoso.com/a.docx")) == ("/sites/a.docx", None)
+
+
+HASHES = [
+    {"Algorithm": "SHA256", "Value": "AB" * 32},
+    {"Algorithm": "sha-1", "Value": "CD" * 20},
+    {"Algorithm": "MD5", "Value": "short"},
+]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (HASHES, {"sha256": "ab" * 32, "sha1": "cd" * 20}),
+        ([HASHES], {"sha256": "ab" * 32, "sha1": "cd" * 20}),
+        ([*HASHES, {"Algorithm": "SHA256", "Value": "EF" * 32}], None),
+        ([{"Algorithm": 5, "Value": "x"}, "x"], None),
+        ("x", None),
+    ],
+)
+def test_hashes_of_one_file_are_read(value: Any, expected: dict[str, str] | None) -> None:
+    assert investigation.entity_hashes(value) == expected
+
+
+def test_files_of_mails_become_attachments() -> None:
+    files = [{"Name": "a.pdf", "FileHashes": HASHES}, {"Name": "a.pdf", "FileHashes": HASHES}, {"FileHashes": "x"}, 5]
+    hashes = {"sha256": "ab" * 32, "sha1": "cd" * 20}
+    assert investigation.entity_attachments([files]) == [{"file": {"name": "a.pdf", "extension": "pdf", "hash": hashes}}]
+    assert investigation.entity_attachments("x") is None
+
+
+def test_user_agent_is_taken_apart() -> None:
+    text = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36"
+    assert agent.agent(text) == {"name": "Chrome", "version": "131.0.0.0"}
+    assert agent.system(text) == {"name": "Windows", "version": "10", "full": "Windows 10"}
+    assert agent.device(text) is None
+    phone = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148"
+    assert agent.device(phone) == {"name": "iPhone"}
+    assert (agent.agent("EvoSTS"), agent.system("EvoSTS"), agent.device("EvoSTS")) == (None, None, None)
 
 
 def test_small_file_conversions() -> None:

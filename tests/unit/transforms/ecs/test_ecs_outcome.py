@@ -33,6 +33,46 @@ OUTCOME = make_outcome(WORDS)
         ({"Operation": "UserLoginFailed", "ResultStatus": "Success"}, "failure"),
         ({"Operation": "userloginfailed"}, "failure"),
         ({"Operation": "UserLoggedIn", "ResultStatus": "Success", "LogonError": "FlowTokenExpired"}, "success"),
+        *(
+            ({"ResultStatus": word}, "failure")
+            for word in ("AccessDenied", "Unauthorized", "forbidden", "Failed: 0x80", "Failure.")
+        ),
+        *(
+            ({"Workload": workload, "Operation": operation}, "success")
+            for workload, operation in [
+                ("SharePoint", "FileDownloaded"),
+                ("onedrive", "FileSyncDownloadedFull"),
+                ("SharePoint", "SharingSet"),
+                ("SharePoint", "SharingInheritanceBroken"),
+                ("OneDrive", "AddedToSecureLink"),
+                ("MicrosoftTeams", "ChatCreated"),
+                ("MicrosoftTeams", "MessageSent"),
+                ("MicrosoftTeams", "MessageRead"),
+                ("MicrosoftTeams", "TeamsTenantSettingChanged"),
+                ("Yammer", "MessageDeleted"),
+                ("PowerBI", "UpdatedAdminFeatureSwitch"),
+            ]
+        ),
+        *(
+            ({"Workload": workload, "Operation": operation}, "unknown")
+            for workload, operation in [
+                ("Exchange", "FileDownloaded"),
+                ("AzureActiveDirectory", "RoleAssigned"),
+                ("SharePoint", "FileAccessDenied"),
+                ("SharePoint", "UnmanagedSyncClientBlocked"),
+                ("MicrosoftTeams", "FailedValidation"),
+                ("MicrosoftTeams", "MeetingParticipantDetail"),
+                ("PowerBI", "ViewReport"),
+                ("PowerBI", "SetLabel"),
+                ("SharePoint", "SharedFeed"),
+            ]
+        ),
+        ({"Workload": "SharePoint", "Operation": "FileDownloaded", "ErrorCode": "403"}, "unknown"),
+        ({"Workload": "SharePoint", "Operation": "FileDownloaded", "ErrorNumber": "0", "LogonError": "None"}, "success"),
+        ({"Workload": "SharePoint", "Operation": "FileDownloaded", "ResultStatus": "New"}, "unknown"),
+        ({"Workload": "SharePoint", "Operation": "FileDownloaded", "ResultStatus": "Failed"}, "failure"),
+        ({"Workload": "SharePoint", "Operation": "FileDownloaded", "IsSuccess": False}, "failure"),
+        ({"Workload": ["SharePoint"], "Operation": "FileDownloaded"}, "unknown"),
         ({"ResultStatus": "InProgress"}, "unknown"),
         ({"ResultStatus": "New"}, "unknown"),
         ({"ResultStatus": 0}, "unknown"),

@@ -96,17 +96,11 @@ def test_booleans_are_read_from_text(value: Any, expected: bool | None) -> None:
     assert values.boolean(value) is expected
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("Add user.", "Add user"),
-        ("Update application \N{EN DASH} Secrets ", "Update application \N{EN DASH} Secrets"),
-        ("Send", "Send"),
-        (" . ", None),
-    ],
-)
-def test_action_ends_without_dot_and_blanks(text: str, expected: str | None) -> None:
-    assert values.action(text) == expected
+@pytest.mark.parametrize("nothing", ["None", "none", " N/A ", "-", "", "0", "Unknown"])
+def test_words_for_nothing_are_no_reason(nothing: str) -> None:
+    reason = values.make_reason(["None", "N/A", "-", "Unknown"])
+    assert reason(nothing) is None
+    assert reason(" None of these ") == "None of these"
 
 
 def test_guid_is_lowered_and_other_text_is_not() -> None:

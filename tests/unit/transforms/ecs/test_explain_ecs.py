@@ -194,7 +194,8 @@ def test_last_of_the_users_files_is_the_strongest_and_is_named_so(tmp_path: Path
 
 
 def test_class_of_the_operation_is_named_with_the_name_that_knows_it() -> None:
-    (made,) = explained(RECORD).makers["event.category"]
+    made, web = explained(RECORD).makers["event.category"]
+    assert (web.value, web.rule.kind) == (["web"], "option")
     assert (made.value, made.rule.kind, made.rule.does) == (["file"], "operation", "operation FileDownloaded")
     assert made.rule.file == "sharepoint.yaml"
 

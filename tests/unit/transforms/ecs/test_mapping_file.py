@@ -102,6 +102,10 @@ def test_field_of_the_document_is_copied_as_it_is(tmp_path: Path) -> None:
             '1:15  operations[0].category: event.category does not take "fil"',
         ),
         (
+            "operations: [{category: file, type: access, names: [A], when: {ecs:user.name: x}}]",
+            "1:64  operations[0].when.ecs:user.name: operations go by the original fields alone",
+        ),
+        (
             "operations: [{category: file, type: start, names: [A]}]",
             '1:31  operations[0].type: event.type "start" does not go with file',
         ),

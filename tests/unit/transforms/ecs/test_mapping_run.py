@@ -193,6 +193,46 @@ def test_category_of_a_row_outweighs_the_operation(mapped: Map) -> None:
     assert mapped({"Operation": "FileRead"}, text)["event"] == {"category": ["file"], "type": ["access"]}
 
 
+def test_own_rows_of_lists_add_to_the_operation(mapped: Map) -> None:
+    shipped = rows("to: event.category, value: [email], when: {A: x}") + OPERATIONS
+    own = rows("to: event.category, value: [web]", "to: event.type, value: [info], when: {B: y}")
+    assert mapped({"Operation": "FileRead"}, shipped, own)["event"] == {"category": ["file", "web"], "type": ["access"]}
+    assert mapped({"Operation": "FileRead", "A": "x"}, shipped, own)["event"] == {"category": ["email", "web"]}
+    assert mapped({"Operation": "FileRead", "B": "y"}, shipped, own)["event"]["type"] == ["access", "info"]
+    assert mapped({"Operation": "Other"}, shipped, own)["event"] == {"category": ["web"]}
+
+
+def test_own_rows_can_replace_what_the_operation_says(mapped: Map) -> None:
+    own = rows("to: event.category, value: [web], when: {A: x}, replaces: true")
+    assert mapped({"Operation": "FileRead", "A": "x"}, OPERATIONS, own)["event"] == {"category": ["web"], "type": ["access"]}
+    assert mapped({"Operation": "FileRead"}, OPERATIONS, own)["event"] == {"type": ["access"]}
+    both = rows("to: event.category, replaces: true", "to: event.type, replaces: true")
+    assert mapped({"Operation": "FileRead"}, OPERATIONS, both) == {}
+
+
+CONDITIONAL = """
+operations:
+  - {category: iam, type: [user, change], names: ["*"], when: {"T[].ID": User}}
+  - {category: configuration, type: change, names: ["*"], when: {Flag|exists: true}}
+"""
+
+
+def test_operations_may_have_conditions(mapped: Map) -> None:
+    shipped = "rows: []" + CONDITIONAL
+    assert mapped({"Operation": "X", "T": [{"ID": "User"}]}, shipped)["event"]["category"] == ["iam"]
+    assert mapped({"Operation": "X", "T": [{"ID": "Y"}], "Flag": 1}, shipped)["event"]["category"] == ["configuration"]
+    assert mapped({"Operation": "X"}, shipped) == {}
+
+
+def test_of_several_sources_the_first_address_counts(mapped: Map) -> None:
+    shipped = rows("to: source, from: [A, B, C], as: address", "to: client, from: [A, B, C], as: address")
+    found = mapped({"A": "CLIENT7 (10.900.1.1)", "B": ["x", "y"], "C": "203.0.113.9:443"}, shipped)["source"]
+    assert found == {"address": "203.0.113.9", "ip": "203.0.113.9", "port": 443}
+    assert mapped({"A": "CLIENT7", "C": "host"}, shipped)["client"] == {"address": "CLIENT7", "domain": "CLIENT7"}
+    assert mapped({"A": "<null>", "C": "host"}, shipped)["client"] == {"address": "host", "domain": "host"}
+    assert mapped({"A": 5, "B": "Not Available"}, shipped) == {}
+
+
 def test_own_rows_come_first_and_the_last_file_is_the_strongest(mapped: Map) -> None:
     shipped = rows("to: user.name, value: ours", "to: tags, value: [ours]", "to: file.name, value: ours")
     first = rows("to: user.name, value: first", "to: tags, value: [first]")

@@ -84,7 +84,11 @@ def test_other_common_fields_may_be_missing_or_null(field: str, value: Any) -> N
         "2026-11-20T08:00:00Z",
         "2026-11-20T08:00:00.1234567",
         "2026-11-20T08:00:00+01:00",
-        "2026-12-31T23:59:60Z",
+        "2026-11-20 08:00:00",
+        "2026-11-20 08:00:00 +01:00",
+        "2026-11-20T08:00:00,123Z",
+        "2026-11-20T08:00",
+        " 2026-11-20T08:00:00 ",
     ],
 )
 def test_creation_time_is_taken_with_and_without_zone(time: str) -> None:
@@ -92,7 +96,17 @@ def test_creation_time_is_taken_with_and_without_zone(time: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "time", ["yesterday", "", "2026-11-20", "2026-13-20T08:00:00", "2026-11-20T24:00:00", "2026-11-20T08:00:00 "]
+    "time",
+    [
+        "yesterday",
+        "",
+        "2026-11-20",
+        "2026-13-20T08:00:00",
+        "2026-11-20T24:00:00",
+        "2026-12-31T23:59:60Z",
+        "0001-01-01T00:00:00",
+        "1969-12-31T23:00:00",
+    ],
 )
 def test_what_is_no_time_is_refused(time: str) -> None:
     message = f"must be a UTC time such as 2026-11-20T08:15:00; is text of length {len(time)}"
