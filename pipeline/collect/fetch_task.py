@@ -234,7 +234,7 @@ class FetchTask:
         leased, now = item.item, self._clock.now().timestamp()
         item.origin = Origin(leased.source, leased.tenant, leased.work.stream, leased.work.key, chunk, format_epoch(now))
         done = self._parts.processor.process(item.origin, transform=transform)
-        packed = PackedChunk(chunk.framing, done.digests, len(chunk.body), done.packed, done.sha256, now)
+        packed = PackedChunk(chunk.framing, done.digests, chunk.received or len(chunk.body), done.packed, done.sha256, now)
         item.last = (done, packed) if done.digests else None
         return done
 

@@ -65,11 +65,13 @@ class Chunk:
             says how long it is and what is wrong with it (``pieces``).
         framing: How ``body`` is laid out.
         start: Position of ``body`` in its work item, for the messages of who fetches it; the journal does not keep it.
+        received: How many bytes of the work item it stands for; 0 for those of ``body``.
     """
 
     body: bytes
     framing: Framing
     start: int = 0
+    received: int = 0
     _records: list[Record] | None = field(default=None, repr=False)
     _raw: list[bytes] | None = field(default=None, repr=False)
 

@@ -141,6 +141,8 @@ def mended(chunk: Chunk) -> tuple[list[Chunk], ContentUndecodable | None]:
         chunks.extend(_to_the_end(chunk.body, Splitter(is_array=True), chunk.start, CHUNK_BYTES))
     except ContentUndecodable as exc:
         return chunks, exc
+    if chunks:
+        chunks[-1].received += len(chunk.body) - sum(one.received for one in chunks)
     return chunks, None
 
 
@@ -205,9 +207,10 @@ def _runs(found: Iterable[Found], max_bytes: int) -> Iterator[list[Found]]:
 
 
 def _chunk_of(data: bytes, found: Sequence[Found], start: int) -> Chunk:
+    received = found[-1].end - found[0].start
     if all(type(one.value) is dict for one in found):
-        return Chunk(b"[" + b",".join(data[one.start : one.end] for one in found) + b"]", "array", start)
-    return Chunk(packed_pieces(_piece_of(data, one, start) for one in found), "pieces")
+        return Chunk(b"[" + b",".join(data[one.start : one.end] for one in found) + b"]", "array", start, received)
+    return Chunk(packed_pieces(_piece_of(data, one, start) for one in found), "pieces", start, received)
 
 
 def _piece_of(data: bytes, found: Found, start: int) -> Piece:

@@ -193,7 +193,7 @@ def test_a_body_that_is_no_list_is_dead_with_its_bytes(scene: Scene, conclude: C
     run.advance(HOUR)
     account = conclude(run, INCOMPLETE, dead=[bad])
     (letter,) = account.letters
-    assert "not UTF-8" in letter["reason"]
+    assert "not JSON" in letter["reason"]
 
 
 def test_an_expired_blob_is_counted_as_gone(scene: Scene, conclude: Conclude) -> None:

@@ -166,3 +166,13 @@ def test_a_bad_entry_of_a_listing_costs_itself(bad: bytes) -> None:
 def test_a_listing_that_ends_early_is_no_listing() -> None:
     with pytest.raises(ContentUndecodable):
         entries_of(b'[{"contentId": "a"}, {"cont')
+
+
+@pytest.mark.parametrize("bad", [b"42", b'{"Id": 2, "UserId": "caf\xe9"}', b'{"Id": 2, "x: 1}'])
+@pytest.mark.parametrize("blanks", [b"", b" \n\t"])
+def test_a_mended_array_counts_as_many_bytes_as_were_received(bad: bytes, blanks: bytes) -> None:
+    first, last = (json.dumps(one).encode() for one in RECORDS[:2])
+    body = b"[%s" % blanks + b", ".join([first, bad, last]) + b"]" + blanks
+    chunks, error = mended(Chunk(body, "array"))
+    assert error is None
+    assert sum(chunk.received for chunk in chunks) == len(body)
