@@ -216,8 +216,23 @@ def _migrate(db: sqlite3.Connection) -> None:
 
     Whoever closes the connection when one fails undoes the half of it.
     """
-    while (version := db.execute("PRAGMA user_version").fetchone()[0]) < _journal_schema.VERSION:
-        db.executescript(f"BEGIN IMMEDIATE; {_journal_schema.MIGRATIONS[version]} PRAGMA user_version = {version + 1}; COMMIT;")
+    while db.execute("PRAGMA user_version").fetchone()[0] < _journal_schema.VERSION:
+        db.execute("BEGIN IMMEDIATE")
+        version = db.execute("PRAGMA user_version").fetchone()[0]  # another process may have been faster
+        if version < _journal_schema.VERSION:
+            for statement in _statements(f"{_journal_schema.MIGRATIONS[version]} PRAGMA user_version = {version + 1};"):
+                db.execute(statement)
+        db.execute("COMMIT")
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Yields the statements of a script one by one: run as a whole it would end the transaction that it stands in."""
+    statement = ""
+    for part in script.split(";")[:-1]:
+        statement += f"{part};"
+        if sqlite3.complete_statement(statement):  # not within a comment
+            yield statement
+            statement = ""
 
 
 def _check(path: Path, *, is_owner: bool) -> None:
