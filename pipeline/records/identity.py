@@ -33,9 +33,25 @@ _ANNOTATION = "@odata."  # what Graph writes beside the fields of a record; no p
 # What the spelling of a number or an annotation of Graph leaves in the text; most records hold none of it.
 _SPELLINGS = (b"@odata.", b".0,", b".0}", b".0]", b"e16", b"e17", b"e18", b"e19")
 _NO_NAMES = frozenset(
-    ["na", "nan", "nil", "none", "null", "void", "empty", "blank", "missing", "undefined", "undef", "unknown", "unspecified"]
-    + ["unset", "notset", "notavailable", "notapplicable", "nodata", "novalue", "default", "placeholder", "tbd", "todo"]
-    + ["id", "guid", "uuid", "guidempty", "emptyguid"]
+    (
+        *(
+            "na",
+            "nan",
+            "nil",
+            "none",
+            "null",
+            "void",
+            "empty",
+            "blank",
+            "missing",
+            "undefined",
+            "undef",
+            "unknown",
+            "unspecified",
+        ),
+        *("unset", "notset", "notavailable", "notapplicable", "nodata", "novalue", "default", "placeholder", "tbd", "todo"),
+        *("id", "guid", "uuid", "guidempty", "emptyguid"),
+    )
 )
 
 _scopes: dict[str, Callable[[], Any]] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import re
 import sqlite3
 import stat
 import threading
@@ -24,6 +25,7 @@ from ualpipe.pipeline.records.compression import decompress
 FILE_NAME = "journal.db"
 LOCK_NAME = "lock"
 BUSY_TIMEOUT_S = 30.0
+_ADDS_COLUMN = re.compile(r"ALTER TABLE (\w+) ADD COLUMN (\w+)")
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 _log = logging.getLogger("ualpipe.journal")
@@ -221,8 +223,15 @@ def _migrate(db: sqlite3.Connection) -> None:
         version = db.execute("PRAGMA user_version").fetchone()[0]  # another process may have been faster
         if version < _journal_schema.VERSION:
             for statement in _statements(f"{_journal_schema.MIGRATIONS[version]} PRAGMA user_version = {version + 1};"):
-                db.execute(statement)
+                if not _is_done(db, statement):
+                    db.execute(statement)
         db.execute("COMMIT")
+
+
+def _is_done(db: sqlite3.Connection, statement: str) -> bool:
+    """Tells whether a statement adds a column that is there; of columns SQLite knows no IF NOT EXISTS."""
+    adds = _ADDS_COLUMN.search(statement)
+    return bool(adds and db.execute("SELECT 1 FROM pragma_table_info(?) WHERE name = ?", adds.groups()).fetchone())
 
 
 def _statements(script: str) -> Iterator[str]:

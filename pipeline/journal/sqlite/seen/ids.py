@@ -1,9 +1,9 @@
 """Remembers which records were stored before: exact, on disk with the journal, small in memory.
 
-Each is known by a digest of its Id, with a digest of its content beside it. The newest identities of 32 bytes stand in the
-journal as they came, and in memory as a dictionary. When there are enough of them they become a sorted run; filters in memory answer
-"never seen" for nearly all new records without touching the runs. Only where one says "maybe" is a run searched, so the answer
-is always exact.
+Each is known by a digest of its Id and, beside it, one of its content. The newest identities of 32 bytes stand in the journal as
+they came, and in memory as a dictionary. When there are enough of them they become a sorted run; filters in memory answer "never
+seen" for nearly all new records without touching the runs. Only where one says "maybe" is a run searched, so the answer is always
+exact.
 
 An Id has one entry, with the first content that came under it. Other content under it has an entry of its own, under a digest of
 both, so that no Id has many entries, however many contents come under it.
