@@ -31,7 +31,7 @@ _SCOPE_LIMIT = 1000  # tenants: foreign text must not fill the memory
 _GUID_LENGTH = 36
 _ANNOTATION = "@odata."  # what Graph writes beside the fields of a record; no part of it
 # What the spelling of a number or an annotation of Graph leaves in the text; most records hold none of it.
-_SPELLINGS = (b"@odata.", b".0,", b".0}", b".0]", b"e16", b"e17", b"e18", b"e19")
+_SPELLINGS = (b"@odata.", b".0,", b".0}", b".0]", b"e+1")
 _NO_NAMES = frozenset(
     (
         *(
