@@ -7,6 +7,7 @@ digest of the content is the same however JSON spells the content: in any order 
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
@@ -31,7 +32,7 @@ _SCOPE_LIMIT = 1000  # tenants: foreign text must not fill the memory
 _GUID_LENGTH = 36
 _ANNOTATION = "@odata."  # what Graph writes beside the fields of a record; no part of it
 # What the spelling of a number or an annotation of Graph leaves in the text; most records hold none of it.
-_SPELLINGS = (b"@odata.", b".0,", b".0}", b".0]", b"e+1")
+_SPELLINGS = [re.compile(mark).search for mark in (rb"@odata\.", rb"\.0[,}\]]", rb"e\+1")]
 _NO_NAMES = frozenset(
     (
         *(
@@ -135,7 +136,7 @@ def canonical(record: Mapping[str, Any]) -> bytes:
         text = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
     except TypeError:  # nested deeper than orjson writes
         return b"".join(_parts(record))
-    return b"".join(_parts(record)) if any(mark in text for mark in _SPELLINGS) else text
+    return b"".join(_parts(record)) if any(search(text) for search in _SPELLINGS) else text
 
 
 def _content_of(record: Mapping[str, Any], tenant: str) -> bytes:
