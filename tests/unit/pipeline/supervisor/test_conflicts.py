@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from fakes import (
+    TENANT,
     HurriedClock,
     MemorySink,
     MemorySource,
@@ -25,10 +26,13 @@ from fakes import (
     snapshot,
 )
 from ualpipe.pipeline import metrics as m
+from ualpipe.pipeline.events import Event, Origin
 from ualpipe.pipeline.journal.replay import Selection
 from ualpipe.pipeline.journal.sqlite.changes import SqliteJournalChanges
 from ualpipe.pipeline.journal.sqlite.reader import SqliteJournalReader
 from ualpipe.pipeline.options import build
+from ualpipe.pipeline.process.processor import LocalProcessor
+from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.stages import Batch, SinkLimits
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE
 from ualpipe.sinks.elasticsearch.bulk import document_id
@@ -211,6 +215,21 @@ def test_what_transforms_and_conditions_see_of_a_conflict_is_its_tag(tmp_path):
     assert run(made)[0] == EXIT_FINE
     assert [len(sink.delivered) for sink in sinks.values()] == [10, 5]
     assert all(event.conflict for event in sinks["some"].events)
+
+
+def test_a_transform_that_fails_on_one_event_takes_no_mark_off_the_others():
+    found = [record(1), record(2, fail=True), record(3)]
+    origin = Origin("source", TENANT, "s", "i", Chunk(body(found), "array"))
+
+    def fail(event: Event) -> Event:
+        if event.record.get("fail"):
+            raise ZeroDivisionError
+        return event
+
+    made = LocalProcessor([fail, ecs().apply]).transform(origin, (), {0: "c", 1: "d"})
+    assert [(event.index, event.conflict) for event in made.events] == [(0, "c"), (2, "")]
+    assert [failure.index for failure in made.failures] == [1]
+    assert (made.events[0].decode_document() or {})["tags"] == ["id_conflict"]
 
 
 @pytest.mark.parametrize("on_conflict", ["keep", "dead_letter"])
