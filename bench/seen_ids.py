@@ -16,7 +16,7 @@ from typing import Any
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
 from ualpipe.pipeline.journal.sqlite.seen.ids import SeenIds
-from ualpipe.pipeline.records.identity import DIGEST_BYTES
+from ualpipe.pipeline.records.identity import IDENTITY_BYTES
 
 BATCH = 300  # records of a content blob
 STAGES = (1_000_000, 10_000_000)  # where memory and disk are looked at on the way
@@ -51,7 +51,7 @@ def fill(file: JournalFile, count: int) -> None:
             digests = batch(at)
             with file.transaction():
                 begun = time.process_time()
-                _duplicates, fresh = seen.split(digests)
+                fresh = seen.sort(digests).fresh
                 seen.add(fresh, float(at))
                 ended = time.process_time()
                 slowest = max(slowest, ended - begun)
@@ -72,14 +72,14 @@ def start(file: JournalFile, count: int) -> None:
     seen = SeenIds(file.db)
     begun = time.monotonic()
     with file.transaction():
-        seen.split(batch(count))
+        seen.sort(batch(count))
     say("started", {"ms": round((time.monotonic() - begun) * 1000)} | footprint(file, count))
     for name, positions in (("new", range(count, count + SAMPLE, BATCH)), ("old", sample(count))):
         worked, ids, found = 0.0, 0, 0
         for at in positions:
             digests = batch(at)
             begun_cpu = time.process_time()
-            found += len(seen.split(digests)[0])
+            found += len(seen.sort(digests).duplicates)
             worked, ids = worked + time.process_time() - begun_cpu, ids + BATCH
         say(f"looked up, {name}", {"us": round(worked / ids * 1e6, 2), "ids": ids, "found": found})
     begun = time.monotonic()
@@ -94,9 +94,9 @@ def start(file: JournalFile, count: int) -> None:
 
 
 def batch(at: int) -> list[bytes]:
-    """Returns the digests of a batch from a position on, the same each time."""
-    ids = random.Random(at).randbytes(BATCH * DIGEST_BYTES)
-    return [ids[place : place + DIGEST_BYTES] for place in range(0, len(ids), DIGEST_BYTES)]
+    """Returns the identities of a batch from a position on, the same each time."""
+    ids = random.Random(at).randbytes(BATCH * IDENTITY_BYTES)
+    return [ids[place : place + IDENTITY_BYTES] for place in range(0, len(ids), IDENTITY_BYTES)]
 
 
 def sample(count: int) -> Iterator[int]:

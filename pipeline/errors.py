@@ -96,6 +96,10 @@ class NotJson(EventError):
     """The record is not JSON."""
 
 
+class IdConflict(EventError):
+    """Another record with this Id and other content came before."""
+
+
 class SchemaMismatch(EventError):
     """The record does not fit its schema.
 

@@ -64,9 +64,11 @@ class Event:
         id: The record's ``Id``; empty when it has none.
         tenant: The record's ``OrganizationId`` in lower case, else the tenant of its source.
         record_type: The record's ``RecordType`` as text; empty when it has none, or one that is neither text nor a number.
+        conflict: Where another record with this ``Id`` came before: what tells this record's content, 30 hexadecimal digits.
+            Empty for all others.
     """
 
-    __slots__ = ("defect", "document", "id", "index", "origin", "record", "record_type", "tenant", "violations")
+    __slots__ = ("conflict", "defect", "document", "id", "index", "origin", "record", "record_type", "tenant", "violations")
 
     def __init__(
         self,
@@ -77,6 +79,7 @@ class Event:
         *,
         document: dict[str, Any] | None = None,
         violations: Sequence[SchemaViolation] = (),
+        conflict: str = "",
     ) -> None:
         """Makes an event of a decoded record, or of what is known of one where there is a defect."""
         own, organization = record.get("Id"), record.get("OrganizationId")
@@ -87,6 +90,7 @@ class Event:
         self.defect = defect
         self.document = document
         self.violations = violations
+        self.conflict = conflict
         self.id = own if type(own) is str else ""
         self.tenant = origin.tenant if tenant == origin.tenant else tenant  # one text for all of a batch, pickled once
         self.record_type = scalar_text(record.get("RecordType"))
@@ -123,6 +127,7 @@ class EncodedEvent:
         outcome: ``event.outcome``.
         has_document: Whether ``encoded`` is a document, not the record.
         unwanted: Names of the sinks whose ``when`` does not hold for the event.
+        conflict: Where another record with this ``Id`` came before: what tells this record's content, 30 hexadecimal digits.
     """
 
     encoded: bytes
@@ -138,6 +143,7 @@ class EncodedEvent:
     outcome: str = ""
     has_document: bool = True
     unwanted: tuple[str, ...] = ()
+    conflict: str = ""
 
     def __getstate__(self) -> tuple[Any, ...]:
         """Returns what is sent to another process: all but the origin."""
@@ -145,7 +151,7 @@ class EncodedEvent:
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.encoded, self.index, self.id, self.tenant, self.record_type, *facts = state
-        self.time, self.action, self.code, self.kind, self.outcome, self.has_document, self.unwanted = facts
+        self.time, self.action, self.code, self.kind, self.outcome, self.has_document, self.unwanted, self.conflict = facts
 
     @property
     def raw(self) -> bytes:
@@ -234,8 +240,8 @@ class Transformed:
             event.origin = origin
 
 
-def event_of(record: Record, index: int, origin: Origin) -> Event:
+def event_of(record: Record, index: int, origin: Origin, conflict: str = "") -> Event:
     """Returns the event of a decoded record, or of the ``BadRecord`` in its place."""
     if isinstance(record, BadRecord):
         return Event(dict(record.facts), index, origin, record.reason)
-    return Event(record, index, origin)
+    return Event(record, index, origin, conflict=conflict)

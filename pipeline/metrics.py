@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 RECORDS_RECEIVED = "source.records.received"  # records in fetched work items, duplicates included
-RECORDS_DUPLICATE = "source.records.duplicate"  # records whose Id was seen before
+RECORDS_DUPLICATE = "source.records.duplicate"  # records that were stored before: the same Id and the same content
+RECORDS_CONFLICT = "source.records.conflict"  # records with other content than the first under their Id
 BYTES_RECEIVED = "source.bytes.received"  # bytes of fetched work items, decompressed
 REQUESTS = "source.requests"  # requests sent to the service, by outcome
 ITEMS_LISTED = "source.items.listed"  # work items seen for the first time
@@ -24,6 +25,7 @@ EVENTS_IN = "sink.events.in"  # events read for a sink
 EVENTS_DELIVERED = "sink.events.delivered"  # events the destination has
 EVENTS_FILTERED = "sink.events.filtered"  # events a transform or `when` left out
 EVENTS_DEAD = "sink.events.dead"  # events dead-lettered for a sink
+EVENTS_EXISTING = "sink.events.existing"  # events that the destination says it had already, among those delivered
 EVENTS_RETRIED = "sink.events.retried"  # events sent again
 BYTES_DELIVERED = "sink.bytes.delivered"  # bytes of the encoded documents delivered
 WRITES = "sink.writes"  # writes, by outcome

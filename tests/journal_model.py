@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from ualpipe.pipeline.journal.types import BatchRef, LedgerItem
 
 NO_RECORD = -1
+IDS = 14  # numbers from here on are other contents of the records below
 
 
 @dataclass(slots=True)
 class Stored:
-    """A batch: numbers of its records, positions that are duplicates, and what each sink has done with it."""
+    """A batch: numbers of its records, positions of duplicates and conflicts, and what each sink has done with it."""
 
     id: int
     key: str
@@ -22,6 +23,7 @@ class Stored:
     duplicates: set[int]
     stored_at: float
     only_sink: str | None = None
+    conflicts: set[int] = field(default_factory=set)
     done: dict[str, Counter[str]] = field(default_factory=dict)
     pending: dict[str, set[int]] = field(default_factory=dict)
 
@@ -63,6 +65,7 @@ class Entry:
     attempts: int = 0
     records: int | None = None
     duplicates: int | None = None
+    conflicts: int = 0
     due_at: float = 0.0
 
     @property
@@ -77,7 +80,7 @@ class Model:
         held: Leases that hold, by key.
         lost: Leases that were lost in this life of the process.
         aside: Items that are leased to nobody in this life.
-        past: Sums of what the ledger has forgotten: items by state, ``records`` and ``duplicates``.
+        past: Sums of what the ledger has forgotten: items by state, ``records``, ``duplicates``, ``conflicts``.
         made_of: Of a dead letter sent again: the batches that the record was in before.
     """
 
@@ -89,6 +92,7 @@ class Model:
         self.aside: set[str] = set()
         self.past: Counter[str] = Counter()
         self.seen: set[int] = set()
+        self.first: dict[int, int] = {}
         self.batches: dict[int, Stored] = {}
         self.letters: list[Letter] = []
         self.made_of: dict[int, set[int]] = {}
@@ -152,9 +156,12 @@ class Model:
         for batch in made:
             for position, number in enumerate(batch.records):
                 (batch.duplicates if number in self.seen else self.seen).add(position if number in self.seen else number)
+                if self.first.setdefault(number % IDS, number) != number:
+                    batch.conflicts.add(position)
             self.batches[batch.id] = batch
         entry.state, entry.records = "fetched", len(found)
         entry.duplicates = sum(len(batch.duplicates) for batch in made)
+        entry.conflicts = sum(len(batch.conflicts - batch.duplicates) for batch in made)
         return [batch.duplicates for batch in made]
 
     def unsettled(self, sink: str) -> list[Stored]:
@@ -188,6 +195,7 @@ class Model:
             return
         self.made_of[fresh] = {letter.batch, *self.made_of.get(letter.batch, ())}
         self.batches[fresh] = Stored(fresh, letter.key, [letter.number], set(), now, letter.sink)
+        self.batches[fresh].conflicts = {0} if self.first[letter.number % IDS] != letter.number else set()
 
     def _add_letter(self, letter: Letter) -> None:
         """Adds a dead letter, unless it stands there."""
@@ -208,17 +216,19 @@ class Model:
         needed = {batch.key for batch in self.batches.values()} | {letter.key for letter in self.dead()}
         for key, entry in list(self.items.items()):
             if entry.state != "listed" and key not in needed and entry.expires is not None and entry.expires < forget_before:
-                self.past.update({entry.state: 1, "records": entry.records or 0, "duplicates": entry.duplicates or 0})
+                self.past.update({entry.state: 1, "records": entry.records or 0})
+                self.past.update({"duplicates": entry.duplicates or 0, "conflicts": entry.conflicts})
                 del self.items[key]
         return len(gone)
 
     def sums(self) -> tuple[int, ...]:
-        """Returns what waits, and what there ever was of each end, with all records and duplicates."""
+        """Returns what waits, and what there ever was of each end, with all records, duplicates and conflicts."""
         states = Counter(entry.state for entry in self.items.values())
         found = Counter(records=sum(one.records or 0 for one in self.items.values())) + self.past
         found["duplicates"] = self.past["duplicates"] + sum(one.duplicates or 0 for one in self.items.values())
+        found["conflicts"] = self.past["conflicts"] + sum(one.conflicts for one in self.items.values())
         ends = (states[state] + self.past[state] for state in ("fetched", "dead", "gone"))
-        return states["listed"], *ends, found["records"], found["duplicates"]
+        return states["listed"], *ends, found["records"], found["duplicates"], found["conflicts"]
 
     def copies(self, sink: str) -> set[int]:
         """Returns the batches for a sink whose record stands in another batch for it: dead letters that were sent again."""

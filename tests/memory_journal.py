@@ -18,6 +18,7 @@ from ualpipe.pipeline.journal.due_items import DueItems
 from ualpipe.pipeline.journal.types import (
     BatchRef,
     CommitResult,
+    Conflict,
     DeadLetter,
     FetchedItem,
     LedgerItem,
@@ -31,6 +32,7 @@ from ualpipe.pipeline.journal.types import (
 from ualpipe.pipeline.observe.conservation import Imbalance
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.records.compression import decompress
+from ualpipe.pipeline.records.identity import DIGEST_BYTES, UNKNOWN, is_from_feed, is_same, suffix_of
 from ualpipe.pipeline.stages import Gap, Listed, WorkItem
 
 REMEMBERED_S = 30 * 86400.0
@@ -60,6 +62,7 @@ class Batch:
     stored_at: float
     is_ready: bool
     skipped: frozenset[int] = frozenset()
+    conflicts: dict[int, Conflict] = field(default_factory=dict)
     settled: dict[str, Settlement] = field(default_factory=dict)
     settled_at: float = 0.0
 
@@ -89,7 +92,7 @@ class MemoryJournal:
         self.full: JournalFull | None = None
         self.no_more_records: JournalFull | None = None
         self.commits: list[list[str]] = []
-        self._seen: set[bytes] = set()
+        self._seen: dict[bytes, list[bytes]] = {}
         self._numbers = itertools.count(1)
         self._tokens = itertools.count(1)
         self._leased: defaultdict[str, dict[int, int]] = defaultdict(dict)
@@ -229,22 +232,31 @@ class MemoryJournal:
         skipped = []
         for chunk in chunks:
             batch = self.batches[chunk.ref.id]
-            batch.skipped, batch.is_ready = self._separate(chunk.digests), True
+            (batch.skipped, batch.conflicts), batch.is_ready = self._separate(chunk.digests, fetched.on_conflict), True
             skipped.append(batch.skipped)
         item.state, item.duplicates = "fetched", sum(map(len, skipped))
         if fetched.rest is not None:
             self.dead_letters.append((self._now(), item, fetched.rest))
         refs = [chunk.ref for chunk in chunks]
-        return CommitResult(sum(ref.records for ref in refs), item.duplicates, sum(ref.bytes for ref in refs), refs, skipped)
+        conflicts = [self.batches[ref.id].conflicts for ref in refs]
+        sums = (sum(ref.records for ref in refs), item.duplicates, sum(ref.bytes for ref in refs))
+        return CommitResult(*sums, refs, skipped, conflicts)
 
-    def _separate(self, digests: Sequence[bytes | None]) -> frozenset[int]:
-        duplicates = set()
-        for at, digest in enumerate(digests):
-            if digest in self._seen:
+    def _separate(self, digests: Sequence[bytes | None], on_conflict: str) -> tuple[frozenset[int], dict[int, Conflict]]:
+        duplicates, conflicts = set(), {}
+        for at, identity in enumerate(digests):
+            if identity is None:
+                continue
+            content = identity[DIGEST_BYTES:] or UNKNOWN
+            known = self._seen.setdefault(identity[:DIGEST_BYTES], [])
+            if known and not is_same(known[0], content):
+                may_be_set_aside = is_from_feed(known[0]) or not is_from_feed(content)
+                conflicts[at] = Conflict(suffix_of(content), on_conflict == "dead_letter" and may_be_set_aside)
+            if any(is_same(one, content) for one in known):
                 duplicates.add(at)
-            if digest is not None:
-                self._seen.add(digest)
-        return frozenset(duplicates)
+            else:
+                known.append(content)
+        return frozenset(duplicates), conflicts
 
     def _insert(self, item: Item, chunk: PackedChunk, *, is_ready: bool) -> StagedChunk:
         ref = BatchRef(next(self._numbers), len(chunk.digests), chunk.size)
@@ -270,7 +282,7 @@ class MemoryJournal:
         batch = self.batches[ref.id]
         work, chunk = batch.item.work, Chunk(batch.body, batch.framing)
         origin = Origin(batch.item.source, batch.item.tenant, work.stream, work.key, chunk, format_epoch(batch.stored_at))
-        return StoredBatch(ref, origin, batch.skipped)
+        return StoredBatch(ref, origin, batch.skipped, conflicts=batch.conflicts)
 
     def settle(self, sink: str, settlements: Sequence[Settlement], dead_letters: Sequence[DeadLetter]) -> None:
         self._need_room()

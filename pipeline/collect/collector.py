@@ -88,7 +88,7 @@ class Collector:
         self._backoff = Backoff(spec.name, budget, context, self._log, lock)
         self._failures = FetchFailures(spec.name, parts, self._log, self._backoff, self._limit, self._stream_of, lock)
         self._lister = Lister(spec.name, source, parts, self._log, self.wake)
-        self._fetching = Fetching(spec.name, source, parts, self._failures, self._log)
+        self._fetching = Fetching(spec.name, source, parts, self._failures, self._log, spec.common.on_conflict)
 
     @property
     def health(self) -> PartHealth:

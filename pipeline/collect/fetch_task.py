@@ -39,12 +39,14 @@ from ualpipe.pipeline.journal.types import (
 from ualpipe.pipeline.process.processor import ProcessedChunk
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.records.cutting import mended
+from ualpipe.pipeline.records.identity import OnConflict
 from ualpipe.pipeline.stages import Source
 
 MOST_ITEMS = 8
 """Items at most that are stored together."""
 MOST_BYTES = 256 * 1024
 """Bytes of bodies with which a task fetches no further item, and stores: with more the records are what costs."""
+CONFLICTS = "records with other content than the first under their Id, tagged id_conflict or set aside (on_conflict): %d"
 LONGEST_S = 1.0
 """Age at which a task fetches no further item, and stores."""
 
@@ -59,6 +61,7 @@ class Fetching:
         parts: The parts that all collectors share.
         failures: Decides what becomes of items that could not be fetched, and hears of those that could.
         log: Gets unexpected failures.
+        on_conflict: What becomes of records with other content than the first under their Id.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Fetching:
     parts: CollectParts
     failures: FetchFailures
     log: logging.Logger
+    on_conflict: OnConflict = "keep"
 
 
 @dataclass(slots=True, eq=False)
@@ -99,9 +103,9 @@ class _Item:
         """Whether no chunk of it is held or staged, and none of the held one is good."""
         return self.held is None and not self.staged and not self.has_good
 
-    def fetched(self) -> FetchedItem:
+    def fetched(self, on_conflict: OnConflict) -> FetchedItem:
         """Returns the item as ``commit`` takes it."""
-        return FetchedItem(self.item, self.staged, self.last[1] if self.last else None, self.rest)
+        return FetchedItem(self.item, self.staged, self.last[1] if self.last else None, self.rest, on_conflict)
 
 
 class FetchTask:
@@ -304,7 +308,8 @@ class FetchTask:
         """Commits items together or, where that fails, one by one: then an item fails for its own reason only."""
         try:
             with unexpected_as(SourceUnavailable, self._with.log, "storing"):
-                return list(zip(items, self._journal.commit([item.fetched() for item in items]), strict=True))
+                fetched = [item.fetched(self._with.on_conflict) for item in items]
+                return list(zip(items, self._journal.commit(fetched), strict=True))
         except (SourceError, JournalFull, LeaseLost) as exc:
             if len(items) > 1:
                 return [stored for item in items for stored in self._commit([item])]
@@ -330,6 +335,9 @@ class FetchTask:
         count(m.ITEMS_FETCHED, 1)
         count(m.RECORDS_RECEIVED, result.records)
         count(m.RECORDS_DUPLICATE, result.duplicates)
+        if result.new_conflicts:
+            count(m.RECORDS_CONFLICT, result.new_conflicts)
+            self._with.log.warning(CONFLICTS, result.new_conflicts, extra={"item": item.item.work.key})
         count(m.BYTES_RECEIVED, result.bytes)
 
     def _undo(self, item: _Item) -> None:
@@ -342,7 +350,9 @@ class FetchTask:
 def _keep(reservation: Reservation, item: _Item, result: CommitResult) -> None:
     """Hands the batch of an item with one chunk to the buffer, so that nobody reads it back."""
     if item.last is not None and item.origin is not None:
-        reservation.keep(StoredBatch(result.batches[0], item.origin, result.skipped[0], item.last[0].transformed))
+        conflicts = result.conflicts[0] if result.conflicts else {}
+        made = None if conflicts else item.last[0].transformed  # they ran before anybody knew
+        reservation.keep(StoredBatch(result.batches[0], item.origin, result.skipped[0], made, conflicts))
 
 
 def _forget_frames(error: BaseException | None) -> None:

@@ -54,23 +54,24 @@ class LiveView:
 def view(runner: Runner) -> Table:
     """Returns the table as it is now."""
     table = Table(box=None, padding=(0, 2, 0, 0), title=f"pipeline {runner.config.pipeline}", title_justify="left")
-    for title in ("", "records", "duplicates", "delivered", "filtered", "dead", "waiting", "state"):
+    for title in ("", "records", "duplicates", "conflicts", "delivered", "filtered", "dead", "waiting", "state"):
         table.add_column(title, justify="left" if title in ("", "state") else "right")
     for collector in runner.collectors:
         for stream in collector.streams:
             labels = {"source": collector.name, "stream": stream.name}
-            received, doubled = (int(runner.metrics.get(x, **labels)) for x in (m.RECORDS_RECEIVED, m.RECORDS_DUPLICATE))
+            found = (runner.metrics.get(x, **labels) for x in (m.RECORDS_RECEIVED, m.RECORDS_DUPLICATE, m.RECORDS_CONFLICT))
+            counts = [f"{int(number):,}" for number in found]
             waiting = runner.metrics.get(m.ITEMS_LISTED, **labels) - runner.metrics.get(m.ITEMS_FETCHED, **labels)
             dead = int(runner.metrics.get(m.ITEMS_DEAD, **labels))
-            numbers = [f"{received:,}", f"{doubled:,}", "", "", f"{dead:,}", f"{max(0, int(waiting)):,}"]
+            numbers = [*counts, "", "", f"{dead:,}", f"{max(0, int(waiting)):,}"]
             health = stream.health if stream.health.stands_still else collector.health
             table.add_row(f"{collector.name} {stream.name}", *numbers, _state(health))
         if (seconds := collector.backlog.clears_in_s) is None or seconds > CAUGHT_UP_S:
-            table.add_row(collector.name, "", "", "", "", "", "", f"[yellow]{collector.backlog}[/]")
+            table.add_row(collector.name, "", "", "", "", "", "", "", f"[yellow]{collector.backlog}[/]")
     for delivery in runner.deliveries:
         names = (m.EVENTS_IN, m.EVENTS_DELIVERED, m.EVENTS_FILTERED, m.EVENTS_DEAD)
         read, delivered, filtered, dead = (int(runner.metrics.get(name, sink=delivery.name)) for name in names)
-        numbers = [f"{read:,}", "", f"{delivered:,}", f"{filtered:,}", f"{dead:,}", f"{delivery.backlog:,}"]
+        numbers = [f"{read:,}", "", "", f"{delivered:,}", f"{filtered:,}", f"{dead:,}", f"{delivery.backlog:,}"]
         table.add_row(f"→ {delivery.name}", *numbers, _state(delivery.health))
     return table
 

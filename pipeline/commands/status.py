@@ -67,10 +67,20 @@ def _print(config: PipelineConfig, status: Status) -> None:
 def _print_streams(console: Console, status: Status) -> None:
     """Shows how far each stream is, and when what waits will have been fetched."""
     streams = [
-        (s.source, s.stream, s.listed_until or "never", s.waiting, s.fetched, s.dead + s.gone, s.records, s.duplicates)
+        (
+            s.source,
+            s.stream,
+            s.listed_until or "never",
+            s.waiting,
+            s.fetched,
+            s.dead + s.gone,
+            s.records,
+            s.duplicates,
+            s.conflicts,
+        )
         for s in status.streams
     ]
-    console.print(_table("source stream listed_until waiting fetched dead records duplicates", streams))
+    console.print(_table("source stream listed_until waiting fetched dead records duplicates conflicts", streams))
     for source in status.sources:
         if source.outlook:
             drops = f"; the first expires {source.first_expires}" if source.first_expires else ""

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from ualpipe.pipeline.credentials.options import Credential
 from ualpipe.pipeline.events import Condition
 from ualpipe.pipeline.options import Duration, Size, option
+from ualpipe.pipeline.records.identity import OnConflict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,11 @@ class SourceOptions:
     poll_interval: Duration = option("Pause between two listings of a stream.", default="60s")
     requests_per_minute: int | None = option("Request budget of the source; null for none.", default=None, minimum=1)
     concurrency: int = option("Work items fetched at the same time.", default=8, minimum=1, maximum=64)
+    on_conflict: OnConflict = option(
+        "What becomes of a record with other content than the first that came under its Id: `keep` delivers it, tagged "
+        "`id_conflict`; `dead_letter` sets it aside. A feed's record is delivered in any case where the first came from a file.",
+        default="keep",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

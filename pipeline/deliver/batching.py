@@ -45,7 +45,10 @@ class SinkBatch:
         """Makes an event a dead letter of this sink."""
         self.settlement.dead += 1
         code, reason = type(error).__name__, str(error)
-        self.dead_letters.append(DeadLetter("sink", code, reason, event.raw, self.ref.id, event.index, sink, "", attempts))
+        letter = DeadLetter(
+            "sink", code, reason, event.raw, self.ref.id, event.index, sink, "", attempts, conflict=event.conflict
+        )
+        self.dead_letters.append(letter)
 
     def set_oversized_aside(self, sink: str, limit: int) -> None:
         """Makes events dead letters whose encoded documents are larger than the sink takes."""

@@ -19,8 +19,8 @@ class Duplicates:
     """Records that sinks did not get, as they had come before.
 
     Attributes:
-        cause: ``blob listed again``: the very same content came under another contentId. ``record in another blob``: the Id had
-            come in a blob with other content, or earlier in the same one.
+        cause: ``blob listed again``: the very same content came under another contentId. ``record in another blob``: the record
+            had come in a blob with other content, or earlier in the same one.
     """
 
     tenant: str
@@ -36,6 +36,7 @@ class StreamStatus:
         listed_until: How far it was listed completely; RFC 3339, None when never.
         waiting: Work items listed and not fetched yet.
         gone: Work items that the service no longer had.
+        conflicts: Records with other content than the first that came under their Id.
     """
 
     source: str
@@ -48,6 +49,7 @@ class StreamStatus:
     records: int
     duplicates: int
     last_error: str | None
+    conflicts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

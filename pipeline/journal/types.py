@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from ualpipe.pipeline.events import Origin, Transformed
 from ualpipe.pipeline.records.chunk import Framing
+from ualpipe.pipeline.records.identity import OnConflict
 from ualpipe.pipeline.redaction import blanked
 from ualpipe.pipeline.stages import Instant, WorkItem
 
@@ -31,6 +32,19 @@ class BatchRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Conflict:
+    """A record with other content than the first that came under its Id.
+
+    Attributes:
+        content: Tells the content from others under the same Id; 30 hexadecimal digits.
+        is_set_aside: Whether it becomes a dead letter, and goes to no sink.
+    """
+
+    content: str
+    is_set_aside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class StoredBatch:
     """A batch with its records.
 
@@ -38,12 +52,15 @@ class StoredBatch:
         origin: Where the records come from, and the records.
         duplicates: Positions that every delivery skips.
         transformed: What the transforms made of the records, duplicates included; None where they have not run yet.
+        conflicts: Records with other content than the first under their Id, by position; of a batch with such records the
+            transforms have not run yet.
     """
 
     ref: BatchRef
     origin: Origin
     duplicates: frozenset[int]
     transformed: Transformed | None = None
+    conflicts: Mapping[int, Conflict] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -109,7 +126,8 @@ class PackedChunk:
     """A chunk of records, ready to be stored.
 
     Attributes:
-        digests: Identity of each record, by which duplicates are found; None for a record without one.
+        digests: Identity of each record, by which duplicates are found (``records.identity``): the digest of its Id, behind it
+            that of its content. Where the content's is missing, it counts as the same. None for what is no record.
         size: Size of the chunk as received, in bytes.
         packed: The bytes as received, compressed.
         sha256: Hash of the bytes as received.
@@ -141,12 +159,15 @@ class FetchedItem:
         staged: Its chunks that stand in the journal already, in their order.
         last: The chunk behind those; None where all are staged, or the item has no records.
         rest: Dead letter of what could not be decoded behind the records.
+        on_conflict: What becomes of records with other content than the first under their Id: they go to the sinks, or are dead
+            letters. Those of a feed go to the sinks in any case where the first came from elsewhere: nothing speaks for a feed.
     """
 
     item: LedgerItem
     staged: Sequence[StagedChunk] = ()
     last: PackedChunk | None = None
     rest: DeadLetter | None = None
+    on_conflict: OnConflict = "keep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +180,8 @@ class CommitResult:
         bytes: Size of its chunks as received.
         batches: Its stored batches, in their order.
         skipped: By batch, the positions of duplicates, which every delivery skips.
+        conflicts: By batch, the records with other content than the first under their Id. One that is among the skipped came
+            before.
     """
 
     records: int
@@ -166,6 +189,12 @@ class CommitResult:
     bytes: int
     batches: Sequence[BatchRef]
     skipped: Sequence[frozenset[int]]
+    conflicts: Sequence[Mapping[int, Conflict]] = ()
+
+    @property
+    def new_conflicts(self) -> int:
+        """How many records are new under a known Id."""
+        return sum(len(found.keys() - skipped) for found, skipped in zip(self.conflicts, self.skipped, strict=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +212,7 @@ class DeadLetter:
         pointer: JSON pointer to the offending value.
         attempts: How often the event or work item was tried.
         trace: Traceback of an unexpected failure, or the end of a long one; secrets are blanked.
+        conflict: Of an event with other content than the first under its Id, what tells its content; empty for others.
     """
 
     stage: str
@@ -195,6 +225,7 @@ class DeadLetter:
     pointer: str = ""
     attempts: int = 1
     trace: str = ""
+    conflict: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reason", blanked(self.reason))

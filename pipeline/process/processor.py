@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ualpipe.pipeline.events import Condition, Event, Origin, Transformed, event_of
-from ualpipe.pipeline.process.transforming import events_of, steps_for, transform_apart, transform_group
+from ualpipe.pipeline.process.transforming import NO_CONFLICTS, events_of, steps_for, transform_apart, transform_group
 from ualpipe.pipeline.records.compression import compress
 from ualpipe.pipeline.records.decoding import BadRecord, Record
-from ualpipe.pipeline.records.identity import digest_of
+from ualpipe.pipeline.records.identity import identity_of
 from ualpipe.pipeline.stages import Apply
 
 GROUP_RECORDS = 64
@@ -28,7 +28,7 @@ class ProcessedChunk:
     """A chunk, ready for the journal and the sinks.
 
     Attributes:
-        digests: Identity of each record; None where it has none.
+        digests: Identity of each record (``records.identity``); None for what is no record.
         transformed: What the transforms made of the records, duplicates included; None where they have not run, or one
             failed unexpectedly: the delivery meets the failure again, reports it and has it tried again.
         packed: The bytes of the chunk, compressed.
@@ -57,10 +57,15 @@ class Processor(Protocol):
             ContentUndecodable: The chunk holds no records, or not only records.
         """
 
-    def transform(self, origin: Origin, duplicates: Collection[int]) -> Transformed:
-        """Decodes and transforms the records of a stored chunk, those at the positions of duplicates left out.
+    def transform(self, origin: Origin, duplicates: Collection[int], conflicts: Mapping[int, str] = NO_CONFLICTS) -> Transformed:
+        """Decodes and transforms the records of a stored chunk.
 
         An event on which a transform fails unexpectedly stands among the failures, and holds up none beside it.
+
+        Args:
+            origin: The chunk, and where it comes from.
+            duplicates: Positions of records that are left out.
+            conflicts: By position, what tells the content of a record from that of another one with the same Id.
         """
 
     def rest(self) -> None:
@@ -92,9 +97,9 @@ class LocalProcessor:
         body = origin.chunk.body
         return ProcessedChunk(digests, transformed, compress(body), hashlib.sha256(body).digest(), has_defects)
 
-    def transform(self, origin: Origin, duplicates: Collection[int]) -> Transformed:
+    def transform(self, origin: Origin, duplicates: Collection[int], conflicts: Mapping[int, str] = NO_CONFLICTS) -> Transformed:
         made = Transformed()
-        events = events_of(origin, duplicates)
+        events = events_of(origin, duplicates, conflicts)
         steps = steps_for(origin.chunk, self.transforms)
         with self.lock:
             while group := list(itertools.islice(events, GROUP_RECORDS)):
@@ -103,7 +108,7 @@ class LocalProcessor:
 
     def _transform(self, events: Sequence[Event], steps: Sequence[Apply], origin: Origin) -> Transformed:
         """Transforms events together or, where that fails unexpectedly, one by one: then only those to blame fail."""
-        positions = {event.index for event in events}
+        positions = {event.index: event.conflict for event in events}
         try:
             return transform_group(events, steps, self.conditions)
         except Exception:  # noqa: BLE001 - met again below, for the event that is to blame
@@ -123,7 +128,7 @@ class LocalProcessor:
         while group := list(itertools.islice(records, GROUP_RECORDS)):
             if transformed is not None and not self._add(transformed, group, len(digests), origin):
                 transformed = None
-            digests += [None if isinstance(record, BadRecord) else digest_of(record, origin.tenant) for record in group]
+            digests += [None if isinstance(record, BadRecord) else identity_of(record, origin.tenant) for record in group]
             has_defects = has_defects or any(isinstance(record, BadRecord) for record in group)
         return digests, transformed, has_defects
 

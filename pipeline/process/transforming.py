@@ -16,6 +16,7 @@ from ualpipe.pipeline.stages import Apply
 
 _NONE: Mapping[str, Condition] = {}
 _NO_FACTS: dict[str, Any] = {}
+NO_CONFLICTS: Mapping[int, str] = {}
 
 
 def steps_for(chunk: Chunk, transforms: Sequence[Apply]) -> Sequence[Apply]:
@@ -23,11 +24,11 @@ def steps_for(chunk: Chunk, transforms: Sequence[Apply]) -> Sequence[Apply]:
     return notice_steps(transforms) if chunk.framing == "notice" else transforms
 
 
-def events_of(origin: Origin, duplicates: Collection[int] = ()) -> Iterator[Event]:
-    """Yields the events of a chunk one by one, those at the given positions left out."""
+def events_of(origin: Origin, duplicates: Collection[int] = (), conflicts: Mapping[int, str] = NO_CONFLICTS) -> Iterator[Event]:
+    """Yields the events of a chunk one by one, those at the given positions left out; ``conflicts`` as for ``Processor``."""
     for index, record in enumerate(origin.chunk.stream()):
         if index not in duplicates:
-            yield event_of(record, index, origin)
+            yield event_of(record, index, origin, conflicts.get(index, "") if conflicts else "")
 
 
 def transform_group(
@@ -51,17 +52,18 @@ def transform_group(
 
 
 def transform_apart(
-    origin: Origin, positions: Collection[int], transforms: Sequence[Apply], conditions: Mapping[str, Condition] = _NONE
+    origin: Origin, positions: Mapping[int, str], transforms: Sequence[Apply], conditions: Mapping[str, Condition] = _NONE
 ) -> Transformed:
     """Transforms the events at some positions of a chunk one by one, as a transform failed unexpectedly on one of them.
 
-    They are decoded anew: what a transform had done to them before it failed does not count.
+    They are decoded anew: what a transform had done to them before it failed does not count. Beside each position stands the
+    conflict of its event.
     """
     made = Transformed()
     for index, record in enumerate(origin.chunk.stream()):
         if index in positions:
             try:
-                made.add(transform_group([event_of(record, index, origin)], transforms, conditions))
+                made.add(transform_group([event_of(record, index, origin, positions[index])], transforms, conditions))
             except Exception as exc:  # noqa: BLE001 - the delivery reports it, and tries the event again
                 made.taken += 1
                 made.failures.append(Failure(index, f"{type(exc).__name__}: {exc}", traceback.format_exc()))
@@ -110,6 +112,7 @@ def encode(event: Event, unwanted: tuple[str, ...] = ()) -> EncodedEvent:
         scalar_text(facts.get("outcome")),
         document is not None,
         unwanted,
+        event.conflict,
     )
 
 

@@ -75,7 +75,7 @@ class Worker:
             if job.is_fetched:
                 found = {"processed": self._processor.process(origin, transform=job.transform)}
             else:
-                found = {"transformed": self._processor.transform(origin, job.duplicates)}
+                found = {"transformed": self._processor.transform(origin, job.duplicates, job.conflicts)}
         except ContentUndecodable as exc:
             found = {"undecodable": str(exc)}
         except Exception:  # noqa: BLE001 - reported by the pipeline, which tries it again

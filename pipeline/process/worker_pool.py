@@ -11,12 +11,13 @@ import logging
 import subprocess
 import sys
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from multiprocessing import Pipe
 
 from ualpipe.pipeline.errors import ContentUndecodable
 from ualpipe.pipeline.events import Failure, Origin, Transformed
 from ualpipe.pipeline.process.processor import LocalProcessor, ProcessedChunk
+from ualpipe.pipeline.process.transforming import NO_CONFLICTS
 from ualpipe.pipeline.process.worker_protocol import Job, JobResult, WorkerSetup, job_of, packed_message, unpacked_message
 from ualpipe.pipeline.runtime.context import RunContext
 from ualpipe.pipeline.runtime.cpu_affinity import CpuAffinity
@@ -78,10 +79,10 @@ class WorkerPool:
             done.transformed.come_from(origin)
         return done
 
-    def transform(self, origin: Origin, duplicates: Collection[int]) -> Transformed:
+    def transform(self, origin: Origin, duplicates: Collection[int], conflicts: Mapping[int, str] = NO_CONFLICTS) -> Transformed:
         """See ``Processor``. A record that ends the workers is found by halving the chunk, and is a failure."""
         try:
-            return self._transform(origin, frozenset(duplicates))
+            return self._transform(origin, frozenset(duplicates), conflicts)
         except WorkersEnded as exc:
             positions = frozenset(range(sum(1 for _record in origin.chunk.stream())))
             wanted = sorted(positions.difference(duplicates))
@@ -89,14 +90,14 @@ class WorkerPool:
                 return Transformed(failures=[Failure(index, str(exc), "") for index in wanted], taken=len(wanted))
             made = Transformed()
             for half in (wanted[: len(wanted) // 2], wanted[len(wanted) // 2 :]):
-                made.add(self.transform(origin, positions.difference(half)))
+                made.add(self.transform(origin, positions.difference(half), conflicts))
             return made
 
-    def _transform(self, origin: Origin, left_out: frozenset[int]) -> Transformed:
-        answer = self._answer(job_of(origin, is_fetched=False, duplicates=left_out), origin)
+    def _transform(self, origin: Origin, left_out: frozenset[int], conflicts: Mapping[int, str]) -> Transformed:
+        answer = self._answer(job_of(origin, is_fetched=False, duplicates=left_out, conflicts=dict(conflicts)), origin)
         made = answer.transformed if answer is not None else None
         if made is None:
-            return self._here.transform(origin, left_out)
+            return self._here.transform(origin, left_out, conflicts)
         made.come_from(origin)
         return made
 

@@ -39,6 +39,7 @@ class Job:
         is_fetched: Whether it was fetched just now, and needs identities, compression and hash as well.
         transform: Whether the transforms are run.
         duplicates: Positions of records to leave out.
+        conflicts: By position, what tells the content of a record from that of another one with the same Id.
     """
 
     source: str
@@ -50,6 +51,7 @@ class Job:
     is_fetched: bool
     transform: bool = True
     duplicates: frozenset[int] = frozenset()
+    conflicts: Mapping[int, str] = field(default_factory=dict)
 
     def origin(self, body: bytes) -> Origin:
         """Returns the origin of the events."""

@@ -183,7 +183,9 @@ class Runner:
             "miscounted": int(self.metrics.get(m.VIOLATIONS)),
             "beyond_limits": housekeeping.limits_passed(now=True),
         }
-        _log.info("ended", extra={"delivered": self._delivered(), **{key: value for key, value in summary.items() if value}})
+        conflicts = {"conflicts": int(self.metrics.get(m.RECORDS_CONFLICT))}  # delivered, or among the dead letters
+        told = {key: value for key, value in (conflicts | summary).items() if value}
+        _log.info("ended", extra={"delivered": self._delivered(), **told})
         if self.once and any(health.state is State.DENIED for health in self.health().values()):
             return EXIT_REFUSED
         return EXIT_INCOMPLETE if any(summary.values()) else EXIT_FINE

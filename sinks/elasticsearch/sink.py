@@ -11,12 +11,13 @@ from urllib.parse import quote
 
 from ualpipe import schemas
 from ualpipe.clients.answer import HttpAnswer
+from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.errors import ConfigError, SinkDenied, SinkError, SinkRejected, SinkUnavailable
 from ualpipe.pipeline.events import EncodedEvent
 from ualpipe.pipeline.options import Secret
 from ualpipe.pipeline.stages import Batch, Env, Finding, SinkLimits
 from ualpipe.sinks.elasticsearch.answers import answer_of, refusal
-from ualpipe.sinks.elasticsearch.bulk import bulk_body, failures, gzipped
+from ualpipe.sinks.elasticsearch.bulk import bulk_body, existing, failures, gzipped
 from ualpipe.sinks.elasticsearch.index_template import installed, must_install, template_name, wanted
 from ualpipe.sinks.elasticsearch.options import ElasticsearchSinkConfig
 from ualpipe.sinks.elasticsearch.probe import probe
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from ualpipe.sinks.elasticsearch.connection import Connection
 
 TEMPLATE = "elasticsearch/index-template.json"
+_EXISTING = (
+    "documents that were there already (409), which count as delivered: %d of %d; they are from an earlier attempt or a replay,"
+    " or another pipeline writes the same records to this data stream"
+)
 SMALL = 100
 """Events at least in each request, where several are sent at once."""
 
@@ -46,6 +51,7 @@ class ElasticsearchSink:
         self._connection: Connection | None = None
         self._is_set_up = not config.setup
         self._requires_data_stream = True
+        self._has_told = False  # that documents were there already
         self._largest = self.limits.max_bytes  # bytes of documents in a request that the server takes, as far as we know
 
     def check(self) -> Iterable[Finding]:
@@ -131,7 +137,18 @@ class ElasticsearchSink:
             return self._deliver(events)
         if not answer.is_ok:
             raise self._refusal(answer)
-        return failures(answer.body, len(events))
+        errors = failures(answer.body, len(events))
+        self._note_existing(existing(answer.body), len(events))
+        return errors
+
+    def _note_existing(self, count: int, of: int) -> None:
+        """Counts documents that were there already, and says so once: after a crash that is as it should be."""
+        if not count:
+            return
+        self._env.metrics.add(m.EVENTS_EXISTING, count, sink=self._env.name)
+        if not self._has_told:
+            self._has_told = True
+            self._env.log.info(_EXISTING, count, of)
 
     def _deliver_in_halves(self, events: Sequence[EncodedEvent], size: int) -> dict[int, SinkError]:
         """Sends events that were too large for one request (413) in two; from now on no request has more than half their size.

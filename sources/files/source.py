@@ -31,7 +31,7 @@ class FilesConfig:
         "Files, folders (the files directly in them) or patterns such as `in/**/*.json`; relative ones start at the config's "
         "folder. Names do not matter: content tells JSON of any layout and CSV exports of an audit search apart, plain or "
         "compressed ([what is read](reading.md)). Hidden files in folders and patterns are left out, links are followed. A file "
-        "that changes is read again as a whole, and records already seen are skipped by their `Id`; so write elsewhere and move "
+        "that changes is read again as a whole, and records that were stored before are skipped; so write elsewhere and move "
         "files in when they are complete.",
         minItems=1,
         examples=[["./export/AuditLog_2026-11-20.csv", "./archive/**/*.json.gz"]],

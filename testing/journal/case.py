@@ -19,6 +19,7 @@ from ualpipe.pipeline.journal.types import (
     PackedChunk,
 )
 from ualpipe.pipeline.records.compression import compress
+from ualpipe.pipeline.records.identity import identity_of
 from ualpipe.pipeline.stages import WorkItem
 
 SOURCE, STREAM, SINK = "source", "stream", "sink"
@@ -77,8 +78,17 @@ def fetched(item: LedgerItem, case: JournalCase, *ids: str) -> FetchedItem:
 
 def chunk(case: JournalCase, *ids: str) -> PackedChunk:
     """Returns records of these Ids as a chunk."""
-    body = orjson.dumps([{"Id": one} for one in ids])
-    digests = [hashlib.blake2b(one.encode(), digest_size=16).digest() for one in ids]
+    return chunk_of(case, *(identity_of({"Id": f"record {one}"}, TENANT) for one in ids), ids=ids)
+
+
+def told_apart(own: str, content: str, tenant: str = TENANT) -> bytes:
+    """Returns the identity of a record with this Id and this content; without a tenant it comes from a file."""
+    return identity_of({"Id": f"record {own}", "OrganizationId": TENANT, "Content": content}, tenant)
+
+
+def chunk_of(case: JournalCase, *digests: bytes | None, ids: Sequence[str] = ()) -> PackedChunk:
+    """Returns records of these identities as a chunk."""
+    body = orjson.dumps([{"Id": one} for one in ids or map(str, range(len(digests)))])
     return PackedChunk("array", digests, len(body), compress(body), hashlib.sha256(body).digest(), case.clock.now().timestamp())
 
 

@@ -87,6 +87,25 @@ MAKING = [  # in this order one run after the other comes to them: behind the la
     Point("make the journal: not in its place", "pathlib:Path.replace", within=_MAKING),
     Point("make the journal, after", _MAKING, "after"),
 ]
+_MIGRATE = f"{_JOURNAL}.file:_migrate"
+ADDED_COLUMNS = [
+    *((table, "width") for table in ("seen_run", "seen_sorted")),
+    *((table, "conflicts") for table in ("batch", "item", "item_past")),
+    ("dead_letter", "conflict"),
+]
+"""What version 6 of the journal added to version 5."""
+_BEFORE_COLUMNS = 3  # statements: which version it is, the beginning, and which version it is now
+
+MIGRATING = [  # in this order one run after the other comes to them: behind the last the journal is up to date
+    Point("bring the journal up to date, before", _MIGRATE),
+    Point("bring the journal up to date: one column added", _MIGRATE, calling="execute", passage=_BEFORE_COLUMNS + 2),
+    Point(
+        "bring the journal up to date, uncommitted",
+        *(_MIGRATE, "before", "execute"),
+        passage=_BEFORE_COLUMNS + len(ADDED_COLUMNS) + 2,
+    ),
+    Point("bring the journal up to date, after", _MIGRATE, "after"),
+]
 LISTING = [
     *_step("open the journal", "record_store:RecordStore.__init__"),
     *_step("note what stands still", "notes:StandingStillNote.note"),
@@ -146,7 +165,7 @@ SYSLOG = [
     Point("syslog: acknowledged", f"{_STREAM}._await_acknowledgement", "after"),
 ]
 
-_WAY_IN = (MAKING, LISTING, CHUNKS, DISCARDING, LETTERS, BURIAL, SETTLING, DRIFT, GAPS)
+_WAY_IN = (MAKING, MIGRATING, LISTING, CHUNKS, DISCARDING, LETTERS, BURIAL, SETTLING, DRIFT, GAPS)
 _CARE = (SEEN, FORGETTING, PRUNING, REQUEUE)
 POINTS = {point.name: point for group in (*_WAY_IN, *_CARE, FILE, KAFKA, KAFKA_PYTHON, SEARCH, SYSLOG) for point in group}
 

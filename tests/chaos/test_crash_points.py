@@ -9,7 +9,9 @@ from __future__ import annotations
 import ast
 import os
 import random
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -27,11 +29,11 @@ from fakes import FakeClock, open_journal
 from runs import TENANT_ID
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.journal.sqlite import journal as journal_module
-from ualpipe.pipeline.journal.sqlite.file import JournalFile
+from ualpipe.pipeline.journal.sqlite.file import FILE_NAME, JournalFile
 from ualpipe.pipeline.journal.sqlite.seen.ids import RECENT_LIMIT, SeenIds
 from ualpipe.pipeline.journal.sqlite.seen.segments import MERGE_WIDTH, Segments
 from ualpipe.pipeline.journal.types import FetchedItem
-from ualpipe.pipeline.records.identity import DIGEST_BYTES
+from ualpipe.pipeline.records.identity import IDENTITY_BYTES
 from ualpipe.pipeline.stages import Listed, WorkItem
 from ualpipe.simulator.service.content import CONTENT_TYPES
 
@@ -64,8 +66,8 @@ def remembering_many(trial: Trial) -> None:
         segments = Segments(db)
         segments.load()
         for _run in range(MERGE_WIDTH - 1):
-            segments.write(sorted(rng.randbytes(DIGEST_BYTES) for _number in range(300)), now)
-        SeenIds(db).add([rng.randbytes(DIGEST_BYTES) for _number in range(RECENT_LIMIT - 5)], now)
+            segments.write(sorted(rng.randbytes(IDENTITY_BYTES) for _number in range(300)), now)
+        SeenIds(db).add([rng.randbytes(IDENTITY_BYTES) for _number in range(RECENT_LIMIT - 5)], now)
     file.close()
 
 
@@ -77,6 +79,15 @@ def remembering_old_items(trial: Trial) -> None:
     journal.enter(SOURCE, TENANT_ID, [WorkItem(STREAM, f"old-{at}", {}, clock.now(), expires) for at in range(OLD_ITEMS)])
     journal.commit([FetchedItem(item) for item in journal.lease(SOURCE, [STREAM], OLD_ITEMS)])
     journal.close()
+
+
+def of_the_release_before(trial: Trial) -> None:
+    """Makes the journal that a release left which knew Ids alone: it has fetched nothing yet."""
+    open_journal(trial.state_dir, SystemClock()).close()
+    with closing(sqlite3.connect(trial.state_dir / FILE_NAME, isolation_level=None)) as db:
+        for table, column in at.ADDED_COLUMNS:
+            db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        db.execute("PRAGMA user_version = 5")
 
 
 def all_done(trial: Trial) -> None:
@@ -128,6 +139,7 @@ ROWS = [
     Row("burial", each(at.BURIAL[1:2])),
     Row("buried", each(at.LETTERS[-1:], at.BURIAL[2:])),
     Row("gaps", each(at.GAPS, at.DRIFT[1:2]), back_after_nine_days, notices=len(CONTENT_TYPES)),
+    Row("migration", each(at.MIGRATING), of_the_release_before),
     Row("seen", each(at.SEEN, at.DRIFT[2:]), remembering_many),
     Row(
         "pruning",

@@ -93,6 +93,8 @@ def test_a_worker_makes_what_this_process_makes(workers: WorkerPool, here: Local
     assert os.getpid() not in pids(theirs.transformed)
     assert shown(workers.transform(chunk, {0, 2})) == shown(here.transform(chunk, {0, 2}))
     assert workers.process(chunk, transform=False).transformed is None
+    for made in (workers.transform(chunk, {0, 2}, {4: "c"}), here.transform(chunk, {0, 2}, {4: "c"})):
+        assert [(event.index, event.conflict) for event in made.events] == [(3, ""), (4, "c")]
 
 
 def test_what_a_worker_notes_counts_and_logs_arrives_here(

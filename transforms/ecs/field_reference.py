@@ -37,7 +37,7 @@ _ROWLESS = """## Fields that no row makes
 | `message` | match_only_text | what happened, in plain English, by [templates](../schemas/ecs/messages.yaml) |
 | `event.kind` | keyword | `pipeline_error` where a required field is bad, or the record is no JSON object |
 | `error.message` | match_only_text | what `validate` found wrong with the record, or that its time is none |
-| `tags` | keyword, list | `invalid_record` beside `error.message` |
+| `tags` | keyword, list | `invalid_record` beside `error.message`; `id_conflict` where another record had this `Id` before |
 | `event.category` | keyword, list | `web`, unless `elastic_content` is off |
 | `event.type` | keyword, list | `access` for a sign-in that went well, unless `elastic_content` is off |
 | `event.original` | keyword | the record as received, where it is no JSON object, or with `keep_original` |

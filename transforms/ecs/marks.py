@@ -9,6 +9,8 @@ from ualpipe.pipeline.events import Event, SchemaViolation
 
 INVALID = "invalid_record"
 """The tag of documents of records with violations."""
+CONFLICT = "id_conflict"
+"""The tag of documents of records with other content than the first that came under their ``Id``."""
 REQUIRED = frozenset({"Id", "RecordType", "CreationTime", "Operation", "OrganizationId"})
 """Without one of these a record is no event that anybody can use; other violations leave its kind as it is."""
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from ualpipe.pipeline.clock import format_epoch
 from ualpipe.pipeline.events import Origin
-from ualpipe.pipeline.journal.sqlite.columns import pack_positions, unpack_positions
+from ualpipe.pipeline.journal.sqlite.columns import pack_positions, unpack_conflicts, unpack_positions
 from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
 from ualpipe.pipeline.journal.sqlite.file import JournalFile, damaged
 from ualpipe.pipeline.journal.types import BatchRef, DeadLetter, Settlement, StoredBatch
@@ -38,8 +38,8 @@ class Batches:
         Raises:
             JournalError: Its bytes no longer have the hash they were stored with.
         """
-        source, tenant, stream, key, framing, packed, sha256, duplicates, stored_at = self._file.rows(
-            "SELECT i.source, i.tenant, i.stream, i.key, b.framing, b.body, b.sha256, b.duplicates, b.stored_at"
+        source, tenant, stream, key, framing, packed, sha256, duplicates, conflicts, stored_at = self._file.rows(
+            "SELECT i.source, i.tenant, i.stream, i.key, b.framing, b.body, b.sha256, b.duplicates, b.conflicts, b.stored_at"
             " FROM batch b JOIN item i ON i.id = b.item WHERE b.id = ?",
             (ref.id,),
         )[0]
@@ -47,7 +47,7 @@ class Batches:
         if hashlib.sha256(body).digest() != sha256:
             raise damaged(self._file.path, f"batch {ref.id} has changed since it was stored")
         origin = Origin(source, tenant, stream, key, Chunk(body, framing), format_epoch(stored_at))
-        return StoredBatch(ref, origin, frozenset(unpack_positions(duplicates)))
+        return StoredBatch(ref, origin, frozenset(unpack_positions(duplicates)), conflicts=unpack_conflicts(conflicts))
 
     def left_to_do(self, sink: str, refs: Iterable[BatchRef]) -> dict[BatchRef, frozenset[int] | None]:
         """Returns the positions of batches that a clean stop left to do, none for one that is settled; None for one not begun."""

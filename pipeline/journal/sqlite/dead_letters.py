@@ -8,16 +8,16 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from ualpipe.pipeline.journal.sqlite.columns import instant
+from ualpipe.pipeline.journal.sqlite.columns import instant, pack_conflicts
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
-from ualpipe.pipeline.journal.types import DeadLetter, DeadLetterTotals, LedgerItem, StoredDeadLetter
+from ualpipe.pipeline.journal.types import Conflict, DeadLetter, DeadLetterTotals, LedgerItem, StoredDeadLetter
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.records.compression import compress
 
 _ITEM = "source = ? AND stream = ? AND key = ?"
 _COLUMNS = (
     *("id", "source", "tenant", "stream", "item", "noticed_at", "config", "state"),
-    *("stage", "code", "reason", "body", "batch", "position", "sink", "pointer", "attempts"),
+    *("stage", "code", "reason", "body", "batch", "position", "sink", "pointer", "attempts", "conflict"),
 )
 
 
@@ -149,12 +149,14 @@ class DeadLetters:
             db.execute("INSERT INTO dead_letter_trace VALUES (?, ?)", (cursor.lastrowid, dead_letter.trace))
 
     def _insert_batch(self, db: sqlite3.Connection, stored: StoredDeadLetter) -> None:
-        chunk = self.chunk(stored)
+        chunk, dead_letter = self.chunk(stored), stored.dead_letter
         packed, sha256 = compress(chunk.body), hashlib.sha256(chunk.body).digest()
+        conflicts = pack_conflicts({0: Conflict(dead_letter.conflict)} if dead_letter.conflict else {})
+        values = (chunk.framing, len(chunk.body), packed, sha256, self._file.now(), dead_letter.sink, conflicts)
         db.execute(
-            "INSERT INTO batch(item, framing, records, bytes, body, sha256, stored_at, ready, only_sink)"
-            f" SELECT id, ?, 1, ?, ?, ?, ?, 1, ? FROM item WHERE {_ITEM}",
-            (chunk.framing, len(chunk.body), packed, sha256, self._file.now(), stored.dead_letter.sink, *_item_of(stored)),
+            "INSERT INTO batch(item, framing, records, bytes, body, sha256, stored_at, ready, only_sink, conflicts)"
+            f" SELECT id, ?, 1, ?, ?, ?, ?, 1, ?, ? FROM item WHERE {_ITEM}",
+            (*values, *_item_of(stored)),
         )
 
 

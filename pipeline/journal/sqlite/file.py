@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import re
 import sqlite3
 import stat
 import threading
@@ -24,6 +25,7 @@ from ualpipe.pipeline.records.compression import decompress
 FILE_NAME = "journal.db"
 LOCK_NAME = "lock"
 BUSY_TIMEOUT_S = 30.0
+_ADDS_COLUMN = re.compile(r"ALTER TABLE (\w+) ADD COLUMN (\w+)")
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 _log = logging.getLogger("ualpipe.journal")
@@ -216,8 +218,30 @@ def _migrate(db: sqlite3.Connection) -> None:
 
     Whoever closes the connection when one fails undoes the half of it.
     """
-    while (version := db.execute("PRAGMA user_version").fetchone()[0]) < _journal_schema.VERSION:
-        db.executescript(f"BEGIN IMMEDIATE; {_journal_schema.MIGRATIONS[version]} PRAGMA user_version = {version + 1}; COMMIT;")
+    while db.execute("PRAGMA user_version").fetchone()[0] < _journal_schema.VERSION:
+        db.execute("BEGIN IMMEDIATE")
+        version = db.execute("PRAGMA user_version").fetchone()[0]  # another process may have been faster
+        if version < _journal_schema.VERSION:
+            for statement in _statements(f"{_journal_schema.MIGRATIONS[version]} PRAGMA user_version = {version + 1};"):
+                if not _is_done(db, statement):
+                    db.execute(statement)
+        db.execute("COMMIT")
+
+
+def _is_done(db: sqlite3.Connection, statement: str) -> bool:
+    """Tells whether a statement adds a column that is there; of columns SQLite knows no IF NOT EXISTS."""
+    adds = _ADDS_COLUMN.search(statement)
+    return bool(adds and db.execute("SELECT 1 FROM pragma_table_info(?) WHERE name = ?", adds.groups()).fetchone())
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Yields the statements of a script one by one: run as a whole it would end the transaction that it stands in."""
+    statement = ""
+    for part in script.split(";")[:-1]:
+        statement += f"{part};"
+        if sqlite3.complete_statement(statement):  # not within a comment
+            yield statement
+            statement = ""
 
 
 def _check(path: Path, *, is_owner: bool) -> None:

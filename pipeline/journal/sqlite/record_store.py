@@ -6,12 +6,13 @@ import hashlib
 import sqlite3
 from collections.abc import Sequence
 
-from ualpipe.pipeline.journal.sqlite.columns import pack_positions
+from ualpipe.pipeline.journal.sqlite.columns import pack_conflicts, pack_positions
 from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
 from ualpipe.pipeline.journal.sqlite.leases import Leases, lost
-from ualpipe.pipeline.journal.sqlite.seen.ids import SeenIds
-from ualpipe.pipeline.journal.types import BatchRef, CommitResult, FetchedItem, LedgerItem, PackedChunk, StagedChunk
+from ualpipe.pipeline.journal.sqlite.seen.ids import SeenIds, Sorted
+from ualpipe.pipeline.journal.types import BatchRef, CommitResult, Conflict, FetchedItem, LedgerItem, PackedChunk, StagedChunk
+from ualpipe.pipeline.records.identity import DIGEST_BYTES, is_from_feed, suffix_of
 
 
 class RecordStore:
@@ -56,29 +57,38 @@ class RecordStore:
         self._leases.check(item)
         last = [] if fetched.last is None else [self._insert(db, item, fetched.last, ready=True)]
         chunks = [*fetched.staged, *last]
-        skipped = [frozenset(self._separate(db, chunk)) for chunk in chunks]
+        parted = [self._separate(db, chunk, fetched) for chunk in chunks]
+        skipped = [frozenset(duplicates) for duplicates, _conflicts in parted]
         if fetched.staged:
             db.executemany("UPDATE batch SET ready = 1 WHERE id = ?", _ids(fetched.staged))
         refs = [chunk.ref for chunk in chunks]
         totals = sum(ref.records for ref in refs), sum(map(len, skipped)), sum(ref.bytes for ref in refs)
+        result = CommitResult(*totals, refs, skipped, [conflicts for _duplicates, conflicts in parted])
+        reason = fetched.rest.reason if fetched.rest else None
         entered = db.execute(
-            "UPDATE item SET state = 'fetched', fetched_at = ?, records = ?, duplicates = ?, bytes = ?, sha256 = ?,"
-            " error = ? WHERE id = ? AND state = 'listed'",
-            (self._file.now(), *totals, _hash_of_all(chunks), fetched.rest.reason if fetched.rest else None, item.id),
+            "UPDATE item SET state = 'fetched', fetched_at = ?, records = ?, duplicates = ?, bytes = ?, conflicts = ?,"
+            " sha256 = ?, error = ? WHERE id = ? AND state = 'listed'",
+            (self._file.now(), *totals, result.new_conflicts, _hash_of_all(chunks), reason, item.id),
         )
         if not entered.rowcount:
             raise lost(item)
         if fetched.rest is not None:
             self._dead_letters.insert_for_item(db, fetched.rest, item)
-        return CommitResult(*totals, refs, skipped)
+        return result
 
-    def _separate(self, db: sqlite3.Connection, chunk: StagedChunk) -> list[int]:
-        """Notes which records of a chunk were stored before, and remembers the others."""
-        duplicates, fresh = self._seen.split(chunk.digests)
-        self._seen.add(fresh, self._file.now())
-        if duplicates:
-            db.execute("UPDATE batch SET duplicates = ? WHERE id = ?", (pack_positions(duplicates), chunk.ref.id))
-        return duplicates
+    def _separate(
+        self, db: sqlite3.Connection, chunk: StagedChunk, fetched: FetchedItem
+    ) -> tuple[list[int], dict[int, Conflict]]:
+        """Notes which records of a chunk were stored before, and which hold other content; remembers those that are new."""
+        found = self._seen.sort(chunk.digests)
+        self._seen.add(found.fresh, self._file.now())
+        conflicts = _conflicts(found, chunk, fetched)
+        if found.duplicates or conflicts:
+            db.execute(
+                "UPDATE batch SET duplicates = ?, conflicts = ? WHERE id = ?",
+                (pack_positions(found.duplicates), pack_conflicts(conflicts), chunk.ref.id),
+            )
+        return found.duplicates, conflicts
 
     def _insert(self, db: sqlite3.Connection, item: LedgerItem, chunk: PackedChunk, *, ready: bool) -> StagedChunk:
         records = len(chunk.digests)
@@ -91,6 +101,19 @@ class RecordStore:
 
 def _ids(chunks: Sequence[StagedChunk]) -> list[tuple[int]]:
     return [(chunk.ref.id,) for chunk in chunks]
+
+
+def _conflicts(found: Sorted, chunk: StagedChunk, fetched: FetchedItem) -> dict[int, Conflict]:
+    """Returns the records of a chunk with other content than the first under their Id.
+
+    None of a feed is set aside because of what came from elsewhere: else whoever can lay a file down could keep records away.
+    """
+    conflicts = {}
+    for at, first in found.others.items():
+        content = (chunk.digests[at] or b"")[DIGEST_BYTES:]
+        speaks_for_it = is_from_feed(first) or not is_from_feed(content)
+        conflicts[at] = Conflict(suffix_of(content), fetched.on_conflict == "dead_letter" and speaks_for_it)
+    return conflicts
 
 
 def _hash_of_all(chunks: Sequence[StagedChunk]) -> bytes:

@@ -98,11 +98,13 @@ def _forget_slice(db: sqlite3.Connection, after: int, before: float) -> int:
         return 0
     values = (before, after, last)
     summed = db.execute(
-        "INSERT INTO item_past(source, stream, fetched, dead, gone, records, duplicates)"
+        "INSERT INTO item_past(source, stream, fetched, dead, gone, records, duplicates, conflicts)"
         " SELECT source, stream, sum(state = 'fetched'), sum(state = 'dead'), sum(state = 'gone'), coalesce(sum(records), 0),"
-        f" coalesce(sum(duplicates), 0) FROM item WHERE id > ?2 AND id <= ?3 AND {_FORGETTABLE} GROUP BY source, stream"
+        " coalesce(sum(duplicates), 0), sum(conflicts)"
+        f" FROM item WHERE id > ?2 AND id <= ?3 AND {_FORGETTABLE} GROUP BY source, stream"
         " ON CONFLICT DO UPDATE SET fetched = fetched + excluded.fetched, dead = dead + excluded.dead,"
-        " gone = gone + excluded.gone, records = records + excluded.records, duplicates = duplicates + excluded.duplicates",
+        " gone = gone + excluded.gone, records = records + excluded.records, duplicates = duplicates + excluded.duplicates,"
+        " conflicts = conflicts + excluded.conflicts",
         values,
     )
     if summed.rowcount:

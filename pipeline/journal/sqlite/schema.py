@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 5
+VERSION = 6
 
 DRIFT = """
 -- What was seen in records that nobody described, by source.
@@ -15,7 +15,7 @@ CREATE TABLE IF NOT EXISTS drift(
 EXPIRING = "CREATE INDEX IF NOT EXISTS item_expiring ON item(source, expires, created, id) WHERE state = 'listed';\n"
 
 SEEN = """
--- Ids seen before, behind the newest: sorted runs of 16-byte digests, cut into chunks of a page; `key` is run and first digest.
+-- Ids seen before, behind the newest: sorted runs of digests, cut into chunks of a page; `key` is run and first digest.
 -- A segment is a stretch of time with a filter over its runs. Runs with `into_run` are being merged into that one (0: dropped).
 CREATE TABLE IF NOT EXISTS seen_segment(
     id INTEGER PRIMARY KEY, filter_bytes INTEGER NOT NULL, ids INTEGER NOT NULL DEFAULT 0, newest REAL NOT NULL DEFAULT 0
@@ -39,7 +39,19 @@ CREATE TABLE IF NOT EXISTS dead_letter_trace(dead_letter INTEGER PRIMARY KEY, tr
 CREATE INDEX IF NOT EXISTS dead_letter_of_item ON dead_letter(source, stream, item) WHERE state = 'dead';
 """
 
-MIGRATIONS = {1: DRIFT, 2: EXPIRING, 3: SEEN, 4: PAST}
+# Columns that are added take no time, however many rows there are: SQLite notes the default, and writes no row.
+IDENTITY = """
+-- What stands beside the digests of Ids: with 16 bytes nothing (of releases before), with 32 a digest of the content.
+ALTER TABLE seen_run ADD COLUMN width INTEGER NOT NULL DEFAULT 16;
+ALTER TABLE seen_sorted ADD COLUMN width INTEGER NOT NULL DEFAULT 16;
+-- Records with other content than the first under their Id: position, whether it is set aside, 15 bytes of the content's digest.
+ALTER TABLE batch ADD COLUMN conflicts BLOB NOT NULL DEFAULT x'';
+ALTER TABLE item ADD COLUMN conflicts INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE item_past ADD COLUMN conflicts INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE dead_letter ADD COLUMN conflict TEXT NOT NULL DEFAULT '';
+"""
+
+MIGRATIONS = {1: DRIFT, 2: EXPIRING, 3: SEEN, 4: PAST, 5: IDENTITY}
 """By version: what makes the next version of it. Only ever adds, so that a release that has the file open is not disturbed."""
 
 TABLES = f"""
@@ -76,7 +88,7 @@ CREATE TABLE settlement(
     pending BLOB, settled_at REAL NOT NULL, PRIMARY KEY (sink, batch)
 ) WITHOUT ROWID;
 
--- The newest Ids seen before, as 16-byte digests in the order they came (level 0). Sorted runs of earlier releases have levels
+-- The newest Ids seen before, as digests in the order they came (level 0). Sorted runs of earlier releases have levels
 -- above; they go to seen_chunk when they are met.
 CREATE TABLE seen_run(id INTEGER PRIMARY KEY, level INTEGER NOT NULL, newest REAL NOT NULL, ids BLOB NOT NULL);
 
@@ -95,7 +107,7 @@ CREATE TABLE gap(
     id INTEGER PRIMARY KEY, source TEXT NOT NULL, stream TEXT NOT NULL, starts REAL NOT NULL, ends REAL NOT NULL,
     reason TEXT NOT NULL, noticed_at REAL NOT NULL, UNIQUE (source, stream, starts, ends)
 );
-{DRIFT}{EXPIRING}{SEEN}{PAST}"""
+{DRIFT}{EXPIRING}{SEEN}{PAST}{IDENTITY}"""
 
 # Keys of the table `meta`.
 

@@ -24,7 +24,10 @@ _CHOSEN = (
     " WHERE b.ready AND (b.only_sink IS NULL OR b.only_sink = ?) AND i.state != 'notice'"
     " AND b.stored_at >= ? AND b.stored_at < ? AND i.source = coalesce(?, i.source) ORDER BY b.id"
 )
-_LETTER = "source, tenant, stream, item, batch, position, stage, code, reason, pointer, body, config, attempts, noticed_at, state"
+_LETTER = (
+    "source, tenant, stream, item, batch, position, stage, code, reason, pointer, body, config, attempts, noticed_at, state,"
+    " conflict"
+)
 TRANSACTION_BATCHES = 1000
 """Batches made unsettled in one transaction: a running pipeline waits for it a moment only."""
 

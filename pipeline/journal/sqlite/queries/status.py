@@ -75,13 +75,14 @@ def _streams(file: JournalFile) -> list[StreamStatus]:
         "SELECT source, stream, (SELECT listed_until FROM stream s WHERE s.source = n.source AND s.stream = n.stream),"
         " sum(waiting), sum(fetched), sum(dead), sum(gone), sum(records), sum(duplicates),"
         " (SELECT e.error FROM item e WHERE e.source = n.source AND e.stream = n.stream AND e.error IS NOT NULL"
-        "  ORDER BY e.id DESC LIMIT 1) FROM ("
+        "  ORDER BY e.id DESC LIMIT 1), sum(conflicts) FROM ("
         " SELECT source, stream, sum(state = 'listed') AS waiting, sum(state = 'fetched') AS fetched,"
         "  sum(state = 'dead') AS dead, sum(state = 'gone') AS gone,"
-        "  coalesce(sum(records), 0) AS records, coalesce(sum(duplicates), 0) AS duplicates"
+        "  coalesce(sum(records), 0) AS records, coalesce(sum(duplicates), 0) AS duplicates,"
+        "  sum(conflicts) AS conflicts"
         "  FROM item GROUP BY source, stream"
-        " UNION ALL SELECT source, stream, 0, fetched, dead, gone, records, duplicates FROM item_past"
-        " UNION ALL SELECT source, stream, 0, 0, 0, 0, 0, 0 FROM stream"
+        " UNION ALL SELECT source, stream, 0, fetched, dead, gone, records, duplicates, conflicts FROM item_past"
+        " UNION ALL SELECT source, stream, 0, 0, 0, 0, 0, 0, 0 FROM stream"
         ") n GROUP BY source, stream ORDER BY source, stream"
     )
     return [StreamStatus(row[0], row[1], _text(row[2]), *row[3:]) for row in rows]

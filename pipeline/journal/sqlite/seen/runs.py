@@ -1,4 +1,4 @@
-"""Sorted runs of digests in the journal, cut into chunks of a page each; written, searched and merged part by part."""
+"""Sorted runs of identities in the journal, cut into chunks of a page each; written, searched and merged part by part."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import itertools
 import sqlite3
 import struct
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from ualpipe.pipeline.records.identity import DIGEST_BYTES
+from ualpipe.pipeline.records.identity import DIGEST_BYTES, IDENTITY_BYTES, UNKNOWN
 
-_DIGEST = struct.Struct(f"{DIGEST_BYTES}s")
-CHUNK_IDS = 248
-"""Digests in a chunk: what a page of SQLite's holds (4,096 bytes, 4,061 of them for content)."""
+CHUNK_IDS = 126
+"""Identities in a chunk: what a page of SQLite's holds (4,096 bytes, 4,061 of them for content)."""
 PARTS = 256
 """A run is merged in so many steps, by the leading byte of its digests. No chunk reaches over a part's end."""
 
+_IDENTITY, _DIGEST = struct.Struct(f"{IDENTITY_BYTES}s"), struct.Struct(f"{DIGEST_BYTES}s")
 # Key of a chunk: its run, then the first bytes of its first digest. The chunk that may hold a digest is the last one at or
 # before the digest's own key.
 _KEY_BYTES = 5
@@ -24,30 +24,35 @@ _PART_SHIFT = _RUN_SHIFT - 8
 
 
 class SeenRuns:
-    """The chunks of all runs. Runs are known by number; which there are is not noted here."""
+    """The chunks of all runs. Runs are known by number; which there are is not noted here.
+
+    Attributes:
+        narrow: Runs of earlier releases, which hold the digests of Ids alone.
+    """
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
+        self.narrow: Collection[int] = ()
 
-    def write(self, run: int, digests: Sequence[bytes]) -> None:
-        """Writes sorted digests, all of a run or all of one part of it."""
-        chunks = ((run << _RUN_SHIFT | key, ids) for key, ids in cut(digests))
+    def write(self, run: int, identities: Sequence[bytes]) -> None:
+        """Writes sorted identities, all of a run or all of one part of it."""
+        chunks = ((run << _RUN_SHIFT | key, ids) for key, ids in cut(identities))
         self._db.executemany("INSERT INTO seen_chunk(key, ids) VALUES (?, ?)", chunks)
 
-    def holds(self, runs: Iterable[int], digest: bytes) -> bool:
-        """Tells whether a digest stands in one of some runs."""
+    def find(self, runs: Iterable[int], digest: bytes) -> bytes | None:
+        """Returns the content that stands beside the digest of an Id in one of some runs; None where the digest is in none."""
         key = _key(digest)
         nearest = "SELECT ids FROM seen_chunk WHERE key BETWEEN ? AND ? ORDER BY key DESC LIMIT 1"
         for run in runs:
             first = run << _RUN_SHIFT
             found = self._db.execute(nearest, (first, first | key)).fetchone()
-            if found is not None and contains(found[0], digest):
-                return True
-        return False
+            if found is not None and (content := content_beside(digest, found[0], is_narrow=run in self.narrow)) is not None:
+                return content
+        return None
 
     def read(self, run: int) -> Iterator[list[bytes]]:
         """Reads a run, chunk by chunk."""
-        return map(split, self._chunks(run << _RUN_SHIFT, (run + 1) << _RUN_SHIFT))
+        return (self._split(run, ids) for ids in self._chunks(run << _RUN_SHIFT, (run + 1) << _RUN_SHIFT))
 
     def merge_part(self, sources: Sequence[int], target: int | None, part: int) -> int:
         """Moves one part of some runs into another run.
@@ -58,15 +63,15 @@ class SeenRuns:
             part: Which, from 0 to 255.
 
         Returns:
-            How many digests it held.
+            How many identities it held.
         """
         found = {run: ids for run in sources if (ids := b"".join(self._chunks(*_bounds(run, part))))}
-        digests = sorted(itertools.chain.from_iterable(map(split, found.values())))
+        identities = sorted(itertools.chain.from_iterable(itertools.starmap(self._split, found.items())))
         for run in found:
             self._db.execute("DELETE FROM seen_chunk WHERE key >= ? AND key < ?", _bounds(run, part))
         if target is not None:
-            self.write(target, digests)
-        return len(digests)
+            self.write(target, identities)
+        return len(identities)
 
     def next_part(self, runs: Sequence[int], part: int) -> int:
         """Returns the first part, from a given one on, where one of some runs has digests; ``PARTS`` when there is none."""
@@ -75,34 +80,42 @@ class SeenRuns:
         keys = [key for bounds in ends if (key := self._db.execute(first, bounds).fetchone()[0]) is not None]
         return min((key >> _PART_SHIFT & (PARTS - 1) for key in keys), default=PARTS)
 
+    def _split(self, run: int, ids: bytes) -> list[bytes]:
+        return split(ids, is_narrow=run in self.narrow)
+
     def _chunks(self, first: int, end: int) -> Iterator[bytes]:
         rows = self._db.execute("SELECT ids FROM seen_chunk WHERE key >= ? AND key < ? ORDER BY key", (first, end))
         return (ids for (ids,) in rows)
 
 
-def split(ids: bytes) -> list[bytes]:
-    """Returns the digests that were written one behind the other."""
-    return [digest for (digest,) in _DIGEST.iter_unpack(ids)]
+def split(ids: bytes, *, is_narrow: bool = False) -> list[bytes]:
+    """Returns the identities that were written one behind the other; of digests alone, those whose content nobody knows."""
+    if is_narrow:
+        return [digest + UNKNOWN for (digest,) in _DIGEST.iter_unpack(ids)]
+    return [identity for (identity,) in _IDENTITY.iter_unpack(ids)]
 
 
-def contains(ids: bytes, digest: bytes) -> bool:
-    """Tells whether a digest is one of those written one behind the other, and not just across two of them."""
+def content_beside(digest: bytes, ids: bytes, *, is_narrow: bool = False) -> bytes | None:
+    """Returns the content beside a digest among identities written one behind the other, and not just across two of them."""
+    width = DIGEST_BYTES if is_narrow else IDENTITY_BYTES
     at = ids.find(digest)
-    while at % DIGEST_BYTES and at >= 0:
+    while at % width and at >= 0:
         at = ids.find(digest, at + 1)
-    return at >= 0
+    if at < 0:
+        return None
+    return UNKNOWN if is_narrow else ids[at + DIGEST_BYTES : at + IDENTITY_BYTES]
 
 
-def cut(digests: Sequence[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Cuts sorted digests into chunks, each with the key of its first digest; no key comes twice."""
+def cut(identities: Sequence[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Cuts sorted identities into chunks, each with the key of its first digest; no key comes twice."""
     start = 0
-    for part in range(digests[0][0], digests[-1][0] + 1) if digests else ():
-        end = bisect_left(digests, bytes([part + 1]), start) if part < PARTS - 1 else len(digests)
+    for part in range(identities[0][0], identities[-1][0] + 1) if identities else ():
+        end = bisect_left(identities, bytes([part + 1]), start) if part < PARTS - 1 else len(identities)
         while start < end:
             stop = min(start + CHUNK_IDS, end)
-            while stop < end and _key(digests[stop]) == _key(digests[stop - 1]):
+            while stop < end and _key(identities[stop]) == _key(identities[stop - 1]):
                 stop += 1
-            yield _key(digests[start]), b"".join(digests[start:stop])
+            yield _key(identities[start]), b"".join(identities[start:stop])
             start = stop
 
 

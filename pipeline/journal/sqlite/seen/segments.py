@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import secrets
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ualpipe.pipeline.journal.sqlite.seen.bloom_filter import BloomFilter, capacity_of, maybe_added
 from ualpipe.pipeline.journal.sqlite.seen.runs import PARTS, SeenRuns
+from ualpipe.pipeline.records.identity import DIGEST_BYTES, IDENTITY_BYTES
 
 SMALLEST_FILTER = 1 << 20  # bytes
 LARGEST_FILTER = 1 << 24
@@ -66,6 +67,8 @@ class Segments:
     def load(self) -> None:
         """Reads from the journal what there is. Filters in memory stay: they may hold too many digests, never too few."""
         before, self._segments = self._segments, {}
+        narrow = self._db.execute("SELECT id FROM seen_sorted WHERE width = ?", (DIGEST_BYTES,))
+        self._runs.narrow = frozenset(run for (run,) in narrow)
         for number, size, ids in self._db.execute("SELECT id, filter_bytes, ids FROM seen_segment ORDER BY id").fetchall():
             runs = dict(self._db.execute("SELECT id, level FROM seen_sorted WHERE segment = ? ORDER BY id DESC", (number,)))
             known = before.get(number)
@@ -74,27 +77,28 @@ class Segments:
         self._job = self._load_job()
         self._is_at_rest = False
 
-    def find(self, digests: Sequence[bytes]) -> set[bytes]:
-        """Returns those of some digests that stand in a run."""
+    def find(self, digests: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Returns the contents beside those of some digests that stand in a run."""
         segments = list(self._segments.values())
-        found = set()
+        found: dict[bytes, bytes] = {}
         for position, at in maybe_added([segment.filter for segment in segments], digests):
-            if digests[position] not in found and self._runs.holds(segments[at].runs, digests[position]):
-                found.add(digests[position])
+            digest = digests[position]
+            if digest not in found and (content := self._runs.find(segments[at].runs, digest)) is not None:
+                found[digest] = content
         return found
 
-    def write(self, digests: Sequence[bytes], newest: float) -> None:
+    def write(self, identities: Sequence[bytes], newest: float) -> None:
         """Writes a run.
 
         Args:
-            digests: Sorted.
+            identities: Sorted.
             newest: When the last of them came, epoch seconds.
         """
         self._is_at_rest = False
         segment = self._open_segment()
-        self._runs.write(self._note_run(segment, _WRITTEN), digests)
-        segment.filter.add(digests)
-        segment.ids += len(digests)
+        self._runs.write(self._note_run(segment, _WRITTEN), identities)
+        segment.filter.add(_digests(identities))
+        segment.ids += len(identities)
         self._db.execute(
             "UPDATE seen_segment SET ids = ?, newest = max(newest, ?) WHERE id = ?", (segment.ids, newest, segment.id)
         )
@@ -166,7 +170,8 @@ class Segments:
         return self._segments[number]
 
     def _note_run(self, segment: Segment, level: int) -> int:
-        run = self._db.execute("INSERT INTO seen_sorted(segment, level) VALUES (?, ?)", (segment.id, level)).lastrowid or 0
+        row = (segment.id, level, IDENTITY_BYTES)
+        run = self._db.execute("INSERT INTO seen_sorted(segment, level, width) VALUES (?, ?, ?)", row).lastrowid or 0
         segment.runs = {run: level, **segment.runs}  # newest first: a duplicate is rarely old
         return run
 
@@ -182,9 +187,13 @@ class Segments:
         loaded.load(bits for (bits,) in self._db.execute("SELECT bits FROM seen_filter WHERE segment = ? ORDER BY id", (number,)))
         since = "SELECT id FROM seen_sorted WHERE segment = ? AND level = ? AND into_run IS NULL"
         for (run,) in self._db.execute(since, (number, _WRITTEN)).fetchall():
-            for digests in self._runs.read(run):
-                loaded.add(digests)
+            for identities in self._runs.read(run):
+                loaded.add(_digests(identities))
         return loaded
+
+
+def _digests(identities: Iterable[bytes]) -> Iterator[bytes]:
+    return (identity[:DIGEST_BYTES] for identity in identities)
 
 
 def _number_after(number: int) -> int:

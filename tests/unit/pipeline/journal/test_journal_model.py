@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from fakes import NOW, TENANT, FakeClock, body, chunks_of, open_journal, pack, record, rows, snapshot
-from journal_model import NO_RECORD, Letter, Model, Stored
+from journal_model import IDS, NO_RECORD, Letter, Model, Stored
 from ualpipe.pipeline.errors import LeaseLost
 from ualpipe.pipeline.journal.replay import Selection
 from ualpipe.pipeline.journal.sqlite import retention
@@ -28,6 +28,7 @@ from ualpipe.pipeline.journal.sqlite.changes import SqliteJournalChanges
 from ualpipe.pipeline.journal.sqlite.reader import SqliteJournalReader
 from ualpipe.pipeline.journal.types import DeadLetter, FetchedItem, LedgerItem, Settlement, StoredDeadLetter
 from ualpipe.pipeline.records.cutting import CHUNK_BYTES
+from ualpipe.pipeline.records.identity import DIGEST_BYTES, identity_of, suffix_of
 from ualpipe.pipeline.stages import WorkItem
 
 SINKS = ("one", "two")
@@ -45,6 +46,15 @@ fates = st.lists(st.sampled_from(["delivered", "delivered", "filtered", "refused
 sinks = st.sampled_from(SINKS)
 pick = st.integers(0, 1 << 16)
 delays = st.sampled_from([0.0, 10.0, 900.0])
+
+
+def record_of(number: int) -> dict[str, Any]:
+    """Returns the record of a number; from ``IDS`` on they have other contents under the Ids of those below."""
+    return record(1 + number) if number < IDS else record(1 + number % IDS, Operation="Other")
+
+
+def content_of(number: int) -> str:
+    return suffix_of(identity_of(record_of(number), TENANT)[DIGEST_BYTES:])
 
 
 def expires_at(key: str) -> timedelta | None:
@@ -129,7 +139,7 @@ class JournalAndModel(RuleBasedStateMachine):
     def try_with_a_lost_lease(self, which: int, other: int, attempt: str) -> None:
         """Whatever it is, it is refused; the invariants see whether anything has changed."""
         item = self.model.lost[which % len(self.model.lost)]
-        chunk = pack(next(chunks_of(body([record(which % 21)]), CHUNK_BYTES)), self.clock)
+        chunk = pack(next(chunks_of(body([record_of(which % 21)]), CHUNK_BYTES)), self.clock)
         together = [FetchedItem(held, last=chunk) for held in ([self.held(other)] if self.model.held else [])]
         attempts: dict[str, Callable[[], object]] = {
             "postpone": lambda: self.journal.postpone(item, "late", 0.0),
@@ -173,7 +183,7 @@ class JournalAndModel(RuleBasedStateMachine):
                 assert (result.records, result.duplicates) == (len(found), sum(map(len, skipped)))
 
     def staged(self, item: LedgerItem, found: list[int], chunk_bytes: int) -> FetchedItem:
-        *before, last = [pack(chunk, self.clock) for chunk in chunks_of(body(map(record, found)), chunk_bytes)]
+        *before, last = [pack(chunk, self.clock) for chunk in chunks_of(body(map(record_of, found)), chunk_bytes)]
         staged = [self.journal.stage(item, chunk) for chunk in before]
         if len(found) % 2 and staged:
             return FetchedItem(item, [*staged, self.journal.stage(item, last)])
@@ -278,8 +288,11 @@ class JournalAndModel(RuleBasedStateMachine):
                 batch, left = self.model.batches[ref.id], self.journal.left_to_do(sink, [ref])[ref]
                 assert (set(left) if left is not None else set(range(ref.records)) - batch.duplicates) == batch.left(sink)
                 stored = self.journal.read(ref)
-                assert stored.origin.chunk.records == [record(number) for number in batch.records]
+                assert stored.origin.chunk.records == [record_of(number) for number in batch.records]
                 assert stored.duplicates == batch.duplicates
+                assert {at: one.content for at, one in stored.conflicts.items()} == {
+                    at: content_of(batch.records[at]) for at in batch.conflicts
+                }
 
     @invariant()
     def the_ledger_says_what_the_model_says(self) -> None:
@@ -292,8 +305,8 @@ class JournalAndModel(RuleBasedStateMachine):
     @invariant()
     def the_sums_of_the_status_are_those_of_the_model(self) -> None:
         streams = self.reader.status(SINKS).streams
-        found = [(s.waiting, s.fetched, s.dead, s.gone, s.records, s.duplicates) for s in streams]
-        assert (found or [(0, 0, 0, 0, 0, 0)]) == [self.model.sums()]
+        found = [(s.waiting, s.fetched, s.dead, s.gone, s.records, s.duplicates, s.conflicts) for s in streams]
+        assert (found or [(0,) * 7]) == [self.model.sums()]
 
     @invariant()
     def dead_letters_are_those_of_the_model(self) -> None:
@@ -338,7 +351,10 @@ def _settlement(batch: Stored, fate_of: Mapping[int, str]) -> Settlement:
 def _letters(batch: Stored, sink: str, fate_of: Mapping[int, str]) -> list[DeadLetter]:
     stages = {"dead": ("sink", sink), "refused": ("transform", None)}
     return [
-        DeadLetter(stages[fate][0], "SinkRejected", "no", body_of(batch.records[at]), batch.id, at, stages[fate][1])
+        DeadLetter(
+            *(stages[fate][0], "SinkRejected", "no", body_of(batch.records[at]), batch.id, at, stages[fate][1]),
+            conflict=content_of(batch.records[at]) if at in batch.conflicts else "",
+        )
         for at, fate in fate_of.items()
         if fate in stages
     ]
@@ -346,7 +362,7 @@ def _letters(batch: Stored, sink: str, fate_of: Mapping[int, str]) -> list[DeadL
 
 def body_of(number: int) -> bytes:
     """Returns the bytes of a record; none for a work item."""
-    return b"" if number == NO_RECORD else body([record(number)])[1:-1]
+    return b"" if number == NO_RECORD else body([record_of(number)])[1:-1]
 
 
 @pytest.mark.fuzz

@@ -156,9 +156,11 @@ def test_an_item_keeps_the_hash_of_its_bytes_however_it_was_cut(journal, tmp_pat
 # --- duplicates ------------------------------------------------------------------------------------------------------
 
 
-def test_records_that_are_no_objects_and_records_without_id_are_never_duplicates(journal):
+def test_what_is_no_object_is_never_a_duplicate_and_a_record_without_id_is_known_by_its_content(journal):
     store(journal, "a", [5, None, {"x": 1}, {"Id": 7}, {"Id": ""}])
-    assert store(journal, "b", [5, None, {"x": 1}, {"Id": 7}, {"Id": ""}]).duplicates == 0
+    result = store(journal, "b", [5, None, {"x": 1}, {"Id": 7}, {"Id": ""}, {"x": 2}, {"Id": 8}])
+    assert [sorted(positions) for positions in result.skipped] == [[2, 3, 4]]
+    assert result.new_conflicts == 0
 
 
 def test_the_same_id_in_two_tenants_is_two_records(journal):

@@ -19,11 +19,12 @@ from fakes import NOW, PATIENCE_S, TENANT, env, record
 from ualpipe.clients.answer import HttpAnswer
 from ualpipe.pipeline.errors import ConfigError, SinkDenied, SinkError, SinkRejected, SinkThrottled, SinkUnavailable
 from ualpipe.pipeline.events import EncodedEvent, Event, Origin
+from ualpipe.pipeline.metrics import EVENTS_EXISTING, Metrics
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.stages import Batch
 from ualpipe.sinks.elasticsearch.answers import refusal
-from ualpipe.sinks.elasticsearch.bulk import bulk_body, document_id, failures, gzipped
+from ualpipe.sinks.elasticsearch.bulk import bulk_body, document_id, existing, failures, gzipped
 from ualpipe.sinks.elasticsearch.connection import Connection, authorization
 from ualpipe.sinks.elasticsearch.index_template import index_pattern, installed, must_install, template_name, wanted
 from ualpipe.sinks.elasticsearch.sink import ElasticsearchSink
@@ -88,7 +89,8 @@ class ScriptedSink(ElasticsearchSink):
 
     def __init__(self, *answers: HttpAnswer | Exception, **options: Any) -> None:
         values = {"urls": ["https://es.contoso.example:9200"], "setup": False, **options}
-        super().__init__(build(ElasticsearchSink.Config, values, Path()), env("search"))
+        self.metrics = Metrics()
+        super().__init__(build(ElasticsearchSink.Config, values, Path()), env("search", metrics=self.metrics))
         self.script = Script(*answers)
 
     def _connect(self, **how: Any) -> Connection:
@@ -150,10 +152,27 @@ def test_a_record_without_a_usable_id_is_named_by_its_bytes(bad: object) -> None
     assert document_id(event_of(body)) == f"raw:{expected}"
 
 
-@given(st.text(), st.text())
-def test_an_id_never_exceeds_what_elasticsearch_takes(tenant: str, name: str) -> None:
-    body = orjson.dumps([record(1, OrganizationId=tenant, Id=name)])
-    found = document_id(event_of(body))
+@pytest.mark.parametrize("own", ["N/A", "-", "null", "0", "00000000-0000-0000-0000-000000000000", " ", "(none)"])
+def test_acts_under_a_placeholder_make_a_document_each(own: str) -> None:
+    one, other = (event_of(orjson.dumps([record(1, Id=own, Operation=name)])) for name in ("Send", "Delete"))
+    assert document_id(one) != document_id(other)
+    assert document_id(one).startswith("raw:")
+
+
+def test_other_content_under_an_id_has_a_document_beside_the_first() -> None:
+    first, other = event_of(orjson.dumps([record(1)])), event_of(orjson.dumps([record(1, Operation="x")]))
+    other.conflict = "0123456789abcdef" * 2
+    assert document_id(first) == f"{TENANT}:00000000-0000-0000-0000-000000000001"
+    assert document_id(other) == f"{document_id(first)}~{other.conflict}"
+    forged = event_of(orjson.dumps([record(1, Id=f"{first.id}~{other.conflict}")]))
+    assert document_id(forged) != document_id(other), "no Id can be written so that it takes the place of another content"
+
+
+@given(st.text(), st.text(), st.sampled_from(["", "0" * 30]))
+def test_an_id_never_exceeds_what_elasticsearch_takes(tenant: str, name: str, conflict: str) -> None:
+    event = event_of(orjson.dumps([record(1, OrganizationId=tenant, Id=name)]))
+    event.conflict = conflict
+    found = document_id(event)
     assert len(found.encode()) <= 512
     assert orjson.loads(f'"{found}"') == found  # needs no escape
 
@@ -168,6 +187,26 @@ def test_a_body_holds_one_action_and_one_document_an_event(documents: list[dict[
     lines = body[:-1].split(b"\n")
     assert [orjson.loads(line) for line in lines[::2]] == [{"create": {"_id": document_id(event)}} for event in events]
     assert [orjson.loads(line) for line in lines[1::2]] == documents
+
+
+def test_documents_that_were_there_already_are_counted_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """They count as delivered; after a crash they are our own, else another pipeline may have written them."""
+    there = item(409, "version_conflict_engine_exception", 'a text with \\"status\\":409 in it')
+    fresh, again = HttpAnswer(200, {}, answer(CREATED)), HttpAnswer(200, {}, answer(there))
+    sink = opened(HttpAnswer(200, {}, answer(there, CREATED, there)), fresh, again, again)
+    with caplog.at_level("INFO"):
+        for count in (3, 1, 1, 1):
+            assert not sink.write(Batch(make_events(count)))
+    assert sink.metrics.get(EVENTS_EXISTING, sink="search") == 4
+    assert [line.getMessage() for line in caplog.records if "there already" in line.getMessage()] == [
+        "documents that were there already (409), which count as delivered: 2 of 3; they are from an earlier attempt or a replay,"
+        " or another pipeline writes the same records to this data stream"
+    ]
+
+
+@pytest.mark.parametrize("text", [answer(CREATED), b'{"errors":false,"items":[{"create":{"status":409}}]}', b""])
+def test_nothing_is_counted_where_nothing_was_there(text: bytes) -> None:
+    assert existing(text) == 0
 
 
 @given(st.binary())
