@@ -24,6 +24,7 @@ EVENTS_IN = "sink.events.in"  # events read for a sink
 EVENTS_DELIVERED = "sink.events.delivered"  # events the destination has
 EVENTS_FILTERED = "sink.events.filtered"  # events a transform or `when` left out
 EVENTS_DEAD = "sink.events.dead"  # events dead-lettered for a sink
+EVENTS_FLAWED = "sink.events.flawed"  # events read for a sink whose record is not as it should be, by source and kind of flaw
 EVENTS_RETRIED = "sink.events.retried"  # events sent again
 BYTES_DELIVERED = "sink.bytes.delivered"  # bytes of the encoded documents delivered
 WRITES = "sink.writes"  # writes, by outcome

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ualpipe.pipeline.errors import TransformFailed
-from ualpipe.pipeline.events import EncodedEvent, Failure, Refusal
+from ualpipe.pipeline.events import EncodedEvent, Failure, Flaw, Refusal
 from ualpipe.pipeline.journal.types import BatchRef, DeadLetter, StoredBatch
 from ualpipe.pipeline.process.processor import Processor
 from ualpipe.pipeline.records.compression import compress, decompress
@@ -25,6 +26,7 @@ class PreparedBatch:
         refused: Dead letters of events that a transform refuses.
         failed: Dead letters of events on which a transform failed unexpectedly, for when they were tried often enough.
         records: How many records went in, duplicates not counted.
+        flaws: What is wrong with some of these records, whatever became of them.
     """
 
     ref: BatchRef
@@ -33,6 +35,7 @@ class PreparedBatch:
     refused: list[DeadLetter]
     failed: list[DeadLetter]
     records: int
+    flaws: Sequence[Flaw] = ()
 
 
 def prepare(batch: StoredBatch, processor: Processor) -> PreparedBatch:
@@ -43,7 +46,9 @@ def prepare(batch: StoredBatch, processor: Processor) -> PreparedBatch:
     refused = [_refused(batch, refusal) for refusal in made.refusals if refusal.index not in batch.duplicates]
     failed = [_failed(batch, failure) for failure in made.failures if failure.index not in batch.duplicates]
     taken = made.taken - (len(batch.duplicates) if batch.transformed else 0)
-    return PreparedBatch(batch.ref, events, taken - len(events) - len(refused) - len(failed), refused, failed, records)
+    filtered = taken - len(events) - len(refused) - len(failed)
+    flaws = [flaw for flaw in made.flaws if flaw.index not in batch.duplicates]
+    return PreparedBatch(batch.ref, events, filtered, refused, failed, records, flaws)
 
 
 def _refused(batch: StoredBatch, refusal: Refusal) -> DeadLetter:
@@ -59,9 +64,8 @@ def _failed(batch: StoredBatch, failure: Failure) -> DeadLetter:
 
 def pack(batch: PreparedBatch) -> bytes:
     """Returns a prepared batch as bytes, without the records as received, which stand in the journal."""
-    return compress(
-        pickle.dumps((batch.events, batch.filtered, batch.refused, batch.failed, batch.records), pickle.HIGHEST_PROTOCOL)
-    )
+    parts = (batch.events, batch.filtered, batch.refused, batch.failed, batch.records, batch.flaws)
+    return compress(pickle.dumps(parts, pickle.HIGHEST_PROTOCOL))
 
 
 def unpack(packed: bytes, stored: StoredBatch) -> PreparedBatch:

@@ -47,6 +47,12 @@ ROOT_SCHEMA: dict[str, Any] = {
             "description": "Processes that decode, transform and encode records, when there are more than one process can take; "
             "by default as many as there are processors. With 1 the pipeline's own process does it all, on one processor.",
         },
+        "unmappable": {
+            "enum": ["error", "accept"],
+            "default": "error",
+            "description": "What records mean of which no usable document could be made (`event.kind: pipeline_error`): `error` is "
+            "exit code 1 of `run --once` and `status`; with `accept` they are only counted.",
+        },
     },
     "required": ["version", "pipeline", "state_dir", "sources", "sinks"],
     "additionalProperties": False,
@@ -117,6 +123,7 @@ class _Checker:
             version=self._version(data, secrets),
             secrets=secrets | self._source.hidden,
             disabled_sinks=frozenset(data["sinks"]) - sinks.keys(),
+            accepts_unmappable=data.get("unmappable") == "accept",
             workers=data.get("workers", min(MAX_WORKERS, processors())),
             warnings=tuple(f"{self._path}:{warning}" for warning in sorted(set(self._source.warnings))),
         )

@@ -87,6 +87,7 @@ class PipelineConfig:
         secrets: Texts that must never be printed.
         workers: Processes that transform records; 1 where the pipeline's own process does it.
         disabled_sinks: Sinks with ``enabled: false``: their backlog is kept.
+        accepts_unmappable: Whether records of which no usable document could be made leave exit codes as they are.
         warnings: What should be written in another way, a line each: ``file:line:col  path: …``.
     """
 
@@ -102,6 +103,7 @@ class PipelineConfig:
     secrets: frozenset[str] = field(repr=False)
     disabled_sinks: frozenset[str] = frozenset()
     workers: int = 1
+    accepts_unmappable: bool = False
     warnings: Sequence[str] = ()
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ualpipe.pipeline.events import Origin, Transformed
+from ualpipe.pipeline.events import FlawKind, Origin, Transformed
 from ualpipe.pipeline.records.chunk import Framing
 from ualpipe.pipeline.redaction import blanked
 from ualpipe.pipeline.stages import Instant, WorkItem
@@ -46,12 +46,29 @@ class StoredBatch:
     transformed: Transformed | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class FlawCount:
+    """Records of a batch with the same flaw.
+
+    Attributes:
+        reason: What is wrong, without the figures in it, so that the same flaw reads alike; of bounded length.
+        example: One of the records, as ``Flaw.record``.
+    """
+
+    kind: FlawKind
+    reason: str
+    records: int
+    example: str
+
+
 @dataclass(slots=True)
 class Settlement:
     """What became of one batch at one sink.
 
     Attributes:
         pending: Positions still to do after a clean stop; empty when the batch is settled.
+        flaws: Of all records of the batch, whatever became of them here; the journal notes them once, whichever sink settles first.
+        delivered_flaws: Of the records that were delivered.
     """
 
     batch: int
@@ -59,6 +76,8 @@ class Settlement:
     filtered: int = 0
     dead: int = 0
     pending: list[int] = field(default_factory=list)
+    flaws: Sequence[FlawCount] = ()
+    delivered_flaws: Sequence[FlawCount] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from ualpipe.pipeline.clock import Clock, SystemClock
 from ualpipe.pipeline.collect.collector import Collector
 from ualpipe.pipeline.collect.parts import CollectParts
 from ualpipe.pipeline.config.model import PipelineConfig
+from ualpipe.pipeline.events import UNMAPPABLE, FlawKind
 from ualpipe.pipeline.deliver.delivery import Delivery
 from ualpipe.pipeline.journal.contract import Journal
 from ualpipe.pipeline.journal.opening import open_journal
@@ -183,15 +184,29 @@ class Runner:
             "miscounted": int(self.metrics.get(m.VIOLATIONS)),
             "beyond_limits": housekeeping.limits_passed(now=True),
         }
-        _log.info("ended", extra={"delivered": self._delivered(), **{key: value for key, value in summary.items() if value}})
+        flaws = {"unmappable": self._flawed(*UNMAPPABLE), "suspicious": self._flawed("suspicious")}
+        shown = {key: value for key, value in (*summary.items(), *flaws.items()) if value}
+        _log.info("ended", extra={"delivered": self._delivered(), **shown})
         if self.once and any(health.state is State.DENIED for health in self.health().values()):
             return EXIT_REFUSED
-        return EXIT_INCOMPLETE if any(summary.values()) else EXIT_FINE
+        is_unmappable = self.once and bool(flaws["unmappable"]) and not self.config.accepts_unmappable
+        return EXIT_INCOMPLETE if any(summary.values()) or is_unmappable else EXIT_FINE
 
     def _left_undone(self, journal: Journal) -> list[str]:
         """Returns the sources and sinks that gave something up in this run, or were stopped before its end."""
         sinks = [delivery.name for delivery in self.deliveries if journal.unsettled(delivery.name)]
         return [collector.name for collector in self.collectors if collector.gave_up] + sinks
+
+    def _flawed(self, *kinds: FlawKind) -> dict[str, int]:
+        """Returns how many records of each source came in this run with flaws of some kinds; sinks have all read the same."""
+        found: dict[str, int] = {}
+        for source in self.config.sources:
+            of_sinks = [
+                sum(int(self.metrics.get(m.EVENTS_FLAWED, source=source, kind=kind, sink=sink)) for kind in kinds)
+                for sink in self.config.sinks
+            ]
+            found |= {source: most} if (most := max(of_sinks)) else {}
+        return found
 
     def _delivered(self) -> dict[str, int]:
         return {sink: int(self.metrics.get(m.EVENTS_DELIVERED, sink=sink)) for sink in self.config.sinks}

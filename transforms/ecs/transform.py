@@ -9,7 +9,7 @@ from ualpipe.pipeline.events import Event
 from ualpipe.pipeline.stages import Env
 from ualpipe.transforms.ecs.mapping.compiler import Mapper, compile_family
 from ualpipe.transforms.ecs.mapping.layers import MappingTables
-from ualpipe.transforms.ecs.marks import marks_of
+from ualpipe.transforms.ecs.marks import marks_of, violations_of
 from ualpipe.transforms.ecs.messages.renderer import Messages, load_messages
 from ualpipe.transforms.ecs.options import EcsTransformConfig
 from ualpipe.transforms.ecs.originals.originals import make_originals, shipped_shapes
@@ -60,6 +60,7 @@ class EcsTransform:
             document = self._mappers[""](self._originals(known_of(event)))
         if event.violations or event.defect is not None or "@timestamp" not in document:
             _mark(document, marks_of(event, document))
+            event.violations = violations_of(event, document) if event.defect is None else event.violations
         if "@timestamp" not in document and event.origin.received:
             document["@timestamp"] = event.origin.received
         event.document = document

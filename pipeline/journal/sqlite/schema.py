@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 5
+VERSION = 6
 
 DRIFT = """
 -- What was seen in records that nobody described, by source.
@@ -39,7 +39,24 @@ CREATE TABLE IF NOT EXISTS dead_letter_trace(dead_letter INTEGER PRIMARY KEY, tr
 CREATE INDEX IF NOT EXISTS dead_letter_of_item ON dead_letter(source, stream, item) WHERE state = 'dead';
 """
 
-MIGRATIONS = {1: DRIFT, 2: EXPIRING, 3: SEEN, 4: PAST}
+FLAWS = """
+-- What is wrong with records: of a batch as a whole (sink empty), and of what a sink has of it. It goes with the settlement.
+CREATE TABLE IF NOT EXISTS flaw(
+    batch INTEGER NOT NULL, sink TEXT NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL, records INTEGER NOT NULL,
+    example TEXT NOT NULL, noted_at REAL NOT NULL, PRIMARY KEY (batch, sink, kind, reason)
+) WITHOUT ROWID;
+-- The same of the batches that were removed, summed up by source.
+CREATE TABLE IF NOT EXISTS flaw_past(
+    source TEXT NOT NULL, sink TEXT NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL, records INTEGER NOT NULL,
+    example TEXT NOT NULL, first_noted REAL NOT NULL, last_noted REAL NOT NULL, PRIMARY KEY (source, sink, kind, reason)
+) WITHOUT ROWID;
+-- Whoever takes a settlement back has its records counted anew.
+CREATE TRIGGER IF NOT EXISTS flaw_of_settlement AFTER DELETE ON settlement BEGIN
+    DELETE FROM flaw WHERE batch = old.batch AND sink IN ('', old.sink);
+END;
+"""
+
+MIGRATIONS = {1: DRIFT, 2: EXPIRING, 3: SEEN, 4: PAST, 5: FLAWS}
 """By version: what makes the next version of it. Only ever adds, so that a release that has the file open is not disturbed."""
 
 TABLES = f"""
@@ -95,7 +112,7 @@ CREATE TABLE gap(
     id INTEGER PRIMARY KEY, source TEXT NOT NULL, stream TEXT NOT NULL, starts REAL NOT NULL, ends REAL NOT NULL,
     reason TEXT NOT NULL, noticed_at REAL NOT NULL, UNIQUE (source, stream, starts, ends)
 );
-{DRIFT}{EXPIRING}{SEEN}{PAST}"""
+{DRIFT}{EXPIRING}{SEEN}{PAST}{FLAWS}"""
 
 # Keys of the table `meta`.
 

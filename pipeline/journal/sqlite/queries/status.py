@@ -12,6 +12,7 @@ from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
 from ualpipe.pipeline.journal.sqlite.notes import read_standing_still
 from ualpipe.pipeline.journal.sqlite.queries.duplicates import read_duplicates
+from ualpipe.pipeline.journal.sqlite.queries.flaws import read_flaws
 from ualpipe.pipeline.journal.status import DriftStatus, GapStatus, SinkStatus, SourceStatus, Status, StreamStatus
 from ualpipe.pipeline.observe.backlog import SHORTEST_S, WINDOW_S, Backlog
 
@@ -38,6 +39,7 @@ def read_status(file: JournalFile, sinks: Sequence[str], limits: DeadLetterOptio
         journal_bytes=file.content_bytes(),
         beyond_limits=beyond(DeadLetters(file, "").totals(), limits, file.clock.now()) if limits else [],
         standing_still=read_standing_still(file),
+        flaws=read_flaws(file),
     )
 
 
