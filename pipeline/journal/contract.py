@@ -169,6 +169,9 @@ class Outbox(Protocol):
     def settle(self, sink: str, settlements: Sequence[Settlement], dead_letters: Sequence[DeadLetter]) -> None:
         """Notes what became of batches at a sink, and stores the dead letters that the sink made of their events.
 
+        Flaws of the records are noted for the sink, and once for all, by the first sink that settles the batch. They are counted
+        anew where a settlement is taken back.
+
         Raises:
             JournalFull: There is no room for that.
         """

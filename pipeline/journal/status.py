@@ -158,7 +158,7 @@ class Status:
     """The state of a pipeline.
 
     Attributes:
-        flaws: What is wrong with records, by source, the most common first.
+        flaws: What is wrong with records, by source, the gravest and most common first.
         beyond_limits: Limits of dead letters that are passed, in words.
         standing_still: Parts that stand still, or stood still when the pipeline ended; ``troubles`` in JSON.
         certificates: Certificates of the credentials; the journal knows nothing of these.

@@ -93,7 +93,10 @@ def _flaws_of_documents(marked: Sequence[EncodedEvent], known: Sequence[Flaw]) -
     """Returns the flaws of records in which nothing was found, but of which a transform made an error."""
     known_at = {flaw.index for flaw in known}
     unknown = [event for event in marked if event.index not in known_at and event.origin.chunk.framing != "notice"]
-    return [Flaw(event.index, event.origin.source, "invalid", f"a transform made it a {ERROR_KIND}", _shown(event)) for event in unknown]
+    return [
+        Flaw(event.index, event.origin.source, "invalid", f"a transform made it a {ERROR_KIND}", _shown(event))
+        for event in unknown
+    ]
 
 
 def _shown(event: Event | EncodedEvent) -> str:

@@ -205,7 +205,7 @@ class Runner:
                 sum(int(self.metrics.get(m.EVENTS_FLAWED, source=source, kind=kind, sink=sink)) for kind in kinds)
                 for sink in self.config.sinks
             ]
-            found |= {source: most} if (most := max(of_sinks)) else {}
+            found |= {source: most} if (most := max(of_sinks, default=0)) else {}
         return found
 
     def _delivered(self) -> dict[str, int]:

@@ -12,7 +12,7 @@ from ualpipe.pipeline.journal.status import FlawStatus
 from ualpipe.pipeline.wording import OTHER_REASONS
 
 MAX_REASONS = 100
-"""Flaws of one source that are told apart, the most common; further ones are summed up by kind."""
+"""Flaws of one source that are told apart, the gravest and most common; further ones are summed up by kind."""
 
 # Of the columns without an aggregate SQLite takes the row with the maximum.
 _FLAWS = """
@@ -26,20 +26,21 @@ SELECT source, kind, reason, sink, sum(records), sum(kept), example, min(first_n
 
 
 def read_flaws(file: JournalFile) -> list[FlawStatus]:
-    """Returns the flaws of records by source, the most common first."""
+    """Returns the flaws of records by source: of each those that made records unmappable first, and the most common first."""
     by_source: dict[str, dict[tuple[str, str], list[Any]]] = defaultdict(lambda: defaultdict(list))
     for source, kind, reason, *row in file.rows(_FLAWS):
         by_source[source][kind, reason].append(row)
     found = [_flaw(source, *key, rows) for source, flaws in by_source.items() for key, rows in flaws.items()]
-    found.sort(key=lambda flaw: (flaw.source, -flaw.records, flaw.kind, flaw.reason))
+    found.sort(key=lambda flaw: (flaw.source, not flaw.is_unmappable, -flaw.records, flaw.kind, flaw.reason))
     return [flaw for source in by_source for flaw in _bounded([one for one in found if one.source == source])]
 
 
 def _flaw(source: str, kind: str, reason: str, rows: Iterable[Any]) -> FlawStatus:
-    """Returns one flaw, from a row for all sinks, which those of a retried dead letter lack, and one for each sink."""
+    """Returns one flaw, from a row for each sink and one for all; that is missing where another mapping made the rest since."""
     by_sink = {sink: values for sink, *values in rows}
-    records, kept, example, first, last = by_sink.get("", next(iter(by_sink.values())))
     sinks = {sink: values[0] for sink, values in sorted(by_sink.items()) if sink}
+    _records, _kept, *when = next(iter(by_sink.values()))
+    records, kept, example, first, last = by_sink.get("", (0, 0, *when))
     return FlawStatus(source, kind, reason, records, kept, sinks, example, format_epoch(first), format_epoch(last))
 
 

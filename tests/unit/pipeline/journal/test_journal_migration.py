@@ -20,6 +20,7 @@ ADDED = {
     2: ["DROP INDEX item_expiring"],
     3: [f"DROP TABLE seen_{name}" for name in ("segment", "filter", "sorted", "chunk")],
     4: ["DROP TABLE item_past", "DROP TABLE dead_letter_trace", "DROP INDEX dead_letter_of_item"],
+    5: ["DROP TRIGGER flaw_of_settlement", "DROP TABLE flaw", "DROP TABLE flaw_past"],
 }
 """By version: what undoes what the next version added."""
 

@@ -160,6 +160,7 @@ def test_the_status_is_json(journal, status):
             "dead_letters",
             "drift",
             "journal_bytes",
+            "flaws",
             "beyond_limits",
             "certificates",
             "troubles",
