@@ -50,8 +50,8 @@ ROOT_SCHEMA: dict[str, Any] = {
         "unmappable": {
             "enum": ["error", "accept"],
             "default": "error",
-            "description": "What records mean of which no usable document could be made (`event.kind: pipeline_error`): `error` is "
-            "exit code 1 of `run --once` and `status`; with `accept` they are only counted.",
+            "description": "Records of which no usable document could be made (`event.kind: pipeline_error`): `error` means "
+            "exit code 1 of `run --once` and `status`, with `accept` they are only counted.",
         },
     },
     "required": ["version", "pipeline", "state_dir", "sources", "sinks"],

@@ -67,7 +67,7 @@ class Settlement:
 
     Attributes:
         pending: Positions still to do after a clean stop; empty when the batch is settled.
-        flaws: Of all records of the batch, whatever became of them here; the journal notes them once, whichever sink settles first.
+        flaws: Of all records of the batch, whatever became of them here; the journal notes them once, with the first sink.
         delivered_flaws: Of the records that were delivered.
     """
 

@@ -12,8 +12,8 @@ from ualpipe.pipeline.clock import Clock, SystemClock
 from ualpipe.pipeline.collect.collector import Collector
 from ualpipe.pipeline.collect.parts import CollectParts
 from ualpipe.pipeline.config.model import PipelineConfig
-from ualpipe.pipeline.events import UNMAPPABLE, FlawKind
 from ualpipe.pipeline.deliver.delivery import Delivery
+from ualpipe.pipeline.events import UNMAPPABLE, FlawKind
 from ualpipe.pipeline.journal.contract import Journal
 from ualpipe.pipeline.journal.opening import open_journal
 from ualpipe.pipeline.journal.types import BatchRef

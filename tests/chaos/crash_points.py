@@ -103,7 +103,10 @@ LETTERS = [
     *_step("postpone an item", "ledger:Ledger.postpone"),
 ]
 BURIAL = _step("bury an item", "journal:SqliteJournal.bury")
-SETTLING = _step("settle", "batches:Batches.settle", 2)
+SETTLING = [
+    *_step("settle", "batches:Batches.settle", 2),
+    *_around("note what is wrong with records", f"{_JOURNAL}.notes:note_flaws", 2),
+]
 DRIFT = _step("keep drift", "notes:DriftTable.add")
 GAPS = [*_step("note a gap", "gaps:Gaps.note"), *_step("conclude a listing", "gaps:Gaps.conclude")]
 SEEN = [
@@ -111,7 +114,10 @@ SEEN = [
     *_around("merge runs of seen Ids, third step", f"{_SEGMENTS}._step", 3),
 ]
 FORGETTING = _step("forget old items", "retention:Retention._forget_items")
-PRUNING = _step("remove batches", "retention:Retention.remove_batches")
+PRUNING = [
+    *_step("remove batches", "retention:Retention.remove_batches"),
+    *_around("sum up what was wrong with records", f"{_JOURNAL}.notes:sum_up_flaws"),
+]
 REQUEUE = _step("send a dead letter again", "dead_letters:DeadLetters.requeue", 5)
 FILE = [
     *_around("file: write", f"{_FILE}.write"),
