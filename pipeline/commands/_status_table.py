@@ -19,7 +19,7 @@ def rich_table(titles: str, rows: Sequence[tuple[object, ...]], wrapped: str = "
     for title in titles.split():
         is_number = bool(rows) and all(isinstance(row[len(table.columns)], int) for row in rows)
         how = {"overflow": "fold", "no_wrap": False} if title == wrapped else {"no_wrap": True}
-        table.add_column(title.replace("_", " "), justify="right" if is_number else "left", **how)  # type: ignore[arg-type]
+        table.add_column(title.replace("_", " "), justify="right" if is_number else "left", **how)
     for row in rows:
         table.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in row))
     table.add_row()

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from ualpipe.pipeline.credentials.options import Credential
 from ualpipe.pipeline.events import Condition
-from ualpipe.pipeline.options import Duration, Size, option
+from ualpipe.pipeline.options import Duration, Size, conditions_option, option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +49,8 @@ class SinkOptions:
     """Options that every sink has."""
 
     enabled: bool = option("False leaves the sink out; it continues where it stopped when enabled again.", default=True)
-    when: Any = option(
+    when: Any = conditions_option(
         "Only events that fit these conditions (Sigma's notation) go to this sink.",
-        default=None,
-        type=["object", "array", "null"],
         examples=[{"event.category": "authentication"}],
     )
 

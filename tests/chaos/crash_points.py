@@ -103,10 +103,8 @@ LETTERS = [
     *_step("postpone an item", "ledger:Ledger.postpone"),
 ]
 BURIAL = _step("bury an item", "journal:SqliteJournal.bury")
-SETTLING = [
-    *_step("settle", "batches:Batches.settle", 2),
-    *_around("note what is wrong with records", f"{_JOURNAL}.notes:note_flaws", 2),
-]
+SETTLING = _step("settle", "batches:Batches.settle", 2)
+FLAWS = _around("note what is wrong with records", f"{_JOURNAL}.notes:note_flaws", 2)
 DRIFT = _step("keep drift", "notes:DriftTable.add")
 GAPS = [*_step("note a gap", "gaps:Gaps.note"), *_step("conclude a listing", "gaps:Gaps.conclude")]
 SEEN = [
@@ -152,7 +150,7 @@ SYSLOG = [
     Point("syslog: acknowledged", f"{_STREAM}._await_acknowledgement", "after"),
 ]
 
-_WAY_IN = (MAKING, LISTING, CHUNKS, DISCARDING, LETTERS, BURIAL, SETTLING, DRIFT, GAPS)
+_WAY_IN = (MAKING, LISTING, CHUNKS, DISCARDING, LETTERS, BURIAL, SETTLING, FLAWS, DRIFT, GAPS)
 _CARE = (SEEN, FORGETTING, PRUNING, REQUEUE)
 POINTS = {point.name: point for group in (*_WAY_IN, *_CARE, FILE, KAFKA, KAFKA_PYTHON, SEARCH, SYSLOG) for point in group}
 

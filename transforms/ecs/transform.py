@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from ualpipe.pipeline.events import Event
 from ualpipe.pipeline.stages import Env
+from ualpipe.transforms.ecs.fields import fields_of_documents
 from ualpipe.transforms.ecs.mapping.compiler import Mapper, compile_family
 from ualpipe.transforms.ecs.mapping.layers import MappingTables
 from ualpipe.transforms.ecs.marks import marks_of, violations_of
@@ -28,6 +29,7 @@ class EcsTransform:
     """
 
     Config: ClassVar[type] = EcsTransformConfig
+    fields_behind = staticmethod(fields_of_documents)
 
     def __init__(self, config: EcsTransformConfig, env: Env) -> None:  # noqa: ARG002 - every stage gets an Env
         self._config = config
