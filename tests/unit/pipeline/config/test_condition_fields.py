@@ -51,8 +51,9 @@ def test_a_slip_in_the_name_of_a_field_of_documents_is_an_error(load, name, mean
 
 @pytest.mark.parametrize(
     "name",
-    ["event.category", "user", "labels.site", "o365.audit.Operation", "o365.audit.Item_json.Id", "o365.audit.ModifiedProperties.x",
-     "source.geo.country_iso_code", "@timestamp", "o365", "o365.audit", "container.labels.x", "data_stream.dataset"],
+    ["event.category", "user", "labels.site", "o365.audit.Operation", "o365.audit.Item_json.Id",
+     "o365.audit.ModifiedProperties.x", "source.geo.country_iso_code",
+     "@timestamp", "o365", "o365.audit", "container.labels.x", "data_stream.dataset"],
 )  # fmt: skip
 def test_fields_that_documents_can_have_are_known(name):
     assert DOCUMENT.unknown(name) is None
