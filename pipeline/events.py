@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from operator import attrgetter
 from typing import Any, Literal
 
@@ -248,6 +249,7 @@ class Transformed:
         refusals: Events that a transform refuses.
         failures: Events on which a transform failed unexpectedly.
         taken: How many events went in.
+        passed: How many events each transform let pass, in their order.
         flaws: Of the records of those events that are not as they should be, filtered ones included, refused ones not.
     """
 
@@ -255,6 +257,7 @@ class Transformed:
     refusals: list[Refusal] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     taken: int = 0
+    passed: list[int] = field(default_factory=list)
     flaws: list[Flaw] = field(default_factory=list)
 
     def add(self, other: Transformed) -> None:
@@ -263,6 +266,7 @@ class Transformed:
         self.refusals += other.refusals
         self.failures += other.failures
         self.taken += other.taken
+        self.passed = [sum(both) for both in zip_longest(self.passed, other.passed, fillvalue=0)]
         self.flaws += other.flaws
 
     def come_from(self, origin: Origin) -> None:

@@ -27,6 +27,7 @@ class PreparedBatch:
         failed: Dead letters of events on which a transform failed unexpectedly, for when they were tried often enough.
         records: How many records went in, duplicates not counted.
         flaws: What is wrong with some of these records, whatever became of them.
+        steps: How many records went in, duplicates that were not known yet included, and how many passed each transform.
     """
 
     ref: BatchRef
@@ -36,6 +37,7 @@ class PreparedBatch:
     failed: list[DeadLetter]
     records: int
     flaws: Sequence[Flaw] = ()
+    steps: Sequence[int] = ()
 
 
 def prepare(batch: StoredBatch, processor: Processor) -> PreparedBatch:
@@ -47,8 +49,9 @@ def prepare(batch: StoredBatch, processor: Processor) -> PreparedBatch:
     failed = [_failed(batch, failure) for failure in made.failures if failure.index not in batch.duplicates]
     taken = made.taken - (len(batch.duplicates) if batch.transformed else 0)
     filtered = taken - len(events) - len(refused) - len(failed)
+    steps = [] if batch.origin.chunk.framing == "notice" else [made.taken, *made.passed]
     flaws = [flaw for flaw in made.flaws if flaw.index not in batch.duplicates]
-    return PreparedBatch(batch.ref, events, filtered, refused, failed, records, flaws)
+    return PreparedBatch(batch.ref, events, filtered, refused, failed, records, flaws, steps)
 
 
 def _refused(batch: StoredBatch, refusal: Refusal) -> DeadLetter:
@@ -64,7 +67,7 @@ def _failed(batch: StoredBatch, failure: Failure) -> DeadLetter:
 
 def pack(batch: PreparedBatch) -> bytes:
     """Returns a prepared batch as bytes, without the records as received, which stand in the journal."""
-    parts = (batch.events, batch.filtered, batch.refused, batch.failed, batch.records, batch.flaws)
+    parts = (batch.events, batch.filtered, batch.refused, batch.failed, batch.records, batch.flaws, batch.steps)
     return compress(pickle.dumps(parts, pickle.HIGHEST_PROTOCOL))
 
 

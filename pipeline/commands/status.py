@@ -91,6 +91,8 @@ def _problems(config: PipelineConfig, status: Status) -> Iterator[str]:
 
     for stalled in status.standing_still:
         yield f"[red]{stalled.part} stands still since {stalled.since}: {escape(stalled.reason)}[/]"
+    for idle in status.idle_conditions:
+        yield f"{idle.place} {idle.verdict}: {counted(idle.events, 'event')} since {idle.since}"
     for stream in status.streams:
         if stream.last_error:
             yield f"last error of {stream.source} {stream.stream}: {stream.last_error}"

@@ -29,6 +29,8 @@ class SinkBatch:
         dead_letters: Dead letters of events that do not go to the sink.
         failed: Those of them that came of an unexpected failure of a transform.
         flaws: What is wrong with records of the batch.
+        unwanted: Events that the sink's `when` left out.
+        steps: How many records came to the transforms, and how many passed each of them.
     """
 
     ref: BatchRef
@@ -38,6 +40,8 @@ class SinkBatch:
     dead_letters: list[DeadLetter] = field(default_factory=list)
     failed: Sequence[DeadLetter] = ()
     flaws: Sequence[Flaw] = ()
+    unwanted: int = 0
+    steps: Sequence[int] = ()
 
     @property
     def bytes(self) -> int:

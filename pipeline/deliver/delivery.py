@@ -17,6 +17,7 @@ from ualpipe.pipeline.config.model import StageSpec
 from ualpipe.pipeline.deliver.batching import SinkBatch, Write, events_in, postpone, split_into_writes, take_group
 from ualpipe.pipeline.deliver.conservation import transform_imbalance
 from ualpipe.pipeline.deliver.flaws import count_by_kind
+from ualpipe.pipeline.deliver.steps import count_steps
 from ualpipe.pipeline.deliver.transform_failures import TransformFailures
 from ualpipe.pipeline.errors import (
     EngineFailed,
@@ -209,7 +210,8 @@ class Delivery:
         wanted = [event for event in events if self.name not in event.unwanted] if self._is_choosy else events
         filtered += len(events) - len(wanted)
         settlement = Settlement(ref.id, filtered=filtered, dead=len(dead))
-        batch = SinkBatch(ref, wanted, settlement, expected, dead, failed, flaws)
+        steps = () if left else prepared.steps
+        batch = SinkBatch(ref, wanted, settlement, expected, dead, failed, flaws, len(events) - len(wanted), steps)
         if (limit := self._sink.limits.max_event_bytes) is not None:
             batch.set_oversized_aside(self.name, limit)
         return batch
@@ -364,6 +366,11 @@ class Delivery:
         self._metrics.add(m.EVENTS_FILTERED, sum(batch.settlement.filtered for batch in batches), **label)
         self._metrics.add(m.EVENTS_DEAD, sum(batch.settlement.dead for batch in batches), **label)
         self._metrics.add(m.BYTES_DELIVERED, sum(batch.bytes for batch in batches), **label)
+        if self._is_choosy:
+            unwanted = sum(batch.unwanted for batch in batches)
+            self._metrics.add(m.EVENTS_OFFERED, unwanted + sum(len(batch.events) for batch in batches), **label)
+            self._metrics.add(m.EVENTS_UNWANTED, unwanted, **label)
+        count_steps((batch.steps for batch in batches), self.name, self._metrics)
         for (source, kind), events in count_by_kind(flaw for batch in batches for flaw in batch.flaws).items():
             self._metrics.add(m.EVENTS_FLAWED, events, source=source, kind=kind, **label)
 

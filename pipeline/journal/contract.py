@@ -18,6 +18,7 @@ from ualpipe.pipeline.drift import Counts, Thing
 from ualpipe.pipeline.journal.types import (
     BatchRef,
     CommitResult,
+    ConditionCount,
     DeadLetter,
     FetchedItem,
     LedgerItem,
@@ -210,6 +211,16 @@ class Upkeep(Protocol):
 
         Raises:
             JournalFull: There is no room for the counts.
+        """
+
+    def condition_counts(self) -> Mapping[str, ConditionCount]:
+        """Returns the counts of conditions that were noted last, by their place in the config."""
+
+    def note_conditions(self, counts: Mapping[str, ConditionCount]) -> None:
+        """Notes the counts of the conditions, in the place of those that were noted before.
+
+        Raises:
+            JournalFull: There is no room for the note.
         """
 
     def note_standing_still(self, reasons: Mapping[str, str]) -> None:

@@ -154,11 +154,29 @@ class FlawStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class IdleCondition:
+    """A condition of the config that has fitted nothing for long.
+
+    Attributes:
+        place: In the config (``sinks.siem.when``).
+        verdict: What that means, in words.
+        events: How many events came to it.
+        since: RFC 3339.
+    """
+
+    place: str
+    verdict: str
+    events: int
+    since: str
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The state of a pipeline.
 
     Attributes:
         flaws: What is wrong with records, by source, the gravest and most common first.
+        idle_conditions: Conditions that have fitted nothing for long.
         beyond_limits: Limits of dead letters that are passed, in words.
         standing_still: Parts that stand still, or stood still when the pipeline ended; ``troubles`` in JSON.
         certificates: Certificates of the credentials; the journal knows nothing of these.
@@ -175,6 +193,7 @@ class Status:
     beyond_limits: list[str]
     standing_still: list[StandingStill]
     flaws: list[FlawStatus] = field(default_factory=list)
+    idle_conditions: list[IdleCondition] = field(default_factory=list)
     certificates: list[CertificateStatus] = field(default_factory=list)
 
     @property

@@ -260,6 +260,27 @@ class StandingStill:
 
 
 @dataclass(frozen=True, slots=True)
+class ConditionCount:
+    """What became of a condition of the config, over all runs with it.
+
+    Attributes:
+        version: Tells it from another one at its place.
+        verdict: What it means that it has fitted nothing, in words.
+        seen: Events that came to it.
+        fitted: Events with which it did what it is for.
+        since: When the count began, in epoch seconds.
+        is_told: Whether the log has said that it fits nothing.
+    """
+
+    version: str
+    verdict: str
+    seen: int
+    fitted: int
+    since: float
+    is_told: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Backup:
     """A checked copy of a journal: its size in bytes, and how it takes the place of the journal, in words."""
 

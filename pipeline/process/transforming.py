@@ -57,6 +57,7 @@ def transform_group(
     taken = events
     for step in transforms:
         events = _passed(events, step, made)
+        made.passed.append(len(events))
     for event in events:
         unwanted = tuple(name for name, wants in conditions.items() if not wants(event.body)) if conditions else ()
         try:

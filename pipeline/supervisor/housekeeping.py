@@ -17,6 +17,7 @@ from ualpipe.pipeline.process.processor import Processor
 from ualpipe.pipeline.runtime import interpreter
 from ualpipe.pipeline.runtime.context import RunContext
 from ualpipe.pipeline.runtime.cpu_affinity import CpuAffinity
+from ualpipe.pipeline.supervisor.condition_watch import ConditionWatch
 
 INTERVAL_S = 10.0
 """How often ``Housekeeping.look`` is to be called."""
@@ -61,6 +62,7 @@ class Housekeeping:
         self._processor = processor
         self._affinity = affinity
         self._health = health
+        self._conditions = ConditionWatch(config, journal, context.metrics, context.clock)
         self._expiry = ExpiryWatch(config.credentials, context.clock, context.metrics)
         self._rotation = RotationWatch(config.credentials)
         self._audited_until = context.clock.now().timestamp()
@@ -84,6 +86,8 @@ class Housekeeping:
             interpreter.trim()
         self._look_at_journal(now)
         self.keep_drift()
+        with self._optional("the counts of conditions can't be noted now"):
+            self._conditions.look()
         self._processor.rest()
         self._affinity.look()
         self._expiry.look()
@@ -92,6 +96,8 @@ class Housekeeping:
     def finish(self) -> None:
         """Notes in the journal what is left to note when all parts have ended."""
         self.keep_drift()
+        with self._optional("the counts of conditions can't be noted now"):
+            self._conditions.look(is_end=self._context.once and not self._context.stop.is_set())
         with self._optional("what stands still can't be noted now"):
             self._note_standing_still()
         self._audit()

@@ -90,6 +90,7 @@ MAKING = [  # in this order one run after the other comes to them: behind the la
 LISTING = [
     *_step("open the journal", "record_store:RecordStore.__init__"),
     *_step("note what stands still", "notes:StandingStillNote.note"),
+    *_step("note what conditions fit", "notes:ConditionNote.note"),
     *_step("make what waits due", "ledger:Ledger.make_due"),
     *_step("enter in the ledger", "ledger:Ledger.enter", 2),
 ]

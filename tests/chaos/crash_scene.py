@@ -111,7 +111,12 @@ class Destinations:
         syslog = {"host": "127.0.0.1", "port": self.rsyslog.tcp_port, "transport": "tcp", "max_message_bytes": SYSLOG_LIMIT}
         return {
             "sinks": {
-                "local": {"type": "file", "path": str(self.folder / "audit.ndjson"), "rotate_size": "256KiB"},
+                "local": {
+                    "type": "file",
+                    "path": str(self.folder / "audit.ndjson"),
+                    "rotate_size": "256KiB",
+                    "when": {"event.kind|exists": True},
+                },
                 "bus": {"type": "kafka", **bus},
                 "search": {"type": "elasticsearch", "urls": [self.elasticsearch.url], "data_stream": self._data_stream},
                 "siem": {"type": "syslog", **syslog},

@@ -12,8 +12,8 @@ from ualpipe.pipeline.clock import format_instant
 from ualpipe.pipeline.drift import Counts, Thing
 from ualpipe.pipeline.journal.sqlite.columns import instant
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
-from ualpipe.pipeline.journal.sqlite.schema import STANDING_STILL
-from ualpipe.pipeline.journal.types import FlawCount, Settlement, StandingStill
+from ualpipe.pipeline.journal.sqlite.schema import CONDITIONS, STANDING_STILL
+from ualpipe.pipeline.journal.types import ConditionCount, FlawCount, Settlement, StandingStill
 from ualpipe.pipeline.redaction import blanked
 from ualpipe.pipeline.wording import OTHER_REASONS
 
@@ -123,6 +123,27 @@ class StandingStillNote:
                     (STANDING_STILL, orjson.dumps(noted).decode()),
                 )
             self._noted = noted
+
+
+class ConditionNote:
+    """Keeps the counts of conditions."""
+
+    def __init__(self, file: JournalFile) -> None:
+        self._file = file
+
+    def note(self, counts: Mapping[str, ConditionCount]) -> None:
+        """Notes counts, in the place of those that stand there."""
+        with self._file.transaction() as db:
+            db.execute(
+                "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                (CONDITIONS, orjson.dumps(dict(counts)).decode()),
+            )
+
+
+def read_conditions(file: JournalFile) -> dict[str, ConditionCount]:
+    """Returns the counts of conditions that were noted last."""
+    rows = file.rows("SELECT value FROM meta WHERE key = ?", (CONDITIONS,))
+    return {place: ConditionCount(**count) for place, count in (orjson.loads(rows[0][0]) if rows else {}).items()}
 
 
 def read_standing_still(file: JournalFile) -> list[StandingStill]:

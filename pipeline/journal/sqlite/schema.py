@@ -126,6 +126,9 @@ RESEND = "resend:"
 """With the number of a work item: it is fetched once more, and sent though its Ids were seen before. The value is the newest
 batch of before. The key stands there until that is done, whatever happens between."""
 
+CONDITIONS = "conditions"
+"""What became of the conditions of the config: a JSON object, by place the attributes of a ``ConditionCount``."""
+
 STANDING_STILL = "troubles"
 """Parts that stood still when the pipeline noted it last: a JSON object, by part ``[reason, epoch seconds]``."""
 

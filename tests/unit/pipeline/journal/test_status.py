@@ -161,6 +161,7 @@ def test_the_status_is_json(journal, status):
             "drift",
             "journal_bytes",
             "flaws",
+            "idle_conditions",
             "beyond_limits",
             "certificates",
             "troubles",
