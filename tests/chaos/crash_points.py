@@ -90,7 +90,6 @@ MAKING = [  # in this order one run after the other comes to them: behind the la
 LISTING = [
     *_step("open the journal", "record_store:RecordStore.__init__"),
     *_step("note what stands still", "notes:StandingStillNote.note"),
-    *_step("note what conditions fit", "notes:ConditionNote.note"),
     *_step("make what waits due", "ledger:Ledger.make_due"),
     *_step("enter in the ledger", "ledger:Ledger.enter", 2),
 ]
@@ -105,7 +104,10 @@ LETTERS = [
 ]
 BURIAL = _step("bury an item", "journal:SqliteJournal.bury")
 SETTLING = _step("settle", "batches:Batches.settle", 2)
-FLAWS = _around("note what is wrong with records", f"{_JOURNAL}.notes:note_flaws", 2)
+FLAWS = [
+    *_step("note what conditions fit", "notes:ConditionNote.note"),
+    *_around("note what is wrong with records", f"{_JOURNAL}.notes:note_flaws", 2),
+]
 DRIFT = _step("keep drift", "notes:DriftTable.add")
 GAPS = [*_step("note a gap", "gaps:Gaps.note"), *_step("conclude a listing", "gaps:Gaps.conclude")]
 SEEN = [
