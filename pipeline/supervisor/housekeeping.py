@@ -18,6 +18,7 @@ from ualpipe.pipeline.runtime import interpreter
 from ualpipe.pipeline.runtime.context import RunContext
 from ualpipe.pipeline.runtime.cpu_affinity import CpuAffinity
 from ualpipe.pipeline.supervisor.condition_watch import ConditionWatch
+from ualpipe.pipeline.supervisor.flaw_watch import FlawWatch
 
 INTERVAL_S = 10.0
 """How often ``Housekeeping.look`` is to be called."""
@@ -32,6 +33,7 @@ class Housekeeping:
 
     Attributes:
         fatal: Why the run has to end; None while it may go on.
+        flaws: What is wrong with records of this run.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Housekeeping:
         self._processor = processor
         self._affinity = affinity
         self._health = health
+        self.flaws = FlawWatch(config.sources, config.sinks, context.metrics)
         self._conditions = ConditionWatch(config, journal, context.metrics, context.clock)
         self._expiry = ExpiryWatch(config.credentials, context.clock, context.metrics)
         self._rotation = RotationWatch(config.credentials)
@@ -88,6 +91,7 @@ class Housekeeping:
         self.keep_drift()
         with self._optional("the counts of conditions can't be noted now"):
             self._conditions.look()
+        self.flaws.look()
         self._processor.rest()
         self._affinity.look()
         self._expiry.look()

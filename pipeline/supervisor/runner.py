@@ -13,7 +13,7 @@ from ualpipe.pipeline.collect.collector import Collector
 from ualpipe.pipeline.collect.parts import CollectParts
 from ualpipe.pipeline.config.model import PipelineConfig
 from ualpipe.pipeline.deliver.delivery import Delivery
-from ualpipe.pipeline.events import UNMAPPABLE, FlawKind
+from ualpipe.pipeline.events import UNMAPPABLE
 from ualpipe.pipeline.journal.contract import Journal
 from ualpipe.pipeline.journal.opening import open_journal
 from ualpipe.pipeline.journal.types import BatchRef
@@ -184,7 +184,7 @@ class Runner:
             "miscounted": int(self.metrics.get(m.VIOLATIONS)),
             "beyond_limits": housekeeping.limits_passed(now=True),
         }
-        flaws = {"unmappable": self._flawed(*UNMAPPABLE), "suspicious": self._flawed("suspicious")}
+        flaws = {"unmappable": housekeeping.flaws.counts(UNMAPPABLE), "suspicious": housekeeping.flaws.counts(["suspicious"])}
         shown = {key: value for key, value in (*summary.items(), *flaws.items()) if value}
         _log.info("ended", extra={"delivered": self._delivered(), **shown})
         if self.once and any(health.state is State.DENIED for health in self.health().values()):
@@ -196,17 +196,6 @@ class Runner:
         """Returns the sources and sinks that gave something up in this run, or were stopped before its end."""
         sinks = [delivery.name for delivery in self.deliveries if journal.unsettled(delivery.name)]
         return [collector.name for collector in self.collectors if collector.gave_up] + sinks
-
-    def _flawed(self, *kinds: FlawKind) -> dict[str, int]:
-        """Returns how many records of each source came in this run with flaws of some kinds; sinks have all read the same."""
-        found: dict[str, int] = {}
-        for source in self.config.sources:
-            of_sinks = [
-                sum(int(self.metrics.get(m.EVENTS_FLAWED, source=source, kind=kind, sink=sink)) for kind in kinds)
-                for sink in self.config.sinks
-            ]
-            found |= {source: most} if (most := max(of_sinks, default=0)) else {}
-        return found
 
     def _delivered(self) -> dict[str, int]:
         return {sink: int(self.metrics.get(m.EVENTS_DELIVERED, sink=sink)) for sink in self.config.sinks}

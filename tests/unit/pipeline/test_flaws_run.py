@@ -1,18 +1,23 @@
 """Records that can't be mapped go from the files through a run into exit code, summary, metrics and status: never in silence."""
 
 import json
+import pickle
+import threading
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from fakes import FakeClock, MemorySink, MemorySource, Pipeline, body, env, record, records
+from fakes import FakeClock, MemorySink, MemorySource, Pipeline, body, env, record, records, rows, until
 from ualpipe.pipeline import metrics as m
+from ualpipe.pipeline.buffer.prepare import pack, prepare, unpack
 from ualpipe.pipeline.cli import main
 from ualpipe.pipeline.errors import SinkUnavailable
 from ualpipe.pipeline.events import Event, Origin, event_of
 from ualpipe.pipeline.journal.sqlite.reader import SqliteJournalReader
+from ualpipe.pipeline.journal.types import BatchRef, StoredBatch
 from ualpipe.pipeline.options import build
+from ualpipe.pipeline.process.processor import LocalProcessor
 from ualpipe.pipeline.process.transforming import transform_group
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.records.decoding import BadRecord
@@ -130,6 +135,33 @@ def test_a_run_that_is_stopped_and_started_counts_each_record_once(tmp_path):
         flaws = reader.status(["siem", "other"]).flaws
     assert sum(flaw.records for flaw in flaws) == 5
     assert [sum(flaw.sinks[sink] for flaw in flaws) for sink in ("siem", "other")] == [5, 5]
+
+
+def test_a_run_without_end_ends_as_before_and_its_journal_has_the_counts(tmp_path):
+    sink = MemorySink()
+    runner = Pipeline(tmp_path, MemorySource({"a": {"one": body(BAD)}}), {"siem": sink}, stages()).runner(once=False)
+    codes = []
+    thread = threading.Thread(target=lambda: codes.append(runner.run()))
+    thread.start()
+    until(lambda: rows(tmp_path, "SELECT count(*) FROM settlement") == [(1,)] if (tmp_path / "journal.db").exists() else False)
+    runner.stop()
+    thread.join()
+    assert codes == [0]
+    assert rows(tmp_path, "SELECT sum(records) FROM flaw WHERE sink = 'siem'") == [(4,)]
+
+
+def test_a_batch_that_waits_on_disk_and_one_from_a_worker_keep_their_flaws():
+    chunk = Chunk(body(BAD), "array")
+    origin = Origin("contoso", "", "in", "in/a.json", chunk)
+    processor = LocalProcessor([stage.apply for stage in stages()])
+    stored = StoredBatch(
+        BatchRef(1, len(BAD), len(chunk.body)), origin, frozenset({1}), processor.process(origin, transform=True).transformed
+    )
+    assert len(pickle.loads(pickle.dumps(stored.transformed)).flaws) == 4
+    prepared = prepare(stored, processor)
+    assert [flaw.index for flaw in prepared.flaws] == [0, 2, 3], "a duplicate is no new record"
+    again = unpack(pack(prepared), stored)
+    assert (again.flaws, again.steps) == (prepared.flaws, [4, 4, 4])
 
 
 def test_metrics_count_them_by_sink_source_and_kind(tmp_path):
