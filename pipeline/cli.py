@@ -38,7 +38,8 @@ def _parser(is_tenant: bool) -> argparse.ArgumentParser:  # noqa: FBT001 - see _
     parser = argparse.ArgumentParser(
         prog="ualpipe",
         description="Forwards Microsoft 365 audit records to SIEMs as ECS documents, and can show that nothing was lost.",
-        epilog="Exit codes: 0 fine, 1 something is dead-lettered or a gap opened, 2 wrong config or usage, 3 refused for good.",
+        epilog="Exit codes: 0 fine, 1 something is dead-lettered or could not be mapped, or a gap opened, 2 wrong config or "
+        "usage, 3 refused for good.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
     _add_pipeline_commands(commands.add_parser)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from operator import attrgetter
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
@@ -37,6 +38,10 @@ class Origin:
     received: str = ""
 
 
+REQUIRED_FIELDS = frozenset({"Id", "RecordType", "CreationTime", "Operation", "OrganizationId"})
+"""Without one of these a record is no event that anybody can use."""
+
+
 @dataclass(frozen=True, slots=True)
 class SchemaViolation:
     """One way in which a record does not fit its schema.
@@ -49,6 +54,36 @@ class SchemaViolation:
     pointer: str
     message: str
 
+    @property
+    def is_fatal(self) -> bool:
+        """Whether the record itself or a required field is bad; other violations leave its kind as it is."""
+        return not self.pointer or self.pointer.split("/")[1] in REQUIRED_FIELDS
+
+
+FlawKind = Literal["unreadable", "invalid", "untimed", "suspicious"]
+UNMAPPABLE: tuple[FlawKind, ...] = ("unreadable", "invalid", "untimed")
+"""Kinds of flaw with which no usable document could be made of a record: it is of kind ``pipeline_error``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """What is wrong with a record that goes on all the same; one for each such record, the gravest.
+
+    Attributes:
+        index: Position of the record in its stored batch.
+        source: Name of its source in the config.
+        kind: ``unreadable``: no record could be read. ``invalid``: a required field is bad, or a transform made it a
+            ``pipeline_error``. ``untimed``: only its time is bad. ``suspicious``: another field is not as its schema says.
+        reason: What was found, in plain words.
+        record: Its ``Id``, or where there is none its place: for people who look for it.
+    """
+
+    index: int
+    source: str
+    kind: FlawKind
+    reason: str
+    record: str
+
 
 class Event:
     """One audit record while transforms run: what they read and what they make of it.
@@ -60,7 +95,7 @@ class Event:
         origin: Where the record comes from.
         defect: Why there is no record: the bytes are not JSON, or not an object. None for a proper record.
         document: The ECS document, nested, made by ``ecs``; None before, and in pipelines without that transform.
-        violations: What ``validate`` found and was told to forward.
+        violations: What ``validate`` found and was told to forward, and ``ecs`` where there is no usable time.
         id: The record's ``Id``; empty when it has none.
         tenant: The record's ``OrganizationId`` in lower case, else the tenant of its source.
         record_type: The record's ``RecordType`` as text; empty when it has none, or one that is neither text nor a number.
@@ -220,12 +255,16 @@ class Transformed:
         refusals: Events that a transform refuses.
         failures: Events on which a transform failed unexpectedly.
         taken: How many events went in.
+        passed: How many events each transform let pass, in their order.
+        flaws: Of the records of those events that are not as they should be, filtered ones included, refused ones not.
     """
 
     events: list[EncodedEvent] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     taken: int = 0
+    passed: list[int] = field(default_factory=list)
+    flaws: list[Flaw] = field(default_factory=list)
 
     def add(self, other: Transformed) -> None:
         """Adds what the transforms made of the records that follow."""
@@ -233,6 +272,8 @@ class Transformed:
         self.refusals += other.refusals
         self.failures += other.failures
         self.taken += other.taken
+        self.passed = [sum(both) for both in zip_longest(self.passed, other.passed, fillvalue=0)]
+        self.flaws += other.flaws
 
     def come_from(self, origin: Origin) -> None:
         """Sets the origin of the events, after another process has sent them."""

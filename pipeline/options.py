@@ -103,6 +103,12 @@ def option(
     return dataclasses.field(default_factory=lambda: default, metadata=metadata)
 
 
+def conditions_option(description: str, examples: Sequence[Any]) -> Any:
+    """Declares an option that holds conditions on events, or none; the fields that they name are looked at."""
+    schema: dict[str, Any] = {"type": ["object", "array", "null"], "x-conditions": True}
+    return option(description, default=None, examples=examples, **schema)
+
+
 def parse_duration(text: str) -> Duration:
     """Returns the seconds of ``90s``, ``15m``, ``24h``, ``7d``.
 
@@ -135,7 +141,7 @@ def schema_of(cls: type) -> dict[str, Any]:
     """Returns the JSON Schema (2020-12) of an option class: strict, with descriptions and defaults.
 
     Marks of our own: ``x-secret`` (never printed), ``x-ref`` (names an entry of a top-level section), ``x-path``, ``x-unit``
-    (``duration`` or ``size``).
+    (``duration`` or ``size``), ``x-conditions`` (conditions on events, whose fields are looked at).
     """
     hints = option_types(cls)
     properties = {}

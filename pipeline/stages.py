@@ -187,7 +187,8 @@ class Transform(Protocol):
     """Changes or filters one event. Pure: no I/O, clock or randomness in ``apply``, which several threads call at a time.
 
     A transform that needs the work of another names that one's type in a class attribute ``after``, a tuple: a config that has
-    them in the wrong order is refused.
+    them in the wrong order is refused. One that says which fields events have behind it does so in ``fields_behind``, a static
+    method from ``KnownFields`` to ``KnownFields`` (``conditions.known_fields``): then conditions behind it are looked at, too.
     """
 
     Config: ClassVar[type]

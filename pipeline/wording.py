@@ -34,6 +34,9 @@ def rounded(seconds: float) -> str:
     return f"{days}d {left}h" if left else f"{days}d"
 
 
+OTHER_REASONS = "other reasons"
+"""Stands for reasons that are counted together, as there are too many to tell apart."""
+
 SHOWN_CHARACTERS = 300
 """So much of another system's own words goes into a message of ours."""
 

@@ -18,6 +18,7 @@ from ualpipe.pipeline.journal.due_items import DueItems
 from ualpipe.pipeline.journal.types import (
     BatchRef,
     CommitResult,
+    ConditionCount,
     Conflict,
     DeadLetter,
     FetchedItem,
@@ -88,6 +89,7 @@ class MemoryJournal:
         self.gaps: dict[tuple[str, str, Any], tuple[Any, str]] = {}
         self.positions: dict[tuple[str, str], ListPosition] = {}
         self.drift: set[Thing] = set()
+        self.conditions: dict[str, ConditionCount] = {}
         self.standing_still: Mapping[str, str] = {}
         self.full: JournalFull | None = None
         self.no_more_records: JournalFull | None = None
@@ -340,6 +342,13 @@ class MemoryJournal:
     def add_drift(self, counts: Counts) -> None:
         self._need_room()
         self.drift.update(thing for thing, _source in counts)
+
+    def condition_counts(self) -> Mapping[str, ConditionCount]:
+        return dict(self.conditions)
+
+    def note_conditions(self, counts: Mapping[str, ConditionCount]) -> None:
+        self._need_room()
+        self.conditions = dict(counts)
 
     def note_standing_still(self, reasons: Mapping[str, str]) -> None:
         self._need_room()

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ualpipe.pipeline.conditions.compiler import compile_conditions
+from ualpipe.pipeline.conditions.known_fields import same_fields
 from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.events import Condition, Event
-from ualpipe.pipeline.options import option
+from ualpipe.pipeline.options import conditions_option
 from ualpipe.pipeline.stages import Env
 
 _NOTATION = (
@@ -21,16 +22,12 @@ _NOTATION = (
 class FilterTransformConfig:
     """Options of the ``filter`` transform: at least one of the two."""
 
-    drop: Any = option(
+    drop: Any = conditions_option(
         f"Leaves out the events that these conditions fit. {_NOTATION}",
-        default=None,
-        type=["object", "array", "null"],
         examples=[{"event.action": ["FileAccessedExtended"], "user.id|endswith": "@sharepoint"}],
     )
-    keep: Any = option(
+    keep: Any = conditions_option(
         f"Leaves out the events that these conditions do not fit. {_NOTATION}",
-        default=None,
-        type=["object", "array", "null"],
         examples=[[{"event.category": "authentication"}, {"event.kind": "alert"}]],
     )
 
@@ -43,6 +40,7 @@ class FilterTransform:
     """Leaves out events that are not wanted; they count as filtered, not as lost."""
 
     Config: ClassVar[type] = FilterTransformConfig
+    fields_behind = staticmethod(same_fields)
 
     def __init__(self, config: FilterTransformConfig, env: Env) -> None:  # noqa: ARG002 - the way all stages are made
         self._drops, self._keeps = _compile(config)

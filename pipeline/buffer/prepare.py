@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ualpipe.pipeline.errors import IdConflict, TransformFailed
-from ualpipe.pipeline.events import EncodedEvent, Failure, Refusal, Transformed
+from ualpipe.pipeline.events import EncodedEvent, Failure, Flaw, Refusal, Transformed
 from ualpipe.pipeline.journal.types import BatchRef, DeadLetter, StoredBatch
 from ualpipe.pipeline.process.processor import Processor
 from ualpipe.pipeline.records.compression import compress, decompress
@@ -27,6 +27,8 @@ class PreparedBatch:
         refused: Dead letters of events that a transform refuses.
         failed: Dead letters of events on which a transform failed unexpectedly, for when they were tried often enough.
         records: How many records went in, duplicates not counted.
+        flaws: What is wrong with some of these records, whatever became of them.
+        steps: How many records went in, duplicates that were not known yet included, and how many passed each transform.
     """
 
     ref: BatchRef
@@ -35,6 +37,8 @@ class PreparedBatch:
     refused: list[DeadLetter]
     failed: list[DeadLetter]
     records: int
+    flaws: Sequence[Flaw] = ()
+    steps: Sequence[int] = ()
 
 
 def prepare(batch: StoredBatch, processor: Processor) -> PreparedBatch:
@@ -47,7 +51,10 @@ def prepare(batch: StoredBatch, processor: Processor) -> PreparedBatch:
     failed = [_failed(batch, failure) for failure in made.failures if failure.index not in batch.duplicates]
     taken = made.taken - (len(batch.duplicates) if batch.transformed else 0)
     filtered = taken - len(events) - len(refused) - len(failed)
-    return PreparedBatch(batch.ref, events, filtered, [*refused, *(_set_aside(batch, at) for at in aside)], failed, records)
+    letters = [*refused, *(_set_aside(batch, at) for at in aside)]
+    steps = [] if batch.origin.chunk.framing == "notice" else [made.taken, *made.passed]
+    flaws = [flaw for flaw in made.flaws if flaw.index not in batch.duplicates]
+    return PreparedBatch(batch.ref, events, filtered, letters, failed, records, flaws, steps)
 
 
 def _transformed(batch: StoredBatch, aside: Iterable[int], processor: Processor) -> Transformed:
@@ -79,9 +86,8 @@ def _failed(batch: StoredBatch, failure: Failure) -> DeadLetter:
 
 def pack(batch: PreparedBatch) -> bytes:
     """Returns a prepared batch as bytes, without the records as received, which stand in the journal."""
-    return compress(
-        pickle.dumps((batch.events, batch.filtered, batch.refused, batch.failed, batch.records), pickle.HIGHEST_PROTOCOL)
-    )
+    parts = (batch.events, batch.filtered, batch.refused, batch.failed, batch.records, batch.flaws, batch.steps)
+    return compress(pickle.dumps(parts, pickle.HIGHEST_PROTOCOL))
 
 
 def unpack(packed: bytes, stored: StoredBatch) -> PreparedBatch:

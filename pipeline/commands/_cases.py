@@ -9,9 +9,11 @@ from typing import Any
 
 import orjson
 
-from ualpipe.pipeline.errors import ConfigError
+from ualpipe.pipeline.errors import ConfigError, ContentRefused
 from ualpipe.pipeline.explain.document_fields import ABSENT, Difference, differences, differences_in, leaves, value_at
-from ualpipe.pipeline.wording import did_you_mean
+from ualpipe.pipeline.reading import known_envelopes, pieces_of
+from ualpipe.pipeline.reading.encoding import in_utf8
+from ualpipe.pipeline.wording import counted, did_you_mean
 
 _KEYS = ("name", "record", "document", "fields")
 _RECORD, _DOCUMENT = ".record.json", ".document.json"
@@ -102,7 +104,7 @@ def read_cases(path: Path) -> Cases:
 
 
 def _of_file(path: Path) -> Cases:
-    body = path.read_bytes().removeprefix(_BOM)
+    body = _text_of(path)
     if body.lstrip().startswith(b"[") or (b"\n" in body.strip() and isinstance(_decoded(body), dict)):
         return _of_value(path, _decoded(body))
     lines = body.split(b"\n")
@@ -119,6 +121,25 @@ def _of_file(path: Path) -> Cases:
         _replace(path, b"\n".join(new))
 
     return Cases(path, list(by_line.values()), write, defects)
+
+
+def _text_of(path: Path) -> bytes:
+    """Returns the text of a file in UTF-8, whatever wrote it."""
+    return b"".join(in_utf8([path.read_bytes()])).removeprefix(_BOM)
+
+
+def _record_in(path: Path) -> Any:
+    """Returns the one record that a file holds, in whatever envelope, or what is wrong with it as text."""
+    body = path.read_bytes()
+    if isinstance(found := _decoded(body), dict) and known_envelopes().pieces(found, body) is None:
+        return found
+    try:
+        pieces = [piece for some in pieces_of([body], known_envelopes()) for piece in some]
+    except ContentRefused as exc:
+        return str(exc)
+    if len(pieces) != 1:
+        return f"holds {counted(len(pieces), 'record')}: a case is one"
+    return pieces[0].defect or _decoded(pieces[0].body)
 
 
 def _of_value(path: Path, value: Any) -> Cases:
@@ -168,10 +189,10 @@ def _of_folder(folder: Path) -> Cases:
     records = sorted(folder.glob(f"*{_RECORD}"))
     for path in records:
         name = path.name.removesuffix(_RECORD)
-        entry = {"name": name, "record": _decoded(path.read_bytes())}
+        entry = {"name": name, "record": _record_in(path)}
         expected = folder / f"{name}{_DOCUMENT}"
         if expected.exists():
-            entry["document"] = _decoded(expected.read_bytes())
+            entry["document"] = _decoded(_text_of(expected))
         for key, file in (("record", path), ("document", expected)):
             defects += [f"{file}: {entry[key]}"] if isinstance(entry.get(key), str) else []
         if not any(isinstance(part, str) for key, part in entry.items() if key != "name") and (

@@ -55,8 +55,10 @@ def read_body(path: str) -> bytes:
     return body
 
 
-def find_record(path: str, body: bytes, envelopes: Envelopes, *, id_: str | None, line: int | None) -> tuple[Event, str]:
-    """Returns the event of one record, and a note where it is the first of several and nobody said which.
+def find_record(
+    path: str, body: bytes, envelopes: Envelopes, *, id_: str | None, line: int | None
+) -> tuple[Event, str, list[str]]:
+    """Returns the event of one record, a note where it is the first of several and nobody said which, and what can't be read.
 
     Args:
         path: Of the file, for messages.
@@ -76,7 +78,8 @@ def find_record(path: str, body: bytes, envelopes: Envelopes, *, id_: str | None
     if len(found) > 1 and id_ is None and line is None:
         note = f"{_name(path)} holds {len(found):,} records; this is the first (choose by --id or --line)"
     origin = Origin("explain", "", "explain", "explain", chosen.chunk)
-    return Event(chosen.record, 0, origin), note
+    unread = [one.record.reason for one in found if isinstance(one.record, BadRecord)]
+    return Event(chosen.record, 0, origin), note, unread
 
 
 def _chosen(name: str, found: list[FoundRecord], id_: str | None, line: int | None) -> FoundRecord:

@@ -10,12 +10,14 @@ import orjson
 
 from ualpipe.pipeline.commands._open_transforms import open_envelopes, open_stages, with_explainers
 from ualpipe.pipeline.commands._records import find_record, read_body
+from ualpipe.pipeline.commands._said import Complaints
 from ualpipe.pipeline.commands._tables import Printer, place_from_here, shown
 from ualpipe.pipeline.errors import ConfigError
-from ualpipe.pipeline.events import Event
+from ualpipe.pipeline.events import UNMAPPABLE, Event
 from ualpipe.pipeline.explain.contract import Attempt, Made, Original, Rule
 from ualpipe.pipeline.explain.document_fields import ABSENT, leaves, value_at
 from ualpipe.pipeline.explain.trace import Explained, as_error, explain
+from ualpipe.pipeline.process.transforming import flaw_of
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE
 from ualpipe.pipeline.wording import counted, did_you_mean
 
@@ -24,9 +26,12 @@ _GUID_LENGTH = 36  # ids stay whole on a terminal
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the command: 0 when the record gives a document or is filtered, 1 when it can't go on."""
+    """Runs the command: 0 when the record gives a document or is filtered, 1 when it can't be mapped or go on.
+
+    What else in the file can't be read is said on stderr, and is 1 as well where nobody chose a record.
+    """
     body = read_body(args.record)
-    event, note = find_record(args.record, body, open_envelopes(args.config), id_=args.id, line=args.line)
+    event, note, unread = find_record(args.record, body, open_envelopes(args.config), id_=args.id, line=args.line)
     stages = with_explainers(open_stages(args.config))
     head = _head(event)
     found = explain(event, stages)
@@ -36,7 +41,22 @@ def run(args: argparse.Namespace) -> int:
         print(orjson.dumps(as_dict(head, found, wanted), option=orjson.OPT_INDENT_2).decode())
     else:
         _print(Printer(), head, note, found, wanted, rules)
-    return EXIT_FINE if found.error is None else EXIT_INCOMPLETE
+    return (
+        EXIT_FINE
+        if found.error is None and not _complains(event, unread, is_chosen=bool(args.id or args.line))
+        else EXIT_INCOMPLETE
+    )
+
+
+def _complains(event: Event, unread: Iterable[str], *, is_chosen: bool) -> bool:
+    """Says on stderr what else in the file can't be read, and why the record could not be mapped; returns whether it counts."""
+    complaints = Complaints()
+    for reason in unread:
+        complaints.note("not read", reason)
+    if event.violations and (flaw := flaw_of(event)).kind in UNMAPPABLE:
+        complaints.note("not mapped", flaw.reason)
+    complaints.end()
+    return "not mapped" in complaints.counts or (bool(complaints.counts) and not is_chosen)
 
 
 def _head(event: Event) -> dict[str, Any]:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import BinaryIO, TextIO
 
 import orjson
 
 from ualpipe.pipeline.commands._open_transforms import open_envelopes, open_stages
+from ualpipe.pipeline.commands._said import Complaints
 from ualpipe.pipeline.errors import ContentRefused, EventError
-from ualpipe.pipeline.events import Event, Origin
+from ualpipe.pipeline.events import UNMAPPABLE, Event, Origin
 from ualpipe.pipeline.explain.trace import as_error
-from ualpipe.pipeline.process.transforming import events_of, run_transforms
+from ualpipe.pipeline.process.transforming import events_of, flaw_of, run_transforms
 from ualpipe.pipeline.reading import Envelopes, pieces_of
 from ualpipe.pipeline.reading.blocks import READ_BYTES
 from ualpipe.pipeline.reading.reader import chunk_of
@@ -23,40 +24,29 @@ from ualpipe.pipeline.stages import Apply
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE
 from ualpipe.pipeline.wording import counted
 
-_MOST_SAID = 20  # defects that are told one by one
-
 
 @dataclass(slots=True)
 class Mapped:
     """What became of the input.
 
     Attributes:
+        complaints: What could not be read or mapped, and why.
         failed: How many records could not go on.
-        unread: How much of it could not be read.
-        said: Takes what could not be read, and why.
     """
 
-    said: TextIO = field(default_factory=lambda: sys.stderr)
+    complaints: Complaints
     failed: int = 0
-    unread: int = 0
-
-    def note_unread(self, reason: str) -> None:
-        """Counts something that could not be read, and tells of it; not of every one where there are many."""
-        self.unread += 1
-        if self.unread <= _MOST_SAID:
-            print(f"not read: {reason}", file=self.said)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the command: 0 when each record gave a document (or was filtered), 1 when one could not be read, or not go on."""
+    """Runs the command: 0 when each record gave a document (or was filtered), 1 when one could not be read, mapped or go on."""
     transforms = [stage.apply for stage in open_stages(args.config)]
     mapped = map_records(sys.stdin.buffer, sys.stdout.buffer, transforms, open_envelopes(args.config))
-    if mapped.unread > _MOST_SAID:
-        print(f"not read: {mapped.unread - _MOST_SAID:,} more", file=sys.stderr)
+    mapped.complaints.end()
     if mapped.failed:
         lines = "its line" if mapped.failed == 1 else "their lines"
         print(f"{counted(mapped.failed, 'record')} could not go on; see {lines}", file=sys.stderr)
-    return EXIT_INCOMPLETE if mapped.failed or mapped.unread else EXIT_FINE
+    return EXIT_INCOMPLETE if mapped.failed or mapped.complaints.counts else EXIT_FINE
 
 
 def map_records(
@@ -69,19 +59,29 @@ def map_records(
         documents: Takes a document a line, ``null`` for a filtered record, an ``error`` for one that could not go on.
         transforms: Run over each record, in order.
         envelopes: Those that records may stand in.
-        said: Takes what could not be read; stderr by default.
+        said: Takes what could not be read or mapped; stderr by default.
     """
-    mapped = Mapped(said or sys.stderr)
+    mapped = Mapped(Complaints(said or sys.stderr))
     for pieces in _pieces(records, envelopes):
         for piece in pieces:
             if piece.defect:
-                mapped.note_unread(piece.defect)
+                mapped.complaints.note("not read", piece.defect)
         for event in events_of(Origin("stdin", "", "stdin", "stdin", chunk_of(pieces))):
             line, is_fine = _document(event, transforms)
             documents.write(line + b"\n")
             mapped.failed += not is_fine
+            if is_fine and event.defect is None and event.violations:
+                _complain(event, pieces[event.index].line, mapped.complaints)
         documents.flush()
     return mapped
+
+
+def _complain(event: Event, line: int, complaints: Complaints) -> None:
+    """Says where a record stands of which no usable document could be made, and why."""
+    flaw = flaw_of(event)
+    if flaw.kind in UNMAPPABLE:
+        places = [f"line {line}" if line else "", f"Id {event.id}" if event.id else ""]
+        complaints.note("not mapped", f"{', '.join(filter(None, places)) or 'a record'}: {flaw.reason}")
 
 
 def _pieces(stream: BinaryIO, envelopes: Envelopes) -> Iterator[Sequence[Piece]]:

@@ -10,6 +10,8 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from ualpipe.pipeline.clock import SystemClock
+from ualpipe.pipeline.commands._flaws import print_flaws
+from ualpipe.pipeline.commands._status_table import rich_table
 from ualpipe.pipeline.config.loader import load_config
 from ualpipe.pipeline.config.model import PipelineConfig
 from ualpipe.pipeline.credentials.status import CertificateStatus, certificate_status
@@ -27,7 +29,7 @@ MAX_DRIFT = 20  # things that are new in the records, the newest
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the command: 0 fine, 1 when something is dead-lettered or there is a gap."""
+    """Runs the command: 0 fine, 1 when something is dead-lettered or can't be mapped, or there is a gap."""
     config = load_config(args.config)
     clock = SystemClock()
     with closing(open_reader(config, clock)) as reader:
@@ -39,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(status.as_dict(), indent=2))
     else:
         _print(config, status)
-    return EXIT_FINE if status.is_complete else EXIT_INCOMPLETE
+    is_fine = status.is_complete and (config.accepts_unmappable or not status.unmappable)
+    return EXIT_FINE if is_fine else EXIT_INCOMPLETE
 
 
 def _print(config: PipelineConfig, status: Status) -> None:
@@ -53,15 +56,18 @@ def _print(config: PipelineConfig, status: Status) -> None:
     )
     _print_streams(console, status)
     sinks = [(s.sink, s.delivered, s.filtered, s.dead, s.backlog, s.last_settled or "never") for s in status.sinks]
-    console.print(_table("sink delivered filtered dead backlog last_settled", sinks))
+    console.print(rich_table("sink delivered filtered dead backlog last_settled", sinks))
     for text in _problems(config, status):
         console.print(text, soft_wrap=True)
+    if status.flaws:
+        print_flaws(console, status.flaws)
     if status.drift:
         _print_drift(console, status.drift)
     for gap in status.gaps:
         console.print(f"[red]gap: {gap.source} {gap.stream} from {gap.start} to {gap.end}: {gap.reason}[/]", soft_wrap=True)
     if status.is_complete:
-        console.print("[green]no dead letters, no gaps[/]")
+        nothing = "" if status.unmappable else ", no unmappable records"
+        console.print(f"[green]no dead letters, no gaps{nothing}[/]")
 
 
 def _print_streams(console: Console, status: Status) -> None:
@@ -80,7 +86,7 @@ def _print_streams(console: Console, status: Status) -> None:
         )
         for s in status.streams
     ]
-    console.print(_table("source stream listed_until waiting fetched dead records duplicates conflicts", streams))
+    console.print(rich_table("source stream listed_until waiting fetched dead records duplicates conflicts", streams))
     for source in status.sources:
         if source.outlook:
             drops = f"; the first expires {source.first_expires}" if source.first_expires else ""
@@ -95,6 +101,8 @@ def _problems(config: PipelineConfig, status: Status) -> Iterator[str]:
 
     for stalled in status.standing_still:
         yield f"[red]{stalled.part} stands still since {stalled.since}: {escape(stalled.reason)}[/]"
+    for idle in status.idle_conditions:
+        yield f"{idle.place} {idle.verdict}: {counted(idle.events, 'event')} since {idle.since}"
     for stream in status.streams:
         if stream.last_error:
             yield f"last error of {stream.source} {stream.stream}: {stream.last_error}"
@@ -136,19 +144,6 @@ def _print_drift(console: Console, drift: Sequence[DriftStatus]) -> None:
         for (kind, number, name), found in things.items()
     ]
     console.print(f"in the records, but not known to ualpipe: {counted(len(rows), 'thing')} (they are delivered all the same)")
-    console.print(_table("what record_type name records source first_seen last_seen", rows[:MAX_DRIFT]))
+    console.print(rich_table("what record_type name records source first_seen last_seen", rows[:MAX_DRIFT]))
     if len(rows) > MAX_DRIFT:
         console.print(f"{len(rows) - MAX_DRIFT:,} more; --json shows all of them\n")
-
-
-def _table(titles: str, rows: Sequence[tuple[object, ...]]) -> object:
-    from rich.table import Table  # noqa: PLC0415
-
-    table = Table(box=None, padding=(0, 3, 0, 0), pad_edge=False)
-    for title in titles.split():
-        is_number = bool(rows) and all(isinstance(row[len(table.columns)], int) for row in rows)
-        table.add_column(title.replace("_", " "), justify="right" if is_number else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in row))
-    table.add_row()
-    return table

@@ -12,6 +12,7 @@ from typing import Any
 
 from ualpipe.pipeline import marked_yaml, registry
 from ualpipe.pipeline.conditions.compiler import compile_conditions
+from ualpipe.pipeline.config.condition_fields import unknown_fields
 from ualpipe.pipeline.config.former_names import former_names
 from ualpipe.pipeline.config.model import JournalOptions, PipelineConfig, SinkOptions, SourceOptions, StageSpec
 from ualpipe.pipeline.credentials.options import Credential
@@ -46,6 +47,18 @@ ROOT_SCHEMA: dict[str, Any] = {
             "maximum": MAX_WORKERS,
             "description": "Processes that decode, transform and encode records, when there are more than one process can take; "
             "by default as many as there are processors. With 1 the pipeline's own process does it all, on one processor.",
+        },
+        "known_fields": {
+            "type": "array",
+            "items": {"type": "string", "minLength": 1},
+            "default": [],
+            "description": "Fields that conditions may name though ualpipe does not know them, with all that stands below them.",
+        },
+        "unmappable": {
+            "enum": ["error", "accept"],
+            "default": "error",
+            "description": "Records of which no usable document could be made (`event.kind: pipeline_error`): `error` means "
+            "exit code 1 of `run --once` and `status`, with `accept` they are only counted.",
         },
     },
     "required": ["version", "pipeline", "state_dir", "sources", "sinks"],
@@ -100,6 +113,7 @@ class _Checker:
         sources = self._stages("sources", data)
         transforms = self._transforms(data.get("transforms"))
         sinks = self._stages("sinks", data)
+        self._look_at_conditions(data, transforms)
         self._references(data)
         journal = self._section(JournalOptions, data.get("journal", {}), ("journal",))
         if self._source.defects:
@@ -111,12 +125,13 @@ class _Checker:
             state_dir=self._base / Path(data["state_dir"]).expanduser(),
             credentials=credentials,
             sources=sources,
-            transforms=transforms,
+            transforms=[spec for spec in transforms if spec],
             sinks=sinks,
             journal=journal,
             version=self._version(data, secrets),
             secrets=secrets | self._source.hidden,
             disabled_sinks=frozenset(data["sinks"]) - sinks.keys(),
+            accepts_unmappable=data.get("unmappable") == "accept",
             workers=data.get("workers", min(MAX_WORKERS, processors())),
             warnings=tuple(f"{self._path}:{warning}" for warning in sorted(set(self._source.warnings))),
         )
@@ -163,11 +178,11 @@ class _Checker:
         specs = {name: self._stage(kind, name, value, (kind, name)) for name, value in _mapping(data.get(kind)).items()}
         return {name: spec for name, spec in specs.items() if spec and spec.common.enabled}
 
-    def _transforms(self, section: Any) -> list[StageSpec]:
+    def _transforms(self, section: Any) -> list[StageSpec | None]:
         values = section if isinstance(section, list) else []
         specs = [self._stage("transforms", f"transforms[{at}]", value, ("transforms", at)) for at, value in enumerate(values)]
         self._order(specs)
-        return [spec for spec in specs if spec]
+        return specs
 
     def _order(self, specs: Sequence[StageSpec | None]) -> None:
         """Finds transforms that stand before another whose work they need; their class attribute ``after`` names it."""
@@ -216,6 +231,11 @@ class _Checker:
             known = _mapping(data.get(section))
             if isinstance(name, str) and name not in known:
                 self._source.defect(pointer, f"there is no {name!r} under {section}{did_you_mean(name, known)}")
+
+    def _look_at_conditions(self, data: Mapping[str, Any], transforms: Sequence[StageSpec | None]) -> None:
+        listed = data.get("known_fields")
+        for pointer, message, is_certain in unknown_fields(data, transforms, listed if isinstance(listed, list) else ()):
+            (self._source.defect if is_certain else self._source.warning)(pointer, message)
 
     def _version(self, data: Any, secrets: Collection[str]) -> str:
         shown = _without(data, (), self._source.substituted, secrets)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from ualpipe.pipeline.credentials.options import Credential
 from ualpipe.pipeline.events import Condition
-from ualpipe.pipeline.options import Duration, Size, option
+from ualpipe.pipeline.options import Duration, Size, conditions_option, option
 from ualpipe.pipeline.records.identity import OnConflict
 
 
@@ -55,10 +55,8 @@ class SinkOptions:
     """Options that every sink has."""
 
     enabled: bool = option("False leaves the sink out; it continues where it stopped when enabled again.", default=True)
-    when: Any = option(
+    when: Any = conditions_option(
         "Only events that fit these conditions (Sigma's notation) go to this sink.",
-        default=None,
-        type=["object", "array", "null"],
         examples=[{"event.category": "authentication"}],
     )
 
@@ -93,6 +91,7 @@ class PipelineConfig:
         secrets: Texts that must never be printed.
         workers: Processes that transform records; 1 where the pipeline's own process does it.
         disabled_sinks: Sinks with ``enabled: false``: their backlog is kept.
+        accepts_unmappable: Whether records of which no usable document could be made leave exit codes as they are.
         warnings: What should be written in another way, a line each: ``file:line:col  path: …``.
     """
 
@@ -108,6 +107,7 @@ class PipelineConfig:
     secrets: frozenset[str] = field(repr=False)
     disabled_sinks: frozenset[str] = frozenset()
     workers: int = 1
+    accepts_unmappable: bool = False
     warnings: Sequence[str] = ()
 
     @property

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 
+from ualpipe.pipeline.deliver.flaws import count_flaws
 from ualpipe.pipeline.errors import SinkError, SinkRejected
-from ualpipe.pipeline.events import EncodedEvent
+from ualpipe.pipeline.events import EncodedEvent, Flaw
 from ualpipe.pipeline.journal.types import BatchRef, DeadLetter, Settlement
 from ualpipe.pipeline.stages import SinkLimits
 
@@ -27,6 +28,9 @@ class SinkBatch:
         expected: Records that must be accounted for at the end.
         dead_letters: Dead letters of events that do not go to the sink.
         failed: Those of them that came of an unexpected failure of a transform.
+        flaws: What is wrong with records of the batch.
+        unwanted: Events that the sink's `when` left out.
+        steps: How many records came to the transforms, and how many passed each of them.
     """
 
     ref: BatchRef
@@ -35,6 +39,9 @@ class SinkBatch:
     expected: int
     dead_letters: list[DeadLetter] = field(default_factory=list)
     failed: Sequence[DeadLetter] = ()
+    flaws: Sequence[Flaw] = ()
+    unwanted: int = 0
+    steps: Sequence[int] = ()
 
     @property
     def bytes(self) -> int:
@@ -56,6 +63,14 @@ class SinkBatch:
             if (size := len(event.encoded)) > limit:
                 self.set_aside(sink, event, SinkRejected(f"the event has {size} bytes, the sink takes at most {limit}"), 0)
         self.events = [event for event in self.events if len(event.encoded) <= limit]
+
+    def count_flaws(self) -> None:
+        """Notes in the settlement the flaws of the records, and of those of them that were delivered."""
+        if self.flaws:
+            undelivered = {*self.settlement.pending, *(dead.position for dead in self.dead_letters)}
+            delivered = {event.index for event in self.events} - undelivered
+            self.settlement.flaws = count_flaws(self.flaws)
+            self.settlement.delivered_flaws = count_flaws(flaw for flaw in self.flaws if flaw.index in delivered)
 
     @property
     def accounted(self) -> int:

@@ -16,6 +16,8 @@ from ualpipe.pipeline.buffer.prepare import ATTEMPTS
 from ualpipe.pipeline.config.model import StageSpec
 from ualpipe.pipeline.deliver.batching import SinkBatch, Write, events_in, postpone, split_into_writes, take_group
 from ualpipe.pipeline.deliver.conservation import transform_imbalance
+from ualpipe.pipeline.deliver.flaws import count_by_kind
+from ualpipe.pipeline.deliver.steps import count_steps
 from ualpipe.pipeline.deliver.transform_failures import TransformFailures
 from ualpipe.pipeline.errors import (
     EngineFailed,
@@ -204,9 +206,12 @@ class Delivery:
             events = [event for event in events if event.index in left]
             dead, failed = ([one for one in dead_letters if one.position in left] for dead_letters in (dead, failed))
             expected, filtered = len(left), len(left) - len(events) - len(dead)
+        flaws = [flaw for flaw in prepared.flaws if flaw.index in left] if left else prepared.flaws
         wanted = [event for event in events if self.name not in event.unwanted] if self._is_choosy else events
         filtered += len(events) - len(wanted)
-        batch = SinkBatch(ref, wanted, Settlement(ref.id, filtered=filtered, dead=len(dead)), expected, dead, failed)
+        settlement = Settlement(ref.id, filtered=filtered, dead=len(dead))
+        steps = () if left else prepared.steps
+        batch = SinkBatch(ref, wanted, settlement, expected, dead, failed, flaws, len(events) - len(wanted), steps)
         if (limit := self._sink.limits.max_event_bytes) is not None:
             batch.set_oversized_aside(self.name, limit)
         return batch
@@ -324,6 +329,7 @@ class Delivery:
     def _settle(self, batches: Sequence[SinkBatch]) -> None:
         """Settles batches; tries again on a full disk, since delivered events must not be sent twice."""
         for batch in batches:
+            batch.count_flaws()
             if not batch.is_conserved():
                 self._miscounted(Imbalance("delivery", f"batch {batch.ref.id}", batch.expected, batch.accounted))
         if batches:
@@ -360,6 +366,13 @@ class Delivery:
         self._metrics.add(m.EVENTS_FILTERED, sum(batch.settlement.filtered for batch in batches), **label)
         self._metrics.add(m.EVENTS_DEAD, sum(batch.settlement.dead for batch in batches), **label)
         self._metrics.add(m.BYTES_DELIVERED, sum(batch.bytes for batch in batches), **label)
+        if self._is_choosy:
+            unwanted = sum(batch.unwanted for batch in batches)
+            self._metrics.add(m.EVENTS_OFFERED, unwanted + sum(len(batch.events) for batch in batches), **label)
+            self._metrics.add(m.EVENTS_UNWANTED, unwanted, **label)
+        count_steps((batch.steps for batch in batches), self.name, self._metrics)
+        for (source, kind), events in count_by_kind(flaw for batch in batches for flaw in batch.flaws).items():
+            self._metrics.add(m.EVENTS_FLAWED, events, source=source, kind=kind, **label)
 
 
 def _state_of(error: SinkError) -> State:

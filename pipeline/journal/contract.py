@@ -18,6 +18,7 @@ from ualpipe.pipeline.drift import Counts, Thing
 from ualpipe.pipeline.journal.types import (
     BatchRef,
     CommitResult,
+    ConditionCount,
     DeadLetter,
     FetchedItem,
     LedgerItem,
@@ -169,6 +170,9 @@ class Outbox(Protocol):
     def settle(self, sink: str, settlements: Sequence[Settlement], dead_letters: Sequence[DeadLetter]) -> None:
         """Notes what became of batches at a sink, and stores the dead letters that the sink made of their events.
 
+        Flaws of the records are noted for the sink, and once for all, by the first sink that settles the batch. They are counted
+        anew where a settlement is taken back.
+
         Raises:
             JournalFull: There is no room for that.
         """
@@ -207,6 +211,16 @@ class Upkeep(Protocol):
 
         Raises:
             JournalFull: There is no room for the counts.
+        """
+
+    def condition_counts(self) -> Mapping[str, ConditionCount]:
+        """Returns the counts of conditions that were noted last, by their place in the config."""
+
+    def note_conditions(self, counts: Mapping[str, ConditionCount]) -> None:
+        """Notes the counts of the conditions, in the place of those that were noted before.
+
+        Raises:
+            JournalFull: There is no room for the note.
         """
 
     def note_standing_still(self, reasons: Mapping[str, str]) -> None:

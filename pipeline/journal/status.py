@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ualpipe.pipeline.credentials.status import CertificateStatus
+from ualpipe.pipeline.events import UNMAPPABLE
 from ualpipe.pipeline.journal.types import StandingStill
 
 LISTED_AGAIN = "blob listed again"
@@ -125,10 +126,59 @@ class DriftStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class FlawStatus:
+    """Records of one source with the same flaw; see ``events.Flaw`` for the kinds.
+
+    Attributes:
+        reason: What is wrong, without figures that differ by record.
+        records: How many records have it, whatever became of them.
+        kept: Those of them that the journal still keeps (``journal.keep``).
+        sinks: How many of them each sink has.
+        example: ``Id`` or place of one of them.
+        first_seen: RFC 3339.
+        last_seen: RFC 3339.
+    """
+
+    source: str
+    kind: str
+    reason: str
+    records: int
+    kept: int
+    sinks: dict[str, int]
+    example: str
+    first_seen: str
+    last_seen: str
+
+    @property
+    def is_unmappable(self) -> bool:
+        """Whether no usable document could be made of these records."""
+        return self.kind in UNMAPPABLE
+
+
+@dataclass(frozen=True, slots=True)
+class IdleCondition:
+    """A condition of the config that has fitted nothing for long.
+
+    Attributes:
+        place: In the config (``sinks.siem.when``).
+        verdict: What that means, in words.
+        events: How many events came to it.
+        since: RFC 3339.
+    """
+
+    place: str
+    verdict: str
+    events: int
+    since: str
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The state of a pipeline.
 
     Attributes:
+        flaws: What is wrong with records, by source, the gravest and most common first.
+        idle_conditions: Conditions that have fitted nothing for long.
         beyond_limits: Limits of dead letters that are passed, in words.
         standing_still: Parts that stand still, or stood still when the pipeline ended; ``troubles`` in JSON.
         certificates: Certificates of the credentials; the journal knows nothing of these.
@@ -144,12 +194,19 @@ class Status:
     journal_bytes: int
     beyond_limits: list[str]
     standing_still: list[StandingStill]
+    flaws: list[FlawStatus] = field(default_factory=list)
+    idle_conditions: list[IdleCondition] = field(default_factory=list)
     certificates: list[CertificateStatus] = field(default_factory=list)
 
     @property
     def is_complete(self) -> bool:
         """Whether nothing was set aside or missed."""
         return not self.gaps and not self.dead_letters
+
+    @property
+    def unmappable(self) -> int:
+        """How many records, of those that the journal still keeps, have a document that nobody can use."""
+        return sum(flaw.kept for flaw in self.flaws if flaw.is_unmappable)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the status as plain data, for JSON."""

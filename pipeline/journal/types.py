@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ualpipe.pipeline.events import Origin, Transformed
+from ualpipe.pipeline.events import FlawKind, Origin, Transformed
 from ualpipe.pipeline.records.chunk import Framing
 from ualpipe.pipeline.records.identity import OnConflict
 from ualpipe.pipeline.redaction import blanked
@@ -63,12 +63,29 @@ class StoredBatch:
     conflicts: Mapping[int, Conflict] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class FlawCount:
+    """Records of a batch with the same flaw.
+
+    Attributes:
+        reason: What is wrong, without the figures in it, so that the same flaw reads alike; of bounded length.
+        example: One of the records, as ``Flaw.record``.
+    """
+
+    kind: FlawKind
+    reason: str
+    records: int
+    example: str
+
+
 @dataclass(slots=True)
 class Settlement:
     """What became of one batch at one sink.
 
     Attributes:
         pending: Positions still to do after a clean stop; empty when the batch is settled.
+        flaws: Of all records of the batch, whatever became of them here; the journal notes them once, with the first sink.
+        delivered_flaws: Of the records that were delivered.
     """
 
     batch: int
@@ -76,6 +93,8 @@ class Settlement:
     filtered: int = 0
     dead: int = 0
     pending: list[int] = field(default_factory=list)
+    flaws: Sequence[FlawCount] = ()
+    delivered_flaws: Sequence[FlawCount] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +288,27 @@ class StandingStill:
     part: str
     reason: str
     since: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionCount:
+    """What became of a condition of the config, over all runs with it.
+
+    Attributes:
+        version: Tells it from another one at its place.
+        verdict: What it means that it has fitted nothing, in words.
+        seen: Events that came to it.
+        fitted: Events with which it did what it is for.
+        since: When the count began, in epoch seconds.
+        is_told: Whether the log has said that it fits nothing.
+    """
+
+    version: str
+    verdict: str
+    seen: int
+    fitted: int
+    since: float
+    is_told: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,19 @@ from typing import Any
 import orjson
 
 from ualpipe.pipeline.errors import EventError, MappingFailed, NotJson
-from ualpipe.pipeline.events import Condition, EncodedEvent, Event, Failure, Origin, Refusal, Transformed, event_of, scalar_text
+from ualpipe.pipeline.events import (
+    Condition,
+    EncodedEvent,
+    Event,
+    Failure,
+    Flaw,
+    FlawKind,
+    Origin,
+    Refusal,
+    Transformed,
+    event_of,
+    scalar_text,
+)
 from ualpipe.pipeline.notices import notice_steps
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.stages import Apply
@@ -17,6 +29,9 @@ from ualpipe.pipeline.stages import Apply
 _NONE: Mapping[str, Condition] = {}
 _NO_FACTS: dict[str, Any] = {}
 NO_CONFLICTS: Mapping[int, str] = {}
+ERROR_KIND = "pipeline_error"
+"""``event.kind`` of a document that is no event anybody can use."""
+_TIME = "/CreationTime"
 
 
 def steps_for(chunk: Chunk, transforms: Sequence[Apply]) -> Sequence[Apply]:
@@ -40,15 +55,55 @@ def transform_group(
     the events, if they are not too many.
     """
     made = Transformed(taken=len(events))
+    taken = events
     for step in transforms:
         events = _passed(events, step, made)
+        made.passed.append(len(events))
     for event in events:
         unwanted = tuple(name for name, wants in conditions.items() if not wants(event.body)) if conditions else ()
         try:
             made.events.append(encode(event, unwanted))
         except EventError as exc:
             made.refusals.append(_refusal(event, exc))
+    if flawed := [event for event in taken if event.violations or event.defect is not None]:
+        made.flaws = _flaws(flawed, made.refusals)
+    if marked := [event for event in made.events if event.kind == ERROR_KIND]:
+        made.flaws += _flaws_of_documents(marked, made.flaws)
     return made
+
+
+def flaw_of(event: Event) -> Flaw:
+    """Returns what is wrong with a record behind the transforms: that it is none, else the gravest of its violations."""
+    record = _shown(event)
+    if event.defect is not None:
+        return Flaw(event.index, event.origin.source, "unreadable", event.defect, record)
+    fatal = [violation for violation in event.violations if violation.is_fatal]
+    others = [violation for violation in fatal if violation.pointer != _TIME]
+    kind: FlawKind = "invalid" if others else "untimed" if fatal else "suspicious"
+    found = others or fatal or event.violations[:1]
+    reason = "; ".join(f"{violation.pointer}: {violation.message}".removeprefix(": ") for violation in found)
+    return Flaw(event.index, event.origin.source, kind, reason, record)
+
+
+def _flaws(flawed: Sequence[Event], refusals: Sequence[Refusal]) -> list[Flaw]:
+    """Returns the flaws of records; those of refused ones stand in their dead letters, and a notice is no record."""
+    refused = {refusal.index for refusal in refusals}
+    return [flaw_of(event) for event in flawed if event.index not in refused and event.origin.chunk.framing != "notice"]
+
+
+def _flaws_of_documents(marked: Sequence[EncodedEvent], known: Sequence[Flaw]) -> list[Flaw]:
+    """Returns the flaws of records in which nothing was found, but of which a transform made an error."""
+    known_at = {flaw.index for flaw in known}
+    unknown = [event for event in marked if event.index not in known_at and event.origin.chunk.framing != "notice"]
+    return [
+        Flaw(event.index, event.origin.source, "invalid", f"a transform made it a {ERROR_KIND}", _shown(event))
+        for event in unknown
+    ]
+
+
+def _shown(event: Event | EncodedEvent) -> str:
+    """Returns what people find a record by."""
+    return event.id or f"record {event.index + 1} of {event.origin.item}"
 
 
 def transform_apart(

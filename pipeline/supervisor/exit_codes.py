@@ -4,7 +4,7 @@ from __future__ import annotations
 
 EXIT_FINE = 0
 EXIT_INCOMPLETE = 1
-"""Something is dead-lettered, a gap opened, a bounded run left something undone, or the command could not do its work."""
+"""Something is dead-lettered, could not be mapped or was left undone, a gap opened, or the command could not do its work."""
 EXIT_USAGE = 2
 """The config, the journal or the command line is not in order: nothing was done."""
 EXIT_REFUSED = 3

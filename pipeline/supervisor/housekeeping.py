@@ -17,6 +17,8 @@ from ualpipe.pipeline.process.processor import Processor
 from ualpipe.pipeline.runtime import interpreter
 from ualpipe.pipeline.runtime.context import RunContext
 from ualpipe.pipeline.runtime.cpu_affinity import CpuAffinity
+from ualpipe.pipeline.supervisor.condition_watch import ConditionWatch
+from ualpipe.pipeline.supervisor.flaw_watch import FlawWatch
 
 INTERVAL_S = 10.0
 """How often ``Housekeeping.look`` is to be called."""
@@ -31,6 +33,7 @@ class Housekeeping:
 
     Attributes:
         fatal: Why the run has to end; None while it may go on.
+        flaws: What is wrong with records of this run.
     """
 
     def __init__(
@@ -61,6 +64,8 @@ class Housekeeping:
         self._processor = processor
         self._affinity = affinity
         self._health = health
+        self.flaws = FlawWatch(config.sources, config.sinks, context.metrics)
+        self._conditions = ConditionWatch(config, journal, context.metrics, context.clock)
         self._expiry = ExpiryWatch(config.credentials, context.clock, context.metrics)
         self._rotation = RotationWatch(config.credentials)
         self._audited_until = context.clock.now().timestamp()
@@ -84,6 +89,9 @@ class Housekeeping:
             interpreter.trim()
         self._look_at_journal(now)
         self.keep_drift()
+        with self._optional("the counts of conditions can't be noted now"):
+            self._conditions.look()
+        self.flaws.look()
         self._processor.rest()
         self._affinity.look()
         self._expiry.look()
@@ -92,6 +100,8 @@ class Housekeeping:
     def finish(self) -> None:
         """Notes in the journal what is left to note when all parts have ended."""
         self.keep_drift()
+        with self._optional("the counts of conditions can't be noted now"):
+            self._conditions.look(is_end=self._context.once and not self._context.stop.is_set())
         with self._optional("what stands still can't be noted now"):
             self._note_standing_still()
         self._audit()

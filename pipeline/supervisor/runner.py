@@ -13,6 +13,7 @@ from ualpipe.pipeline.collect.collector import Collector
 from ualpipe.pipeline.collect.parts import CollectParts
 from ualpipe.pipeline.config.model import PipelineConfig
 from ualpipe.pipeline.deliver.delivery import Delivery
+from ualpipe.pipeline.events import UNMAPPABLE
 from ualpipe.pipeline.journal.contract import Journal
 from ualpipe.pipeline.journal.opening import open_journal
 from ualpipe.pipeline.journal.types import BatchRef
@@ -183,12 +184,14 @@ class Runner:
             "miscounted": int(self.metrics.get(m.VIOLATIONS)),
             "beyond_limits": housekeeping.limits_passed(now=True),
         }
+        flaws = {"unmappable": housekeeping.flaws.counts(UNMAPPABLE), "suspicious": housekeeping.flaws.counts(["suspicious"])}
         conflicts = {"conflicts": int(self.metrics.get(m.RECORDS_CONFLICT))}  # delivered, or among the dead letters
-        told = {key: value for key, value in (conflicts | summary).items() if value}
-        _log.info("ended", extra={"delivered": self._delivered(), **told})
+        shown = {key: value for key, value in (summary | flaws | conflicts).items() if value}
+        _log.info("ended", extra={"delivered": self._delivered(), **shown})
         if self.once and any(health.state is State.DENIED for health in self.health().values()):
             return EXIT_REFUSED
-        return EXIT_INCOMPLETE if any(summary.values()) else EXIT_FINE
+        is_unmappable = self.once and bool(flaws["unmappable"]) and not self.config.accepts_unmappable
+        return EXIT_INCOMPLETE if any(summary.values()) or is_unmappable else EXIT_FINE
 
     def _left_undone(self, journal: Journal) -> list[str]:
         """Returns the sources and sinks that gave something up in this run, or were stopped before its end."""

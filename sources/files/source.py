@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import stat
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,9 +17,12 @@ from ualpipe.pipeline.options import option
 from ualpipe.pipeline.reading import Envelopes, chunks_of, first_defect, known_envelopes
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.stages import Env, Finding, Instant, Listed, WorkItem
+from ualpipe.pipeline.wording import counted
 from ualpipe.sources.files.byte_stream import READ_BYTES, fingerprint, read_listed
+from ualpipe.sources.files.walk import Found, files_at, told
 
-_GLOB = "*?["
+MAX_TOLD = 10_000
+"""Things that were left out and named in the log; further ones are not remembered, and so not named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +32,8 @@ class FilesConfig:
     paths: list[Path] = option(
         "Files, folders (the files directly in them) or patterns such as `in/**/*.json`; relative ones start at the config's "
         "folder. Names do not matter: content tells JSON of any layout and CSV exports of an audit search apart, plain or "
-        "compressed ([what is read](reading.md)). Hidden files in folders and patterns are left out, links are followed. A file "
+        "compressed ([what is read](reading.md)). Hidden files in folders and patterns are left out, links are followed; "
+        "the log says once what was left out. A file "
         "that changes is read again as a whole, and records that were stored before are skipped; so write elsewhere and move "
         "files in when they are complete.",
         minItems=1,
@@ -55,6 +58,8 @@ class FilesSource:
         self._paths = {str(path): path for path in config.paths}
         self._own_envelopes = config.envelopes
         self._clock = env.clock
+        self._log = env.log
+        self._told: set[tuple[Path, str]] = set()
         self._known: dict[str, dict[Path, tuple[FileStamp, WorkItem]]] = {}
 
     def open(self) -> None:
@@ -71,26 +76,29 @@ class FilesSource:
         for stream, path in self._paths.items():
             try:
                 with _reading(path):
-                    files = _files_at(path)
+                    found = files_at(path)
             except SourceError as exc:
                 yield Finding("error", stream, str(exc), "correct `paths`, or the permissions")
                 continue
-            problems = [finding for file in files for finding in _problem_of(file, self._envelopes)]
+            problems = [finding for file in found.files for finding in _problem_of(file, self._envelopes)]
             yield from problems
-            if not files:
+            if not found.files:
                 yield Finding("warning", stream, "there are no files yet", "put files there, or correct `paths`")
             elif not problems:
-                yield Finding("ok", stream, f"{len(files)} file{'s' if len(files) > 1 else ''}")
+                yield Finding("ok", stream, counted(len(found.files), "file"))
+            if left_out := told(found.left_out.items(), found.uncounted):
+                yield Finding("ok", stream, f"left out: {left_out}")
 
     def discover(self, stream: str, since: Instant | None) -> Iterator[WorkItem | Listed]:  # noqa: ARG002 - files have no order in time
         """Lists the files of a path. One that can't be read is reported after all others are listed."""
         until = self._clock.now()
         path = self._paths[stream]
         with _reading(path):
-            files = _files_at(path)
+            found = files_at(path)
+        self._tell(stream, found)
         errors: list[SourceError] = []
         before, self._known[stream] = self._known.get(stream, {}), {}
-        for file in files:
+        for file in found.files:
             try:
                 yield self._item(stream, file, before)
             except FileNotFoundError:
@@ -98,7 +106,7 @@ class FilesSource:
             except SourceError as exc:
                 errors.append(exc)
         if errors:
-            raise errors[0]
+            raise type(errors[0])(f"{errors[0]}{f' (and {len(errors) - 1:,} more)' if len(errors) > 1 else ''}") from errors[0]
         yield Listed(until)
 
     def fetch(self, item: WorkItem) -> Iterator[Chunk]:
@@ -107,7 +115,12 @@ class FilesSource:
         blocks = read_listed(path, int(item.locator["size"]), item.locator["digest"])
         with _reading(path):
             try:
-                yield from chunks_of(blocks, self._envelopes)
+                is_blank = True
+                for chunk in chunks_of(blocks, self._envelopes):
+                    is_blank = False
+                    yield chunk
+                if is_blank:
+                    self._log.info("%s holds no record: it is blank", path)
             except ContentRefused as exc:
                 deque(blocks, maxlen=0)  # says whether the file was changed meanwhile
                 raise ContentRefused(f"{path}: {exc}", exc.body) from exc
@@ -115,6 +128,14 @@ class FilesSource:
                 if path.parent.is_dir():
                     raise ContentGone(f"{path}: taken away before it was read") from exc
                 raise
+
+    def _tell(self, stream: str, found: Found) -> None:
+        """Names in the log what is left out at a path, each thing once."""
+        new = [one for one in found.left_out.items() if one not in self._told]
+        new = new[: MAX_TOLD - len(self._told)]
+        self._told.update(new)
+        if new:
+            self._log.info("left out: %s", told(new, found.uncounted), extra={"stream": stream})
 
     @property
     def _envelopes(self) -> Envelopes:
@@ -139,28 +160,6 @@ def _new_item(stream: str, path: Path, modified: float) -> WorkItem:
     size, digest = fingerprint(path)
     locator = {"path": str(path), "size": str(size), "digest": digest}
     return WorkItem(stream, f"{path}#{size}-{digest}", locator, datetime.fromtimestamp(modified, UTC))
-
-
-def _files_at(path: Path) -> list[Path]:
-    """Returns the files of a configured path, sorted.
-
-    Raises:
-        OSError: Nothing is there, and the path is no pattern; or the path can't be read.
-    """
-    if path.is_dir():
-        return _shown_files(path, path.iterdir())
-    if path.exists() or not any(mark in str(path) for mark in _GLOB):
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise OSError(errno.EINVAL, "is no file")  # reading a pipe or a device may never end
-        return [path]
-    fixed = next(parent for parent in path.parents if not any(mark in str(parent) for mark in _GLOB))
-    return _shown_files(fixed, fixed.glob(str(path.relative_to(fixed))))
-
-
-def _shown_files(folder: Path, found: Iterable[Path]) -> list[Path]:
-    return sorted(
-        path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts) and path.is_file()
-    )
 
 
 def _problem_of(path: Path, envelopes: Envelopes) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from ualpipe.pipeline.journal.types import (
+    ConditionCount,
     DeadLetter,
     Settlement,
 )
@@ -101,6 +102,19 @@ def settled_items_are_forgotten_when_nobody_can_list_them_again(case: JournalCas
     journal.close()
 
 
+def what_conditions_fit_is_remembered(case: JournalCase) -> None:
+    """From run to run; the last note counts, and a condition that is no longer in it is forgotten."""
+    journal = case.make()
+    assert dict(journal.condition_counts()) == {}
+    first = {place: ConditionCount("v1", "fits nothing", 3, 0, 5.5) for place in ("sinks.a.when", "sinks.b.when")}
+    journal.note_conditions(first)
+    assert dict(journal.condition_counts()) == first
+    last = {"sinks.b.when": ConditionCount("v1", "fits nothing", 9, 0, 5.5, is_told=True)}
+    journal.note_conditions(last)
+    assert dict(journal.condition_counts()) == last
+    journal.close()
+
+
 def closing_twice_is_safe(case: JournalCase) -> None:
     """The supervisor closes the journal on every way out."""
     journal = case.make()
@@ -115,5 +129,6 @@ OUTBOX_CHECKS: list[Callable[[JournalCase], None]] = [
     sums_that_differ_are_found,
     what_every_sink_has_goes_after_its_time,
     settled_items_are_forgotten_when_nobody_can_list_them_again,
+    what_conditions_fit_is_remembered,
     closing_twice_is_safe,
 ]

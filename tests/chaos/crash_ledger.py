@@ -80,8 +80,17 @@ def _of_status(status: Status, scene: Scene, aside: frozenset[str]) -> list[str]
     return [
         *([f"status: still to be fetched: {pending}"] if pending else []),
         *([f"status: still to be delivered: {behind}"] if behind else []),
+        *_of_flaws(status, scene, aside),
         *([f"status: dead letters {status.dead_letters}, not {wanted}"] if status.dead_letters != wanted else []),
     ]
+
+
+def _of_flaws(status: Status, scene: Scene, aside: frozenset[str]) -> list[str]:
+    """Each flawed record is counted once, and once at each sink that has it."""
+    found = {sink: sum(flaw.sinks.get(sink, 0) for flaw in status.flaws) for sink in SINKS}
+    found["(all)"] = sum(flaw.records for flaw in status.flaws)
+    wanted = {sink: len(scene.flawed & scene.wanted(sink, aside)) for sink in SINKS} | {"(all)": len(scene.flawed - aside)}
+    return [] if found == wanted else [f"status: flawed records {found}, not {wanted}"]
 
 
 def _of_letters(state_dir: Path, scene: Scene) -> list[str]:

@@ -123,6 +123,10 @@ LETTERS = [
 ]
 BURIAL = _step("bury an item", "journal:SqliteJournal.bury")
 SETTLING = _step("settle", "batches:Batches.settle", 2)
+FLAWS = [
+    *_step("note what conditions fit", "notes:ConditionNote.note"),
+    *_around("note what is wrong with records", f"{_JOURNAL}.notes:note_flaws", 2),
+]
 DRIFT = _step("keep drift", "notes:DriftTable.add")
 GAPS = [*_step("note a gap", "gaps:Gaps.note"), *_step("conclude a listing", "gaps:Gaps.conclude")]
 SEEN = [
@@ -130,7 +134,10 @@ SEEN = [
     *_around("merge runs of seen Ids, third step", f"{_SEGMENTS}._step", 3),
 ]
 FORGETTING = _step("forget old items", "retention:Retention._forget_items")
-PRUNING = _step("remove batches", "retention:Retention.remove_batches")
+PRUNING = [
+    *_step("remove batches", "retention:Retention.remove_batches"),
+    *_around("sum up what was wrong with records", f"{_JOURNAL}.notes:sum_up_flaws"),
+]
 REQUEUE = _step("send a dead letter again", "dead_letters:DeadLetters.requeue", 5)
 FILE = [
     *_around("file: write", f"{_FILE}.write"),
@@ -165,7 +172,7 @@ SYSLOG = [
     Point("syslog: acknowledged", f"{_STREAM}._await_acknowledgement", "after"),
 ]
 
-_WAY_IN = (MAKING, MIGRATING, LISTING, CHUNKS, DISCARDING, LETTERS, BURIAL, SETTLING, DRIFT, GAPS)
+_WAY_IN = (MAKING, MIGRATING, LISTING, CHUNKS, DISCARDING, LETTERS, BURIAL, SETTLING, FLAWS, DRIFT, GAPS)
 _CARE = (SEEN, FORGETTING, PRUNING, REQUEUE)
 POINTS = {point.name: point for group in (*_WAY_IN, *_CARE, FILE, KAFKA, KAFKA_PYTHON, SEARCH, SYSLOG) for point in group}
 

@@ -20,6 +20,7 @@ SINKS = ["local", "bus", "search", "siem"]
 RECORDS_PER_BLOB = 10
 OVERSIZED = 64
 OVERSIZED_BYTES = 40_000  # more than the syslog sink takes here; all of them together are more than one chunk
+FLAWED_EVERY, FLAWED_USER = 7, 5  # a number is no user
 SYSLOG_LIMIT = "32KiB"
 SOURCE = "contoso"
 STREAM = "Audit.General"
@@ -33,6 +34,7 @@ class Scene:
         ids: Of all records.
         oversized: Of those that the syslog sink refuses.
         listed: Of all blobs: content type and contentId.
+        flawed: Of those in which a field is not as its schema says.
         no_json: Blobs that hold no records.
         cut_off: Blobs whose good records count, and whose rest is a dead letter.
     """
@@ -40,6 +42,7 @@ class Scene:
     tenant: Tenant
     ids: frozenset[str]
     oversized: frozenset[str]
+    flawed: frozenset[str]
     listed: frozenset[tuple[str, str]]
     no_json: frozenset[str]
     cut_off: frozenset[str]
@@ -54,6 +57,8 @@ def served_scene(folder: Path, blobs: int, records_per_blob: int = RECORDS_PER_B
     """Serves small blobs, and among them: one in several chunks with records that a sink refuses, two whose records stand in
     others, one that is no JSON, and one that is cut off."""
     records = generated(blobs * records_per_blob)
+    for record in records[::FLAWED_EVERY]:
+        record["UserId"] = FLAWED_USER
     source = {"requests_per_minute": 100_000, **source}
     with served(folder, records, records_per_blob=records_per_blob, **source) as tenant:
         large = [_oversized(record) for record in records[:OVERSIZED]]
@@ -71,6 +76,7 @@ def served_scene(folder: Path, blobs: int, records_per_blob: int = RECORDS_PER_B
             tenant,
             frozenset(record["Id"] for record in records) | oversized,
             oversized,
+            frozenset(record["Id"] for record in (*records, *large, *begun) if record["UserId"] == FLAWED_USER),
             frozenset((blob.content_type, blob.content_id) for blob in tenant.tenant.blobs()),
             frozenset((no_json.content_id,)),
             frozenset((cut_off.content_id,)),
@@ -105,7 +111,12 @@ class Destinations:
         syslog = {"host": "127.0.0.1", "port": self.rsyslog.tcp_port, "transport": "tcp", "max_message_bytes": SYSLOG_LIMIT}
         return {
             "sinks": {
-                "local": {"type": "file", "path": str(self.folder / "audit.ndjson"), "rotate_size": "256KiB"},
+                "local": {
+                    "type": "file",
+                    "path": str(self.folder / "audit.ndjson"),
+                    "rotate_size": "256KiB",
+                    "when": {"event.kind|exists": True},
+                },
                 "bus": {"type": "kafka", **bus},
                 "search": {"type": "elasticsearch", "urls": [self.elasticsearch.url], "data_stream": self._data_stream},
                 "siem": {"type": "syslog", **syslog},

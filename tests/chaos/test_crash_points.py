@@ -87,6 +87,7 @@ def of_the_release_before(trial: Trial) -> None:
     with closing(sqlite3.connect(trial.state_dir / FILE_NAME, isolation_level=None)) as db:
         for table, column in at.ADDED_COLUMNS:
             db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        db.executescript("DROP TRIGGER flaw_of_settlement; DROP TABLE flaw; DROP TABLE flaw_past;")
         db.execute("PRAGMA user_version = 5")
 
 
@@ -135,6 +136,7 @@ _FILE = [point for point in at.FILE if point not in (_TORN, _TORN_FOUND)]
 # of a row may get as far as that. Drift is kept at the end of a run, and only where there was something new.
 ROWS = [
     Row("journal", each(at.MAKING, at.CHUNKS, at.DISCARDING, at.LISTING, at.SETTLING, at.DRIFT[:1])),
+    Row("flaws", each(at.FLAWS)),
     Row("letters", each(at.LETTERS[:-1], at.BURIAL[:1])),
     Row("burial", each(at.BURIAL[1:2])),
     Row("buried", each(at.LETTERS[-1:], at.BURIAL[2:])),

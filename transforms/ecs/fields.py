@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from ualpipe.pipeline.conditions.known_fields import KnownFields
 from ualpipe.schemas import read_csv, read_yaml
+
+_OPEN = ("object", "flattened")  # types of fields below which ECS leaves the names to others
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,13 @@ class Ecs:
         """Returns a field by its dotted name; any ``labels.NAME`` is one, as ECS leaves their names to its users."""
         group, _, label = name.partition(".")
         return EcsField("keyword", is_array=False) if group == "labels" and label and "." not in label else self.fields.get(name)
+
+
+def fields_of_documents(_before: KnownFields) -> KnownFields:
+    """Returns what conditions behind ``ecs`` may name: the fields of ECS, and those of the record below ``o365.audit``."""
+    fields = load_ecs().fields
+    open_below = {name for name, found in fields.items() if found.type in _OPEN}
+    return KnownFields(is_document=True, names=frozenset(fields), open_below=frozenset(open_below))
 
 
 @cache

@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 
 from ualpipe.pipeline.events import Event
 from ualpipe.pipeline.stages import Env
+from ualpipe.transforms.ecs.fields import fields_of_documents
 from ualpipe.transforms.ecs.mapping.compiler import Mapper, compile_family
 from ualpipe.transforms.ecs.mapping.layers import MappingTables
-from ualpipe.transforms.ecs.marks import CONFLICT, marks_of
+from ualpipe.transforms.ecs.marks import CONFLICT, marks_of, violations_of
 from ualpipe.transforms.ecs.messages.renderer import Messages, load_messages
 from ualpipe.transforms.ecs.options import EcsTransformConfig
 from ualpipe.transforms.ecs.originals.originals import make_originals, shipped_shapes
@@ -28,6 +29,7 @@ class EcsTransform:
     """
 
     Config: ClassVar[type] = EcsTransformConfig
+    fields_behind = staticmethod(fields_of_documents)
 
     def __init__(self, config: EcsTransformConfig, env: Env) -> None:  # noqa: ARG002 - every stage gets an Env
         self._config = config
@@ -60,6 +62,7 @@ class EcsTransform:
             document = self._mappers[""](self._originals(known_of(event)))
         if event.violations or event.defect is not None or "@timestamp" not in document:
             _mark(document, marks_of(event, document))
+            event.violations = violations_of(event, document) if event.defect is None else event.violations
         if event.conflict:
             document["tags"] = [*document.get("tags", ()), CONFLICT]
         if "@timestamp" not in document and event.origin.received:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any, ClassVar
 
+from ualpipe.pipeline.conditions.known_fields import same_fields
 from ualpipe.pipeline.events import Event
 from ualpipe.pipeline.stages import Env
 from ualpipe.transforms.geoip.database import AS, GEO, GeoDatabase
@@ -24,6 +25,7 @@ class GeoipTransform:
 
     Config: ClassVar[type] = GeoipTransformConfig
     after: ClassVar[tuple[str, ...]] = ("ecs",)
+    fields_behind = staticmethod(same_fields)  # fields of ECS, which are known behind `ecs`
 
     def __init__(self, config: GeoipTransformConfig, env: Env) -> None:
         files = (("geo", config.city_database, GEO), ("as", config.asn_database, AS))

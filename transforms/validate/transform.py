@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from ualpipe.pipeline.conditions.known_fields import same_fields
 from ualpipe.pipeline.errors import NotJson, SchemaMismatch
 from ualpipe.pipeline.events import Event
 from ualpipe.pipeline.json_schema import accelerator
@@ -21,6 +22,7 @@ class ValidateTransform:
     """
 
     Config: ClassVar[type] = ValidateTransformConfig
+    fields_behind = staticmethod(same_fields)
 
     def __init__(self, config: ValidateTransformConfig, env: Env) -> None:
         self._is_strict = config.on_invalid == "dead_letter"

@@ -11,6 +11,7 @@ from ualpipe.pipeline.events import Origin
 from ualpipe.pipeline.journal.sqlite.columns import pack_positions, unpack_conflicts, unpack_positions
 from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
 from ualpipe.pipeline.journal.sqlite.file import JournalFile, damaged
+from ualpipe.pipeline.journal.sqlite.notes import note_flaws
 from ualpipe.pipeline.journal.types import BatchRef, DeadLetter, Settlement, StoredBatch
 from ualpipe.pipeline.records.chunk import Chunk
 
@@ -75,4 +76,5 @@ class Batches:
                     for s in settlements
                 ],
             )
+            note_flaws(db, sink, settlements, now)
             self._dead_letters.insert(db, dead_letters)

@@ -19,7 +19,7 @@ from ualpipe.pipeline.journal.sqlite.file import JournalFile
 from ualpipe.pipeline.journal.sqlite.gaps import Gaps
 from ualpipe.pipeline.journal.sqlite.leases import Leases, lost
 from ualpipe.pipeline.journal.sqlite.ledger import LONGEST_DELAY_S, Ledger
-from ualpipe.pipeline.journal.sqlite.notes import DriftTable, StandingStillNote
+from ualpipe.pipeline.journal.sqlite.notes import ConditionNote, DriftTable, StandingStillNote, read_conditions
 from ualpipe.pipeline.journal.sqlite.queries.audit import unbalanced
 from ualpipe.pipeline.journal.sqlite.record_store import RecordStore
 from ualpipe.pipeline.journal.sqlite.retention import Retention
@@ -27,6 +27,7 @@ from ualpipe.pipeline.journal.sqlite.seen.ids import SeenIds
 from ualpipe.pipeline.journal.types import (
     BatchRef,
     CommitResult,
+    ConditionCount,
     DeadLetter,
     FetchedItem,
     LedgerItem,
@@ -87,6 +88,7 @@ class SqliteJournal:
         self._batches = Batches(self._file, self._dead_letters)
         self._gaps = Gaps(self._file)
         self._drift = DriftTable(self._file)
+        self._conditions = ConditionNote(self._file)
         self._standing_still = StandingStillNote(self._file)
         self._retention = Retention(self._file, self._dead_letters, seen)
         self._limits = DeadLetterLimits(self._dead_letters.totals, dead_letter_limits, clock)
@@ -212,6 +214,12 @@ class SqliteJournal:
 
     def add_drift(self, counts: Counts) -> None:
         self._drift.add(counts)
+
+    def condition_counts(self) -> dict[str, ConditionCount]:
+        return read_conditions(self._file)
+
+    def note_conditions(self, counts: Mapping[str, ConditionCount]) -> None:
+        self._conditions.note(counts)
 
     def note_standing_still(self, reasons: Mapping[str, str]) -> None:
         self._standing_still.note(reasons)

@@ -1,8 +1,10 @@
-"""What a running pipeline notes besides its work: what is new in records, and which parts stand still, and why."""
+"""What a running pipeline notes besides its work: what is new in records or wrong with them, which parts stand still, and why."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
 
 import orjson
 
@@ -10,9 +12,10 @@ from ualpipe.pipeline.clock import format_instant
 from ualpipe.pipeline.drift import Counts, Thing
 from ualpipe.pipeline.journal.sqlite.columns import instant
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
-from ualpipe.pipeline.journal.sqlite.schema import STANDING_STILL
-from ualpipe.pipeline.journal.types import StandingStill
+from ualpipe.pipeline.journal.sqlite.schema import CONDITIONS, STANDING_STILL
+from ualpipe.pipeline.journal.types import ConditionCount, FlawCount, Settlement, StandingStill
 from ualpipe.pipeline.redaction import blanked
+from ualpipe.pipeline.wording import OTHER_REASONS
 
 
 class DriftTable:
@@ -42,6 +45,66 @@ class DriftTable:
             )
 
 
+MAX_PAST_REASONS = 200
+"""Flaws of a source, at one sink or for all, that are told apart for good; further ones are counted together."""
+
+
+def note_flaws(db: sqlite3.Connection, sink: str, settlements: Iterable[Settlement], now: float) -> None:
+    """Notes the flaws of settled records, within the transaction that settles them.
+
+    What a batch has for all sinks is noted by the first that settles it. A batch that is there for one sink alone holds a record
+    of another batch once more.
+    """
+    for settled in settlements:
+        if settled.flaws and not _is_noted(db, settled.batch):
+            _insert_flaws(db, settled.batch, "", settled.flaws, now)
+        if settled.delivered_flaws:
+            _insert_flaws(db, settled.batch, sink, settled.delivered_flaws, now)
+
+
+def sum_up_flaws(db: sqlite3.Connection, batches: Sequence[tuple[int]]) -> None:
+    """Adds the flaws of batches to the sums by source, within the transaction that removes these batches."""
+    rows = db.execute(
+        "SELECT i.source, f.sink, f.kind, f.reason, sum(f.records), max(f.example), min(f.noted_at), max(f.noted_at)"
+        " FROM json_each(?) removed JOIN flaw f ON f.batch = removed.value JOIN batch b ON b.id = f.batch"
+        " JOIN item i ON i.id = b.item GROUP BY 1, 2, 3, 4",
+        (json.dumps([number for (number,) in batches]),),
+    ).fetchall()
+    for source, sink, kind, reason, *sums in rows:
+        kept = reason if _has_place(db, source, sink, kind, reason) else OTHER_REASONS
+        db.execute(
+            "INSERT INTO flaw_past VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " records = records + excluded.records, example = excluded.example,"
+            " first_noted = min(first_noted, excluded.first_noted), last_noted = max(last_noted, excluded.last_noted)",
+            (source, sink, kind, kept, *sums),
+        )
+
+
+def _is_noted(db: sqlite3.Connection, batch: int) -> bool:
+    """Tells whether the flaws of a batch are noted for all sinks, or have no need to be."""
+    return bool(
+        db.execute(
+            "SELECT EXISTS (SELECT 1 FROM flaw WHERE batch = ?1 AND sink = '')"
+            " OR EXISTS (SELECT 1 FROM batch WHERE id = ?1 AND only_sink IS NOT NULL)",
+            (batch,),
+        ).fetchone()[0]
+    )
+
+
+def _insert_flaws(db: sqlite3.Connection, batch: int, sink: str, flaws: Iterable[FlawCount], now: float) -> None:
+    db.executemany(
+        "INSERT INTO flaw VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET records = records + excluded.records",
+        [(batch, sink, flaw.kind, flaw.reason, flaw.records, flaw.example, now) for flaw in flaws],
+    )
+
+
+def _has_place(db: sqlite3.Connection, *key: str) -> bool:
+    known, others = db.execute(
+        "SELECT coalesce(sum(kind = ?3 AND reason = ?4), 0), count(*) FROM flaw_past WHERE source = ?1 AND sink = ?2", key
+    ).fetchone()
+    return bool(known) or others < MAX_PAST_REASONS
+
+
 class StandingStillNote:
     """Keeps the note up to date: for the one process that runs the pipeline."""
 
@@ -60,6 +123,27 @@ class StandingStillNote:
                     (STANDING_STILL, orjson.dumps(noted).decode()),
                 )
             self._noted = noted
+
+
+class ConditionNote:
+    """Keeps the counts of conditions."""
+
+    def __init__(self, file: JournalFile) -> None:
+        self._file = file
+
+    def note(self, counts: Mapping[str, ConditionCount]) -> None:
+        """Notes counts, in the place of those that stand there."""
+        with self._file.transaction() as db:
+            db.execute(
+                "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                (CONDITIONS, orjson.dumps(dict(counts)).decode()),
+            )
+
+
+def read_conditions(file: JournalFile) -> dict[str, ConditionCount]:
+    """Returns the counts of conditions that were noted last."""
+    rows = file.rows("SELECT value FROM meta WHERE key = ?", (CONDITIONS,))
+    return {place: ConditionCount(**count) for place, count in (orjson.loads(rows[0][0]) if rows else {}).items()}
 
 
 def read_standing_still(file: JournalFile) -> list[StandingStill]:

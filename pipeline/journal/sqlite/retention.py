@@ -8,6 +8,7 @@ from collections.abc import Collection
 
 from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
+from ualpipe.pipeline.journal.sqlite.notes import sum_up_flaws
 from ualpipe.pipeline.journal.sqlite.schema import FORGOTTEN_BEFORE, REMOVED_BEFORE, RESEND
 from ualpipe.pipeline.journal.sqlite.seen.ids import SeenIds
 
@@ -64,6 +65,7 @@ class Retention:
                 f"SELECT id FROM batch b WHERE ready AND stored_at < ? AND {everywhere}",
                 (now - keep_s, *(name for name in sinks for _mark in range(3))),
             ).fetchall()
+            sum_up_flaws(db, rows)
             db.executemany("DELETE FROM settlement WHERE batch = ?", rows)
             db.executemany("DELETE FROM batch WHERE id = ?", rows)
             self._dead_letters.let_go_of_sent(db, rows)

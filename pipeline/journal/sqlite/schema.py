@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 6
+VERSION = 7
 
 DRIFT = """
 -- What was seen in records that nobody described, by source.
@@ -51,7 +51,24 @@ ALTER TABLE item_past ADD COLUMN conflicts INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE dead_letter ADD COLUMN conflict TEXT NOT NULL DEFAULT '';
 """
 
-MIGRATIONS = {1: DRIFT, 2: EXPIRING, 3: SEEN, 4: PAST, 5: IDENTITY}
+FLAWS = """
+-- What is wrong with records: of a batch as a whole (sink empty), and of what a sink has of it. It goes with the settlement.
+CREATE TABLE IF NOT EXISTS flaw(
+    batch INTEGER NOT NULL, sink TEXT NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL, records INTEGER NOT NULL,
+    example TEXT NOT NULL, noted_at REAL NOT NULL, PRIMARY KEY (batch, sink, kind, reason)
+) WITHOUT ROWID;
+-- The same of the batches that were removed, summed up by source.
+CREATE TABLE IF NOT EXISTS flaw_past(
+    source TEXT NOT NULL, sink TEXT NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL, records INTEGER NOT NULL,
+    example TEXT NOT NULL, first_noted REAL NOT NULL, last_noted REAL NOT NULL, PRIMARY KEY (source, sink, kind, reason)
+) WITHOUT ROWID;
+-- Whoever takes a settlement back has its records counted anew.
+CREATE TRIGGER IF NOT EXISTS flaw_of_settlement AFTER DELETE ON settlement BEGIN
+    DELETE FROM flaw WHERE batch = old.batch AND sink IN ('', old.sink);
+END;
+"""
+
+MIGRATIONS = {1: DRIFT, 2: EXPIRING, 3: SEEN, 4: PAST, 5: IDENTITY, 6: FLAWS}
 """By version: what makes the next version of it. Only ever adds, so that a release that has the file open is not disturbed."""
 
 TABLES = f"""
@@ -107,7 +124,7 @@ CREATE TABLE gap(
     id INTEGER PRIMARY KEY, source TEXT NOT NULL, stream TEXT NOT NULL, starts REAL NOT NULL, ends REAL NOT NULL,
     reason TEXT NOT NULL, noticed_at REAL NOT NULL, UNIQUE (source, stream, starts, ends)
 );
-{DRIFT}{EXPIRING}{SEEN}{PAST}{IDENTITY}"""
+{DRIFT}{EXPIRING}{SEEN}{PAST}{IDENTITY}{FLAWS}"""
 
 # Keys of the table `meta`.
 
@@ -120,6 +137,9 @@ FORGOTTEN_BEFORE = "forgotten_before"
 RESEND = "resend:"
 """With the number of a work item: it is fetched once more, and sent though its Ids were seen before. The value is the newest
 batch of before. The key stands there until that is done, whatever happens between."""
+
+CONDITIONS = "conditions"
+"""What became of the conditions of the config: a JSON object, by place the attributes of a ``ConditionCount``."""
 
 STANDING_STILL = "troubles"
 """Parts that stood still when the pipeline noted it last: a JSON object, by part ``[reason, epoch seconds]``."""

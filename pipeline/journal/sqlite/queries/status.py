@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ualpipe.pipeline.clock import format_instant
+from ualpipe.pipeline.clock import format_epoch, format_instant
 from ualpipe.pipeline.config.model import DeadLetterOptions
 from ualpipe.pipeline.journal.dead_letter_limits import beyond
 from ualpipe.pipeline.journal.sqlite.columns import instant
 from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
-from ualpipe.pipeline.journal.sqlite.notes import read_standing_still
+from ualpipe.pipeline.journal.sqlite.notes import read_conditions, read_standing_still
 from ualpipe.pipeline.journal.sqlite.queries.duplicates import read_duplicates
-from ualpipe.pipeline.journal.status import DriftStatus, GapStatus, SinkStatus, SourceStatus, Status, StreamStatus
+from ualpipe.pipeline.journal.sqlite.queries.flaws import read_flaws
+from ualpipe.pipeline.journal.status import DriftStatus, GapStatus, IdleCondition, SinkStatus, SourceStatus, Status, StreamStatus
 from ualpipe.pipeline.observe.backlog import SHORTEST_S, WINDOW_S, Backlog
 
 
@@ -38,6 +39,12 @@ def read_status(file: JournalFile, sinks: Sequence[str], limits: DeadLetterOptio
         journal_bytes=file.content_bytes(),
         beyond_limits=beyond(DeadLetters(file, "").totals(), limits, file.clock.now()) if limits else [],
         standing_still=read_standing_still(file),
+        flaws=read_flaws(file),
+        idle_conditions=[
+            IdleCondition(place, count.verdict, count.seen, format_epoch(count.since))
+            for place, count in sorted(read_conditions(file).items())
+            if count.is_told
+        ],
     )
 
 

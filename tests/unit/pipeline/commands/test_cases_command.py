@@ -319,3 +319,37 @@ def test_config_and_mapping_exclude_one_another(tmp_path: Path, capsys: pytest.C
         main(["test", str(tmp_path), "--config", "a", "--mapping", "b"])
     assert ended.value.code == 2
     assert "not allowed with" in capsys.readouterr().err
+
+
+# What wrote the files
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "utf-16-be"])
+def test_cases_are_read_whatever_encoding_a_tool_wrote(run: Run, tmp_path: Path, encoding: str) -> None:
+    entry = {"record": record(1), "fields": {"event.action": "FileAccessed"}}
+    path = cases(tmp_path, (json.dumps(entry) + "\n").encode(encoding))
+    assert run(path)[0] == 0
+
+
+def test_the_record_of_a_pair_may_be_as_a_tool_exported_it(run: Run, tmp_path: Path) -> None:
+    exported = {"RecordId": "x", "AuditData": json.dumps(record(1))}
+    (tmp_path / "a.record.json").write_text(json.dumps(exported), encoding="utf-16")
+    assert run(tmp_path, "--update")[0] == 0
+    assert told((tmp_path / "a.document.json").read_text(encoding="utf-8"))["event"]["id"] == record(1)["Id"]
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (json.dumps([record(1), record(2)]).encode(), "a.record.json: holds 2 records: a case is one"),
+        (b"%PDF-1.7 \x00", "a.record.json: "),
+        (json.dumps({"value": [], "colour": 1}).encode(), "a.record.json: "),
+    ],
+)
+def test_a_pair_whose_record_can_not_be_read_is_named_with_the_reason(
+    run: Run, tmp_path: Path, content: bytes, complaint: str
+) -> None:
+    (tmp_path / "a.record.json").write_bytes(content)
+    code, _out, err = run(tmp_path)
+    assert code == 2
+    assert complaint in err

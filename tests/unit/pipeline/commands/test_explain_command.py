@@ -111,6 +111,15 @@ def test_record_may_stand_on_several_lines_or_come_on_stdin(run: Run, tmp_path: 
 def test_bad_neighbours_do_not_matter(run: Run, tmp_path: Path) -> None:
     path = written(tmp_path, NDJSON + b'\n{"torn": \n[1]')
     assert run(path, "--line", 3)[0] == 0
+    code, _out, said = run(path)
+    assert code == 1, "nobody chose a record"
+    assert said.count("not read: ") == 1
+
+
+def test_a_record_that_can_not_be_mapped_is_told_on_stderr_with_exit_code_1(run: Run, tmp_path: Path) -> None:
+    code, _out, said = run(written(tmp_path, record(1, CreationTime="2026-02-30T08:00:00")))
+    assert (code, said) == (1, "not mapped: /CreationTime: is no time; @timestamp is when the record was received\n")
+    assert run(written(tmp_path, record(1, UserId=5)))[::2] == (0, ""), "its document is good but for one field"
 
 
 @pytest.mark.parametrize(

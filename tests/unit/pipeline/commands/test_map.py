@@ -12,6 +12,7 @@ import pytest
 
 from fakes import record, records
 from ualpipe.pipeline.cli import main
+from ualpipe.pipeline.commands._said import MOST_SAID
 
 CONFIG = """\
 version: 1
@@ -165,3 +166,27 @@ def test_a_reader_that_goes_away_ends_it_without_a_word():
         assert mapping.wait() == 0
         assert mapping.stderr.read() == b""
         watchdog.cancel()
+
+
+def test_records_that_can_not_be_mapped_are_told_with_place_and_reason_and_exit_code_1(run_map):
+    bad = [record(2, CreationTime="never"), {"RecordType": 6, "Operation": "FileAccessed", "Workload": "SharePoint"}]
+    code, found, said = run_map(lines([record(1), *bad, record(4, UserId=5)]))
+    assert code == 1
+    assert len(found) == 4, "each has its document all the same"
+    assert said.splitlines() == [
+        f"not mapped: line 2, Id {record(2)['Id']}: /CreationTime: must be a UTC time such as 2026-11-20T08:15:00; "
+        "is text of length 5",
+        "not mapped: line 3: Id is missing; CreationTime is missing; OrganizationId is missing",
+    ]
+
+
+def test_of_very_many_that_can_not_be_mapped_only_some_are_told(run_map):
+    code, _found, said = run_map(lines([record(number, CreationTime="never") for number in range(MOST_SAID + 7)]))
+    assert code == 1
+    assert len(said.splitlines()) == MOST_SAID + 1
+    assert said.endswith("not mapped: 7 more\n")
+
+
+def test_a_record_that_is_refused_or_filtered_is_not_told_twice(run_map, config):
+    code, _found, said = run_map(lines([record(2, CreationTime="never")]), config)
+    assert (code, "not mapped" in said, "could not go on" in said) == (1, False, True)

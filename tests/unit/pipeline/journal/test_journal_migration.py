@@ -27,6 +27,7 @@ ADDED = {
         "UPDATE seen_run SET ids = narrow(ids)",
     ],
     4: ["DROP TABLE item_past", "DROP TABLE dead_letter_trace", "DROP INDEX dead_letter_of_item"],
+    6: ["DROP TRIGGER flaw_of_settlement", "DROP TABLE flaw", "DROP TABLE flaw_past"],
 }
 """By version: what undoes what the next version added."""
 

@@ -160,6 +160,8 @@ def test_the_status_is_json(journal, status):
             "dead_letters",
             "drift",
             "journal_bytes",
+            "flaws",
+            "idle_conditions",
             "beyond_limits",
             "certificates",
             "troubles",
