@@ -66,8 +66,8 @@ def _print(config: PipelineConfig, status: Status) -> None:
     for gap in status.gaps:
         console.print(f"[red]gap: {gap.source} {gap.stream} from {gap.start} to {gap.end}: {gap.reason}[/]", soft_wrap=True)
     if status.is_complete:
-        nothing = "" if status.unmappable else ", no unmappable records"
-        console.print(f"[green]no dead letters, no gaps{nothing}[/]")
+        whole = "[green]no dead letters, no gaps, no unmappable records[/]"
+        console.print("no dead letters, no gaps" if status.unmappable else whole)
 
 
 def _print_streams(console: Console, status: Status) -> None:

@@ -119,7 +119,7 @@ class FilesSource:
                 for chunk in chunks_of(blocks, self._envelopes):
                     is_blank = False
                     yield chunk
-                if is_blank:
+                if is_blank and item.locator["size"] != "0":  # that one is empty was said when it was listed
                     self._log.info("%s holds no record: it is blank", path)
             except ContentRefused as exc:
                 deque(blocks, maxlen=0)  # says whether the file was changed meanwhile
