@@ -175,7 +175,7 @@ class Model:
         batch.pending[sink] = {at for at, fate in fate_of.items() if fate == "pending"}
         for at, fate in fate_of.items():
             if fate in ("dead", "refused"):
-                self._add_letter(Letter(batch.id, at, sink if fate == "dead" else None, batch.records[at], batch.key))
+                self._add_letter(Letter(batch.id, at, sink if fate == "dead" else batch.only_sink, batch.records[at], batch.key))
 
     # --- dead letters ------------------------------------------------------------------------------------------------
 

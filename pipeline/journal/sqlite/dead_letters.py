@@ -142,6 +142,7 @@ class DeadLetters:
         source, tenant, stream, item = origin
         values = {name: getattr(dead_letter, name) for name in DeadLetter.__slots__ if name != "trace"}
         values |= {"source": source, "tenant": tenant, "stream": stream, "item": item}
+        values["sink"] = dead_letter.sink or _only_sink(db, dead_letter.batch)
         values |= {"body": compress(dead_letter.body), "config": self._config, "noticed_at": self._file.now()}
         names, marks = ", ".join(values), ", ".join("?" * len(values))
         cursor = db.execute(f"INSERT OR IGNORE INTO dead_letter({names}) VALUES ({marks})", list(values.values()))
@@ -164,6 +165,12 @@ def chunk_of(dead_letter: DeadLetter) -> Chunk:
     """Returns the record of a dead letter as a chunk of its own."""
     # A record that spans lines (or holds a raw line break in a string) is an array of one; one that is no JSON is a line.
     return Chunk(b"[" + dead_letter.body + b"]", "array") if b"\n" in dead_letter.body else Chunk(dead_letter.body, "lines")
+
+
+def _only_sink(db: sqlite3.Connection, batch: int | None) -> str | None:
+    """Returns the one sink that a batch is for: what no transform takes of it is dead for that sink, and for no other."""
+    row = db.execute("SELECT only_sink FROM batch WHERE id = ?", (batch,)).fetchone()
+    return row[0] if row else None
 
 
 def _remove_traces(db: sqlite3.Connection, dead_letters: Iterable[tuple[int]]) -> None:

@@ -120,6 +120,20 @@ def test_an_event_refused_by_a_transform_goes_to_all_sinks(journal, reader, chan
     assert [len(journal.unsettled(sink)) for sink in ("siem", "bus")] == [1, 2]
 
 
+def test_what_a_transform_refuses_on_its_way_to_one_sink_goes_to_that_sink_alone(journal, reader, changes):
+    """The others had it before: it was sent again for one sink, and then no transform took it."""
+    store(journal, "item", records(0, 3))
+    (ref,) = journal.unsettled("siem")
+    settle_with(journal, event_letter(ref.id, 1))
+    changes.requeue(next(iter(reader.dead_letters())))
+    (_first, again) = journal.unsettled("siem")
+    journal.settle("siem", [Settlement(again.id, dead=1)], [event_letter(again.id, 0, None, stage="transform")])
+    (letter,) = reader.dead_letters()
+    assert letter.dead_letter.sink == "siem"
+    changes.requeue(letter)
+    assert journal.unsettled("other") == [ref]
+
+
 def test_the_same_letter_can_not_be_sent_twice(journal, reader, changes):
     (ref,) = store(journal, "item", records(0, 3)).batches
     settle_with(journal, event_letter(ref.id, 1))
