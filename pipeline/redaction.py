@@ -36,6 +36,7 @@ _TOKENS = re.compile(
     r"|(?:access_token|refresh_token|id_token|client_secret)[\\\"']*\s*[:=]\s*[\\\"']*)[\w\-.~+/=%]+"
 )
 _JWT = re.compile(r"eyJ[\w-]{8,}(?:\.[\w-]*)*")  # base64url of `{"`: a token that nobody told us of
+_PRIVATE_KEY = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?(?:-----END \1-----|\Z)", re.DOTALL)
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
@@ -177,7 +178,8 @@ def _extent(text: str, at: int, place: _Place) -> tuple[int, int]:
 
 def _without(text: str, extents: list[tuple[int, int]]) -> str:
     """Returns a text with a mark in place of each stretch that any of the extents cover, which are in order."""
-    kept, end = [], 0
+    kept: list[str] = []
+    end = 0
     for start, stop in extents:
         if start > end or not kept:
             kept += [text[end:start], _BLANK]
@@ -236,7 +238,7 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         text = _known.blanked(self._own.blanked(text))
-        return _JWT.sub(_BLANK, _TOKENS.sub(rf"\1{_BLANK}", text))
+        return _PRIVATE_KEY.sub(_BLANK, _JWT.sub(_BLANK, _TOKENS.sub(rf"\1{_BLANK}", text)))
 
 
 blanked: Callable[[str], str] = Redactor()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
+from ualpipe.pipeline.redaction import blanked
+
 
 def did_you_mean(word: str, known: Any) -> str:
     """Returns `` (did you mean x?)`` for a word that is not known, the list of known words where that is short, or nothing."""
@@ -38,7 +40,11 @@ SHOWN_CHARACTERS = 300
 """So much of another system's own words goes into a message of ours."""
 
 
+LONGEST_READ = 64 * 1024
+"""Characters of another system's answer that are looked at for a message."""
+
+
 def shorten(text: str, limit: int = SHOWN_CHARACTERS) -> str:
-    """Returns a text in one line of bounded length."""
-    line = " ".join(text.split())
+    """Returns a text in one line of bounded length; secrets in it are blanked first, as half of one would not be known."""
+    line = " ".join(blanked(text[:LONGEST_READ]).split())
     return line if len(line) <= limit else f"{line[:limit]}..."

@@ -15,7 +15,7 @@ from ualpipe.clients.answer import HttpAnswer
 from ualpipe.clients.entra.api import Api
 from ualpipe.clients.errors import ClientError, Refused, Throttled, Unreachable, with_advice
 from ualpipe.clients.retry_after import retry_after_s
-from ualpipe.pipeline.wording import SHOWN_CHARACTERS, shorten
+from ualpipe.pipeline.wording import LONGEST_READ, shorten
 
 _AADSTS = re.compile(r"AADSTS(\d+)")
 _TRACE = re.compile(r"\s*Trace ID:.*", re.DOTALL)  # differs each time, and would make each message a new one
@@ -93,7 +93,7 @@ def _read(body: bytes) -> tuple[str, str]:
         value = json.loads(body)
     if isinstance(value, dict) and isinstance(value.get("error"), str):
         return value["error"], str(value.get("error_description") or value["error"])
-    return "", body[:SHOWN_CHARACTERS].decode("utf-8", "replace")
+    return "", body[:LONGEST_READ].decode("utf-8", "replace")
 
 
 def _code_of(description: str) -> int:

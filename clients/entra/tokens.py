@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,11 +21,14 @@ from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.credentials.certificate import read_certificate
 from ualpipe.pipeline.credentials.options import Credential
 from ualpipe.pipeline.errors import SourceDenied
+from ualpipe.pipeline.redaction import hide
 
 EARLY_S = 300.0
 """How long before its end a token is renewed."""
 RETRY_S = 30.0
 """How long after a failed renewal the next is tried, while the token is still good."""
+KEPT_SECRET = 3
+"""Tokens of an app that are blanked in texts: a service may still repeat the one before."""
 SHORT_LIFETIME_S = 600.0  # of a token that does not tell its lifetime
 
 
@@ -64,6 +68,7 @@ class Tokens:
         self._app: msal.ConfidentialClientApplication | None = None
         self._proof_of_app: _Proof | None = None
         self._latest = ""
+        self._former: deque[str] = deque(maxlen=KEPT_SECRET)
         self._renew_at = 0.0
         self._ends_at = 0.0
         self._has_warned = False
@@ -115,10 +120,17 @@ class Tokens:
                 raise
             result = self._ask(replaced)
         lifetime_s = float(result.get("expires_in", SHORT_LIFETIME_S))
-        self._latest = result["access_token"]
+        self._latest = self._hidden(result["access_token"])
         self._ends_at = self._clock.monotonic() + lifetime_s
         self._renew_at = self._ends_at - min(EARLY_S, lifetime_s / 2)
         self._has_warned = False
+
+    def _hidden(self, token: str) -> str:
+        """Makes a token a secret in place of one that has expired long ago."""
+        outlived = self._former[0] if len(self._former) == KEPT_SECRET else ""
+        hide(token, instead_of=outlived if outlived != token else "")
+        self._former.append(token)
+        return token
 
     def _ask(self, proof: _Proof) -> dict[str, Any]:
         what = f"login of app {self._credential.client_id} at {self._authority}"

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Iterable
 
 from ualpipe.pipeline.config.loader import load_config
 from ualpipe.pipeline.config.model import PipelineConfig, StageSpec
-from ualpipe.pipeline.errors import PipelineError
+from ualpipe.pipeline.errors import PipelineError, close_quietly
 from ualpipe.pipeline.observe import log
+from ualpipe.pipeline.observe.hooks import unexpected
 from ualpipe.pipeline.redaction import blanked
 from ualpipe.pipeline.stages import Finding
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_REFUSED
 from ualpipe.pipeline.supervisor.stages import StageMaker
 
+_log = logging.getLogger("ualpipe.check")
 _MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command: 0 fine, 3 when something would refuse us."""
     config = load_config(args.config)
-    log.set_up("warning", config.secrets)
+    log.set_up("warning", config.secrets, substituted=config.substituted)
     for warning in config.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     maker = StageMaker.for_command(config)
@@ -37,7 +40,7 @@ def _live(config: PipelineConfig, maker: StageMaker) -> int:
         for finding in _findings(spec, maker):
             is_refused |= finding.level == "error"
             action = f"\n           -> {finding.action}" if finding.action else ""
-            print(f"{_MARKS[finding.level]}  {spec.name}: {finding.subject}: {blanked(finding.message)}{action}")
+            print(f"{_MARKS[finding.level]}  {spec.name}: {finding.subject}: {blanked(f'{finding.message}{action}')}")
     return EXIT_REFUSED if is_refused else EXIT_FINE
 
 
@@ -47,5 +50,7 @@ def _findings(spec: StageSpec, maker: StageMaker) -> Iterable[Finding]:
         yield from stage.check()
     except PipelineError as exc:
         yield Finding("error", spec.type, str(exc))
+    except Exception as exc:  # noqa: BLE001 - a bug in one stage must not hide what the others have to say
+        yield Finding("error", spec.type, unexpected(exc))
     finally:
-        stage.close()
+        close_quietly(stage, _log)

@@ -20,6 +20,7 @@ from ualpipe.pipeline.events import Condition
 from ualpipe.pipeline.json_schema.defects import schema_defects
 from ualpipe.pipeline.marked_yaml import MarkedYaml, Pointer
 from ualpipe.pipeline.options import FileText, Secret, build, schema_of
+from ualpipe.pipeline.redaction import hide
 from ualpipe.pipeline.wording import did_you_mean
 
 MAX_WORKERS = 64
@@ -67,6 +68,8 @@ def load_config(path: Path) -> PipelineConfig:
     config = None if source.defects and source.data is None else _Checker(source, path).check()
     if source.defects or config is None:
         raise ConfigError("\n".join(f"{path}:{defect}" for defect in sorted(set(source.defects))))
+    for text in config.secrets:
+        hide(text)
     return config
 
 
@@ -115,7 +118,8 @@ class _Checker:
             sinks=sinks,
             journal=journal,
             version=self._version(data, secrets),
-            secrets=secrets | self._source.hidden,
+            secrets=secrets,
+            substituted=frozenset(self._source.hidden) - secrets,
             disabled_sinks=frozenset(data["sinks"]) - sinks.keys(),
             workers=data.get("workers", min(MAX_WORKERS, processors())),
             warnings=tuple(f"{self._path}:{warning}" for warning in sorted(set(self._source.warnings))),

@@ -84,7 +84,8 @@ class PipelineConfig:
 
     Attributes:
         version: Hash of the content without secrets, 12 hex digits: stands beside dead letters.
-        secrets: Texts that must never be printed.
+        secrets: Texts that must never be printed, in no spelling and in no part.
+        substituted: Other texts from the environment and files, which are blanked where they stand as they are.
         workers: Processes that transform records; 1 where the pipeline's own process does it.
         disabled_sinks: Sinks with ``enabled: false``: their backlog is kept.
         warnings: What should be written in another way, a line each: ``file:line:col  path: …``.
@@ -100,6 +101,7 @@ class PipelineConfig:
     journal: JournalOptions
     version: str
     secrets: frozenset[str] = field(repr=False)
+    substituted: frozenset[str] = field(default=frozenset(), repr=False)
     disabled_sinks: frozenset[str] = frozenset()
     workers: int = 1
     warnings: Sequence[str] = ()

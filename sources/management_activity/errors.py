@@ -17,7 +17,7 @@ from ualpipe.clients.answer import HttpAnswer
 from ualpipe.clients.errors import with_advice
 from ualpipe.clients.retry_after import retry_after_s
 from ualpipe.pipeline.errors import ContentGone, SourceDenied, SourceError, SourceOverloaded, SourceThrottled, SourceUnavailable
-from ualpipe.pipeline.wording import SHOWN_CHARACTERS, shorten
+from ualpipe.pipeline.wording import LONGEST_READ, shorten
 
 _AF_CODE = re.compile(r"AF\d+")
 
@@ -128,7 +128,7 @@ def read_error(body: bytes) -> tuple[str, str]:
         return "", str(value["Message"])
     if is_page(body):
         return "", "an HTML page, not an answer of the service: is there a proxy in between?"
-    return "", body[:SHOWN_CHARACTERS].decode("utf-8", "replace") or "an empty answer"
+    return "", body[:LONGEST_READ].decode("utf-8", "replace") or "an empty answer"
 
 
 def is_page(body: bytes) -> bool:
