@@ -106,12 +106,12 @@ class _Texts:
         self._lock = threading.Lock()
 
     def add(self, text: str, *, parts: bool) -> None:
-        """Adds a text: in every spelling and in parts, or as it is."""
+        """Adds a text, in every spelling: also parts of it, or nothing but the whole."""
         if len(text.strip()) < MIN_SECRET_LENGTH or self._added.get(text, False) or (text in self._added and not parts):
             return
         with self._lock:
             self._added[text] = parts
-            for spelling in sorted(spellings(text)) if parts else [text]:
+            for spelling in sorted(spellings(text)):
                 self._note(spelling, text, parts=parts)
             self._compile()
 
@@ -211,7 +211,7 @@ def hide(text: str, *, instead_of: str = "") -> None:
 
 
 def hide_whole(text: str) -> None:
-    """Has a text blanked where it stands as it is: it came from outside the config, but need not be a secret."""
+    """Has a text blanked where it stands whole, in any spelling: it came from outside the config, but need not be a secret."""
     _known.add(text, parts=False)
 
 

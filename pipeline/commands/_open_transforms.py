@@ -69,7 +69,7 @@ def open_envelopes(config: Path | None) -> Envelopes:
 
 def _configured(path: Path) -> list[OpenTransform]:
     config = load_config(path)
-    log.set_up("warning", config.secrets, substituted=config.substituted)
+    log.set_up("warning", config.secrets)
     opened = StageMaker.for_command(config).open_transforms()
     return [
         OpenTransform(f"{spec.name} {spec.type}", spec.type, spec.options, transform.apply)

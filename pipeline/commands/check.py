@@ -24,7 +24,7 @@ _MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
 def run(args: argparse.Namespace) -> int:
     """Runs the command: 0 fine, 3 when something would refuse us."""
     config = load_config(args.config)
-    log.set_up("warning", config.secrets, substituted=config.substituted)
+    log.set_up("warning", config.secrets)
     for warning in config.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     maker = StageMaker.for_command(config)

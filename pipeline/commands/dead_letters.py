@@ -88,7 +88,7 @@ def _export(args: argparse.Namespace, reader: JournalReader, _config: PipelineCo
 
 
 def _preview(args: argparse.Namespace, reader: JournalReader, config: PipelineConfig) -> int:
-    log.set_up("warning", config.secrets, substituted=config.substituted)
+    log.set_up("warning", config.secrets)
     transforms = StageMaker.for_command(config).open_transforms()
     previewer = RetryPreviewer(config, reader, [transform.apply for transform in transforms])
     previews = [previewer.preview(stored) for stored in _chosen(args, reader)]

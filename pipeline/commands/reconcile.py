@@ -32,7 +32,7 @@ ROUNDS = 2
 def run(args: argparse.Namespace) -> int:
     """Runs the command: 0 when nothing is missing, 1 when something is, 3 when a source or sink refuses us for good."""
     config, clock = load_config(args.config), SystemClock()
-    log.set_up(args.log_level, config.secrets, substituted=config.substituted)
+    log.set_up(args.log_level, config.secrets)
     since = parse_time("--since", args.since, clock.now())
     if since >= clock.now():
         raise ConfigError(f"--since: {args.since} is in the future")

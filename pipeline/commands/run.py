@@ -23,7 +23,7 @@ _log = logging.getLogger("ualpipe.config")
 def run(args: argparse.Namespace) -> int:
     """Runs the command; see ``Runner.run`` for the exit code."""
     config = load_config(args.config)
-    log.set_up(args.log_level, config.secrets, substituted=config.substituted)
+    log.set_up(args.log_level, config.secrets)
     for warning in config.warnings:
         _log.warning("%s", warning)
     return run_pipeline(config, args, once=args.once)
@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
 
 def run_pipeline(config: PipelineConfig, args: argparse.Namespace, *, once: bool) -> int:
     """Runs a pipeline in the foreground; ``args`` say how much is logged and shown. See ``Runner.run`` for the exit code."""
-    log.set_up(args.log_level, config.secrets, substituted=config.substituted)
+    log.set_up(args.log_level, config.secrets)
     runner = Runner(config, once=once, affinity=CpuAffinity.of_process())
     _stop_on_signals(runner)
     interpreter.tune()

@@ -14,11 +14,14 @@ from ualpipe.pipeline import marked_yaml, registry
 from ualpipe.pipeline.conditions.compiler import compile_conditions
 from ualpipe.pipeline.config.former_names import former_names
 from ualpipe.pipeline.config.model import JournalOptions, PipelineConfig, SinkOptions, SourceOptions, StageSpec
+from ualpipe.pipeline.config.odd_texts import misread_values, odd_texts
+from ualpipe.pipeline.config.secrets import secret_remarks
+from ualpipe.pipeline.config.weak_settings import weak_settings
 from ualpipe.pipeline.credentials.options import Credential
 from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.events import Condition
 from ualpipe.pipeline.json_schema.defects import schema_defects
-from ualpipe.pipeline.marked_yaml import MarkedYaml, Pointer
+from ualpipe.pipeline.marked_yaml import Defect, MarkedYaml, Pointer
 from ualpipe.pipeline.options import FileText, Secret, build, schema_of
 from ualpipe.pipeline.redaction import hide
 from ualpipe.pipeline.wording import did_you_mean
@@ -68,8 +71,6 @@ def load_config(path: Path) -> PipelineConfig:
     config = None if source.defects and source.data is None else _Checker(source, path).check()
     if source.defects or config is None:
         raise ConfigError("\n".join(f"{path}:{defect}" for defect in sorted(set(source.defects))))
-    for text in config.secrets:
-        hide(text)
     return config
 
 
@@ -94,6 +95,7 @@ class _Checker:
         self._source = source
         self._path = path
         self._base = path.resolve().parent
+        self._weakened: list[Defect] = []
 
     def check(self) -> PipelineConfig | None:
         data = self._source.data
@@ -108,6 +110,8 @@ class _Checker:
         if self._source.defects:
             return None
         secrets = frozenset(_secrets_in([credentials, sources, transforms, sinks]))
+        for text in secrets:
+            hide(text)
         return PipelineConfig(
             path=self._path,
             pipeline=data["pipeline"],
@@ -118,19 +122,30 @@ class _Checker:
             sinks=sinks,
             journal=journal,
             version=self._version(data, secrets),
-            secrets=secrets,
-            substituted=frozenset(self._source.hidden) - secrets,
+            secrets=secrets | self._source.hidden,
+            weakened=tuple(f"{self._path}:{found}" for found in sorted(set(self._weakened))),
             disabled_sinks=frozenset(data["sinks"]) - sinks.keys(),
             workers=data.get("workers", min(MAX_WORKERS, processors())),
             warnings=tuple(f"{self._path}:{warning}" for warning in sorted(set(self._source.warnings))),
         )
 
     def _fits(self, schema: Mapping[str, Any], value: Any, pointer: Pointer) -> bool:
-        defects = list(schema_defects(schema, value, pointer, self._source.substituted))
+        defects = list(schema_defects(schema, value, pointer, self._source.substituted, self._source.written))
         for where, message in defects:
             if where not in self._source.unresolved:  # there the reference is wrong, not the text in its place
                 self._source.defect(where, message)
+        if not defects:
+            self._look_at_texts(schema, value, pointer)
         return not defects
+
+    def _look_at_texts(self, schema: Mapping[str, Any], value: Any, pointer: Pointer) -> None:
+        """Finds what fits the schema and yet is not what it seems: in texts, in conditions, in secrets, in files."""
+        if not pointer:  # the sections have schemas of their own
+            value = {key: found for key, found in value.items() if not isinstance(found, dict | list)}
+        found = (*odd_texts(schema, value, pointer), *misread_values(schema, value, pointer, self._source.written))
+        for place, remark in (*found, *secret_remarks(schema, value, pointer, self._source)):
+            (self._source.defect if remark.is_wrong else self._source.warning)(place, remark.text)
+        self._weakened += weak_settings(schema, value, pointer, self._source, self._base)
 
     def _take_former_names(self, cls: type, value: Any, pointer: Pointer) -> None:
         """Gives options that stand under a former name their present one, with a warning."""

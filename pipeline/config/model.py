@@ -84,10 +84,10 @@ class PipelineConfig:
 
     Attributes:
         version: Hash of the content without secrets, 12 hex digits: stands beside dead letters.
-        secrets: Texts that must never be printed, in no spelling and in no part.
-        substituted: Other texts from the environment and files, which are blanked where they stand as they are.
+        secrets: Texts that must never be printed: those of secret options, and what the environment and files put elsewhere.
         workers: Processes that transform records; 1 where the pipeline's own process does it.
         disabled_sinks: Sinks with ``enabled: false``: their backlog is kept.
+        weakened: Settings that protect less than they could, a line each, as warnings are.
         warnings: What should be written in another way, a line each: ``file:line:col  path: …``.
     """
 
@@ -101,7 +101,7 @@ class PipelineConfig:
     journal: JournalOptions
     version: str
     secrets: frozenset[str] = field(repr=False)
-    substituted: frozenset[str] = field(default=frozenset(), repr=False)
+    weakened: Sequence[str] = ()
     disabled_sinks: frozenset[str] = frozenset()
     workers: int = 1
     warnings: Sequence[str] = ()

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 import orjson
 
 from ualpipe.pipeline.observe.hooks import in_short
-from ualpipe.pipeline.redaction import Redactor, hide, hide_whole
+from ualpipe.pipeline.redaction import Redactor, hide_whole
 
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 LIBRARIES = (
@@ -90,28 +90,18 @@ class _Handler(logging.StreamHandler[TextIO]):
             self.stream.write(f"a line of {record.name} can't be written\n")
 
 
-def set_up(
-    level: str,
-    secrets: Iterable[str] = (),
-    stream: TextIO | None = None,
-    *,
-    plain: bool | None = None,
-    substituted: Iterable[str] = (),
-) -> None:
+def set_up(level: str, secrets: Iterable[str] = (), stream: TextIO | None = None, *, plain: bool | None = None) -> None:
     """Sends all logs to one stream, and makes secrets known to ``blanked``.
 
     Args:
         level: ``debug``, ``info``, ``warning`` or ``error``. With ``debug`` alone errors stand with their traceback.
-        secrets: Texts that are blanked, in every spelling and in parts.
+        secrets: Texts that are blanked where they stand whole, in any spelling; those of secret options are known in parts too.
         stream: Where logs go; stderr by default.
-        substituted: Texts that are blanked where they stand as they are.
         plain: Lines for people instead of JSON; by default where the stream is a terminal.
     """
     out = stream or sys.stderr
     for secret in secrets:
-        hide(secret)
-    for text in substituted:
-        hide_whole(text)
+        hide_whole(secret)
     redact, traces = Redactor(), level == "debug"
     handler = _Handler(out)
     is_plain = out.isatty() if plain is None else plain

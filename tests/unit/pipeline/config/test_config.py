@@ -257,7 +257,7 @@ def test_secrets_are_collected_for_the_log(read):
 
 def test_what_the_environment_puts_into_other_options_is_collected_too(read):
     """`hosts: ["https://user:${env:PASSWORD}@..."]`: no option of type secret, and yet one."""
-    assert f"{CANARY}-env" in read(SMALL.replace("out.ndjson", "'out-${env:KAFKA_PASSWORD}.ndjson'")).substituted
+    assert f"{CANARY}-env" in read(SMALL.replace("out.ndjson", "'out-${env:KAFKA_PASSWORD}.ndjson'")).secrets
 
 
 def test_secrets_are_seen_in_no_printed_part_of_the_config(read):
