@@ -33,7 +33,7 @@ _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _TOKENS = re.compile(
     r"(?i)((?:bearer|sharedaccesssignature)(?:\s|%20|\+)+|(?:basic|apikey|negotiate)(?:\s|%20|\+)+(?=[\w\-.~+/%]*[0-9=+/])(?=\S{8})"
     r"|(?:client_secret|client_assertion|password|passwd|api_key|apikey|sharedaccesskey|sig)(?:=|%3d)"
-    r"|(?:access_token|refresh_token|id_token|client_secret)[\\\"']*\s*[:=]\s*[\\\"']*)[\w\-.~+/=%]+"
+    r"|(?:access_token|refresh_token|id_token)[\\\"']*\s*[:=]\s*[\\\"']*|client_secret[\\\"']+\s*[:=]\s*[\\\"']*)[\w\-.~+/=%]+"
 )
 _JWT = re.compile(r"eyJ[\w-]{8,}(?:\.[\w-]*)*")  # base64url of `{"`: a token that nobody told us of
 _PRIVATE_KEY = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?(?:-----END \1-----|\Z)", re.DOTALL)
@@ -125,6 +125,11 @@ class _Texts:
             self._whole = {spelling: owner for spelling, owner in self._whole.items() if owner != text}
             self._compile()
 
+    def clear(self) -> None:
+        """Lets go of all texts."""
+        with self._lock:
+            self._grams, self._whole, self._added, self._pattern = {}, {}, {}, None
+
     def _note(self, spelling: str, text: str, *, parts: bool) -> None:
         is_plain = spelling in (text, text.strip())
         if not parts or len(spelling) < PART_LENGTH:
@@ -213,6 +218,11 @@ def hide(text: str, *, instead_of: str = "") -> None:
 def hide_whole(text: str) -> None:
     """Has a text blanked where it stands whole, in any spelling: it came from outside the config, but need not be a secret."""
     _known.add(text, parts=False)
+
+
+def forget() -> None:
+    """Lets go of all secrets: a process that goes on with another config, as tests do, shows again what they hid."""
+    _known.clear()
 
 
 def secrets_of(text: str) -> list[str]:

@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Iterable
 
-from ualpipe.pipeline.config.loader import load_config
+from ualpipe.pipeline.config.loader import load_for_use
 from ualpipe.pipeline.config.model import PipelineConfig, StageSpec
 from ualpipe.pipeline.errors import PipelineError, close_quietly
 from ualpipe.pipeline.observe import log
@@ -23,7 +23,7 @@ _MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command: 0 fine, 3 when something would refuse us."""
-    config = load_config(args.config)
+    config = load_for_use(args.config)
     log.set_up("warning", config.secrets)
     for warning in config.warnings:
         print(f"warning: {warning}", file=sys.stderr)
@@ -31,6 +31,8 @@ def run(args: argparse.Namespace) -> int:
     maker.open_transforms()
     counts = f"sources: {len(config.sources)}, transforms: {len(config.transforms)}, sinks: {len(config.sinks)}"
     print(f"{args.config}: the config is fine ({counts})")
+    for weak in config.weakened:
+        print(f"weakened: {weak}")
     return _live(config, maker) if args.live else EXIT_FINE
 
 

@@ -23,7 +23,7 @@ from ualpipe.pipeline.events import Condition
 from ualpipe.pipeline.json_schema.defects import schema_defects
 from ualpipe.pipeline.marked_yaml import Defect, MarkedYaml, Pointer
 from ualpipe.pipeline.options import FileText, Secret, build, schema_of
-from ualpipe.pipeline.redaction import hide
+from ualpipe.pipeline.redaction import hide, hide_whole
 from ualpipe.pipeline.wording import did_you_mean
 
 MAX_WORKERS = 64
@@ -74,6 +74,20 @@ def load_config(path: Path) -> PipelineConfig:
     return config
 
 
+def load_for_use(path: Path) -> PipelineConfig:
+    """Reads and checks a config file whose pipeline this process is about: its secrets are blanked in all that it shows or keeps.
+
+    Raises:
+        ConfigError: As ``load_config``.
+    """
+    config = load_config(path)
+    for text in _secrets_in([config.credentials, config.sources, config.transforms, config.sinks]):
+        hide(text)
+    for text in config.secrets:
+        hide_whole(text)
+    return config
+
+
 def stage_schema(kind: str, cls: Any) -> dict[str, Any]:
     """Returns the JSON Schema of a stage's section: its own options, those of its kind, and ``type``."""
     own = schema_of(cls.Config)
@@ -110,8 +124,6 @@ class _Checker:
         if self._source.defects:
             return None
         secrets = frozenset(_secrets_in([credentials, sources, transforms, sinks]))
-        for text in secrets:
-            hide(text)
         return PipelineConfig(
             path=self._path,
             pipeline=data["pipeline"],

@@ -24,6 +24,7 @@ _PLACEHOLDER = re.compile(
     r"|todo|tbd|fixme|none|null|undefined|n/?a|redacted|hidden|placeholder",
     re.IGNORECASE | re.DOTALL,
 )
+_IN_HEADERS = ("api_key", "token")
 _SCHEME = re.compile(r"(bearer|basic|apikey)\s+\S", re.IGNORECASE)
 _WHERE = "Entra admin center > App registrations > the app > Certificates & secrets"
 
@@ -34,19 +35,21 @@ def secret_remarks(
     """Yields remarks on the secrets of a section that fits its schema."""
     for place, text, inner in leaves(schema, value, pointer):
         if isinstance(text, str) and is_secret(inner) and place not in source.unresolved:
-            yield from ((place, remark) for remark in remarks(text, is_client_secret=place[-1] == "client_secret"))
+            yield from ((place, remark) for remark in remarks(text, str(place[-1])))
             if place in source.commented and place not in source.substituted:
                 yield place, Remark("the secret ends before ' #', where a comment begins: put it in quotes if # belongs to it")
 
 
-def remarks(text: str, *, is_client_secret: bool = False) -> Iterator[Remark]:
+def remarks(text: str, option: str = "password") -> Iterator[Remark]:
     """Yields what is odd about a secret.
 
     Args:
         text: The secret, without line ends and byte order mark around it.
-        is_client_secret: Entra ID made it: it has neither blanks nor quotation marks, so that these are errors and not warnings.
+        option: The option that it stands in. A client secret of Entra ID has neither blanks nor quotation marks, and what
+            goes into a header of HTTP is printable: there it is an error and not a warning.
     """
-    if remark := _unseen(text):
+    is_client_secret = option == "client_secret"
+    if remark := _unseen(text, is_wrong=option in _IN_HEADERS):
         yield remark
         return
     bare = text.strip()
@@ -69,12 +72,12 @@ def remarks(text: str, *, is_client_secret: bool = False) -> Iterator[Remark]:
         yield Remark(f"holds a {named(sign)}, as word processors write it: copy the secret from where it was made")
 
 
-def _unseen(text: str) -> Remark | None:
+def _unseen(text: str, *, is_wrong: bool) -> Remark | None:
     for at, sign in enumerate(text, 1):
         if sign in "\r\n":
-            return Remark(f"holds a {named(sign)} at character {at}: a secret is one line", is_wrong=True)
+            return Remark(f"holds a {named(sign)} at character {at}: a secret is one line", is_wrong)
         if is_unseen(sign):
-            return Remark(f"holds a {named(sign)} at character {at}, which can't be seen or typed: take it out", is_wrong=True)
+            return Remark(f"holds a {named(sign)} at character {at}, which can't be seen or typed: take it out", is_wrong)
     return None
 
 

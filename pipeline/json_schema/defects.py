@@ -70,8 +70,8 @@ def _word(failure: Failure, where: Pointer, shown: str) -> Iterator[tuple[Pointe
             yield (*where, key), f"unknown key{did_you_mean(key, known)}"
     elif failure.keyword == "required":
         yield where, f"{failure.expected} is missing{_meaning(failure.schema, failure.expected)}"
-    elif failure.value == "" and any("minLength" in choice for choice in _choices(failure.schema)):
-        yield where, f"{shown} is not there: this text, or the file or variable that it comes from, is empty"
+    elif failure.value == "" and any(choice.get("x-secret") for choice in _choices(failure.schema)):
+        yield where, f"{shown} is not there: the text, or the file or variable that it comes from, is empty"
     else:
         yield where, f"{shown} is not {_expected(failure)}"
 

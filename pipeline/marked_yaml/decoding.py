@@ -13,6 +13,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+LINE_BREAK = b"\n"
 _SAVE = "save it as UTF-8"
 
 
@@ -21,10 +22,12 @@ class NotText(ValueError):
 
     Attributes:
         line: Where they end to be text, from 1.
+        advice: Where in that line, and what to do.
     """
 
-    def __init__(self, reason: str, line: int = 1) -> None:
+    def __init__(self, reason: str, advice: str = "", line: int = 1) -> None:
         super().__init__(reason)
+        self.advice = advice
         self.line = line
 
 
@@ -53,17 +56,10 @@ def decoded(raw: bytes) -> tuple[str, str]:
     try:
         text = body.decode(encoding or "utf-8")
     except UnicodeDecodeError as exc:
-        line = body.count(b"\n", 0, exc.start) + 1
-        raise NotText(_why_not(body, exc, encoding), line) from None  # the original holds the bytes
+        before = body[: exc.start]
+        at = f"from byte {len(before.rpartition(LINE_BREAK)[2]) + 1} of the line on; {_SAVE}"
+        shown = encoding.upper() or "UTF-8"
+        raise NotText(f"not {shown} text", at, before.count(LINE_BREAK) + 1) from None  # the original holds the bytes
     if not encoding and "\0" in text:
-        raise NotText(f"not UTF-8 text: it holds NUL characters, as UTF-16 without a mark does; {_SAVE}")
+        raise NotText("not UTF-8 text", f"it holds NUL characters, as UTF-16 without a mark does; {_SAVE}")
     return text, encoding
-
-
-def _why_not(body: bytes, exc: UnicodeDecodeError, encoding: str) -> str:
-    if encoding not in ("", "utf-8"):
-        return f"not {encoding.upper()} text, as its byte order mark says; {_SAVE}"
-    if b"\0" in body[:4]:
-        return f"not UTF-8 text: it looks like UTF-16 without a mark; {_SAVE}"
-    before = len(body[: exc.start].rpartition(b"\n")[2]) + 1
-    return f"not UTF-8 text, from byte {before} of the line on; {_SAVE}"

@@ -38,7 +38,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> MarkedYaml:
         text, _ = decoded(read_bounded(path, MAX_FILE_BYTES))
         node = _composed(text)
     except NotText as exc:
-        marked.defects.append(Defect(exc.line, 1, "", f"not YAML: {exc}"))
+        marked.defects.append(Defect(exc.line, 1, "", f"not YAML: {exc}" + (f": {exc.advice}" if exc.advice else "")))
     except yaml.MarkedYAMLError as exc:
         marked.defects.append(_defect_of(exc, text))
     except yaml.reader.ReaderError as exc:
