@@ -46,8 +46,11 @@ LONGEST_READ = 64 * 1024
 
 
 def shorten(text: str, limit: int = SHOWN_CHARACTERS) -> str:
-    """Returns a text in one line of bounded length; secrets in it are blanked first, as half of one would not be known."""
-    line = " ".join(blanked(text[:LONGEST_READ]).split())
+    """Returns a text in one line of bounded length, in characters that can be seen.
+
+    Secrets in it are blanked first, as half of one would not be known.
+    """
+    line = visible(" ".join(blanked(text[:LONGEST_READ]).split()))
     return line if len(line) <= limit else f"{line[:limit]}..."
 
 

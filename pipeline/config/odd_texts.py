@@ -101,15 +101,17 @@ def remarks(text: str) -> Iterator[Remark]:
             if text[at] in "\t\n\r\a\b\f\v\x1b\0"
             else ""
         )
-        yield Remark(f"holds a {named(text[at])} at character {at + 1}: take it out{hint}", is_wrong=True)
+        yield Remark(f"holds the character {named(text[at])} at position {at + 1}: take it out{hint}", is_wrong=True)
     elif (at := next((index for index, sign in enumerate(text) if is_unseen(sign)), None)) is not None:
-        yield Remark(f"holds a {named(text[at])} at character {at + 1}, which can't be seen: take it out, or type a plain blank")
+        yield Remark(
+            f"holds the character {named(text[at])} at position {at + 1}, which can't be seen: take it out, or type a plain blank"
+        )
     elif text != text.strip():
         yield Remark("begins or ends with a blank, which is a part of the value: take it out")
     elif _QUOTED.fullmatch(text):
         yield Remark(f"stands in typographic quotation marks ({named(text[0])}), a part of the value: write ' or \"")
     elif sign := look_alike(text):
-        yield Remark(f"holds a {named(sign)}, which looks like another character: type it anew, if it was pasted")
+        yield Remark(f"holds the character {named(sign)}, which looks like another character: type it anew, if it was pasted")
 
 
 def look_alike(text: str) -> str:

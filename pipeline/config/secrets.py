@@ -69,15 +69,17 @@ def remarks(text: str, option: str = "password") -> Iterator[Remark]:
             f"looks like the id of a secret, which is no secret: use its value, which {_WHERE} shows once, when it is made"
         )
     elif sign := next((sign for sign in text if not sign.isascii() and _is_typographic(sign)), ""):
-        yield Remark(f"holds a {named(sign)}, as word processors write it: copy the secret from where it was made")
+        yield Remark(f"holds the character {named(sign)}, as word processors write it: copy the secret from where it was made")
 
 
 def _unseen(text: str, *, is_wrong: bool) -> Remark | None:
     for at, sign in enumerate(text, 1):
         if sign in "\r\n":
-            return Remark(f"holds a {named(sign)} at character {at}: a secret is one line", is_wrong)
+            return Remark(f"holds the character {named(sign)} at position {at}: a secret is one line", is_wrong)
         if is_unseen(sign):
-            return Remark(f"holds a {named(sign)} at character {at}, which can't be seen or typed: take it out", is_wrong)
+            return Remark(
+                f"holds the character {named(sign)} at position {at}, which can't be seen or typed: take it out", is_wrong
+            )
     return None
 
 

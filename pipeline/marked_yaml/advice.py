@@ -11,6 +11,7 @@ from ualpipe.pipeline.wording import is_unseen, named
 _QUOTE = "put the value in single quotes"
 _TYPOGRAPHIC = "\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb"
 _BY_PROBLEM = {
+    "a tab character": "a tab stands where only blanks indent: write blanks",
     "unknown escape": "in double quotes a backslash begins an escape: write a Windows path in single quotes, 'C:\\data'",
     "expected hexdecimal": "in double quotes a backslash begins an escape: write a Windows path in single quotes, 'C:\\users'",
     "another document": "a config is one document: remove the line ---, or what stands before it",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +11,13 @@ import orjson
 from ualpipe.clients.answer import HttpAnswer
 from ualpipe.clients.retry_after import retry_after_s
 from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkThrottled, SinkUnavailable
+from ualpipe.pipeline.wording import shorten
 
 if TYPE_CHECKING:
     from elastic_transport import ApiResponse
 
-MAX_REASON = 300  # characters of a server's own words that go into an error of ours
+MAX_REASON = 290  # characters of a server's own words that go into an error of ours
+MAX_CAUSES = 10  # of an error within one another
 
 
 def answer_of(response: ApiResponse[Any]) -> HttpAnswer:
@@ -43,11 +45,30 @@ def refusal(answer: HttpAnswer, now: datetime) -> SinkError:
 
 
 def describe(error: Any) -> str:
-    """Returns ``type: reason`` of an error object of Elasticsearch, shortened."""
+    """Returns ``type: reason`` of an error object of Elasticsearch, its innermost cause first, shortened."""
     if not isinstance(error, Mapping):
-        return str(error)[:MAX_REASON]
-    parts = [error.get("type"), error.get("reason")]
-    return ": ".join(str(part) for part in parts if part)[:MAX_REASON]
+        return shorten(str(error), MAX_REASON)
+    said = dict.fromkeys(reason for found in reversed(list(_chain(error))) if (reason := _reason_of(found)))
+    innermost, *outer = said or [""]
+    shown = shorten(innermost, MAX_REASON)
+    return f"{shown} (within: {shorten('; '.join(outer), MAX_REASON)})" if outer else shown
+
+
+def _chain(error: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yields an error object and its causes, the innermost last."""
+    yield error
+    roots = error.get("root_cause")
+    yield from (root for root in (roots if isinstance(roots, list) else [])[:MAX_CAUSES] if isinstance(root, Mapping))
+    cause = error.get("caused_by")
+    for _ in range(MAX_CAUSES):
+        if not isinstance(cause, Mapping):
+            return
+        yield cause
+        cause = cause.get("caused_by")
+
+
+def _reason_of(error: Mapping[str, Any]) -> str:
+    return ": ".join(str(part) for part in (error.get("type"), error.get("reason")) if part)
 
 
 def _reason(body: bytes) -> str:

@@ -30,6 +30,7 @@ from ualpipe.sinks.elasticsearch.sink import ElasticsearchSink
 from ualpipe.sinks.outcome import raise_if_all_failed
 from ualpipe.testing import check_options, encode, make_events
 
+ROOT = HttpAnswer(200, {}, b'{"version": {"number": "8.19.3", "build_flavor": "default"}, "tagline": "You Know, for Search"}')
 CREATED = {"create": {"status": 201}}
 
 
@@ -48,14 +49,17 @@ def event_of(body: bytes) -> EncodedEvent:
 
 
 class Script:
-    """Stands for the network: answers in order, and remembers what was asked."""
+    """Stands for the network: answers in order, and remembers what was asked; what it is it says to whoever asks."""
 
-    def __init__(self, *answers: HttpAnswer | Exception) -> None:
+    def __init__(self, *answers: HttpAnswer | Exception, root: HttpAnswer | None = None) -> None:
         self._answers = list(answers)
+        self._root = root or ROOT
         self.asked: list[tuple[str, str, bytes | None, Any]] = []
         self.is_closed = False
 
     def request(self, method: str, target: str, body: bytes | None = None, headers: Any = None) -> HttpAnswer:
+        if target == "/":
+            return self._root
         self.asked.append((method, target, body, headers))
         found = self._answers.pop(0)
         if isinstance(found, Exception):
@@ -86,10 +90,10 @@ def node_on(script: Script) -> type[BaseNode]:
 class ScriptedSink(ElasticsearchSink):
     """The sink on a script."""
 
-    def __init__(self, *answers: HttpAnswer | Exception, **options: Any) -> None:
+    def __init__(self, *answers: HttpAnswer | Exception, root: HttpAnswer | None = None, **options: Any) -> None:
         values = {"urls": ["https://es.contoso.example:9200"], "setup": False, **options}
         super().__init__(build(ElasticsearchSink.Config, values, Path()), env("search"))
-        self.script = Script(*answers)
+        self.script = Script(*answers, root=root)
 
     def _connect(self, **how: Any) -> Connection:
         return super()._connect(node_class=node_on(self.script), **how)
@@ -360,6 +364,8 @@ class Meeting(Script):
         self._refuses = refuses
 
     def request(self, method: str, target: str, body: bytes | None = None, headers: Any = None) -> HttpAnswer:
+        if target == "/":
+            return self._root
         assert body is not None
         self.asked.append((method, target, body, headers))
         self._all_there.wait()
