@@ -28,7 +28,7 @@ _CLOUD = "check `tenant_id` and `cloud`"
 
 # Code: the plain cause, and where to mend it; both with the attributes of an ``Api`` in braces.
 REFUSALS: dict[int, tuple[str, str]] = {
-    7000215: ("the client secret is wrong", _NEW_SECRET),
+    7000215: ("the client secret is wrong", f"see what `ualpipe check` says of it; {_NEW_SECRET}"),
     7000222: ("the client secret has expired", _NEW_SECRET),
     7000216: ("the client secret is missing", _NEW_SECRET),
     700016: ("the app is not known in the tenant", _CONSENT),

@@ -52,6 +52,7 @@ ROOT_SCHEMA: dict[str, Any] = {
             "by default as many as there are processors. With 1 the pipeline's own process does it all, on one processor.",
         },
     },
+    "patternProperties": {"^x-": {"description": "Whatever is used elsewhere by an alias or a merge key."}},
     "required": ["version", "pipeline", "state_dir", "sources", "sinks"],
     "additionalProperties": False,
 }

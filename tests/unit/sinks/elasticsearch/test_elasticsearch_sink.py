@@ -53,13 +53,11 @@ class Script:
 
     def __init__(self, *answers: HttpAnswer | Exception, root: HttpAnswer | None = None) -> None:
         self._answers = list(answers)
-        self._root = root or ROOT
+        self.root = root or ROOT
         self.asked: list[tuple[str, str, bytes | None, Any]] = []
         self.is_closed = False
 
     def request(self, method: str, target: str, body: bytes | None = None, headers: Any = None) -> HttpAnswer:
-        if target == "/":
-            return self._root
         self.asked.append((method, target, body, headers))
         found = self._answers.pop(0)
         if isinstance(found, Exception):
@@ -77,7 +75,7 @@ def node_on(script: Script) -> type[BaseNode]:
         def perform_request(
             self, method: str, target: str, body: Any = None, headers: Any = None, request_timeout: Any = None
         ) -> TransportApiResponse:
-            found = script.request(method, target, body, {**self.config.headers, **headers})
+            found = script.root if target == "/" else script.request(method, target, body, {**self.config.headers, **headers})
             meta = ApiResponseMeta(found.status, "1.1", HttpHeaders(found.headers), 0.0, self.config)
             return TransportApiResponse(meta, found.body)
 
@@ -364,8 +362,6 @@ class Meeting(Script):
         self._refuses = refuses
 
     def request(self, method: str, target: str, body: bytes | None = None, headers: Any = None) -> HttpAnswer:
-        if target == "/":
-            return self._root
         assert body is not None
         self.asked.append((method, target, body, headers))
         self._all_there.wait()
