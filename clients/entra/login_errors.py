@@ -14,10 +14,10 @@ from typing import Any
 from ualpipe.clients.answer import HttpAnswer
 from ualpipe.clients.entra.api import Api
 from ualpipe.clients.errors import ClientError, Refused, Throttled, Unreachable, with_advice
-from ualpipe.clients.retry_after import retry_after_s
+from ualpipe.clients.retry_after import cut_wait, retry_after_s
 from ualpipe.pipeline.wording import LONGEST_READ, shorten
 
-_AADSTS = re.compile(r"AADSTS(\d+)")
+_AADSTS = re.compile(r"AADSTS(\d{1,9})")
 _TRACE = re.compile(r"\s*Trace ID:.*", re.DOTALL)  # differs each time, and would make each message a new one
 
 _APP = "Entra admin center > App registrations > the app"
@@ -69,7 +69,7 @@ def login_error(answer: HttpAnswer, what: str, api: Api, now: datetime) -> Clien
     code = _code_of(description)
     shown = shorten(_TRACE.sub("", description)) or f"no reason given (HTTP {answer.status})"
     if answer.status == 429 or code in THROTTLED:
-        return Throttled(f"{what}: throttled: {shown}", retry_after_s(answer.headers, now))
+        return Throttled(f"{what}: throttled: {shown}{cut_wait(answer.headers, now)}", retry_after_s(answer.headers, now))
     is_refusal = 400 <= answer.status < 500 and answer.status != 408 and error and error not in _TRANSIENT_ERRORS
     if not is_refusal or code in TRANSIENT:
         return Unreachable(f"{what}: the login service is in trouble (HTTP {answer.status}): {shown}")

@@ -13,10 +13,12 @@ import msal
 import requests
 
 from ualpipe.clients.answer import HttpAnswer
+from ualpipe.clients.bounds import bounded_number
 from ualpipe.clients.entra.api import Api
 from ualpipe.clients.entra.login_errors import login_error
 from ualpipe.clients.errors import ClientError, Refused
 from ualpipe.clients.http import Session, unreachable
+from ualpipe.clients.urls import difference, is_served_by, shown_host
 from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.credentials.certificate import read_certificate
 from ualpipe.pipeline.credentials.options import Credential
@@ -27,6 +29,8 @@ EARLY_S = 300.0
 """How long before its end a token is renewed."""
 RETRY_S = 30.0
 """How long after a failed renewal the next is tried, while the token is still good."""
+LONGEST_LIFETIME_S = 86400.0
+"""Longest lifetime that is believed: with an older token the API answers 401, which is no reason to ask for none until then."""
 KEPT_SECRET = 3
 """Tokens of an app that are blanked in texts: a service may still repeat the one before."""
 SHORT_LIFETIME_S = 600.0  # of a token that does not tell its lifetime
@@ -62,7 +66,7 @@ class Tokens:
         self._credential = credential
         self._authority = authority
         self._api = api
-        self._http = _RememberingHttp(session)
+        self._http = _RememberingHttp(session, authority)
         self._clock = clock
         self._log = log
         self._app: msal.ConfidentialClientApplication | None = None
@@ -119,7 +123,7 @@ class Tokens:
             if (replaced := self._proof()) == proof:
                 raise
             result = self._ask(replaced)
-        lifetime_s = float(result.get("expires_in", SHORT_LIFETIME_S))
+        lifetime_s = bounded_number(result.get("expires_in"), 0.0, LONGEST_LIFETIME_S, SHORT_LIFETIME_S)
         self._latest = self._hidden(result["access_token"])
         self._ends_at = self._clock.monotonic() + lifetime_s
         self._renew_at = self._ends_at - min(EARLY_S, lifetime_s / 2)
@@ -142,8 +146,9 @@ class Tokens:
             result: dict[str, Any] = app.acquire_token_for_client([self._api.scope])
         except requests.RequestException as exc:
             raise unreachable(exc, what) from exc
-        # msal: ValueError for a refused or senseless discovery, KeyError for a half one, the others for a 5xx.
-        except (ValueError, KeyError, RuntimeError, msal.exceptions.MsalError) as exc:
+        # msal: ValueError for a refused or senseless discovery, KeyError for a half one, TypeError, AttributeError and
+        # OverflowError for values of other types and sizes in an answer, the others for a 5xx.
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RuntimeError, msal.exceptions.MsalError) as exc:
             raise login_error(self._http.last, what, self._api, self._clock.now()) from exc
         if "access_token" not in result:
             raise login_error(self._http.last, what, self._api, self._clock.now())
@@ -175,17 +180,35 @@ class Tokens:
 
 
 class _RememberingHttp:
-    """What msal needs of an HTTP client. Keeps the last answer, of which msal's errors tell only a part."""
+    """What msal needs of an HTTP client. Keeps the last answer, of which msal's errors tell only a part.
 
-    def __init__(self, session: Session) -> None:
+    msal sends the secret where the discovery document says; here nothing is sent to another server than the authority's.
+    """
+
+    def __init__(self, session: Session, authority: str) -> None:
         self._session = session
+        self._authority = authority
         self.last = HttpAnswer(0, {}, b"")
 
     def get(self, url: str, **kwargs: Any) -> requests.Response:
+        self._see_whose(url)
         return self._remember(self._session.get(url, allow_redirects=False, **kwargs))
 
     def post(self, url: str, **kwargs: Any) -> requests.Response:
+        self._see_whose(url)
         return self._remember(self._session.post(url, allow_redirects=False, **kwargs))
+
+    def _see_whose(self, url: str) -> None:
+        """Refuses a URL that is not of the authority's server.
+
+        Raises:
+            Refused: Nothing was sent.
+        """
+        if not is_served_by(self._authority, url):
+            raise Refused(
+                f"the login service at {self._authority} names the address {shown_host(url)}, which is not its own: nothing"
+                f" was sent there: {difference(self._authority, url)}; check `cloud`"
+            )
 
     def close(self) -> None:
         """Leaves the session open: it is not ours."""

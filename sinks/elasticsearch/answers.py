@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from ualpipe.clients.answer import HttpAnswer
-from ualpipe.clients.retry_after import retry_after_s
+from ualpipe.clients.retry_after import cut_wait, retry_after_s
 from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkThrottled, SinkUnavailable
 from ualpipe.pipeline.wording import shorten
 
@@ -38,7 +38,7 @@ def refusal(answer: HttpAnswer, now: datetime) -> SinkError:
     if status == 403:
         return SinkDenied(f"{text}: the user lacks a privilege")
     if status == 429:
-        return SinkThrottled(text, retry_after_s(answer.headers, now))
+        return SinkThrottled(f"{text}{cut_wait(answer.headers, now)}", retry_after_s(answer.headers, now))
     if status >= 500 or status == 408:
         return SinkUnavailable(text)
     return SinkDenied(f"{text}: check `urls` and `data_stream`, and whether Elasticsearch answers there")

@@ -16,13 +16,14 @@ from ualpipe.clients.answer import HttpAnswer
 from ualpipe.clients.entra.tokens import Tokens
 from ualpipe.clients.errors import as_source_errors, source_error
 from ualpipe.clients.http import TRANSPORT_ERRORS, Session, unreachable
+from ualpipe.clients.urls import difference, is_served_by, resolved, shown_host
 from ualpipe.pipeline.errors import ContentUndecodable, SourceUnavailable
 from ualpipe.pipeline.records.cutting import NotAnArray, entries_of
 from ualpipe.pipeline.stages import Budget, Instant
 from ualpipe.sources.management_activity.body import PIECE_BYTES, bounded, decoded, whole_array
 from ualpipe.sources.management_activity.clouds import Cloud
 from ualpipe.sources.management_activity.errors import error_of, read_error
-from ualpipe.sources.management_activity.urls import difference, is_served_by, resolved, shown_host, with_publisher
+from ualpipe.sources.management_activity.urls import with_publisher
 from ualpipe.sources.management_activity.windows import Window, format_time
 
 MAX_PAGES = 1000  # of one listing: more means that the service sends us round in circles
@@ -182,7 +183,7 @@ class ApiClient:
         return HttpAnswer(answer.status, answer.headers, body[:_ERROR_BYTES])
 
     def _note_skew(self, answer: urllib3.BaseHTTPResponse) -> None:
-        with contextlib.suppress(KeyError, ValueError, TypeError):
+        with contextlib.suppress(KeyError, ValueError, TypeError, OverflowError):
             self.skew = parsedate_to_datetime(answer.headers["Date"]) - self.now()
 
 

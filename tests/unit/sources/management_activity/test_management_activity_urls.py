@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ualpipe.clients.urls import difference, is_served_by, origin_of, resolved, shown_host
 from ualpipe.sources.management_activity.clouds import CLOUDS, CustomCloud, cloud_of
-from ualpipe.sources.management_activity.urls import difference, is_served_by, origin_of, resolved, shown_host, with_publisher
+from ualpipe.sources.management_activity.urls import with_publisher
 
 API = "https://manage.office.com"
 PUBLISHER = "22222222-2222-2222-2222-222222222222"
