@@ -150,7 +150,8 @@ class Tokens:
         # OverflowError for values of other types and sizes in an answer, the others for a 5xx.
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RuntimeError, msal.exceptions.MsalError) as exc:
             raise login_error(self._http.last, what, self._api, self._clock.now()) from exc
-        if "access_token" not in result:
+        token = result.get("access_token")
+        if not isinstance(token, str) or not (token.isascii() and token.isprintable()):  # it goes into a header
             raise login_error(self._http.last, what, self._api, self._clock.now())
         self._app, self._proof_of_app = app, proof
         return result

@@ -33,10 +33,11 @@ def run(args: argparse.Namespace) -> int:
     print(f"{args.config}: the config is fine ({counts})")
     for weak in config.weakened:
         print(f"weakened: {weak}")
-    return _live(config, maker) if args.live else EXIT_FINE
+    return probe_stages(config, maker) if args.live else EXIT_FINE
 
 
-def _live(config: PipelineConfig, maker: StageMaker) -> int:
+def probe_stages(config: PipelineConfig, maker: StageMaker) -> int:
+    """Asks each source and sink, and prints what they say: 0 fine, 3 when something would refuse us."""
     is_refused = False
     for spec in (*config.sources.values(), *config.sinks.values()):
         for finding in _findings(spec, maker):

@@ -480,6 +480,13 @@ def test_a_lifetime_that_is_no_lifetime_fails_no_login(lifetime: Any) -> None:
     assert found in ("", "planted-token-x")
 
 
+@pytest.mark.parametrize("token", ["a\r\nX-Evil: 1", "a\u201cb", "a\x00b", 7, None, ["a"]])
+def test_a_token_that_no_header_can_hold_is_no_token(token: Any) -> None:
+    http = ScriptedHttp()
+    http.on(TOKEN, Reply({"access_token": token, "token_type": "Bearer", "expires_in": 3599}))
+    assert isinstance(failure(http), Unreachable)
+
+
 def test_a_token_is_blanked_in_what_is_told_from_then_on() -> None:
     token = tokens_on(ScriptedHttp()).get()
     assert blanked(f"the service said {token}") == "the service said ***"

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import ssl
 import threading
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -632,3 +633,10 @@ def test_check_takes_a_server_without_security_for_fine() -> None:
 )
 def test_check_stops_where_nobody_lets_it_in(first: HttpAnswer | Exception) -> None:
     assert list(findings(first).values()) == ["error"]
+
+
+@pytest.mark.parametrize("key", ["planted\nkey-planted", "planted-key\u201d", "planted\x00key", "planted-key\r"])
+def test_a_key_that_no_header_can_hold_is_refused_without_it(key: str) -> None:
+    with pytest.raises(SinkDenied, match="`api_key` holds a line break or another character") as caught:
+        ScriptedSink(api_key=key).open()
+    assert "planted" not in "".join(traceback.format_exception(caught.value)).partition("SinkDenied")[2]
