@@ -240,11 +240,11 @@ def secrets_of(text: str) -> list[str]:
 class Redactor:
     """Blanks known secrets, and what looks like a token, in any text."""
 
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
-        """Takes secrets besides those of the process (``hide``)."""
+    def __init__(self, secrets: Iterable[str] = (), *, parts: bool = True) -> None:
+        """Takes secrets besides those of the process (``hide``), and whether parts of them are blanked as well."""
         self._own = _Texts()
         for secret in secrets:
-            self._own.add(secret, parts=True)
+            self._own.add(secret, parts=parts)
 
     def __call__(self, text: str) -> str:
         text = _known.blanked(self._own.blanked(text))

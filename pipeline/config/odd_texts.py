@@ -43,10 +43,10 @@ def misread_values(
     schema: Mapping[str, Any], value: Any, pointer: Pointer, written: Mapping[Pointer, str]
 ) -> Iterator[tuple[Pointer, Remark]]:
     """Yields remarks on values in conditions that YAML takes for something else than text: ``NO`` is false, ``1.10`` is 1.1."""
-    for place, _found, inner in leaves(schema, value, pointer):
-        if place in written and is_free(inner) and written[place] not in ("~", "Null", "NULL"):
-            text = written[place]
-            yield place, Remark(f'{text} is taken for {shown(_found)}: write "{text}" in quotes for the text, or {shown(_found)}')
+    for place, found, inner in leaves(schema, value, pointer):
+        text = written.get(place, "~")
+        if is_free(inner) and text != "~" and text.lower() != shown(found):
+            yield place, Remark(f'{text} is taken for {shown(found)}: write "{text}" in quotes for the text, or {shown(found)}')
 
 
 def shown(value: Any) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ualpipe.pipeline.redaction import Redactor
 from ualpipe.pipeline.wording import visible
 
 Pointer = tuple[str | int, ...]
@@ -68,6 +69,7 @@ class MarkedYaml:
     def _placed(self, pointer: Pointer, message: str) -> Defect:
         for text in sorted(self.hidden, key=len, reverse=True):
             message = message.replace(text, "***")
+        message = Redactor(self.hidden, parts=False)(message)  # in the spelling of a message: escaped, say
         known = pointer
         while known not in self.places and known:
             known = known[:-1]

@@ -267,3 +267,11 @@ def test_a_variable_that_is_no_text_is_a_defect_without_its_value(tmp_path: Path
 
 def test_a_file_that_a_value_refers_to_is_bounded(tmp_path: Path) -> None:
     assert said(read(tmp_path, "a: ${file:/dev/zero}\n")) == ["1:1  a: can't read /dev/zero: longer than 1,024 KiB"]
+
+
+def test_what_a_reference_brought_is_blanked_in_a_defect_also_where_it_is_escaped(tmp_path: Path) -> None:
+    value = 'planted "x"\u00a0y'
+    found = read(tmp_path, "a: ${env:X}\n", X=value)
+    found.defect(("a",), f"there is no {value!r} and no {value}")
+    (line,) = said(found)
+    assert line == "1:1  a: there is no '***' and no ***"
