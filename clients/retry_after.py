@@ -7,8 +7,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-LONGEST_S = 86400.0
-"""Longest wait that is believed: a server that asks for more than a day is mistaken, and would stop a pipeline for good."""
+from ualpipe.clients.bounds import bounded_number
+from ualpipe.pipeline.wording import rounded, shorten
+
+LONGEST_S = 3600.0
+"""Longest wait that is believed: a server that asks for more is mistaken, or would stop a pipeline for good."""
+
+_MAX_VALUE = 400  # characters of the header
+_SHOWN = 40
 
 
 def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
@@ -18,12 +24,28 @@ def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
         headers: Headers, with names in any case.
         now: The present, for a value that is a date, which is UTC where it has no zone.
     """
-    value = next((text for name, text in headers.items() if name.lower() == "retry-after"), "").strip()
+    asked_s = _asked_s(headers, now)
+    return None if asked_s is None else bounded_number(asked_s, 0.0, LONGEST_S, LONGEST_S)
+
+
+def cut_wait(headers: Mapping[str, str], now: datetime) -> str:
+    """Returns words for a message where an answer asks for a longer wait than is believed; else none."""
+    if (_asked_s(headers, now) or 0.0) <= LONGEST_S:
+        return ""
+    return f" (Retry-After: {shorten(_value(headers), _SHOWN)}; no more than {rounded(LONGEST_S)} is waited)"
+
+
+def _asked_s(headers: Mapping[str, str], now: datetime) -> float | None:
+    value = _value(headers)
     if value.isdecimal():
-        return min(LONGEST_S, float(value))
-    with contextlib.suppress(ValueError, OverflowError):
-        return min(LONGEST_S, max(0.0, (_in_utc(parsedate_to_datetime(value)) - now).total_seconds()))
+        return float(value)  # of any length: infinite at the worst
+    with contextlib.suppress(ValueError, OverflowError, TypeError, IndexError):
+        return (_in_utc(parsedate_to_datetime(value)) - now).total_seconds()
     return None
+
+
+def _value(headers: Mapping[str, str]) -> str:
+    return next((text for name, text in headers.items() if name.lower() == "retry-after"), "").strip()[:_MAX_VALUE]
 
 
 def _in_utc(instant: datetime) -> datetime:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ualpipe.pipeline.errors import ConfigError, JournalError, PipelineError
+from ualpipe.pipeline.observe import hooks
+from ualpipe.pipeline.redaction import blanked
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_USAGE
 
 Parsers = Callable[..., argparse.ArgumentParser]
@@ -19,11 +21,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit code: 0 fine, 1 incomplete, 2 wrong config or usage, 3 refused for good."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     args = _parser(arguments[:1] == ["tenant"]).parse_args(arguments)
+    hooks.install()
     try:
         return int(importlib.import_module(args.module).run(args))
     except PipelineError as exc:
-        from ualpipe.pipeline.redaction import blanked  # noqa: PLC0415 - brings orjson, which `--help` has no time for
-
         print(blanked(str(exc)), file=sys.stderr)
         return EXIT_USAGE if isinstance(exc, ConfigError | JournalError) else EXIT_INCOMPLETE
     except BrokenPipeError:
@@ -32,6 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_FINE
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except Exception as exc:  # noqa: BLE001 - a bug: what Python would print may hold what must not be seen
+        print(f"ualpipe {hooks.unexpected(exc)}", file=sys.stderr)
+        return EXIT_INCOMPLETE
 
 
 def _parser(is_tenant: bool) -> argparse.ArgumentParser:  # noqa: FBT001 - see _add_tools

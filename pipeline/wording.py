@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from typing import Any
+
+from ualpipe.pipeline.redaction import blanked
 
 
 def did_you_mean(word: str, known: Any) -> str:
@@ -41,7 +44,36 @@ SHOWN_CHARACTERS = 300
 """So much of another system's own words goes into a message of ours."""
 
 
+LONGEST_READ = 64 * 1024
+"""Characters of another system's answer that are looked at for a message."""
+
+
 def shorten(text: str, limit: int = SHOWN_CHARACTERS) -> str:
-    """Returns a text in one line of bounded length."""
-    line = " ".join(text.split())
+    """Returns a text in one line of bounded length, in characters that can be seen.
+
+    Secrets in it are blanked first, as half of one would not be known.
+    """
+    line = visible(" ".join(blanked(text[:LONGEST_READ]).split()))
     return line if len(line) <= limit else f"{line[:limit]}..."
+
+
+_NAMES = {"\t": "tab", "\n": "line break", "\r": "carriage return", "\0": "NUL", "\ufeff": "byte order mark"}
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
+
+
+def is_unseen(sign: str) -> bool:
+    """Returns whether a character is one that a reader can't see, or takes for a blank that it is not."""
+    return sign != " " and unicodedata.category(sign) in _UNSEEN
+
+
+def named(sign: str) -> str:
+    """Returns the name of a character: ``no-break space, U+00A0``."""
+    name = _NAMES.get(sign) or unicodedata.name(sign, "").lower()
+    return ", ".join(filter(None, [name, f"U+{ord(sign):04X}"]))
+
+
+def visible(text: str) -> str:
+    """Returns a text in which what a reader can't see stands by its name: ``contoso<no-break space, U+00A0>``."""
+    if text.isprintable() and text.isascii():
+        return text
+    return "".join(f"<{named(sign)}>" if is_unseen(sign) else sign for sign in text)

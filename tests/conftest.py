@@ -32,6 +32,7 @@ from servers.missing import missing
 from servers.process import ServerFailed
 from servers.rsyslog import Rsyslog, find_rsyslog
 from servers.run_folder import make_run_folder
+from ualpipe.pipeline import redaction
 from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 
 _MARKERS = {"kafka": "kafka", "elasticsearch": "elasticsearch", "secure_elasticsearch": "elasticsearch", "rsyslog": "rsyslog"}
@@ -51,6 +52,12 @@ if "CI" not in os.environ:  # there Hypothesis has a profile of its own
     # How long an example takes says something about the machine, and what else it is doing, not about the code.
     settings.register_profile("patient", deadline=None)
     settings.load_profile("patient")
+
+
+@pytest.fixture(autouse=True)
+def _no_secrets_of_other_tests() -> Iterator[None]:
+    yield
+    redaction.forget()
 
 
 @pytest.fixture(scope="session")

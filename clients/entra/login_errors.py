@@ -14,10 +14,10 @@ from typing import Any
 from ualpipe.clients.answer import HttpAnswer
 from ualpipe.clients.entra.api import Api
 from ualpipe.clients.errors import ClientError, Refused, Throttled, Unreachable, with_advice
-from ualpipe.clients.retry_after import retry_after_s
-from ualpipe.pipeline.wording import SHOWN_CHARACTERS, shorten
+from ualpipe.clients.retry_after import cut_wait, retry_after_s
+from ualpipe.pipeline.wording import LONGEST_READ, shorten
 
-_AADSTS = re.compile(r"AADSTS(\d+)")
+_AADSTS = re.compile(r"AADSTS(\d{1,9})")
 _TRACE = re.compile(r"\s*Trace ID:.*", re.DOTALL)  # differs each time, and would make each message a new one
 
 _APP = "Entra admin center > App registrations > the app"
@@ -28,7 +28,7 @@ _CLOUD = "check `tenant_id` and `cloud`"
 
 # Code: the plain cause, and where to mend it; both with the attributes of an ``Api`` in braces.
 REFUSALS: dict[int, tuple[str, str]] = {
-    7000215: ("the client secret is wrong", _NEW_SECRET),
+    7000215: ("the client secret is wrong", f"see what `ualpipe check` says of it; {_NEW_SECRET}"),
     7000222: ("the client secret has expired", _NEW_SECRET),
     7000216: ("the client secret is missing", _NEW_SECRET),
     700016: ("the app is not known in the tenant", _CONSENT),
@@ -69,7 +69,7 @@ def login_error(answer: HttpAnswer, what: str, api: Api, now: datetime) -> Clien
     code = _code_of(description)
     shown = shorten(_TRACE.sub("", description)) or f"no reason given (HTTP {answer.status})"
     if answer.status == 429 or code in THROTTLED:
-        return Throttled(f"{what}: throttled: {shown}", retry_after_s(answer.headers, now))
+        return Throttled(f"{what}: throttled: {shown}{cut_wait(answer.headers, now)}", retry_after_s(answer.headers, now))
     is_refusal = 400 <= answer.status < 500 and answer.status != 408 and error and error not in _TRANSIENT_ERRORS
     if not is_refusal or code in TRANSIENT:
         return Unreachable(f"{what}: the login service is in trouble (HTTP {answer.status}): {shown}")
@@ -93,7 +93,7 @@ def _read(body: bytes) -> tuple[str, str]:
         value = json.loads(body)
     if isinstance(value, dict) and isinstance(value.get("error"), str):
         return value["error"], str(value.get("error_description") or value["error"])
-    return "", body[:SHOWN_CHARACTERS].decode("utf-8", "replace")
+    return "", body[:LONGEST_READ].decode("utf-8", "replace")
 
 
 def _code_of(description: str) -> int:

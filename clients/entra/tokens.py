@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,19 +13,26 @@ import msal
 import requests
 
 from ualpipe.clients.answer import HttpAnswer
+from ualpipe.clients.bounds import bounded_number
 from ualpipe.clients.entra.api import Api
 from ualpipe.clients.entra.login_errors import login_error
 from ualpipe.clients.errors import ClientError, Refused
 from ualpipe.clients.http import Session, unreachable
+from ualpipe.clients.urls import difference, is_served_by, shown_host
 from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.credentials.certificate import read_certificate
 from ualpipe.pipeline.credentials.options import Credential
 from ualpipe.pipeline.errors import SourceDenied
+from ualpipe.pipeline.redaction import hide
 
 EARLY_S = 300.0
 """How long before its end a token is renewed."""
 RETRY_S = 30.0
 """How long after a failed renewal the next is tried, while the token is still good."""
+LONGEST_LIFETIME_S = 86400.0
+"""Longest lifetime that is believed: with an older token the API answers 401, which is no reason to ask for none until then."""
+KEPT_SECRET = 3
+"""Tokens of an app that are blanked in texts: a service may still repeat the one before."""
 SHORT_LIFETIME_S = 600.0  # of a token that does not tell its lifetime
 
 
@@ -58,12 +66,13 @@ class Tokens:
         self._credential = credential
         self._authority = authority
         self._api = api
-        self._http = _RememberingHttp(session)
+        self._http = _RememberingHttp(session, authority)
         self._clock = clock
         self._log = log
         self._app: msal.ConfidentialClientApplication | None = None
         self._proof_of_app: _Proof | None = None
         self._latest = ""
+        self._former: deque[str] = deque(maxlen=KEPT_SECRET)
         self._renew_at = 0.0
         self._ends_at = 0.0
         self._has_warned = False
@@ -114,11 +123,18 @@ class Tokens:
             if (replaced := self._proof()) == proof:
                 raise
             result = self._ask(replaced)
-        lifetime_s = float(result.get("expires_in", SHORT_LIFETIME_S))
-        self._latest = result["access_token"]
+        lifetime_s = bounded_number(result.get("expires_in"), 0.0, LONGEST_LIFETIME_S, SHORT_LIFETIME_S)
+        self._latest = self._hidden(result["access_token"])
         self._ends_at = self._clock.monotonic() + lifetime_s
         self._renew_at = self._ends_at - min(EARLY_S, lifetime_s / 2)
         self._has_warned = False
+
+    def _hidden(self, token: str) -> str:
+        """Makes a token a secret in place of one that has expired long ago."""
+        outlived = self._former[0] if len(self._former) == KEPT_SECRET else ""
+        hide(token, instead_of=outlived if outlived != token else "")
+        self._former.append(token)
+        return token
 
     def _ask(self, proof: _Proof) -> dict[str, Any]:
         what = f"login of app {self._credential.client_id} at {self._authority}"
@@ -130,10 +146,12 @@ class Tokens:
             result: dict[str, Any] = app.acquire_token_for_client([self._api.scope])
         except requests.RequestException as exc:
             raise unreachable(exc, what) from exc
-        # msal: ValueError for a refused or senseless discovery, KeyError for a half one, the others for a 5xx.
-        except (ValueError, KeyError, RuntimeError, msal.exceptions.MsalError) as exc:
+        # msal: ValueError for a refused or senseless discovery, KeyError for a half one, TypeError, AttributeError and
+        # OverflowError for values of other types and sizes in an answer, the others for a 5xx.
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RuntimeError, msal.exceptions.MsalError) as exc:
             raise login_error(self._http.last, what, self._api, self._clock.now()) from exc
-        if "access_token" not in result:
+        token = result.get("access_token")
+        if not isinstance(token, str) or not (token.isascii() and token.isprintable()):  # it goes into a header
             raise login_error(self._http.last, what, self._api, self._clock.now())
         self._app, self._proof_of_app = app, proof
         return result
@@ -163,17 +181,35 @@ class Tokens:
 
 
 class _RememberingHttp:
-    """What msal needs of an HTTP client. Keeps the last answer, of which msal's errors tell only a part."""
+    """What msal needs of an HTTP client. Keeps the last answer, of which msal's errors tell only a part.
 
-    def __init__(self, session: Session) -> None:
+    msal sends the secret where the discovery document says; here nothing is sent to another server than the authority's.
+    """
+
+    def __init__(self, session: Session, authority: str) -> None:
         self._session = session
+        self._authority = authority
         self.last = HttpAnswer(0, {}, b"")
 
     def get(self, url: str, **kwargs: Any) -> requests.Response:
+        self._see_whose(url)
         return self._remember(self._session.get(url, allow_redirects=False, **kwargs))
 
     def post(self, url: str, **kwargs: Any) -> requests.Response:
+        self._see_whose(url)
         return self._remember(self._session.post(url, allow_redirects=False, **kwargs))
+
+    def _see_whose(self, url: str) -> None:
+        """Refuses a URL that is not of the authority's server.
+
+        Raises:
+            Refused: Nothing was sent.
+        """
+        if not is_served_by(self._authority, url):
+            raise Refused(
+                f"the login service at {self._authority} names the address {shown_host(url)}, which is not its own: nothing"
+                f" was sent there: {difference(self._authority, url)}; check `cloud`"
+            )
 
     def close(self) -> None:
         """Leaves the session open: it is not ours."""

@@ -32,7 +32,7 @@ class LiveView:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._refresh, name="live-view", daemon=True)
         self._handler = RichHandler(console=self._console, show_path=False, level=level.upper())
-        self._handler.setFormatter(log.PlainFormatter(Redactor(runner.config.secrets), is_timed=False))
+        self._handler.setFormatter(log.PlainFormatter(Redactor(), is_timed=False, with_traces=level == "debug"))
 
     def __enter__(self) -> LiveView:
         logging.getLogger().handlers[:] = [self._handler]

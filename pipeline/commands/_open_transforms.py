@@ -11,7 +11,7 @@ from typing import Any
 
 from ualpipe.pipeline import registry
 from ualpipe.pipeline.clock import SystemClock
-from ualpipe.pipeline.config.loader import load_config
+from ualpipe.pipeline.config.loader import load_for_use
 from ualpipe.pipeline.explain.trace import ExplainedStage
 from ualpipe.pipeline.metrics import Metrics
 from ualpipe.pipeline.observe import log
@@ -63,12 +63,12 @@ def open_envelopes(config: Path | None) -> Envelopes:
     Raises:
         ConfigError: The config is wrong.
     """
-    sources = load_config(config).sources.values() if config is not None else ()
+    sources = load_for_use(config).sources.values() if config is not None else ()
     return known_envelopes().with_paths([path for spec in sources for path in getattr(spec.options, "envelopes", ())])
 
 
 def _configured(path: Path) -> list[OpenTransform]:
-    config = load_config(path)
+    config = load_for_use(path)
     log.set_up("warning", config.secrets)
     opened = StageMaker.for_command(config).open_transforms()
     return [

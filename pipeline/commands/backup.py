@@ -6,14 +6,14 @@ import argparse
 from contextlib import closing
 
 from ualpipe.pipeline.clock import SystemClock
-from ualpipe.pipeline.config.loader import load_config
+from ualpipe.pipeline.config.loader import load_for_use
 from ualpipe.pipeline.journal.opening import open_reader
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command: 0 when the copy is there and whole."""
-    config = load_config(args.config)
+    config = load_for_use(args.config)
     with closing(open_reader(config, SystemClock())) as reader:
         backup = reader.back_up(args.to)
     print(f"{args.to}: {backup.bytes / (1 << 20):,.1f} MiB, checked; it holds audit records, readable for you alone")

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Iterable
 
-from ualpipe.pipeline.config.loader import load_config
+from ualpipe.pipeline.config.loader import load_for_use
 from ualpipe.pipeline.config.model import PipelineConfig, StageSpec
-from ualpipe.pipeline.errors import PipelineError
+from ualpipe.pipeline.errors import PipelineError, close_quietly
 from ualpipe.pipeline.observe import log
+from ualpipe.pipeline.observe.hooks import unexpected
 from ualpipe.pipeline.redaction import blanked
 from ualpipe.pipeline.stages import Finding
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_REFUSED
 from ualpipe.pipeline.supervisor.stages import StageMaker
 
+_log = logging.getLogger("ualpipe.check")
 _MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command: 0 fine, 3 when something would refuse us."""
-    config = load_config(args.config)
+    config = load_for_use(args.config)
     log.set_up("warning", config.secrets)
     for warning in config.warnings:
         print(f"warning: {warning}", file=sys.stderr)
@@ -28,16 +31,19 @@ def run(args: argparse.Namespace) -> int:
     maker.open_transforms()
     counts = f"sources: {len(config.sources)}, transforms: {len(config.transforms)}, sinks: {len(config.sinks)}"
     print(f"{args.config}: the config is fine ({counts})")
-    return _live(config, maker) if args.live else EXIT_FINE
+    for weak in config.weakened:
+        print(f"weakened: {weak}")
+    return probe_stages(config, maker) if args.live else EXIT_FINE
 
 
-def _live(config: PipelineConfig, maker: StageMaker) -> int:
+def probe_stages(config: PipelineConfig, maker: StageMaker) -> int:
+    """Asks each source and sink, and prints what they say: 0 fine, 3 when something would refuse us."""
     is_refused = False
     for spec in (*config.sources.values(), *config.sinks.values()):
         for finding in _findings(spec, maker):
             is_refused |= finding.level == "error"
             action = f"\n           -> {finding.action}" if finding.action else ""
-            print(f"{_MARKS[finding.level]}  {spec.name}: {finding.subject}: {blanked(finding.message)}{action}")
+            print(f"{_MARKS[finding.level]}  {spec.name}: {finding.subject}: {blanked(f'{finding.message}{action}')}")
     return EXIT_REFUSED if is_refused else EXIT_FINE
 
 
@@ -47,5 +53,7 @@ def _findings(spec: StageSpec, maker: StageMaker) -> Iterable[Finding]:
         yield from stage.check()
     except PipelineError as exc:
         yield Finding("error", spec.type, str(exc))
+    except Exception as exc:  # noqa: BLE001 - a bug in one stage must not hide what the others have to say
+        yield Finding("error", spec.type, unexpected(exc))
     finally:
-        stage.close()
+        close_quietly(stage, _log)

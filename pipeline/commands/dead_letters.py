@@ -12,7 +12,7 @@ from typing import Any
 from ualpipe.pipeline.clock import SystemClock, format_instant
 from ualpipe.pipeline.commands._retry_preview import RetryPreviewer, obstacle
 from ualpipe.pipeline.commands._retry_report import all_go_on, print_json, print_preview
-from ualpipe.pipeline.config.loader import load_config
+from ualpipe.pipeline.config.loader import load_for_use
 from ualpipe.pipeline.config.model import PipelineConfig
 from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.journal.opening import open_changes, open_reader
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
         "retry": _preview if getattr(args, "dry_run", False) else _retry,
         "discard": _discard,
     }
-    config = load_config(args.config)
+    config = load_for_use(args.config)
     with closing(open_reader(config, SystemClock())) as reader:
         return actions[args.action](args, reader, config)
 

@@ -12,7 +12,7 @@ from ualpipe.pipeline.clock import Clock, SystemClock
 from ualpipe.pipeline.commands._reconcile_report import Report, View
 from ualpipe.pipeline.commands._times import parse_time
 from ualpipe.pipeline.commands.run import run_pipeline
-from ualpipe.pipeline.config.loader import load_config
+from ualpipe.pipeline.config.loader import load_for_use
 from ualpipe.pipeline.config.model import PipelineConfig
 from ualpipe.pipeline.errors import ConfigError, JournalInUse
 from ualpipe.pipeline.journal.opening import open_changes, open_reader
@@ -31,7 +31,7 @@ ROUNDS = 2
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command: 0 when nothing is missing, 1 when something is, 3 when a source or sink refuses us for good."""
-    config, clock = load_config(args.config), SystemClock()
+    config, clock = load_for_use(args.config), SystemClock()
     log.set_up(args.log_level, config.secrets)
     since = parse_time("--since", args.since, clock.now())
     if since >= clock.now():

@@ -10,7 +10,7 @@ from datetime import datetime
 from ualpipe.pipeline.clock import Clock, SystemClock, format_epoch
 from ualpipe.pipeline.commands._times import parse_time
 from ualpipe.pipeline.commands.run import run_pipeline
-from ualpipe.pipeline.config.loader import load_config
+from ualpipe.pipeline.config.loader import load_for_use
 from ualpipe.pipeline.config.model import PipelineConfig
 from ualpipe.pipeline.errors import ConfigError, JournalInUse
 from ualpipe.pipeline.journal.opening import open_changes, open_reader
@@ -24,7 +24,7 @@ LEFT = "A running pipeline has the journal and takes them within seconds; its tr
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; the exit code is that of a bounded run, 0 when there is nothing to send or a running pipeline does."""
-    config, clock = load_config(args.config), SystemClock()
+    config, clock = load_for_use(args.config), SystemClock()
     _check_sink(config, args.sink)
     with closing(open_reader(config, clock)) as reader, closing(open_changes(config, clock)) as changes:
         is_alone = changes.own()

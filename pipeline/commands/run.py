@@ -10,7 +10,7 @@ import threading
 from contextlib import AbstractContextManager, nullcontext
 from types import FrameType
 
-from ualpipe.pipeline.config.loader import load_config
+from ualpipe.pipeline.config.loader import load_for_use
 from ualpipe.pipeline.config.model import PipelineConfig
 from ualpipe.pipeline.observe import log
 from ualpipe.pipeline.runtime import interpreter
@@ -18,14 +18,17 @@ from ualpipe.pipeline.runtime.cpu_affinity import CpuAffinity
 from ualpipe.pipeline.supervisor.runner import Runner
 
 _log = logging.getLogger("ualpipe.config")
+_security = logging.getLogger("ualpipe.security")
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; see ``Runner.run`` for the exit code."""
-    config = load_config(args.config)
+    config = load_for_use(args.config)
     log.set_up(args.log_level, config.secrets)
     for warning in config.warnings:
         _log.warning("%s", warning)
+    if config.weakened:
+        _security.warning("settings that protect less than they could", extra={"weakened": list(config.weakened)})
     return run_pipeline(config, args, once=args.once)
 
 

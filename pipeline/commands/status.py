@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.commands._flaws import print_flaws
 from ualpipe.pipeline.commands._status_table import rich_table
-from ualpipe.pipeline.config.loader import load_config
+from ualpipe.pipeline.config.loader import load_for_use
 from ualpipe.pipeline.config.model import PipelineConfig
 from ualpipe.pipeline.credentials.status import CertificateStatus, certificate_status
 from ualpipe.pipeline.journal.opening import open_reader
@@ -30,7 +30,7 @@ MAX_DRIFT = 20  # things that are new in the records, the newest
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command: 0 fine, 1 when something is dead-lettered or can't be mapped, or there is a gap."""
-    config = load_config(args.config)
+    config = load_for_use(args.config)
     clock = SystemClock()
     with closing(open_reader(config, clock)) as reader:
         status = reader.status(list(config.sinks), config.journal.dead_letters)

@@ -15,12 +15,16 @@ from ualpipe.pipeline.conditions.compiler import compile_conditions
 from ualpipe.pipeline.config.condition_fields import unknown_fields
 from ualpipe.pipeline.config.former_names import former_names
 from ualpipe.pipeline.config.model import JournalOptions, PipelineConfig, SinkOptions, SourceOptions, StageSpec
+from ualpipe.pipeline.config.odd_texts import misread_values, odd_texts
+from ualpipe.pipeline.config.secrets import secret_remarks
+from ualpipe.pipeline.config.weak_settings import weak_settings
 from ualpipe.pipeline.credentials.options import Credential
 from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.events import Condition
 from ualpipe.pipeline.json_schema.defects import schema_defects
-from ualpipe.pipeline.marked_yaml import MarkedYaml, Pointer
+from ualpipe.pipeline.marked_yaml import Defect, MarkedYaml, Pointer
 from ualpipe.pipeline.options import FileText, Secret, build, schema_of
+from ualpipe.pipeline.redaction import hide, hide_whole
 from ualpipe.pipeline.wording import did_you_mean
 
 MAX_WORKERS = 64
@@ -61,6 +65,7 @@ ROOT_SCHEMA: dict[str, Any] = {
             "exit code 1 of `run --once` and `status`, with `accept` they are only counted.",
         },
     },
+    "patternProperties": {"^x-": {"description": "Whatever is used elsewhere by an alias or a merge key."}},
     "required": ["version", "pipeline", "state_dir", "sources", "sinks"],
     "additionalProperties": False,
 }
@@ -80,6 +85,20 @@ def load_config(path: Path) -> PipelineConfig:
     config = None if source.defects and source.data is None else _Checker(source, path).check()
     if source.defects or config is None:
         raise ConfigError("\n".join(f"{path}:{defect}" for defect in sorted(set(source.defects))))
+    return config
+
+
+def load_for_use(path: Path) -> PipelineConfig:
+    """Reads and checks a config file whose pipeline this process is about: its secrets are blanked in all that it shows or keeps.
+
+    Raises:
+        ConfigError: As ``load_config``.
+    """
+    config = load_config(path)
+    for text in _secrets_in([config.credentials, config.sources, config.transforms, config.sinks]):
+        hide(text)
+    for text in config.secrets:
+        hide_whole(text)
     return config
 
 
@@ -104,6 +123,7 @@ class _Checker:
         self._source = source
         self._path = path
         self._base = path.resolve().parent
+        self._weakened: list[Defect] = []
 
     def check(self) -> PipelineConfig | None:
         data = self._source.data
@@ -130,6 +150,7 @@ class _Checker:
             journal=journal,
             version=self._version(data, secrets),
             secrets=secrets | self._source.hidden,
+            weakened=tuple(f"{self._path}:{found}" for found in sorted(set(self._weakened))),
             disabled_sinks=frozenset(data["sinks"]) - sinks.keys(),
             accepts_unmappable=data.get("unmappable") == "accept",
             workers=data.get("workers", min(MAX_WORKERS, processors())),
@@ -137,11 +158,22 @@ class _Checker:
         )
 
     def _fits(self, schema: Mapping[str, Any], value: Any, pointer: Pointer) -> bool:
-        defects = list(schema_defects(schema, value, pointer, self._source.substituted))
+        defects = list(schema_defects(schema, value, pointer, self._source.substituted, self._source.written))
         for where, message in defects:
             if where not in self._source.unresolved:  # there the reference is wrong, not the text in its place
                 self._source.defect(where, message)
+        if not defects:
+            self._look_at_texts(schema, value, pointer)
         return not defects
+
+    def _look_at_texts(self, schema: Mapping[str, Any], value: Any, pointer: Pointer) -> None:
+        """Finds what fits the schema and yet is not what it seems: in texts, in conditions, in secrets, in files."""
+        if not pointer:  # the sections have schemas of their own
+            value = {key: found for key, found in value.items() if not isinstance(found, dict | list)}
+        found = (*odd_texts(schema, value, pointer), *misread_values(schema, value, pointer, self._source.written))
+        for place, remark in (*found, *secret_remarks(schema, value, pointer, self._source)):
+            (self._source.defect if remark.is_wrong else self._source.warning)(place, remark.text)
+        self._weakened += weak_settings(schema, value, pointer, self._source, self._base)
 
     def _take_former_names(self, cls: type, value: Any, pointer: Pointer) -> None:
         """Gives options that stand under a former name their present one, with a warning."""

@@ -88,10 +88,11 @@ class PipelineConfig:
 
     Attributes:
         version: Hash of the content without secrets, 12 hex digits: stands beside dead letters.
-        secrets: Texts that must never be printed.
+        secrets: Texts that must never be printed: those of secret options, and what the environment and files put elsewhere.
         workers: Processes that transform records; 1 where the pipeline's own process does it.
         disabled_sinks: Sinks with ``enabled: false``: their backlog is kept.
         accepts_unmappable: Whether records of which no usable document could be made leave exit codes as they are.
+        weakened: Settings that protect less than they could, a line each, as warnings are.
         warnings: What should be written in another way, a line each: ``file:line:col  path: …``.
     """
 
@@ -105,6 +106,7 @@ class PipelineConfig:
     journal: JournalOptions
     version: str
     secrets: frozenset[str] = field(repr=False)
+    weakened: Sequence[str] = ()
     disabled_sinks: frozenset[str] = frozenset()
     workers: int = 1
     accepts_unmappable: bool = False

@@ -21,6 +21,18 @@ reported in one run by `ualpipe check`, each as `file:line:col  path: what is wr
 
 - `${env:NAME}` and `${file:PATH}` are replaced in text values, after the file is parsed; `$${` stands for a literal `${`.
 - Durations are written `90s`, `15m`, `24h`, `7d`; sizes `64KiB`, `10MiB`, `10GiB`.
+- Of what a reference brings, a byte order mark and line ends around it are left out, with a warning where an editor would not
+  have written them. Files may be in UTF-8 or, with a byte order mark, in UTF-16.
+- `<<: *name` merges mappings, `<<: [*a, *b]` several: a key of one's own counts more than a merged one, an earlier mapping more
+  than a later. Top-level keys that begin with `x-` are for what is used so, and are not checked themselves. Aliases and merge
+  keys may make 200,000 values of a file, 100 levels deep; a file has at most 8 MiB.
+- `22:22`, dates and `1e3` are text. `0640` is an error, as YAML takes it for 416: write `640` or `"0640"`. `yes`, `no`, `on`,
+  `off` are true and false; where text is asked for they have to stand in quotes, and in conditions they are warned of.
+- Windows paths stand in single quotes. A value that ends before ` #x` is warned of, as a comment begins there.
+- What can't be seen (a no-break space, a tab) stands in messages by its name: `contoso<no-break space, U+00A0>`.
+- `check` warns of secrets that look damaged (quotation marks or blanks around, signs that can't be seen), of placeholders, and
+  of the id of a client secret in place of its value. It lists `weakened` settings: `verify: false`, secrets in the config
+  itself, secret and key files that other users can read. A run has both in its log.
 - Relative paths start at the folder of the config file.
 - Conditions (`when`, `drop`, `keep`) use Sigma's notation: see [conditions](conditions.md).
 """

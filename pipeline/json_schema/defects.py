@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from ualpipe.pipeline.json_schema import Failure, Schema
@@ -29,7 +30,11 @@ _TYPES = {
 
 
 def schema_defects(
-    schema: Mapping[str, Any], value: Any, pointer: Pointer, hidden: Collection[Pointer] = ()
+    schema: Mapping[str, Any],
+    value: Any,
+    pointer: Pointer,
+    hidden: Collection[Pointer] = (),
+    written: Mapping[Pointer, str] = MappingProxyType({}),
 ) -> Iterator[tuple[Pointer, str]]:
     """Yields where and how a value does not fit a schema.
 
@@ -38,16 +43,18 @@ def schema_defects(
         value: The value of the config at ``pointer``.
         pointer: Where the value stands in the file.
         hidden: Places whose value must not be shown.
+        written: Values that are written otherwise than they would be shown (``NO`` for false), by place.
     """
     compiled = Schema(schema)
     for failure in () if compiled.accepts(value) else compiled.failures(value):
         where = (*pointer, *failure.path)
         inner = _only_mapping(failure.schema) if failure.keyword == "anyOf" and isinstance(failure.value, dict) else None
         if inner is not None:
-            yield from schema_defects(inner, failure.value, where, hidden)
+            yield from schema_defects(inner, failure.value, where, hidden, written)
             continue
         is_secret = where in hidden or any(choice.get("x-secret") for choice in _choices(failure.schema))
-        yield from _word(failure, where, "the value" if is_secret else _shown(failure.value))
+        shown = "the value" if is_secret else _as_written(failure.value, written.get(where))
+        yield from _word(failure, where, shown)
 
 
 def _only_mapping(schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -63,6 +70,8 @@ def _word(failure: Failure, where: Pointer, shown: str) -> Iterator[tuple[Pointe
             yield (*where, key), f"unknown key{did_you_mean(key, known)}"
     elif failure.keyword == "required":
         yield where, f"{failure.expected} is missing{_meaning(failure.schema, failure.expected)}"
+    elif failure.value == "" and any(choice.get("x-secret") for choice in _choices(failure.schema)):
+        yield where, f"{shown} is not there: the text, or the file or variable that it comes from, is empty"
     else:
         yield where, f"{shown} is not {_expected(failure)}"
 
@@ -119,6 +128,13 @@ def _shown(value: Any) -> str:
         return "this " + ("mapping" if isinstance(value, dict) else "list")
     text = {None: "null", True: "true", False: "false"}.get(value, value) if value is None or isinstance(value, bool) else value
     return _shortened(json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(text))
+
+
+def _as_written(value: Any, text: str | None) -> str:
+    """Returns a value as it stands in the file; where YAML makes something else of that, it says what."""
+    if text is None:
+        return _shown(value)
+    return f'{_shortened(text)} (which YAML takes for {_shown(value)}; in quotes, "{_shortened(text)}", it is text)'
 
 
 def _shortened(text: str) -> str:

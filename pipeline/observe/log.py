@@ -6,12 +6,14 @@ import json
 import logging
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import orjson
 
-from ualpipe.pipeline.redaction import Redactor, hide
+from ualpipe.pipeline.observe.hooks import in_short
+from ualpipe.pipeline.redaction import Redactor, hide_whole
 
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 LIBRARIES = (
@@ -26,9 +28,11 @@ LIBRARIES = (
 class JsonFormatter(logging.Formatter):
     """Formats a record as one JSON object; keyword context given as ``extra`` becomes members."""
 
-    def __init__(self, redact: Redactor) -> None:
+    def __init__(self, redact: Redactor, *, with_traces: bool = True) -> None:
+        """Takes what blanks secrets, and whether an error stands with its traceback or in one line."""
         super().__init__()
         self._redact = redact
+        self._with_traces = with_traces
 
     def format(self, record: logging.LogRecord) -> str:
         own = {
@@ -38,7 +42,7 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
         }
         if record.exc_info:
-            own["exception"] = self.formatException(record.exc_info)
+            own["exception"] = self.formatException(record.exc_info) if self._with_traces else _in_short(record)
         line = {name: self._shown(value) for name, value in {**own, **context_of(record), **own}.items()}
         try:
             return orjson.dumps(line).decode()
@@ -59,39 +63,59 @@ class JsonFormatter(logging.Formatter):
 class PlainFormatter(logging.Formatter):
     """Formats a record for a person: message and context, with time and level in front unless the live view shows them."""
 
-    def __init__(self, redact: Redactor, *, is_timed: bool = True) -> None:
+    def __init__(self, redact: Redactor, *, is_timed: bool = True, with_traces: bool = True) -> None:
+        """Takes what blanks secrets, whether a line has its time, and whether an error stands with its traceback."""
         super().__init__()
         self._redact = redact
         self._is_timed = is_timed
+        self._with_traces = with_traces
 
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
         context = "".join(f"  {key}={value}" for key, value in context_of(record).items())
         head = f"{time} {record.levelname.lower():7s} " if self._is_timed else ""
         text = f"{head}{record.name.removeprefix('ualpipe.')}: {record.getMessage()}{context}"
-        return self._redact(f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text)
+        if not record.exc_info:
+            return self._redact(text)
+        return self._redact(
+            f"{text}\n{self.formatException(record.exc_info)}" if self._with_traces else f"{text}: {_in_short(record)}"
+        )
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes lines; of one that can't be written nothing is printed but that, for logging would print its arguments."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        with suppress(OSError, ValueError):
+            self.stream.write(f"a line of {record.name} can't be written\n")
 
 
 def set_up(level: str, secrets: Iterable[str] = (), stream: TextIO | None = None, *, plain: bool | None = None) -> None:
     """Sends all logs to one stream, and makes secrets known to ``blanked``.
 
     Args:
-        level: ``debug``, ``info``, ``warning`` or ``error``.
-        secrets: Texts that are blanked.
+        level: ``debug``, ``info``, ``warning`` or ``error``. With ``debug`` alone errors stand with their traceback.
+        secrets: Texts that are blanked where they stand whole, in any spelling; those of secret options are known in parts too.
         stream: Where logs go; stderr by default.
         plain: Lines for people instead of JSON; by default where the stream is a terminal.
     """
     out = stream or sys.stderr
     for secret in secrets:
-        hide(secret)
-    redact = Redactor()
-    handler = logging.StreamHandler(out)
-    handler.setFormatter(PlainFormatter(redact) if (out.isatty() if plain is None else plain) else JsonFormatter(redact))
+        hide_whole(secret)
+    redact, traces = Redactor(), level == "debug"
+    handler = _Handler(out)
+    is_plain = out.isatty() if plain is None else plain
+    handler.setFormatter(PlainFormatter(redact, with_traces=traces) if is_plain else JsonFormatter(redact, with_traces=traces))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     for name in LIBRARIES:
         logging.getLogger(name).setLevel(logging.INFO if level == "debug" else logging.WARNING)
+
+
+def _in_short(record: logging.LogRecord) -> str:
+    exc = record.exc_info[1] if record.exc_info else None
+    return in_short(exc) if exc is not None else ""
 
 
 def context_of(record: logging.LogRecord) -> dict[str, Any]:

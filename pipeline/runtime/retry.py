@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
+
+LONGEST_ASKED_S = 3600.0
+"""Longest wait that another system can make us wait: none ends a run, or a stream for good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +29,23 @@ class RetryPolicy:
 
         Args:
             failures: Counts from 1.
-            asked_s: What the other side asked for; the pause is never shorter.
+            asked_s: What the other side asked for; the pause is never shorter, and never longer for it than ``LONGEST_ASKED_S``.
             random_unit: In place of a random number in [0, 1), for tests.
         """
         bound = min(self.longest_s, self.first_s * 2.0 ** min(failures - 1, 32))
         unit = random.random() if random_unit is None else random_unit  # noqa: S311 - spreads load, hides nothing
-        return max(asked_s or 0.0, bound * (0.5 + unit / 2))
+        return max(_believed(asked_s), bound * (0.5 + unit / 2))
 
     def is_exhausted(self, failures: int) -> bool:
         """Returns whether the run gives up after this many failures in a row."""
         return self.attempts is not None and failures >= self.attempts
+
+
+def _believed(asked_s: float | None) -> float:
+    """Returns what is waited of a wait that another system asked for, whatever number that is."""
+    if asked_s is None or math.isnan(asked_s):
+        return 0.0
+    return min(LONGEST_ASKED_S, max(0.0, asked_s))
 
 
 FETCH = RetryPolicy(first_s=2.0, longest_s=15 * 60.0)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from ualpipe.clients.answer import HttpAnswer
-from ualpipe.clients.retry_after import retry_after_s
+from ualpipe.clients.retry_after import cut_wait, retry_after_s
 from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkThrottled, SinkUnavailable
+from ualpipe.pipeline.wording import shorten
 
 if TYPE_CHECKING:
     from elastic_transport import ApiResponse
 
-MAX_REASON = 300  # characters of a server's own words that go into an error of ours
+MAX_REASON = 290  # characters of a server's own words that go into an error of ours
+MAX_CAUSES = 10  # of an error within one another
 
 
 def answer_of(response: ApiResponse[Any]) -> HttpAnswer:
@@ -36,18 +38,37 @@ def refusal(answer: HttpAnswer, now: datetime) -> SinkError:
     if status == 403:
         return SinkDenied(f"{text}: the user lacks a privilege")
     if status == 429:
-        return SinkThrottled(text, retry_after_s(answer.headers, now))
+        return SinkThrottled(f"{text}{cut_wait(answer.headers, now)}", retry_after_s(answer.headers, now))
     if status >= 500 or status == 408:
         return SinkUnavailable(text)
     return SinkDenied(f"{text}: check `urls` and `data_stream`, and whether Elasticsearch answers there")
 
 
 def describe(error: Any) -> str:
-    """Returns ``type: reason`` of an error object of Elasticsearch, shortened."""
+    """Returns ``type: reason`` of an error object of Elasticsearch, its innermost cause first, shortened."""
     if not isinstance(error, Mapping):
-        return str(error)[:MAX_REASON]
-    parts = [error.get("type"), error.get("reason")]
-    return ": ".join(str(part) for part in parts if part)[:MAX_REASON]
+        return shorten(str(error), MAX_REASON)
+    said = dict.fromkeys(reason for found in reversed(list(_chain(error))) if (reason := _reason_of(found)))
+    innermost, *outer = said or [""]
+    shown = shorten(innermost, MAX_REASON)
+    return f"{shown} (within: {shorten('; '.join(outer), MAX_REASON)})" if outer else shown
+
+
+def _chain(error: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yields an error object and its causes, the innermost last."""
+    yield error
+    roots = error.get("root_cause")
+    yield from (root for root in (roots if isinstance(roots, list) else [])[:MAX_CAUSES] if isinstance(root, Mapping))
+    cause = error.get("caused_by")
+    for _ in range(MAX_CAUSES):
+        if not isinstance(cause, Mapping):
+            return
+        yield cause
+        cause = cause.get("caused_by")
+
+
+def _reason_of(error: Mapping[str, Any]) -> str:
+    return ": ".join(str(part) for part in (error.get("type"), error.get("reason")) if part)
 
 
 def _reason(body: bytes) -> str:

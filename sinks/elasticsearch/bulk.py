@@ -104,7 +104,7 @@ def _failure(item: Mapping[str, Any]) -> SinkError | None:
     if kind in _ACTIONS:
         reaction, action = _ACTIONS[kind]
         return reaction(f"{text}: {action}")
-    if text.startswith("illegal_argument_exception: pipeline with id ["):
+    if kind == "illegal_argument_exception" and str(error.get("reason", "")).startswith("pipeline with id ["):
         return SinkDenied(f"{text}: create the ingest pipeline, or mend `pipeline`")
     return SinkRejected(text)
 

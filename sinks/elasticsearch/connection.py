@@ -32,7 +32,7 @@ from ualpipe.clients.answer import HttpAnswer
 from ualpipe.clients.errors import as_sink_errors, sink_error
 from ualpipe.clients.tls import HTTP, TlsOptions, client_context
 from ualpipe.clients.tls_failures import Peer, tls_failure
-from ualpipe.pipeline.errors import SinkError, SinkUnavailable
+from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkUnavailable
 
 USER_AGENT = "ualpipe"
 _JSON = {"content-type": "application/json", "accept": "application/json"}
@@ -67,8 +67,10 @@ class Connection:
             node_class: Takes the place of the network, for tests.
 
         Raises:
-            SinkDenied: A file of the TLS options can't be used.
+            SinkDenied: A file of the TLS options, or the authorization, can't be used.
         """
+        if authorization and not (authorization.isascii() and authorization.isprintable()):
+            raise SinkDenied("`api_key` holds a line break or another character that no header of HTTP holds: copy it anew")
         self._urls = ", ".join(urls)
         self._timeout_s = timeout_s
         headers = HttpHeaders({"user-agent": USER_AGENT, **_JSON})

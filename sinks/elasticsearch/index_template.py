@@ -59,7 +59,7 @@ def must_install(found: Mapping[str, Any] | None, template: Mapping[str, Any]) -
     if found is None:
         return True
     meta = found.get("_meta") or {}
-    if meta.get("managed_by") != OWNER or found.get("version", 0) > template["version"]:
+    if meta.get("managed_by") != OWNER or _release_of(found) > template["version"]:
         return False
     return bool(meta.get("digest") != template["_meta"]["digest"])
 
@@ -77,6 +77,11 @@ def installed(answer: bytes) -> dict[str, Any]:
             f"the answer to _index_template is not Elasticsearch's ({len(answer)} bytes): is there a proxy?"
         ) from exc
     return dict(found)
+
+
+def _release_of(found: Mapping[str, Any]) -> int:
+    release = found.get("version")
+    return release if isinstance(release, int) else 0
 
 
 def _number(release: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -12,6 +12,7 @@ from ualpipe.pipeline.errors import SinkError
 from ualpipe.pipeline.stages import Finding
 from ualpipe.sinks.elasticsearch.answers import answer_of, describe
 from ualpipe.sinks.elasticsearch.index_template import installed, template_name
+from ualpipe.sinks.elasticsearch.product import unsupported
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
@@ -19,9 +20,14 @@ if TYPE_CHECKING:
 _NO_SECURITY = (400, 404, 405)  # what servers without the security feature answer on its paths
 
 
-def probe(api: Elasticsearch, data_stream: str, *, pipeline: str | None, setup: bool) -> Iterator[Finding]:
-    """Yields findings about cluster, user, privileges, template and pipeline; stops where going on makes no sense."""
+def probe(
+    api: Elasticsearch, data_stream: str, *, pipeline: str | None, setup: bool, urls: Sequence[str] = ()
+) -> Iterator[Finding]:
+    """Yields findings about product, cluster, user, privileges, template and pipeline; stops where going on makes no sense."""
     try:
+        if other := unsupported(answer_of(api.info()), urls):
+            yield Finding("error", "cluster", other)
+            return
         answer = answer_of(api.security.authenticate())
         yield (entry := _of_entry(answer))
         if entry.level == "error":

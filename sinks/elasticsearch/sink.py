@@ -21,6 +21,7 @@ from ualpipe.sinks.elasticsearch.bulk import bulk_body, existing, failures, gzip
 from ualpipe.sinks.elasticsearch.index_template import installed, must_install, template_name, wanted
 from ualpipe.sinks.elasticsearch.options import ElasticsearchSinkConfig
 from ualpipe.sinks.elasticsearch.probe import probe
+from ualpipe.sinks.elasticsearch.product import unsupported
 from ualpipe.sinks.outcome import raise_if_all_failed
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class ElasticsearchSink:
         self._env = env
         self._connection: Connection | None = None
         self._is_set_up = not config.setup
+        self._is_recognised = False
         self._requires_data_stream = True
         self._has_told = False  # that documents were there already
         self._largest = self.limits.max_bytes  # bytes of documents in a request that the server takes, as far as we know
@@ -58,18 +60,27 @@ class ElasticsearchSink:
         """Asks the cluster, without writing, whether it knows us and would take documents."""
         connection = self._connect()
         try:
-            yield from probe(connection.api, self._config.data_stream, pipeline=self._config.pipeline, setup=self._config.setup)
+            yield from probe(
+                connection.api,
+                self._config.data_stream,
+                pipeline=self._config.pipeline,
+                setup=self._config.setup,
+                urls=self._config.urls,
+            )
         finally:
             connection.close()
 
     def open(self) -> None:
-        """Connects, and installs the index template the first time.
+        """Connects, sees that it is Elasticsearch that answers, and installs the index template the first time.
 
         Raises:
             SinkUnavailable: The cluster gives no answer.
-            SinkDenied: The cluster refuses our credentials, or the right to install the template.
+            SinkDenied: The cluster refuses our credentials, or the right to install the template; or it is no
+                Elasticsearch, or one that is too old.
         """
         self._connection = self._connection or self._connect()
+        if not self._is_recognised:
+            self._recognise(self._connection)
         if not self._is_set_up:
             self._set_up(self._connection)
             self._is_set_up = True
@@ -100,6 +111,12 @@ class ElasticsearchSink:
             at_once=config.concurrency,
             **how,
         )
+
+    def _recognise(self, connection: Connection) -> None:
+        answer = answer_of(connection.api.info())
+        if other := unsupported(answer, self._config.urls):
+            raise SinkDenied(other)
+        self._is_recognised = answer.is_ok  # who may not ask is told by what follows
 
     def _set_up(self, connection: Connection) -> None:
         indices, name = connection.api.indices, template_name(self._config.data_stream)

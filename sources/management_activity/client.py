@@ -16,13 +16,14 @@ from ualpipe.clients.answer import HttpAnswer
 from ualpipe.clients.entra.tokens import Tokens
 from ualpipe.clients.errors import as_source_errors, source_error
 from ualpipe.clients.http import TRANSPORT_ERRORS, Session, unreachable
+from ualpipe.clients.urls import difference, is_served_by, resolved, shown_host
 from ualpipe.pipeline.errors import ContentUndecodable, SourceUnavailable
 from ualpipe.pipeline.records.cutting import NotAnArray, entries_of
 from ualpipe.pipeline.stages import Budget, Instant
 from ualpipe.sources.management_activity.body import PIECE_BYTES, bounded, decoded, whole_array
 from ualpipe.sources.management_activity.clouds import Cloud
 from ualpipe.sources.management_activity.errors import error_of, read_error
-from ualpipe.sources.management_activity.urls import is_served_by, shown_host, with_publisher
+from ualpipe.sources.management_activity.urls import with_publisher
 from ualpipe.sources.management_activity.windows import Window, format_time
 
 MAX_PAGES = 1000  # of one listing: more means that the service sends us round in circles
@@ -103,14 +104,15 @@ class ApiClient:
 
     def _pages(self, url: str, what: str, *, is_blob: bool = False) -> Iterator[urllib3.BaseHTTPResponse]:
         seen: set[str] = set()
-        following: str | None = url
+        following: str | None = resolved(self.feed, url)
         while following is not None:
             if following in seen or len(seen) >= MAX_PAGES:
                 raise SourceUnavailable(f"{what}: after {len(seen)} pages the next one was already read, or there is no end")
             seen.add(following)
             with self._answer("GET", following, what, is_blob=is_blob) as answer:
                 yield answer
-                following = next((answer.headers[name] for name in _NEXT_PAGE if answer.headers.get(name)), None)
+                named = next((answer.headers[name] for name in _NEXT_PAGE if answer.headers.get(name)), None)
+                following = resolved(following, named) if named else None
 
     @contextlib.contextmanager
     def _answer(self, method: str, url: str, what: str, *, is_blob: bool = False) -> Iterator[urllib3.BaseHTTPResponse]:
@@ -121,7 +123,8 @@ class ApiClient:
         """
         if not is_served_by(self.cloud.api, url):
             raise SourceUnavailable(
-                f"{what}: the service names the address {shown_host(url)}, which is not {self.cloud.api}: nothing was sent there"
+                f"{what}: the service names the address {shown_host(url)}, which is not {self.cloud.api}:"
+                f" nothing was sent there: {difference(self.cloud.api, url)}"
             )
         url = with_publisher(url, self.publisher_id)
         token = self.log_in()
@@ -180,7 +183,7 @@ class ApiClient:
         return HttpAnswer(answer.status, answer.headers, body[:_ERROR_BYTES])
 
     def _note_skew(self, answer: urllib3.BaseHTTPResponse) -> None:
-        with contextlib.suppress(KeyError, ValueError, TypeError):
+        with contextlib.suppress(KeyError, ValueError, TypeError, OverflowError):
             self.skew = parsedate_to_datetime(answer.headers["Date"]) - self.now()
 
 

@@ -15,9 +15,9 @@ from typing import Any
 
 from ualpipe.clients.answer import HttpAnswer
 from ualpipe.clients.errors import with_advice
-from ualpipe.clients.retry_after import retry_after_s
+from ualpipe.clients.retry_after import cut_wait, retry_after_s
 from ualpipe.pipeline.errors import ContentGone, SourceDenied, SourceError, SourceOverloaded, SourceThrottled, SourceUnavailable
-from ualpipe.pipeline.wording import SHOWN_CHARACTERS, shorten
+from ualpipe.pipeline.wording import LONGEST_READ, shorten
 
 _AF_CODE = re.compile(r"AF\d+")
 
@@ -99,7 +99,7 @@ def error_of(answer: HttpAnswer, what: str, *, now: datetime, is_blob: bool = Fa
     shown = " ".join(filter(None, [code if _AF_CODE.fullmatch(code) else "", f"(HTTP {answer.status})", shorten(message)]))
     text = with_advice(f"{what}: {shown}", reaction.advice)
     if reaction.error is SourceThrottled:
-        return SourceThrottled(text, retry_after_s(answer.headers, now))
+        return SourceThrottled(f"{text}{cut_wait(answer.headers, now)}", retry_after_s(answer.headers, now))
     return reaction.error(text)
 
 
@@ -128,7 +128,7 @@ def read_error(body: bytes) -> tuple[str, str]:
         return "", str(value["Message"])
     if is_page(body):
         return "", "an HTML page, not an answer of the service: is there a proxy in between?"
-    return "", body[:SHOWN_CHARACTERS].decode("utf-8", "replace") or "an empty answer"
+    return "", body[:LONGEST_READ].decode("utf-8", "replace") or "an empty answer"
 
 
 def is_page(body: bytes) -> bool:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import json
 import logging
 import re
 import traceback
@@ -33,6 +35,7 @@ from ualpipe.pipeline.credentials.certificate import read_certificate
 from ualpipe.pipeline.credentials.options import Certificate, Credential
 from ualpipe.pipeline.errors import SourceDenied
 from ualpipe.pipeline.options import FileText, Secret
+from ualpipe.pipeline.redaction import blanked
 
 DISCOVERY = "/.well-known/openid-configuration"
 TOKEN = "/oauth2/v2.0/token"
@@ -437,3 +440,53 @@ def test_a_certificate_that_can_not_be_read_pauses_the_source_without_a_request(
     with pytest.raises(Refused, match=r"missing\.pfx: can't be read"):
         tokens_on(http, Credential(client_id=CLIENT, client_secret=None, certificate=certificate)).get()
     assert http.sent == []
+
+
+# --- where the secret goes -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "said"),
+    [
+        ("https://evil.example/token", "the host is 'evil.example' instead of 'login.microsoftonline.com'"),
+        (f"{LOGIN}:8443/token", "the port is 8443 instead of 443"),
+        (f"{LOGIN}@evil.example/token", "a user name stands before the host"),
+        (f"{LOGIN}.evil.example/token", "the host is"),
+        ("https://login.microsoftonline.us/token", "check `cloud`"),
+    ],
+)
+def test_the_secret_goes_to_no_other_server_than_the_authority_s(endpoint: str, said: str) -> None:
+    http = ScriptedHttp()
+    http.on(
+        DISCOVERY, Reply({"authorization_endpoint": endpoint, "token_endpoint": endpoint, "issuer": f"{LOGIN}/{TENANT}/v2.0"})
+    )
+    error = failure(http)
+    assert isinstance(error, Refused)
+    assert "nothing was sent there" in str(error)
+    assert said in str(error)
+    assert [str(request.url) for request in http.sent] == [f"{LOGIN}/{TENANT}/v2.0{DISCOVERY}"]
+
+
+@pytest.mark.parametrize("lifetime", ["9" * 400, 10**400, "inf", "nan", -5, None, "soon", [], True])
+def test_a_lifetime_that_is_no_lifetime_fails_no_login(lifetime: Any) -> None:
+    http = ScriptedHttp()
+    body = '{"access_token": "planted-token-x", "token_type": "Bearer", "expires_in": %s}' % (
+        lifetime if isinstance(lifetime, int) and not isinstance(lifetime, bool) else json.dumps(lifetime)
+    )
+    http.on(TOKEN, Reply(body.encode()))
+    found = ""
+    with contextlib.suppress(Unreachable):  # where msal itself makes nothing of it
+        found = tokens_on(http).get()
+    assert found in ("", "planted-token-x")
+
+
+@pytest.mark.parametrize("token", ["a\r\nX-Evil: 1", "a\u201cb", "a\x00b", 7, None, ["a"]])
+def test_a_token_that_no_header_can_hold_is_no_token(token: Any) -> None:
+    http = ScriptedHttp()
+    http.on(TOKEN, Reply({"access_token": token, "token_type": "Bearer", "expires_in": 3599}))
+    assert isinstance(failure(http), Unreachable)
+
+
+def test_a_token_is_blanked_in_what_is_told_from_then_on() -> None:
+    token = tokens_on(ScriptedHttp()).get()
+    assert blanked(f"the service said {token}") == "the service said ***"

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fakes import NOW
-from ualpipe.clients.retry_after import LONGEST_S, retry_after_s
+from ualpipe.clients.retry_after import LONGEST_S, cut_wait, retry_after_s
 
 
 @pytest.mark.parametrize(
@@ -27,8 +27,20 @@ from ualpipe.clients.retry_after import LONGEST_S, retry_after_s
         ("Fri, 20 Nov 2099 12:00:00 GMT", LONGEST_S),
     ],
 )
-def test_retry_after_is_seconds_or_a_date_and_a_day_at_most(value: str, seconds: float | None) -> None:
+def test_retry_after_is_seconds_or_a_date_and_an_hour_at_most(value: str, seconds: float | None) -> None:
     assert retry_after_s({"retry-after": value}, NOW) == seconds
+
+
+@pytest.mark.parametrize("value", ["3601", "9" * 10, "9" * 5000, "Fri, 20 Nov 2099 12:00:00 GMT"])
+def test_a_wait_that_is_cut_is_said(value: str) -> None:
+    said = cut_wait({"Retry-After": value}, NOW)
+    assert said.endswith("; no more than 60m is waited)")
+    assert len(said) < 100
+
+
+@pytest.mark.parametrize("value", ["3600", "0", "soon", "", "-1"])
+def test_a_wait_that_is_not_cut_needs_no_word(value: str) -> None:
+    assert cut_wait({"Retry-After": value}, NOW) == ""
 
 
 @pytest.mark.parametrize("name", ["Retry-After", "RETRY-AFTER", "retry-after"])

@@ -128,7 +128,7 @@ def test_a_mistake_in_the_yaml_is_one_defect_at_its_place(text, place, tmp_path)
     assert found.data is None
 
 
-@pytest.mark.parametrize("text", [b"a: \xff\n", b"\xff\xfea\x00", b"a: \x00\n", b"a: \x07\n"])
+@pytest.mark.parametrize("text", [b"a: \xff\n", b"\xff\xfea", b"a\0:\0", b"a: \x00\n", b"a: \x07\n"])
 def test_bytes_that_are_no_text_are_one_defect(text, tmp_path):
     found = read(tmp_path, text)
     (defect,) = defects(found)
@@ -207,7 +207,8 @@ def test_replaced_values_are_text_whatever_they_hold(tmp_path):
 @given(st.text(max_size=20))
 def test_no_content_changes_the_structure_or_is_read_for_references_again(tmp_path_factory, content):
     found = read(tmp_path_factory.getbasetemp(), "a: ${env:X}\nb: ${env:X}${env:X}\n", X=content)
-    assert found.data == {"a": content, "b": content + content}
+    inner = content.removeprefix("\ufeff").strip("\r\n")
+    assert found.data == {"a": inner, "b": inner + inner}
     assert found.defects == []
 
 

@@ -126,7 +126,7 @@ def test_what_a_transform_refuses_on_its_way_to_one_sink_goes_to_that_sink_alone
     (ref,) = journal.unsettled("siem")
     settle_with(journal, event_letter(ref.id, 1))
     changes.requeue(next(iter(reader.dead_letters())))
-    (_first, again) = journal.unsettled("siem")
+    (again,) = journal.unsettled("siem")
     journal.settle("siem", [Settlement(again.id, dead=1)], [event_letter(again.id, 0, None, stage="transform")])
     (letter,) = reader.dead_letters()
     assert letter.dead_letter.sink == "siem"

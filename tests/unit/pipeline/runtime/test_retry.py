@@ -1,11 +1,13 @@
 """Delays grow, are spread, have a bound, and are never shorter than what the other side asked for."""
 
+import threading
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ualpipe.pipeline.runtime import retry
-from ualpipe.pipeline.runtime.retry import DENIED, FETCH, LISTING, ONCE, SINK, RetryPolicy
+from ualpipe.pipeline.runtime.retry import DENIED, FETCH, LISTING, LONGEST_ASKED_S, ONCE, SINK, RetryPolicy
 
 POLICIES = [FETCH, LISTING, DENIED, SINK, ONCE]
 units = st.floats(0, 1, exclude_max=True)
@@ -25,8 +27,17 @@ def test_the_delay_is_at_least_half_of_its_bound():
 def test_the_delay_keeps_to_bound_and_wish_however_long_it_fails(failures, asked_s, unit):
     for policy in POLICIES:
         delay_s = policy.delay_s(failures, asked_s, random_unit=unit)
-        assert policy.first_s / 2 <= delay_s <= max(policy.longest_s, asked_s or 0)
-        assert delay_s >= (asked_s or 0)
+        believed_s = min(LONGEST_ASKED_S, asked_s or 0)
+        assert policy.first_s / 2 <= delay_s <= max(policy.longest_s, believed_s)
+        assert delay_s >= believed_s
+
+
+@pytest.mark.parametrize("asked_s", [1e10, 1e308, float("inf"), float("nan"), -1.0, float("-inf")])
+def test_no_wait_that_is_asked_for_stops_anything_for_good(asked_s):
+    for policy in POLICIES:
+        delay_s = policy.delay_s(1, asked_s)
+        assert 0 < delay_s <= max(policy.longest_s, LONGEST_ASKED_S)
+        assert not threading.Event().wait(min(delay_s, 0.001))
 
 
 @given(st.integers(1, 40), units)

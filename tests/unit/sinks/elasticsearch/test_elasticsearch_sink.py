@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import ssl
 import threading
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from ualpipe.sinks.elasticsearch.sink import ElasticsearchSink
 from ualpipe.sinks.outcome import raise_if_all_failed
 from ualpipe.testing import check_options, encode, make_events
 
+ROOT = HttpAnswer(200, {}, b'{"version": {"number": "8.19.3", "build_flavor": "default"}, "tagline": "You Know, for Search"}')
 CREATED = {"create": {"status": 201}}
 
 
@@ -49,10 +51,11 @@ def event_of(body: bytes) -> EncodedEvent:
 
 
 class Script:
-    """Stands for the network: answers in order, and remembers what was asked."""
+    """Stands for the network: answers in order, and remembers what was asked; what it is it says to whoever asks."""
 
-    def __init__(self, *answers: HttpAnswer | Exception) -> None:
+    def __init__(self, *answers: HttpAnswer | Exception, root: HttpAnswer | None = None) -> None:
         self._answers = list(answers)
+        self.root = root or ROOT
         self.asked: list[tuple[str, str, bytes | None, Any]] = []
         self.is_closed = False
 
@@ -74,7 +77,7 @@ def node_on(script: Script) -> type[BaseNode]:
         def perform_request(
             self, method: str, target: str, body: Any = None, headers: Any = None, request_timeout: Any = None
         ) -> TransportApiResponse:
-            found = script.request(method, target, body, {**self.config.headers, **headers})
+            found = script.root if target == "/" else script.request(method, target, body, {**self.config.headers, **headers})
             meta = ApiResponseMeta(found.status, "1.1", HttpHeaders(found.headers), 0.0, self.config)
             return TransportApiResponse(meta, found.body)
 
@@ -87,11 +90,11 @@ def node_on(script: Script) -> type[BaseNode]:
 class ScriptedSink(ElasticsearchSink):
     """The sink on a script."""
 
-    def __init__(self, *answers: HttpAnswer | Exception, **options: Any) -> None:
+    def __init__(self, *answers: HttpAnswer | Exception, root: HttpAnswer | None = None, **options: Any) -> None:
         values = {"urls": ["https://es.contoso.example:9200"], "setup": False, **options}
         self.metrics = Metrics()
         super().__init__(build(ElasticsearchSink.Config, values, Path()), env("search", metrics=self.metrics))
-        self.script = Script(*answers)
+        self.script = Script(*answers, root=root)
 
     def _connect(self, **how: Any) -> Connection:
         return super()._connect(node_class=node_on(self.script), **how)
@@ -669,3 +672,10 @@ def test_check_takes_a_server_without_security_for_fine() -> None:
 )
 def test_check_stops_where_nobody_lets_it_in(first: HttpAnswer | Exception) -> None:
     assert list(findings(first).values()) == ["error"]
+
+
+@pytest.mark.parametrize("key", ["planted\nkey-planted", "planted-key\u201d", "planted\x00key", "planted-key\r"])
+def test_a_key_that_no_header_can_hold_is_refused_without_it(key: str) -> None:
+    with pytest.raises(SinkDenied, match="`api_key` holds a line break or another character") as caught:
+        ScriptedSink(api_key=key).open()
+    assert "planted" not in "".join(traceback.format_exception(caught.value)).partition("SinkDenied")[2]

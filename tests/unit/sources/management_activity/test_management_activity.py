@@ -180,13 +180,32 @@ class TestDiscover:
         assert keys(source_on(http).discover(EXCHANGE, None)) == ["blob$1$audit_exchange", "blob$2$audit_exchange"]
         assert http.urls(CONTENT)[1:] == [f"{page}&PublisherIdentifier={TENANT}" for page in pages]
 
-    @pytest.mark.parametrize("page", ["https://evil.example/next", "http://manage.office.com/next", "/next"])
+    @pytest.mark.parametrize(
+        "page", ["https://evil.example/next", "http://manage.office.com/next", "//evil.example/next", "\\\\evil.example"]
+    )
     def test_a_next_page_elsewhere_gets_no_request(self, page: str) -> None:
         http = ScriptedHttp()
         http.on(CONTENT, Reply([entry(1)], headers={"NextPageUri": page}))
         with pytest.raises(SourceUnavailable, match=f"is not {API}: nothing was sent there"):
             list(source_on(http).discover(EXCHANGE, None))
         assert http.count(CONTENT) == 1
+
+    @pytest.mark.parametrize(
+        ("page", "asked"),
+        [
+            (f"{FEED}{CONTENT}?nextpage=a b", f"{FEED}{CONTENT}?nextpage=a%20b"),
+            (f" {FEED}{CONTENT}?nextpage=1 ", f"{FEED}{CONTENT}?nextpage=1"),
+            (f"{FEED}{CONTENT}?nextpage=\u00e4$1", f"{FEED}{CONTENT}?nextpage=%C3%A4$1"),
+            (f"{FEED.removeprefix(API)}{CONTENT}?nextpage=1", f"{FEED}{CONTENT}?nextpage=1"),
+            ("?nextpage=1", f"{FEED}{CONTENT}?nextpage=1"),
+            ("content?nextpage=1", f"{FEED}{CONTENT}?nextpage=1"),
+        ],
+    )
+    def test_a_next_page_that_can_mean_one_thing_only_is_read(self, page: str, asked: str) -> None:
+        http = ScriptedHttp()
+        http.on(CONTENT, Reply([entry(1)], headers={"NextPageUri": page}), Reply([entry(2)]))
+        assert len(keys(source_on(http).discover(EXCHANGE, None))) == 2
+        assert http.urls(CONTENT)[1] == f"{asked}&PublisherIdentifier={TENANT}"
 
     def test_pages_that_go_in_circles_end(self) -> None:
         http = ScriptedHttp()

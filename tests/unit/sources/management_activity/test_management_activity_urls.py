@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ualpipe.clients.urls import difference, is_served_by, origin_of, resolved, shown_host
 from ualpipe.sources.management_activity.clouds import CLOUDS, CustomCloud, cloud_of
-from ualpipe.sources.management_activity.urls import is_served_by, origin_of, shown_host, with_publisher
+from ualpipe.sources.management_activity.urls import with_publisher
 
 API = "https://manage.office.com"
 PUBLISHER = "22222222-2222-2222-2222-222222222222"
@@ -47,6 +48,43 @@ def test_urls_of_the_api_are_known_as_such(url: str) -> None:
 )
 def test_foreign_or_odd_urls_are_refused(url: str) -> None:
     assert not is_served_by(API, url)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://manage.office.com/api", "it begins with 'http' instead of 'https'"),
+        ("https://manage.office.com:8443/api", "the port is 8443 instead of 443"),
+        ("https://manage-gcc.office.com/api", "the host is 'manage-gcc.office.com' instead of 'manage.office.com'"),
+        ("https://manage.office.com @x/api", "a user name stands before the host"),
+        ("https://manage.office.com\u200b/api", "'manage.office.com<zero width space, U+200B>'"),
+        ("https://m\u0430nage.office.com/api", "m\\u0430nage.office.com"),
+        ("https://manage.office.com /api", "the host is 'manage.office.com ' instead of"),
+        ("https://manage.office.com\\@evil.example/", "a backslash stands in it"),
+        ("https://manage.office.com:99999/", "it is no URL"),
+        ("ftp:x", "it begins with 'ftp'"),
+        ("https://manage.office.com/a\x00b", "it holds a character that no URL has"),
+    ],
+)
+def test_what_is_refused_is_told_from_what_was_wanted(url: str, said: str) -> None:
+    assert not is_served_by(API, url)
+    assert said in difference(API, url)
+
+
+@given(st.text(max_size=40))
+def test_nothing_that_is_resolved_leads_to_another_server_unless_it_says_so(reference: str) -> None:
+    found = resolved(f"{API}/api/v1.0/x", reference)
+    if is_served_by(API, found):
+        assert not any(sign in found for sign in " \\\r\n\t\x00")
+        assert found.isascii()
+
+
+@given(st.text("/\\@:. \t\r\n%aehpstv?#", max_size=20))
+def test_no_relative_reference_leads_to_another_server(reference: str) -> None:
+    found = resolved(f"{API}/api/v1.0/x", reference)
+    if is_served_by("https://evil.example", found):
+        raise AssertionError(found)
+    assert not is_served_by(API, found) or found.lower().startswith(API)
 
 
 @given(st.text(max_size=60))
