@@ -3,7 +3,7 @@
 It fits every 8.x and 9.x server: no setting, and only field types that all of them have. No record can be refused: what is not
 listed is kept without being indexed (``dynamic: false``), text that is no date, number or address is left out of the index, long
 text is cut out of it (``ignore_above``). Objects of the record are ``flattened``, but for those of which detection rules read
-members: these are objects with the members that ``schemas/ecs/index_types.csv`` lists, as no language but KQL reads a flattened one.
+members: as no language but KQL reads a flattened one, ``schemas/ecs/index_types.csv`` lists members with types of their own.
 """
 
 from __future__ import annotations

@@ -18,14 +18,14 @@ text; text or an object. A search index takes one shape a field, so each has one
 
 A field that the table does not know is a ``value``. Nothing is left out but empty values.
 
-Members that ``schemas/ecs/index_types.csv`` lists have a type of their own in an index, and hold what that takes. Of ``named`` and
-``changed`` fields with such members the pairs that are not listed also stand in ``<Field>_text``, as ``name=value``, where a search
-finds them; of ``Parameters`` all do, where rules find names.
+Members that ``schemas/ecs/index_types.csv`` lists have a type of their own in an index, and hold what that takes. Of ``named``
+and ``changed`` fields with such members the pairs that are not listed also stand in ``<Field>_text``, as ``name=value``, where a
+search finds them; of ``Parameters`` all do, where rules find names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -94,12 +94,17 @@ def make_originals(  # noqa: C901 - one loop: a call a field takes twice as long
             _shape(kept, field, record[field], shapes)
             if field in objects and field in kept:
                 kept[field] = fitted(kept[field], objects[field])
-        for field, text, told in texts:
-            if field in kept and not kept[field].keys() <= told:
-                put(kept, text, pair_texts(kept[field], told))
+        _add_texts(kept, texts)
         return kept
 
     return originals
+
+
+def _add_texts(kept: Record, texts: Sequence[tuple[str, str, frozenset[str]]]) -> None:
+    """Adds named values as text: of each field those but for some names, under another name."""
+    for field, text, told in texts:
+        if field in kept and not kept[field].keys() <= told:
+            put(kept, text, pair_texts(kept[field], told))
 
 
 def _shaped(shapes: Mapping[str, str], *wanted: str) -> frozenset[str]:

@@ -15,10 +15,10 @@ from ualpipe.transforms.ecs.originals.clean import free_name, good_names, json_t
 
 Record = dict[str, Any]
 Parts = Mapping[str, str]
-"""Type in the index (``keyword``, ``long``, ``flattened``; ``change`` for ``OldValue`` and ``NewValue``) of each listed member."""
+"""Type in the index of each listed member: ``keyword``, ``long``, ``flattened``; ``change`` for ``OldValue`` and ``NewValue``."""
 
 ALL_AS_TEXT = frozenset({"Parameters"})
-"""Fields whose pairs all stand in ``<Field>_text``, as rules look for names there; of others only those without a type of their own."""
+"""Fields whose pairs all stand in ``<Field>_text``, as rules look for names there; of others only those that are not listed."""
 
 _CONTAINERS = (dict, list)
 
@@ -63,7 +63,7 @@ def _member_fits(value: Any, kind: str) -> bool:
 
 
 def fitted(value: Any, parts: Parts) -> Any:
-    """Returns the value in a form that fits: objects in plain members as JSON text, plain values of others at ``<member>_text``."""
+    """Returns the value so that it fits: objects in plain members as JSON text, plain values of others in ``<member>_text``."""
     if isinstance(value, list):
         return [fitted(item, parts) for item in value]
     return value if fits(value, parts) else _fitted_object(value, parts)
