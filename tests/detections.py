@@ -1,7 +1,7 @@
 """What detection rules ask of our documents (``golden/detections.yaml``), and whether a search would answer yes.
 
-The answer goes by the types of the index template, as Elasticsearch's query languages do: EQL and ES|QL know no member of a
-``flattened`` field and no field without a type, no language has wildcards on a member of a flattened field, and a range of numbers
+The answer goes by the types of the index template, as Elasticsearch answers: EQL and ES|QL know no member of a
+``flattened`` field and no field without a type, no language has wildcards on a member of one, and a range of numbers
 on text compares text. What can't be asked is an error and no match.
 """
 
@@ -73,7 +73,7 @@ def _question(case: dict[str, Any], bases: dict[str, Any]) -> Question:
     def record(fields: dict[str, Any] | None) -> dict[str, Any] | None:
         return {**bases[fields["base"]], **{name: fields[name] for name in fields if name != "base"}} if fields else None
 
-    return Question(case["field"], way, case[way], tuple(case["in"]), record(case["yes"]) or {}, record(case.get("no")))
+    return Question(case["field"], way, case[way], tuple(case["in"]), record(case["hit"]) or {}, record(case.get("miss")))
 
 
 def _of_parameters(found: dict[str, Any]) -> Iterator[Question]:

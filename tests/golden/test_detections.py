@@ -11,7 +11,7 @@ from detections import CanNotBeAsked, Question, answers, document, field_type, q
 ASKED = [(question, language) for question in questions() for language in question.languages]
 
 
-@pytest.mark.parametrize(("question", "language"), ASKED, ids=lambda value: str(value))
+@pytest.mark.parametrize(("question", "language"), ASKED, ids=str)
 def test_a_question_is_answered_by_the_document_that_it_is_about(question: Question, language: str) -> None:
     assert answers(question, language, document(1, question.yes))
     if question.no is not None:
