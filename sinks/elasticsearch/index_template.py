@@ -58,10 +58,14 @@ def must_install(found: Mapping[str, Any] | None, template: Mapping[str, Any]) -
     """
     if found is None:
         return True
-    meta = found.get("_meta") or {}
-    if meta.get("managed_by") != OWNER or _release_of(found) > template["version"]:
+    if not is_ours(found) or _release_of(found) > template["version"]:
         return False
-    return bool(meta.get("digest") != template["_meta"]["digest"])
+    return bool(found["_meta"].get("digest") != template["_meta"]["digest"])
+
+
+def is_ours(template: Mapping[str, Any]) -> bool:
+    """Returns whether a ualpipe wrote an index template."""
+    return bool((template.get("_meta") or {}).get("managed_by") == OWNER)
 
 
 def installed(answer: bytes) -> dict[str, Any]:

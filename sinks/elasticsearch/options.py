@@ -26,8 +26,9 @@ class ElasticsearchSinkConfig:
         maxLength=100,
     )
     setup: bool = option(
-        "Whether to install the index template when it is missing or older. Needs the cluster privilege "
-        "`manage_index_templates`.",
+        "Whether to install the index template when it is missing or older, and to roll the data stream over where its write "
+        "index can't take it. Needs the cluster privilege `manage_index_templates`, and on the data stream "
+        "`view_index_metadata` and `manage`: without these two it says that a rollover may be needed, and delivers.",
         default=True,
     )
     api_key: Secret | None = option("API key, as `encoded` or as `id:api_key`.", default=None)

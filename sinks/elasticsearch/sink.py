@@ -18,7 +18,8 @@ from ualpipe.pipeline.options import Secret
 from ualpipe.pipeline.stages import Batch, Env, Finding, SinkLimits
 from ualpipe.sinks.elasticsearch.answers import answer_of, refusal
 from ualpipe.sinks.elasticsearch.bulk import bulk_body, existing, failures, gzipped
-from ualpipe.sinks.elasticsearch.index_template import installed, must_install, template_name, wanted
+from ualpipe.sinks.elasticsearch.data_stream import bring_up_to_date
+from ualpipe.sinks.elasticsearch.index_template import installed, is_ours, must_install, template_name, wanted
 from ualpipe.sinks.elasticsearch.options import ElasticsearchSinkConfig
 from ualpipe.sinks.elasticsearch.probe import probe
 from ualpipe.sinks.elasticsearch.product import unsupported
@@ -58,14 +59,16 @@ class ElasticsearchSink:
 
     def check(self) -> Iterable[Finding]:
         """Asks the cluster, without writing, whether it knows us and would take documents."""
-        connection = self._connect()
+        config, connection = self._config, self._connect()
+        template = wanted(config.data_stream, schemas.read_json(TEMPLATE))
         try:
             yield from probe(
                 connection.api,
-                self._config.data_stream,
-                pipeline=self._config.pipeline,
-                setup=self._config.setup,
-                urls=self._config.urls,
+                config.data_stream,
+                template,
+                pipeline=config.pipeline,
+                setup=config.setup,
+                urls=config.urls,
             )
         finally:
             connection.close()
@@ -119,16 +122,41 @@ class ElasticsearchSink:
         self._is_recognised = answer.is_ok  # who may not ask is told by what follows
 
     def _set_up(self, connection: Connection) -> None:
-        indices, name = connection.api.indices, template_name(self._config.data_stream)
+        if is_ours(self._installed_template(connection, template_name(self._config.data_stream))):
+            self._bring_up_to_date(connection)
+
+    def _installed_template(self, connection: Connection, name: str) -> Mapping[str, Any]:
+        """Returns the index template that is there, after it was written where it was missing or older."""
         template = wanted(self._config.data_stream, schemas.read_json(TEMPLATE))
-        answer = answer_of(indices.get_index_template(name=name))
+        answer = answer_of(connection.api.indices.get_index_template(name=name))
         if not answer.is_ok and answer.status != 404:
             raise self._not_set_up(answer)
-        if must_install(installed(answer.body) if answer.is_ok else None, template):
-            answer = answer_of(indices.put_index_template(name=name, body=template))
-            if not answer.is_ok:
-                raise self._not_set_up(answer)
-            self._env.log.info("installed the index template %s", name)
+        found = installed(answer.body) if answer.is_ok else None
+        if found is not None and not must_install(found, template):
+            return found
+        answer = answer_of(connection.api.indices.put_index_template(name=name, body=template))
+        if not answer.is_ok:
+            raise self._not_set_up(answer)
+        self._env.log.info("installed the index template %s", name)
+        return template
+
+    def _bring_up_to_date(self, connection: Connection) -> None:
+        """Rolls the data stream over where its write index can't take the template; says so where that is not ours to do.
+
+        Documents go to an older index as well: delivering does not wait for it.
+        """
+        data_stream = self._config.data_stream
+        try:
+            done = bring_up_to_date(connection.api, data_stream, self._refusal)
+        except SinkDenied as exc:
+            self._env.log.warning(
+                "%s may need a rollover before detection rules can read new documents, and it can't be done or seen: %s; grant "
+                "`view_index_metadata` and `manage` on it, or send POST /%s/_rollover once after an update",
+                *(data_stream, exc, data_stream),
+            )
+        else:
+            if done:
+                self._env.log.info("%s", done)
 
     def _not_set_up(self, answer: HttpAnswer) -> SinkError:
         error = self._refusal(answer)

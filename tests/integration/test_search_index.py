@@ -29,7 +29,7 @@ from ualpipe.sinks.elasticsearch.sink import ElasticsearchSink
 
 GENERATED = 10_000
 BATCH = 500
-MAX_FIELDS = 700
+MAX_FIELDS = 900
 RECEIVED = "2026-11-20T12:00:00.000Z"
 DATASET = "o365.audit"
 

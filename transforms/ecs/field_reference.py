@@ -57,7 +57,8 @@ SHAPES = {
     "pairs": "As `object`: `{Name, Value}` pairs that stay a list, `Name` and `Value` as text.",
     "identities": "As `object`: `{ID, Type}` pairs that stay a list, `ID` and `Type` as text.",
     "named": "`{Name, Value}` pairs become one object keyed by name; names without a value go to `<Field>_empty`, what is no "
-    "pair to `<Field>_text`.",
+    "pair to `<Field>_text`. There pairs stand as `name=value`, too: of `Parameters` all, of `ExtendedProperties` and "
+    "`ModifiedProperties` those without a type of their own in the [index](elasticsearch.md#fields).",
     "changed": "`{Name, OldValue, NewValue}` become one object keyed by name, with `OldValue` and `NewValue` in each.",
 }
 """What each shape in ``schemas/ecs/originals.csv`` means, for readers."""

@@ -1,4 +1,7 @@
-"""The fields of the Elastic Common Schema that a mapping may fill, and the values that ECS allows for its event fields."""
+"""The fields of the Elastic Common Schema that a mapping may fill, and the values that ECS allows for its event fields.
+
+Besides there are ``application.name``, ``session.id`` and ``token.id``: Elastic's rules for Microsoft 365 read them, not ECS.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Makes the Elasticsearch index template from the mapping tables: ``python -m ualpipe.transforms.ecs.index_template``.
 
 It fits every 8.x and 9.x server: no setting, and only field types that all of them have. No record can be refused: what is not
-listed is kept without being indexed (``dynamic: false``), objects of the record are ``flattened``, text that is no date, number
-or address is left out of the index, long text is cut out of it (``ignore_above``).
+listed is kept without being indexed (``dynamic: false``), text that is no date, number or address is left out of the index, long
+text is cut out of it (``ignore_above``). Objects of the record are ``flattened``, but for those of which detection rules read
+members: as no language but KQL reads a flattened one, ``schemas/ecs/index_types.csv`` lists members with types of their own.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ualpipe.schemas import read_csv
 from ualpipe.transforms.ecs.fields import Ecs, load_ecs
 from ualpipe.transforms.ecs.mapping.layers import MappingTables
 from ualpipe.transforms.ecs.options import EcsTransformConfig
+from ualpipe.transforms.ecs.originals.parts import Parts, index_types
 from ualpipe.transforms.ecs.tables import load_mapping
 from ualpipe.transforms.geoip.fields import AS_FIELDS, GEO_FIELDS
 
@@ -59,6 +61,7 @@ _SPECIAL: dict[str, dict[str, Any]] = {
     "@timestamp": {"type": "date"},  # a data stream's timestamp takes no ignore_malformed
     "event.original": {**_KEYWORD, "index": False, "doc_values": False},
 }
+_PARTS: dict[str, dict[str, Any]] = {"change": {"dynamic": False, "properties": {"NewValue": _KEYWORD, "OldValue": _KEYWORD}}}
 _SUFFIXES = {"json": ("_json",), "named": ("_text",), "changed": ("_text",)}
 
 
@@ -82,9 +85,17 @@ def _put(properties: dict[str, Any], steps: list[str], field: Mapping[str, Any])
 
 def _originals(shapes: Mapping[str, str]) -> Iterable[tuple[str, dict[str, Any]]]:
     for field, shape in shapes.items():
-        yield field, _KEYWORD if shape in ("value", "text", "record_type", "boolean", "json") else _FLATTENED
+        yield field, _original(shape, index_types().get(field, {}))
         for suffix in _SUFFIXES.get(shape, ()):
             yield field + suffix, _FLATTENED if suffix == "_json" else _KEYWORD
+
+
+def _original(shape: str, parts: Parts) -> dict[str, Any]:
+    if "" in parts:
+        return _TYPES[parts[""]]
+    if parts:
+        return {"dynamic": False, "properties": {part: _PARTS.get(kind) or _TYPES[kind] for part, kind in sorted(parts.items())}}
+    return _KEYWORD if shape in ("value", "text", "record_type", "boolean", "json") else _FLATTENED
 
 
 def indexed_shapes() -> dict[str, str]:

@@ -68,7 +68,9 @@ def _known_changes(field: str, value: Any, shape: str, made: Record) -> Iterator
     meanings = {
         "json": "the JSON in it stands parsed",
         "object": "objects stand apart",
-        "text": "what is no object stands apart, as text" if shape not in _PAIRS else "what is no pair stands apart, as text",
+        "text": "what is no object stands apart, as text"
+        if shape not in _PAIRS
+        else "as text, what is no pair or has no own type",
         "empty": "names without a value",
     }
     for suffix, meaning in meanings.items():

@@ -17,16 +17,21 @@ text; text or an object. A search index takes one shape a field, so each has one
 - ``changed``: the same for ``{Name, OldValue, NewValue}``.
 
 A field that the table does not know is a ``value``. Nothing is left out but empty values.
+
+Members that ``schemas/ecs/index_types.csv`` lists have a type of their own in an index, and hold what that takes. Of ``named``
+and ``changed`` fields with such members the pairs that are not listed also stand in ``<Field>_text``, as ``name=value``, where a
+search finds them; of ``Parameters`` all do, where rules find names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from typing import Any
 
 from ualpipe.schemas import read_csv
 from ualpipe.transforms.ecs.originals.clean import good_names, is_clean, is_empty, usable_name
+from ualpipe.transforms.ecs.originals.parts import ALL_AS_TEXT, Parts, fits, fitted, is_plain_text, pair_texts, shipped_parts
 from ualpipe.transforms.ecs.originals.shapes import SHAPES, SUFFIXES, Record, put, shape_value
 
 _DIGITS = {number: str(number) for number in range(10)}
@@ -38,14 +43,24 @@ def shipped_shapes() -> Mapping[str, str]:
     return {row["field"]: row["shape"] for row in read_csv("ecs/originals.csv")}
 
 
-def make_originals(shapes: Mapping[str, str]) -> Callable[[Record], Record]:  # noqa: C901 - one loop: a call a field takes twice as long
+def make_originals(  # noqa: C901 - one loop: a call a field takes twice as long
+    shapes: Mapping[str, str], parts: Mapping[str, Parts] | None = None
+) -> Callable[[Record], Record]:
     """Returns the function that turns a record into its originals: a new object, the record is left alone.
 
     Args:
         shapes: Shape of each known field.
+        parts: Members that have a type of their own in an index, by field; those that ship with ualpipe where None.
     """
-    quick = {field: _QUICK[shape] for field, shape in shapes.items() if shape in _QUICK}
-    texts, plain, settled = (
+    parts = shipped_parts() if parts is None else parts
+    quick = {field: _quick(shape, parts.get(field)) for field, shape in shapes.items() if shape in _QUICK}
+    objects = {field: listed for field, listed in parts.items() if shapes.get(field) in ("object", "pairs", "identities")}
+    texts = [
+        (field, f"{field}_text", frozenset(() if field in ALL_AS_TEXT else listed))
+        for field, listed in parts.items()
+        if shapes.get(field) in ("named", "changed")
+    ]
+    enumerations, plain, settled = (
         _shaped(shapes, *wanted) for wanted in (("text", "record_type"), ("value", "boolean"), ("text", "value"))
     )
 
@@ -63,7 +78,7 @@ def make_originals(shapes: Mapping[str, str]) -> Callable[[Record], Record]:  # 
             elif kind is int or kind is bool:
                 if field in plain:
                     continue
-                if kind is int and field in texts:
+                if kind is int and field in enumerations:
                     kept[field] = str(value)
                     continue
             elif not value and kind is not float:
@@ -77,9 +92,19 @@ def make_originals(shapes: Mapping[str, str]) -> Callable[[Record], Record]:  # 
             del kept[field]  # before any is shaped: a name made then may be one of theirs
         for field in odd:
             _shape(kept, field, record[field], shapes)
+            if field in objects and field in kept:
+                kept[field] = fitted(kept[field], objects[field])
+        _add_texts(kept, texts)
         return kept
 
     return originals
+
+
+def _add_texts(kept: Record, texts: Sequence[tuple[str, str, frozenset[str]]]) -> None:
+    """Adds named values as text: of each field those but for some names, under another name."""
+    for field, text, told in texts:
+        if field in kept and not kept[field].keys() <= told:
+            put(kept, text, pair_texts(kept[field], told))
 
 
 def _shaped(shapes: Mapping[str, str], *wanted: str) -> frozenset[str]:
@@ -102,6 +127,11 @@ def _free_name(field: str, shapes: Mapping[str, str]) -> str:
     name = usable_name(field)
     base, _, suffix = name.rpartition("_")
     return f"{name}_" if name in shapes or (base in shapes and suffix in SUFFIXES) else name
+
+
+def _quick(shape: str, parts: Parts | None) -> Callable[[Any], Any]:
+    """Returns the short cut for a field of some shape."""
+    return _QUICK[shape] if parts is None or shape != "object" else partial(_quick_parts, parts)
 
 
 # Short cuts for the common forms; each returns None for any other form, which a function of ``shapes`` takes.
@@ -167,6 +197,13 @@ def _quick_pairs(value: Any) -> list[Record] | None:
 def _quick_object(value: Any) -> Any:
     is_usual = type(value) is dict or (type(value) is list and all(type(item) is dict for item in value))
     return value if is_usual and is_clean(value) else None
+
+
+def _quick_parts(parts: Parts, value: Any) -> Any:
+    if is_plain_text(value):
+        return value
+    found = _quick_object(value)
+    return found if found is None or fits(found, parts) else None
 
 
 _QUICK: dict[str, Callable[[Any], Any]] = {

@@ -488,11 +488,12 @@ def test_a_request_that_fails_leaves_what_was_sent_beside_it_delivered() -> None
 def test_a_server_that_is_only_compatible_is_taken_as_it_is() -> None:
     """No product header, no versioned media type, nothing asked of ``/``, and a warning of the server is no warning of ours."""
     found = HttpAnswer(200, {"warning": '299 X "security is not enabled"'}, b"{}")
-    sink = opened(HttpAnswer(404, {}, b""), found, fine(1), setup=True)
+    sink = opened(HttpAnswer(404, {}, b""), found, HttpAnswer(404, {}, b""), fine(1), setup=True)
     assert not sink.write(Batch(make_events(1)))
     assert [asked[1].partition("?")[0] for asked in sink.script.asked] == [
         "/_index_template/ualpipe-o365.audit",
         "/_index_template/ualpipe-o365.audit",
+        "/_resolve/index/logs-o365.audit-default",
         "/logs-o365.audit-default/_bulk",
     ]
     assert {asked[3]["accept"] for asked in sink.script.asked} == {"application/json"}
@@ -610,19 +611,21 @@ def test_a_proxys_page_is_no_template(body: bytes) -> None:
 
 
 def test_open_installs_the_template_once() -> None:
-    sink = opened(HttpAnswer(404, {}, b""), HttpAnswer(200, {}, b""), setup=True)
+    sink = opened(HttpAnswer(404, {}, b""), HttpAnswer(200, {}, b""), HttpAnswer(404, {}, b""), setup=True)
     sink.open()
     assert [asked[:2] for asked in sink.script.asked] == [
         ("GET", "/_index_template/ualpipe-o365.audit"),
         ("PUT", "/_index_template/ualpipe-o365.audit"),
+        ("GET", "/_resolve/index/logs-o365.audit-default"),
     ]
 
 
 def test_open_leaves_an_installed_template_as_it_is() -> None:
-    first = opened(HttpAnswer(404, {}, b""), HttpAnswer(200, {}, b""), setup=True)
+    first = opened(HttpAnswer(404, {}, b""), HttpAnswer(200, {}, b""), HttpAnswer(404, {}, b""), setup=True)
     written = orjson.loads(first.script.asked[1][2] or b"")
     found = orjson.dumps({"index_templates": [{"name": "x", "index_template": written}]})
-    assert len(opened(HttpAnswer(200, {}, found), setup=True).script.asked) == 1
+    again = opened(HttpAnswer(200, {}, found), HttpAnswer(404, {}, b""), setup=True)
+    assert [asked[0] for asked in again.script.asked] == ["GET", "GET"]
 
 
 @pytest.mark.parametrize("answers", [[403], [404, 403]], ids=["read", "write"])
@@ -632,11 +635,12 @@ def test_a_missing_right_to_install_the_template_says_what_to_do(answers: list[i
 
 
 def test_a_cluster_in_trouble_is_asked_for_the_template_again() -> None:
-    sink = ScriptedSink(HttpAnswer(503, {}, b""), HttpAnswer(404, {}, b""), HttpAnswer(200, {}, b""), setup=True)
+    nothing = HttpAnswer(404, {}, b"")
+    sink = ScriptedSink(HttpAnswer(503, {}, b""), nothing, HttpAnswer(200, {}, b""), nothing, setup=True)
     with pytest.raises(SinkUnavailable):
         sink.open()
     sink.open()
-    assert len(sink.script.asked) == 3
+    assert len(sink.script.asked) == 4
 
 
 # --- check -------------------------------------------------------------------------------------------------------
@@ -649,21 +653,21 @@ def findings(*answers: HttpAnswer | Exception, **options: Any) -> dict[str, str]
 def test_check_reports_what_a_missing_pipeline_and_privilege_would_do() -> None:
     user = HttpAnswer(200, {}, b'{"username":"u"}')
     rights = {"cluster": {}, "index": {"logs-o365.audit-default": {"create_doc": True, "auto_configure": False}}}
-    found = findings(
-        user, HttpAnswer(200, {}, orjson.dumps(rights)), HttpAnswer(404, {}, b""), HttpAnswer(404, {}, b""), pipeline="geo"
-    )
+    found = findings(user, HttpAnswer(200, {}, orjson.dumps(rights)), *[HttpAnswer(404, {}, b"")] * 3, pipeline="geo")
     assert found == {
         "cluster": "ok",
         "privileges": "error",
         "index template ualpipe-o365.audit": "warning",
+        "data stream logs-o365.audit-default": "ok",
         "ingest pipeline geo": "error",
     }
 
 
 def test_check_takes_a_server_without_security_for_fine() -> None:
-    assert findings(HttpAnswer(405, {}, b""), HttpAnswer(404, {}, b""), setup=True) == {
+    assert findings(HttpAnswer(405, {}, b""), HttpAnswer(404, {}, b""), HttpAnswer(404, {}, b""), setup=True) == {
         "cluster": "ok",
         "index template ualpipe-o365.audit": "ok",
+        "data stream logs-o365.audit-default": "ok",
     }
 
 

@@ -82,6 +82,16 @@ def test_originals_are_written_as_received_on_one_line(tmp_path: Path) -> None:
     assert (tmp_path / DAY).read_bytes() == b'{"Id": "a" ,"n":1.50}\n{"Id":"b","x":[1]}\n'
 
 
+def test_an_original_is_one_bare_object_with_keys_and_lists_as_received(tmp_path: Path) -> None:
+    records = [
+        b'{"Operation":"Add member to role.","ModifiedProperties":[{"Name":"Role.DisplayName","NewValue":"x","OldValue":""}]}',
+        b'{"Parameters":[{"Name":"A b","Value":"1"},{"Name":"A b"}],"Actor":[{"ID":"a","Type":0}],"Empty":[],"Null":null}',
+    ]
+    events = [encode(event) for event in events_of(Origin("s", "", "", "", Chunk(b"\n".join(records), "lines")))]
+    sink(tmp_path, payload="original").write(Batch(events))
+    assert (tmp_path / DAY).read_bytes().splitlines() == records
+
+
 def test_the_date_is_that_of_delivery_and_changes_at_midnight_utc(tmp_path: Path) -> None:
     clock = FakeClock(datetime(2026, 11, 20, 23, 59, tzinfo=UTC))
     target = sink(tmp_path, clock)

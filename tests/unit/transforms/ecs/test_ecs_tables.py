@@ -275,7 +275,7 @@ def test_index_template_takes_what_every_server_takes() -> None:
 
 
 def test_index_template_is_bounded() -> None:
-    assert len(list(fields(template()["mappings"]["properties"]))) <= 700
+    assert len(list(fields(template()["mappings"]["properties"]))) <= 900
     assert template()["mappings"]["dynamic"] is False
     assert template()["mappings"]["properties"]["o365"]["properties"]["audit"]["dynamic"] is False
     assert "ignore_malformed" not in template()["mappings"]["properties"]["@timestamp"]

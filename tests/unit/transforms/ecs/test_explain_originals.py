@@ -37,14 +37,22 @@ def test_every_field_of_a_record_is_kept_or_left_out_as_empty(record: dict[str, 
     [
         ("UserId", "sana@contoso.com", ()),
         ("RecordType", 6, ("the number became text",)),
-        ("Parameters", [{"Name": "Identity", "Value": "x"}], ("{Name, Value} pairs became one object keyed by name",)),
+        ("ExtendedProperties", [{"Name": "RequestType", "Value": "x"}], ("{Name, Value} pairs became one object keyed by name",)),
         (
             "Parameters",
+            [{"Name": "Identity", "Value": "x"}],
+            (
+                "{Name, Value} pairs became one object keyed by name",
+                "Parameters_text: as text, what is no pair or has no own type",
+            ),
+        ),
+        (
+            "NonPIIParameters",
             [{"Name": "Identity", "Value": ""}, {"Name": "a.b", "Value": "c"}],
             (
                 "{Name, Value} pairs became one object keyed by name",
                 "empty values are left out",
-                "Parameters_empty: names without a value",
+                "NonPIIParameters_empty: names without a value",
             ),
         ),
         ("Odd.Name", "x", ("dots and blanks in the name became _",)),
