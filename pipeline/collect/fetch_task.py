@@ -17,6 +17,7 @@ from ualpipe.pipeline.clock import format_epoch
 from ualpipe.pipeline.collect.failures import FetchFailures
 from ualpipe.pipeline.collect.parts import CollectParts
 from ualpipe.pipeline.errors import (
+    ContentRefused,
     ContentUndecodable,
     JournalFull,
     LeaseLost,
@@ -45,6 +46,8 @@ MOST_ITEMS = 8
 """Items at most that are stored together."""
 MOST_BYTES = 256 * 1024
 """Bytes of bodies with which a task fetches no further item, and stores: with more the records are what costs."""
+MOST_DEATHS = 3
+"""An item during whose fetch so many processes died is fetched no more."""
 LONGEST_S = 1.0
 """Age at which a task fetches no further item, and stores."""
 
@@ -163,6 +166,7 @@ class FetchTask:
     def _read(self, item: _Item) -> None:
         """Reads the chunks of an item. Where its end can't be decoded after enough attempts, the chunks before it count."""
         self._look_at_stop()
+        _refuse_deadly(item.item)
         try:
             with unexpected_as(SourceUnavailable, self._with.log, "fetching"):
                 for chunk in self._with.source.fetch(item.item.work):
@@ -343,6 +347,12 @@ def _keep(reservation: Reservation, item: _Item, result: CommitResult) -> None:
     """Hands the batch of an item with one chunk to the buffer, so that nobody reads it back."""
     if item.last is not None and item.origin is not None:
         reservation.keep(StoredBatch(result.batches[0], item.origin, result.skipped[0], item.last[0].transformed))
+
+
+def _refuse_deadly(item: LedgerItem) -> None:
+    if item.deaths >= MOST_DEATHS:
+        reason = f"the process died {item.deaths} times while this was being fetched: it may take more memory than there is"
+        raise ContentRefused(reason, b"")
 
 
 def _forget_frames(error: BaseException | None) -> None:

@@ -19,7 +19,7 @@ from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.events import Condition
 from ualpipe.pipeline.json_schema.defects import schema_defects
 from ualpipe.pipeline.marked_yaml import MarkedYaml, Pointer
-from ualpipe.pipeline.options import FileText, Secret, build, schema_of
+from ualpipe.pipeline.options import SIZE_SCHEMA, FileText, Secret, build, parse_size, schema_of
 from ualpipe.pipeline.wording import did_you_mean
 
 MAX_WORKERS = 64
@@ -46,6 +46,11 @@ ROOT_SCHEMA: dict[str, Any] = {
             "maximum": MAX_WORKERS,
             "description": "Processes that decode, transform and encode records, when there are more than one process can take; "
             "by default as many as there are processors. With 1 the pipeline's own process does it all, on one processor.",
+        },
+        "memory_limit": {
+            **SIZE_SCHEMA,
+            "description": "Memory that the pipeline and its workers may take; near it one item is fetched at a time. "
+            "By default what the control group (container, systemd unit) allows, else 80 % of the machine's memory.",
         },
     },
     "required": ["version", "pipeline", "state_dir", "sources", "sinks"],
@@ -118,6 +123,7 @@ class _Checker:
             secrets=secrets | self._source.hidden,
             disabled_sinks=frozenset(data["sinks"]) - sinks.keys(),
             workers=data.get("workers", min(MAX_WORKERS, processors())),
+            memory_limit=parse_size(data["memory_limit"]) if "memory_limit" in data else None,
             warnings=tuple(f"{self._path}:{warning}" for warning in sorted(set(self._source.warnings))),
         )
 

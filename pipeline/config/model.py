@@ -86,6 +86,7 @@ class PipelineConfig:
         version: Hash of the content without secrets, 12 hex digits: stands beside dead letters.
         secrets: Texts that must never be printed.
         workers: Processes that transform records; 1 where the pipeline's own process does it.
+        memory_limit: Bytes that they may take together; None for what the control group or the machine allows.
         disabled_sinks: Sinks with ``enabled: false``: their backlog is kept.
         warnings: What should be written in another way, a line each: ``file:line:col  path: …``.
     """
@@ -102,6 +103,7 @@ class PipelineConfig:
     secrets: frozenset[str] = field(repr=False)
     disabled_sinks: frozenset[str] = frozenset()
     workers: int = 1
+    memory_limit: int | None = None
     warnings: Sequence[str] = ()
 
     @property

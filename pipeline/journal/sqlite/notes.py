@@ -1,8 +1,8 @@
-"""What a running pipeline notes besides its work: what is new in records, and which parts stand still, and why."""
+"""What a running pipeline notes besides its work: what is new in records, which parts stand still, and what it died of."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import orjson
 
@@ -10,9 +10,11 @@ from ualpipe.pipeline.clock import format_instant
 from ualpipe.pipeline.drift import Counts, Thing
 from ualpipe.pipeline.journal.sqlite.columns import instant
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
-from ualpipe.pipeline.journal.sqlite.schema import STANDING_STILL
+from ualpipe.pipeline.journal.sqlite.schema import DIED, STANDING_STILL
 from ualpipe.pipeline.journal.types import StandingStill
 from ualpipe.pipeline.redaction import blanked
+
+_OF_DEATHS = f"key GLOB '{DIED}*'"
 
 
 class DriftTable:
@@ -60,6 +62,39 @@ class StandingStillNote:
                     (STANDING_STILL, orjson.dumps(noted).decode()),
                 )
             self._noted = noted
+
+
+class DeathsNote:
+    """Keeps for each work item how many processes died while it was being fetched."""
+
+    def __init__(self, file: JournalFile) -> None:
+        self._file = file
+
+    def add(self, numbers: Collection[int]) -> None:
+        """Notes one more death for some items; those of items that do not wait any more go.
+
+        Raises:
+            JournalFull: There is no room on the disk.
+        """
+        with self._file.transaction() as db:
+            db.executemany(
+                "INSERT INTO meta VALUES (?, '1') ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1",
+                ((f"{DIED}{number}",) for number in numbers),
+            )
+            db.execute(
+                f"DELETE FROM meta WHERE {_OF_DEATHS} AND NOT EXISTS"
+                f" (SELECT 1 FROM item WHERE id = CAST(substr(meta.key, {len(DIED) + 1}) AS INTEGER) AND state = 'listed')"
+            )
+
+    def deaths(self) -> dict[int, int]:
+        """Returns the deaths of each item that has any."""
+        rows = self._file.rows(f"SELECT key, value FROM meta WHERE {_OF_DEATHS}")
+        return {int(key.removeprefix(DIED)): int(value) for key, value in rows}
+
+    def forget(self, numbers: Collection[int]) -> None:
+        """Lets go of the deaths of some items."""
+        with self._file.transaction() as db:
+            db.executemany("DELETE FROM meta WHERE key = ?", ((f"{DIED}{number}",) for number in numbers))
 
 
 def read_standing_still(file: JournalFile) -> list[StandingStill]:

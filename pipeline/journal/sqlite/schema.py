@@ -109,6 +109,9 @@ RESEND = "resend:"
 """With the number of a work item: it is fetched once more, and sent though its Ids were seen before. The value is the newest
 batch of before. The key stands there until that is done, whatever happens between."""
 
+DIED = "died:"
+"""With the number of a work item: so many processes died while it was being fetched."""
+
 STANDING_STILL = "troubles"
 """Parts that stood still when the pipeline noted it last: a JSON object, by part ``[reason, epoch seconds]``."""
 
