@@ -37,6 +37,7 @@ BYTES_DELIVERED = "sink.bytes.delivered"  # bytes of the encoded documents deliv
 WRITES = "sink.writes"  # writes, by outcome
 SINK_BACKLOG = "sink.backlog.batches"  # stored batches not yet settled
 VIOLATIONS = "conservation.violations"  # nodes where more or fewer records come out than go in: a bug, and perhaps a loss
+MEMORY_BYTES = "process.memory.bytes"  # memory of the process and its workers, without shared files
 JOURNAL_BYTES = "journal.bytes"  # size of the journal on disk
 GAPS = "source.gaps"  # periods that could not be fetched
 

@@ -159,6 +159,7 @@ def schema_of(cls: type) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
+SIZE_SCHEMA = {"type": "string", "pattern": _SIZE.pattern, "x-unit": "size"}
 _PLAIN_SCHEMAS: dict[Any, dict[str, Any]] = {
     str: {"type": "string"},
     int: {"type": "integer"},
@@ -168,7 +169,7 @@ _PLAIN_SCHEMAS: dict[Any, dict[str, Any]] = {
     Path: {"type": "string", "minLength": 1, "x-path": True},
     Secret: {"type": "string", "minLength": 1, "x-secret": True},
     Duration: {"type": "string", "pattern": _DURATION.pattern, "x-unit": "duration"},
-    Size: {"type": "string", "pattern": _SIZE.pattern, "x-unit": "size"},
+    Size: SIZE_SCHEMA,
 }
 
 

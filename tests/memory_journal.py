@@ -160,6 +160,9 @@ class MemoryJournal:
             self._leased[source].update((item.id, item.lease) for item in taken)
             return taken
 
+    def begin(self, item: LedgerItem) -> None:
+        """Does nothing: it dies with its process."""
+
     def count_due(self, source: str, streams: Collection[str], most: int) -> int:
         with self._lock:
             return self._due_items(source).count(most, streams)

@@ -184,7 +184,10 @@ class Collector:
             streams = self._open_streams(now) if most >= 0 and now >= self._room_from else []
             if not (streams and self._budget.is_free and self._journal.count_due(self.name, streams, most + 1) > most):
                 return None
-            return next(iter(self._journal.lease(self.name, streams, 1)), None)
+            item = next(iter(self._journal.lease(self.name, streams, 1)), None)
+            if item is not None:
+                self._journal.begin(item)
+            return item
 
     def _measure(self, now: float) -> None:
         """Counts now and then the items that wait, and estimates when they will have been fetched."""
@@ -272,6 +275,7 @@ class Collector:
         try:
             with unexpected_as(EngineFailed, self._log, "collecting"):
                 self._wait_for_room()
+                self._journal.begin(leased[0])
                 FetchTask(self._fetching).run(leased, self._another)
         except Stopped:
             pass

@@ -17,6 +17,7 @@ from ualpipe.pipeline.clock import format_epoch
 from ualpipe.pipeline.collect.failures import FetchFailures
 from ualpipe.pipeline.collect.parts import CollectParts
 from ualpipe.pipeline.errors import (
+    ContentRefused,
     ContentUndecodable,
     JournalFull,
     LeaseLost,
@@ -47,6 +48,8 @@ MOST_ITEMS = 8
 MOST_BYTES = 256 * 1024
 """Bytes of bodies with which a task fetches no further item, and stores: with more the records are what costs."""
 CONFLICTS = "records with other content than the first under their Id, tagged id_conflict or set aside (on_conflict): %d"
+MOST_DEATHS = 3
+"""An item during whose fetch so many processes died is fetched no more."""
 LONGEST_S = 1.0
 """Age at which a task fetches no further item, and stores."""
 
@@ -167,6 +170,7 @@ class FetchTask:
     def _read(self, item: _Item) -> None:
         """Reads the chunks of an item. Where its end can't be decoded after enough attempts, the chunks before it count."""
         self._look_at_stop()
+        _refuse_deadly(item.item)
         try:
             with unexpected_as(SourceUnavailable, self._with.log, "fetching"):
                 for chunk in self._with.source.fetch(item.item.work):
@@ -353,6 +357,12 @@ def _keep(reservation: Reservation, item: _Item, result: CommitResult) -> None:
         conflicts = result.conflicts[0] if result.conflicts else {}
         made = None if conflicts else item.last[0].transformed  # they ran before anybody knew
         reservation.keep(StoredBatch(result.batches[0], item.origin, result.skipped[0], made, conflicts))
+
+
+def _refuse_deadly(item: LedgerItem) -> None:
+    if item.deaths >= MOST_DEATHS:
+        reason = f"the process died {item.deaths} times while this was being fetched: it may take more memory than there is"
+        raise ContentRefused(reason, b"")
 
 
 def _forget_frames(error: BaseException | None) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.clock import format_instant
 from ualpipe.pipeline.collect.parts import CollectParts
+from ualpipe.pipeline.errors import SourceUnavailable
 from ualpipe.pipeline.journal.contract import WorkQueue
 from ualpipe.pipeline.journal.due_items import LIVE_S
 from ualpipe.pipeline.journal.types import Notice
@@ -16,6 +17,8 @@ from ualpipe.pipeline.stages import Gap, Listed, Source, WorkItem
 
 ENTER_AT_ONCE = 500
 """Listed items that are entered in one change."""
+MOST_WAITING = 250_000
+"""Items of a source that wait to be fetched; with more of them it is not listed on. A busy tenant has some ten thousand a day."""
 
 
 class Lister:
@@ -39,13 +42,15 @@ class Lister:
         self._notify = parts.notify
         self._log = log
         self._found = found
+        self._fresh = ENTER_AT_ONCE  # new items since those that wait were counted
 
     def discover(self, stream: str) -> None:
         """Lists a stream to its end.
 
         Raises:
-            SourceError: The listing broke off; what it had listed counts.
+            SourceError: The listing broke off, or more items wait than should; what it had listed counts.
         """
+        self._refuse_flood()
         items: list[WorkItem] = []
         gaps: list[Gap] = []
         position = self._journal.position(self._name, stream)
@@ -56,6 +61,7 @@ class Lister:
                     items.append(found)
                 if not isinstance(found, WorkItem) or len(items) >= ENTER_AT_ONCE:
                     self._enter(stream, items)
+                    self._refuse_flood()
                 if isinstance(found, Gap):
                     gaps.append(found)
                     self._note_gap(stream, found)
@@ -64,6 +70,13 @@ class Lister:
             self._conclude(stream, gaps, None)
         finally:
             self._enter(stream, items)
+
+    def _refuse_flood(self) -> None:
+        if self._fresh >= ENTER_AT_ONCE:
+            self._fresh = 0
+            if (waiting := self._journal.count_waiting(self._name)) >= MOST_WAITING:
+                self._fresh = ENTER_AT_ONCE  # the next listing looks again, before it asks for anything
+                raise SourceUnavailable(f"{waiting:,} items wait to be fetched; the listing goes on when they are fewer")
 
     def _note_gap(self, stream: str, gap: Gap) -> None:
         """Notes a gap, which may still grow until a listing comes to its end."""
@@ -93,6 +106,7 @@ class Lister:
     def _enter_part(self, stream: str, items: list[WorkItem]) -> int:
         """Enters items; returns how many are new."""
         fresh = self._journal.enter(self._name, self._source.tenant, items) if items else 0
+        self._fresh += fresh
         if fresh:
             self._metrics.add(m.ITEMS_LISTED, fresh, source=self._name, stream=stream)
         if items:

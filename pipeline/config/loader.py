@@ -23,7 +23,7 @@ from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.events import Condition
 from ualpipe.pipeline.json_schema.defects import schema_defects
 from ualpipe.pipeline.marked_yaml import Defect, MarkedYaml, Pointer
-from ualpipe.pipeline.options import FileText, Secret, build, schema_of
+from ualpipe.pipeline.options import SIZE_SCHEMA, FileText, Secret, build, parse_size, schema_of
 from ualpipe.pipeline.redaction import hide, hide_whole
 from ualpipe.pipeline.wording import did_you_mean
 
@@ -51,6 +51,11 @@ ROOT_SCHEMA: dict[str, Any] = {
             "maximum": MAX_WORKERS,
             "description": "Processes that decode, transform and encode records, when there are more than one process can take; "
             "by default as many as there are processors. With 1 the pipeline's own process does it all, on one processor.",
+        },
+        "memory_limit": {
+            **SIZE_SCHEMA,
+            "description": "Memory that the pipeline and its workers may take; near it one item is fetched at a time. "
+            "By default what the control group (container, systemd unit) allows, else 80 % of the machine's memory.",
         },
         "known_fields": {
             "type": "array",
@@ -154,6 +159,7 @@ class _Checker:
             disabled_sinks=frozenset(data["sinks"]) - sinks.keys(),
             accepts_unmappable=data.get("unmappable") == "accept",
             workers=data.get("workers", min(MAX_WORKERS, processors())),
+            memory_limit=parse_size(data["memory_limit"]) if "memory_limit" in data else None,
             warnings=tuple(f"{self._path}:{warning}" for warning in sorted(set(self._source.warnings))),
         )
 

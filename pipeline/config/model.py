@@ -90,6 +90,7 @@ class PipelineConfig:
         version: Hash of the content without secrets, 12 hex digits: stands beside dead letters.
         secrets: Texts that must never be printed: those of secret options, and what the environment and files put elsewhere.
         workers: Processes that transform records; 1 where the pipeline's own process does it.
+        memory_limit: Bytes that they may take together; None for what the control group or the machine allows.
         disabled_sinks: Sinks with ``enabled: false``: their backlog is kept.
         accepts_unmappable: Whether records of which no usable document could be made leave exit codes as they are.
         weakened: Settings that protect less than they could, a line each, as warnings are.
@@ -110,6 +111,7 @@ class PipelineConfig:
     disabled_sinks: frozenset[str] = frozenset()
     workers: int = 1
     accepts_unmappable: bool = False
+    memory_limit: int | None = None
     warnings: Sequence[str] = ()
 
     @property

@@ -78,7 +78,13 @@ class WorkQueue(Protocol):
 
         No other caller gets a leased item before its lease ends: by ``commit``, ``release``, ``postpone``, ``bury`` or
         ``revoke``, or with the process.
+
+        An item that was being fetched when the process died is leased again when nothing else is due, leased or to be delivered,
+        and nothing else is leased beside it.
         """
+
+    def begin(self, item: LedgerItem) -> None:
+        """Notes that an item is being fetched until its lease ends, for the next process if this one dies meanwhile."""
 
     def count_due(self, source: str, streams: Collection[str], most: int) -> int:
         """Returns how many items of some streams may be leased now, counted up to ``most``."""

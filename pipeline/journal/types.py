@@ -103,6 +103,7 @@ class LedgerItem:
 
     Attributes:
         attempts: Failed attempts to fetch it so far.
+        deaths: Processes that died while it was being fetched.
         lease: Token of the lease; the journal knows by it whether the lease still holds.
     """
 
@@ -112,6 +113,7 @@ class LedgerItem:
     work: WorkItem
     attempts: int
     lease: int = 0
+    deaths: int = 0
 
 
 @dataclass(frozen=True, slots=True)

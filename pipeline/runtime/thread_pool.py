@@ -41,14 +41,22 @@ class _PoolThread(threading.Thread):
 class ThreadPool:
     """Runs tasks in threads, a bounded number at a time; a task that waits has no thread. Thread-safe."""
 
-    def __init__(self, slots: int = AT_ONCE, stalled_s: float = STALLED_S, storing: int = STORING + 1) -> None:
+    def __init__(
+        self,
+        slots: int = AT_ONCE,
+        stalled_s: float = STALLED_S,
+        storing: int = STORING + 1,
+        has_memory: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Starts without threads.
 
         Args:
             slots: Tasks at a time.
             stalled_s: After so long a task's slot counts as free.
             storing: Tasks that may be storing at a time while others begin.
+            has_memory: Whether there is memory for one more task; without it tasks run one at a time.
         """
+        self._has_memory = has_memory
         self._slots = slots
         self._stalled_s = stalled_s
         self._most_storing = storing
@@ -142,6 +150,8 @@ class ThreadPool:
     def _begin(self) -> None:
         """Begins tasks while there are slots."""
         while (self._urgent or self._waiting) and not self._returning and self._full_for_s() <= 0:
+            if self._busy and not self._has_memory():
+                break
             thread = self._idle.pop() if self._idle else self._new_thread()
             thread.owner, thread.task = (self._urgent or self._waiting).popleft()
             self._busy.add(thread)

@@ -17,6 +17,7 @@ from ualpipe.pipeline.process.processor import Processor
 from ualpipe.pipeline.runtime import interpreter
 from ualpipe.pipeline.runtime.context import RunContext
 from ualpipe.pipeline.runtime.cpu_affinity import CpuAffinity
+from ualpipe.pipeline.runtime.memory import MemoryBudget
 from ualpipe.pipeline.supervisor.condition_watch import ConditionWatch
 from ualpipe.pipeline.supervisor.flaw_watch import FlawWatch
 
@@ -43,6 +44,7 @@ class Housekeeping:
         context: RunContext,
         processor: Processor,
         affinity: CpuAffinity,
+        memory: MemoryBudget,
         health: Callable[[], Mapping[str, PartHealth]],
     ) -> None:
         """Starts with the pruning of the journal due.
@@ -53,6 +55,7 @@ class Housekeeping:
             context: The run.
             processor: Ends workers that have nothing to do.
             affinity: Moves the process away from a busy processor.
+            memory: Says when fetching pauses for want of memory.
             health: Returns the health of each part.
         """
         self.fatal: PipelineError | None = None
@@ -63,6 +66,8 @@ class Housekeeping:
         self._clock = context.clock
         self._processor = processor
         self._affinity = affinity
+        self._memory = memory
+        self._is_memory_tight = False
         self._health = health
         self.flaws = FlawWatch(config.sources, config.sinks, context.metrics)
         self._conditions = ConditionWatch(config, journal, context.metrics, context.clock)
@@ -94,6 +99,7 @@ class Housekeeping:
         self.flaws.look()
         self._processor.rest()
         self._affinity.look()
+        self._look_at_memory()
         self._expiry.look()
         return self._rotation.look()
 
@@ -131,6 +137,19 @@ class Housekeeping:
                 self._journal.prune(self._config.kept_for, self._config.journal.keep)
             self.limits_passed()
             self._note_standing_still()
+
+    def _look_at_memory(self) -> None:
+        is_tight = not self._memory.has_room()
+        self._metrics.set(m.MEMORY_BYTES, self._memory.used)
+        if is_tight and not self._is_memory_tight:
+            limit = self._memory.limit
+            _log.warning(
+                "memory is nearly used up: one item is fetched at a time",
+                extra={"used_mib": self._memory.used >> 20, "limit_mib": limit.size >> 20, "limit_of": limit.origin},
+            )
+        elif self._is_memory_tight and not is_tight:
+            _log.info("there is memory again; fetching goes on as before")
+        self._is_memory_tight = is_tight
 
     def _note_standing_still(self) -> None:
         found = self._health()

@@ -20,6 +20,7 @@ from ualpipe.pipeline.journal.types import BatchRef
 from ualpipe.pipeline.observe.health import PartHealth, State
 from ualpipe.pipeline.runtime.context import RunContext
 from ualpipe.pipeline.runtime.cpu_affinity import CpuAffinity
+from ualpipe.pipeline.runtime.memory import MemoryBudget, memory_limit
 from ualpipe.pipeline.runtime.rate_limit import RateLimits
 from ualpipe.pipeline.runtime.retry import FETCH
 from ualpipe.pipeline.runtime.thread_pool import STORING, ThreadPool
@@ -59,7 +60,8 @@ class Runner:
         self.collectors: list[Collector] = []
         self.deliveries: list[Delivery] = []
         self._context = RunContext(once, clock or SystemClock())
-        self._threads = ThreadPool(storing=STORING + config.workers)
+        self._memory = MemoryBudget(memory_limit(config.memory_limit))
+        self._threads = ThreadPool(storing=STORING + config.workers, has_memory=self._memory.has_room)
         self._affinity = affinity or CpuAffinity()
         self._clock = self._context.clock
         self._stop = self._context.stop
@@ -115,7 +117,7 @@ class Runner:
         self.collectors = [
             Collector(spec, maker.make(spec), maker.limits.of(spec), parts) for spec in self.config.sources.values()
         ]
-        housekeeping = Housekeeping(self.config, journal, self._context, processor, self._affinity, self.health)
+        housekeeping = Housekeeping(self.config, journal, self._context, processor, self._affinity, self._memory, self.health)
         _log.info("started", extra={"pipeline": self.config.pipeline, "config": self.config.version})
         self._run_parts(housekeeping)
         self._threads.close()

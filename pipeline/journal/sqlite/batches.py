@@ -23,6 +23,15 @@ class Batches:
         self._file = file
         self._dead_letters = dead_letters
 
+    def is_behind(self, sink: str) -> bool:
+        """Returns whether there are batches that a sink has not settled."""
+        rows = self._file.rows(
+            "SELECT 1 FROM batch b WHERE ready AND coalesce(b.only_sink, ?1) = ?1 AND NOT EXISTS"
+            " (SELECT 1 FROM settlement s WHERE s.sink = ?1 AND s.batch = b.id AND s.pending IS NULL) LIMIT 1",
+            (sink,),
+        )
+        return bool(rows)
+
     def unsettled(self, sink: str) -> list[BatchRef]:
         """Returns the ready batches that a sink has not settled, oldest first."""
         rows = self._file.rows(

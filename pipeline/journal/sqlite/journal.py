@@ -5,6 +5,7 @@ Each method is one transaction, so that a crash at any moment falls back to a co
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -19,11 +20,18 @@ from ualpipe.pipeline.journal.sqlite.file import JournalFile
 from ualpipe.pipeline.journal.sqlite.gaps import Gaps
 from ualpipe.pipeline.journal.sqlite.leases import Leases, lost
 from ualpipe.pipeline.journal.sqlite.ledger import LONGEST_DELAY_S, Ledger
-from ualpipe.pipeline.journal.sqlite.notes import ConditionNote, DriftTable, StandingStillNote, read_conditions
+from ualpipe.pipeline.journal.sqlite.notes import (
+    ConditionNote,
+    DeathsNote,
+    DriftTable,
+    StandingStillNote,
+    read_conditions,
+)
 from ualpipe.pipeline.journal.sqlite.queries.audit import unbalanced
 from ualpipe.pipeline.journal.sqlite.record_store import RecordStore
 from ualpipe.pipeline.journal.sqlite.retention import Retention
 from ualpipe.pipeline.journal.sqlite.seen.ids import SeenIds
+from ualpipe.pipeline.journal.suspects import Suspects
 from ualpipe.pipeline.journal.types import (
     BatchRef,
     CommitResult,
@@ -38,6 +46,7 @@ from ualpipe.pipeline.journal.types import (
     StagedChunk,
     StoredBatch,
 )
+from ualpipe.pipeline.journal.under_way import UnderWay
 from ualpipe.pipeline.observe.conservation import Imbalance
 from ualpipe.pipeline.stages import Gap, Listed, WorkItem
 
@@ -46,6 +55,10 @@ MIN_FREE_BYTES = 32 * 1024 * 1024
 MEASURE_S = 1.0
 """For so long a size holds that is well below the limit: to measure it takes as long as three records."""
 _NEAR = 0.9
+UNDER_WAY = "under-way"
+"""Name of the file in the state directory that says what is being fetched."""
+
+_log = logging.getLogger("ualpipe.journal")
 
 
 class SqliteJournal:
@@ -82,7 +95,10 @@ class SqliteJournal:
         self._sinks = tuple(sinks)
         seen = SeenIds(self._file.db)
         self._ledger = Ledger(self._file, longest_delay_s)
-        self._leases = Leases(self._file, self._ledger, clock)
+        self._deaths = DeathsNote(self._file)
+        self._under_way = UnderWay(file.dir / UNDER_WAY)
+        self._suspects = Suspects(self._died_of(), clock)
+        self._leases = Leases(self._file, self._ledger, clock, self._suspects, self._is_busy)
         self._dead_letters = DeadLetters(self._file, config_version)
         self._records = RecordStore(self._file, seen, self._dead_letters, self._leases)
         self._batches = Batches(self._file, self._dead_letters)
@@ -115,6 +131,9 @@ class SqliteJournal:
     def lease(self, source: str, streams: Collection[str], most: int) -> list[LedgerItem]:
         return self._leases.lease(source, streams, most)
 
+    def begin(self, item: LedgerItem) -> None:
+        self._under_way.begin(item.id)
+
     def count_due(self, source: str, streams: Collection[str], most: int) -> int:
         return self._leases.count_due(source, streams, most)
 
@@ -122,6 +141,7 @@ class SqliteJournal:
         return self._ledger.next_due(source, self._leases.leased(source), streams)
 
     def release(self, item: LedgerItem) -> None:
+        self._under_way.end(item.id)
         self._leases.end(item)
 
     def revoke(self, source: str) -> None:
@@ -132,6 +152,7 @@ class SqliteJournal:
             self._leases.check(item)
             if not self._ledger.postpone(item, error, at):
                 raise lost(item)
+            self._under_way.end(item.id)
             (self._leases.set_aside if is_set_aside else self._leases.end)(item)
 
     def bury(self, item: LedgerItem, dead_letter: DeadLetter, state: GivenUp) -> None:
@@ -141,6 +162,7 @@ class SqliteJournal:
                 if not self._dead_letters.bury(db, item, dead_letter, state):
                     raise lost(item)
             self._leases.end(item)
+            self._settled([item])
 
     def count_waiting(self, source: str) -> int:
         return self._ledger.count_waiting(source)
@@ -176,7 +198,34 @@ class SqliteJournal:
         self._records.discard(chunks)
 
     def commit(self, items: Sequence[FetchedItem]) -> list[CommitResult]:
-        return self._records.commit(items)
+        results = self._records.commit(items)
+        self._settled([one.item for one in items])
+        return results
+
+    def _is_busy(self) -> bool:
+        return self._ledger.is_other_due(list(self._suspects)) or any(map(self._batches.is_behind, self._sinks))
+
+    def _settled(self, items: Iterable[LedgerItem]) -> None:
+        """Notes that items are not fetched again: the process did not die of them."""
+        for item in items:
+            self._under_way.end(item.id)
+        if cleared := [item.id for item in items if self._suspects.forget(item.id)]:
+            self._deaths.forget(cleared)
+
+    def _died_of(self) -> dict[int, int]:
+        """Returns the items during whose fetch earlier processes died, each with how many, the one before this included."""
+        if not (left := self._under_way.left_behind):
+            return self._deaths.deaths()
+        try:
+            self._deaths.add(left)
+        except JournalFull:
+            return dict.fromkeys(left, 1)
+        self._under_way.clear()
+        if deaths := self._deaths.deaths():
+            _log.warning(
+                "the last run was killed while items were being fetched: they come last now", extra={"items": len(deaths)}
+            )
+        return deaths
 
     # --- batches on their way out --------------------------------------------------------------------------------
 
@@ -225,4 +274,5 @@ class SqliteJournal:
         self._standing_still.note(reasons)
 
     def close(self) -> None:
+        self._under_way.close()
         self._file.close()

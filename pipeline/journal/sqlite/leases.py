@@ -6,13 +6,14 @@ import dataclasses
 import itertools
 import threading
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.errors import LeaseLost
 from ualpipe.pipeline.journal.due_items import DueItems
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
 from ualpipe.pipeline.journal.sqlite.ledger import Ledger
+from ualpipe.pipeline.journal.suspects import Suspects
 from ualpipe.pipeline.journal.types import LedgerItem
 
 SET_ASIDE = -1
@@ -26,17 +27,21 @@ class Leases:
     them does not wait for a commit.
     """
 
-    def __init__(self, file: JournalFile, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, file: JournalFile, ledger: Ledger, clock: Clock, suspects: Suspects, is_busy: Callable[[], bool]) -> None:
         """Begins without leases.
 
         Args:
             file: Its lock is taken before items are read.
             ledger: Has the items.
             clock: Tells how long items that were read ahead count as fresh.
+            suspects: The items that are leased alone and last.
+            is_busy: Whether other items are due, or records to be delivered.
         """
         self._file = file
         self._ledger = ledger
         self._clock = clock
+        self._suspects = suspects
+        self._is_busy = is_busy
         self._lock = threading.RLock()
         self._tokens = itertools.count(1)
         self._leased: defaultdict[str, dict[int, int]] = defaultdict(dict)
@@ -45,7 +50,7 @@ class Leases:
     def lease(self, source: str, streams: Collection[str], most: int) -> list[LedgerItem]:
         """Leases due items in the order in which they are to be begun."""
         with self._lock:
-            if not self._due_items(source).must_read(most, streams):
+            if not self._suspects and not self._due_items(source).must_read(most, streams):
                 return self._take(source, streams, most)
         with self._file.lock, self._lock:
             return self._take(source, streams, most)
@@ -53,6 +58,8 @@ class Leases:
     def count_due(self, source: str, streams: Collection[str], most: int) -> int:
         """Returns how many items may be leased now, counted up to ``most``."""
         with self._lock:
+            if self._suspects.is_one_under_way:
+                return 0
             if not (due := self._due_items(source)).must_read(most, streams):
                 return due.count(most, streams)
         with self._file.lock, self._lock:
@@ -79,15 +86,19 @@ class Leases:
             leased = self._leased[item.source]
             if leased.get(item.id) == item.lease:
                 del leased[item.id]
+                self._suspects.end(item.id)
 
     def set_aside(self, item: LedgerItem) -> None:
         """Ends a lease and leases the item to nobody else before ``revoke``."""
         with self._lock:
             self._leased[item.source][item.id] = SET_ASIDE
+            self._suspects.end(item.id)
 
     def revoke(self, source: str) -> None:
         """Ends all leases of a source."""
         with self._lock:
+            for number in self._leased[source]:
+                self._suspects.end(number)
             self._leased[source].clear()
             self._due_items(source).forget()
 
@@ -97,15 +108,32 @@ class Leases:
             self._due_items(source).forget()
 
     def _take(self, source: str, streams: Collection[str], most: int) -> list[LedgerItem]:
-        taken = [dataclasses.replace(item, lease=next(self._tokens)) for item in self._due_items(source).take(most, streams)]
+        due = self._due_items(source).take(most, streams) if not self._suspects else self._take_slowly(source, streams, most)
+        taken = [dataclasses.replace(item, lease=next(self._tokens)) for item in due]
         self._leased[source].update((item.id, item.lease) for item in taken)
         return taken
+
+    def _take_slowly(self, source: str, streams: Collection[str], most: int) -> list[LedgerItem]:
+        """Takes due items while there are suspects: others first, then one suspect, alone."""
+        suspects = self._suspects
+        if suspects.is_one_under_way:
+            return []
+        if not suspects.are_overdue and (due := self._due_items(source).take(most, streams)):
+            return due
+        is_alone = all(token == SET_ASIDE for leased in self._leased.values() for token in leased.values())
+        if not is_alone or (not suspects.are_overdue and self._is_busy()):
+            return []
+        for item in self._ledger.due_among(source, list(suspects), streams):
+            if item.id not in self._leased[source]:
+                suspects.begin(item.id)
+                return [dataclasses.replace(item, deaths=suspects.deaths(item.id))]
+        return []
 
     def _due_items(self, source: str) -> DueItems:
         if (due := self._due.get(source)) is None:
 
             def read(most: int, streams: Collection[str], live_from: float) -> tuple[Sequence[LedgerItem], Sequence[LedgerItem]]:
-                exclude = self.leased(source)
+                exclude = [*self.leased(source), *self._suspects]
                 live = self._ledger.live(source, most, exclude, streams, since=live_from)
                 return live, self._ledger.back_fill(source, most, exclude, streams, before=live_from)
 

@@ -85,6 +85,20 @@ class Ledger:
         condition = " AND coalesce(created, 0) < ? ORDER BY expires, created, id LIMIT ?"
         return self._read_due(source, exclude, streams, condition, (before, most))
 
+    def due_among(self, source: str, numbers: Collection[int], streams: Collection[str]) -> list[LedgerItem]:
+        """Returns the due ones of some items, the one that the service drops first before others."""
+        condition = f" AND id IN ({_marks(numbers)}) ORDER BY expires, created, id"
+        return self._read_due(source, (), streams, condition, tuple(numbers))
+
+    def is_other_due(self, numbers: Collection[int]) -> bool:
+        """Returns whether an item of any source is due that is none of some."""
+        return bool(
+            self._file.rows(
+                f"SELECT 1 FROM item WHERE state = 'listed' AND next_attempt <= ? AND id NOT IN ({_marks(numbers)}) LIMIT 1",
+                (self._file.now(), *numbers),
+            )
+        )
+
     def _read_due(
         self, source: str, exclude: Collection[int], streams: Collection[str], condition: str, values: Sequence[float]
     ) -> list[LedgerItem]:

@@ -1,10 +1,10 @@
-"""What a running pipeline notes besides its work: what is new in records or wrong with them, which parts stand still, and why."""
+"""What a running pipeline notes besides its work: what is new in records or wrong with them, what stands still."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import orjson
 
@@ -12,10 +12,12 @@ from ualpipe.pipeline.clock import format_instant
 from ualpipe.pipeline.drift import Counts, Thing
 from ualpipe.pipeline.journal.sqlite.columns import instant
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
-from ualpipe.pipeline.journal.sqlite.schema import CONDITIONS, STANDING_STILL
+from ualpipe.pipeline.journal.sqlite.schema import CONDITIONS, DIED, STANDING_STILL
 from ualpipe.pipeline.journal.types import ConditionCount, FlawCount, Settlement, StandingStill
 from ualpipe.pipeline.redaction import blanked
 from ualpipe.pipeline.wording import OTHER_REASONS
+
+_OF_DEATHS = f"key GLOB '{DIED}*'"
 
 
 class DriftTable:
@@ -144,6 +146,39 @@ def read_conditions(file: JournalFile) -> dict[str, ConditionCount]:
     """Returns the counts of conditions that were noted last."""
     rows = file.rows("SELECT value FROM meta WHERE key = ?", (CONDITIONS,))
     return {place: ConditionCount(**count) for place, count in (orjson.loads(rows[0][0]) if rows else {}).items()}
+
+
+class DeathsNote:
+    """Keeps for each work item how many processes died while it was being fetched."""
+
+    def __init__(self, file: JournalFile) -> None:
+        self._file = file
+
+    def add(self, numbers: Collection[int]) -> None:
+        """Notes one more death for some items; those of items that do not wait any more go.
+
+        Raises:
+            JournalFull: There is no room on the disk.
+        """
+        with self._file.transaction() as db:
+            db.executemany(
+                "INSERT INTO meta VALUES (?, '1') ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1",
+                ((f"{DIED}{number}",) for number in numbers),
+            )
+            db.execute(
+                f"DELETE FROM meta WHERE {_OF_DEATHS} AND NOT EXISTS"
+                f" (SELECT 1 FROM item WHERE id = CAST(substr(meta.key, {len(DIED) + 1}) AS INTEGER) AND state = 'listed')"
+            )
+
+    def deaths(self) -> dict[int, int]:
+        """Returns the deaths of each item that has any."""
+        rows = self._file.rows(f"SELECT key, value FROM meta WHERE {_OF_DEATHS}")
+        return {int(key.removeprefix(DIED)): int(value) for key, value in rows}
+
+    def forget(self, numbers: Collection[int]) -> None:
+        """Lets go of the deaths of some items."""
+        with self._file.transaction() as db:
+            db.executemany("DELETE FROM meta WHERE key = ?", ((f"{DIED}{number}",) for number in numbers))
 
 
 def read_standing_still(file: JournalFile) -> list[StandingStill]:

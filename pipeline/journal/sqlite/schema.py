@@ -141,6 +141,9 @@ batch of before. The key stands there until that is done, whatever happens betwe
 CONDITIONS = "conditions"
 """What became of the conditions of the config: a JSON object, by place the attributes of a ``ConditionCount``."""
 
+DIED = "died:"
+"""With the number of a work item: so many processes died while it was being fetched."""
+
 STANDING_STILL = "troubles"
 """Parts that stood still when the pipeline noted it last: a JSON object, by part ``[reason, epoch seconds]``."""
 

@@ -15,6 +15,7 @@ from ualpipe.pipeline.journal.sqlite.reader import SqliteJournalReader
 from ualpipe.pipeline.process.processor import LocalProcessor
 from ualpipe.pipeline.runtime.context import RunContext
 from ualpipe.pipeline.runtime.cpu_affinity import CpuAffinity
+from ualpipe.pipeline.runtime.memory import MemoryBudget, MemoryLimit
 from ualpipe.pipeline.supervisor.housekeeping import Housekeeping
 
 CONFIG = """\
@@ -156,7 +157,8 @@ def housekeeping(tmp_path):
     context = RunContext(once=False, clock=clock)
     context.drift.note(THING, "contoso")
     config = Pipeline(tmp_path, MemorySource({"stream": {}}), {"siem": MemorySink()}).config()
-    return Housekeeping(config, MemoryJournal(clock), context, LocalProcessor(), CpuAffinity(), dict)
+    memory = MemoryBudget(MemoryLimit(1 << 40, "a test"))
+    return Housekeeping(config, MemoryJournal(clock), context, LocalProcessor(), CpuAffinity(), memory, dict)
 
 
 def test_a_full_disk_delays_what_is_new_and_does_not_end_the_run(housekeeping, caplog):

@@ -11,8 +11,10 @@ import pytest
 from fakes import NOW, FakeClock, MemorySource
 from memory_journal import MemoryJournal
 from ualpipe.pipeline.buffer.batch_buffer import BatchBuffer
+from ualpipe.pipeline.collect import lister
 from ualpipe.pipeline.collect.lister import Lister
 from ualpipe.pipeline.collect.parts import CollectParts
+from ualpipe.pipeline.errors import SourceUnavailable
 from ualpipe.pipeline.process.processor import LocalProcessor
 from ualpipe.pipeline.runtime.context import RunContext
 from ualpipe.pipeline.runtime.thread_pool import ThreadPool
@@ -86,3 +88,19 @@ def test_a_first_listing_that_breaks_off_sets_no_beginning(journal: MemoryJourna
         discovered(journal, clock, broken)
     assert journal.position("source", "s").begin is None
     assert waiting(journal) == {"new"}
+
+
+def test_a_flood_of_items_is_not_listed_on_until_they_are_fetched(
+    journal: MemoryJournal, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lister, "MOST_WAITING", 1000)
+    flood = source({f"item {at}": timedelta(hours=1) for at in range(5000)}, Listed(NOW))
+    with pytest.raises(SourceUnavailable, match="1,000 items wait"):
+        discovered(journal, clock, flood)
+    assert journal.count_waiting("source") == 1000
+    with pytest.raises(SourceUnavailable, match="1,000 items wait"):
+        discovered(journal, clock, flood)
+    assert journal.position("source", "s").listed_until is None
+    monkeypatch.setattr(lister, "MOST_WAITING", 6000)
+    discovered(journal, clock, flood)
+    assert journal.count_waiting("source") == 5000

@@ -15,7 +15,7 @@ from fakes import body, chunks_of, enter, open_journal, pack, records, rows, sna
 from ualpipe.pipeline.errors import JournalError
 from ualpipe.pipeline.journal.sqlite import schema as _journal_schema
 from ualpipe.pipeline.journal.sqlite.file import FILE_NAME, JournalFile
-from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
+from ualpipe.pipeline.journal.sqlite.journal import UNDER_WAY, SqliteJournal
 from ualpipe.pipeline.journal.types import Settlement
 
 
@@ -49,7 +49,7 @@ def test_the_state_directory_and_its_files_are_for_their_owner_alone(tmp_path, c
     store(journal, "item", records(1, 3))
     folder = tmp_path / "deep" / "state"
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()}
-    assert {FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}-shm", "lock"} == set(modes)
+    assert {FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}-shm", "lock", UNDER_WAY} == set(modes)
     assert set(modes.values()) == {0o600}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     journal.close()
@@ -222,7 +222,7 @@ def test_a_damaged_journal_keeps_what_a_crash_left_in_its_write_ahead_log(tmp_pa
     data[len(data) // 2 : len(data) // 2 + 8192] = b"\xa5" * 8192
     (crashed / FILE_NAME).write_bytes(data)
     before = contents(crashed)
-    assert set(before) == {FILE_NAME, f"{FILE_NAME}-wal"}
+    assert set(before) == {FILE_NAME, f"{FILE_NAME}-wal", UNDER_WAY}
     with pytest.raises(JournalError, match="damaged"):
         open_journal(crashed, clock)
     assert contents(crashed) == before
