@@ -159,6 +159,7 @@ def test_the_headline_is_the_document_s_or_else_the_record_s(document, expected)
 
 def test_an_encoded_event_arrives_at_another_process_whole():
     one = event(UserId="zoë")
+    one.conflict = "c"
     one.document = {"@timestamp": "t", "event": {"kind": "alert", "outcome": "failure", "code": "c", "action": "a"}}
     made = encode(one, ("siem",))
     arrived = sent(made)

@@ -185,7 +185,8 @@ def test_a_stage_without_a_type_is_answered_with_the_types_there_are(defects, ki
         ("concurency: 8", "s.concurency: unknown key (did you mean concurrency?)"),
         (
             "zzz: 8",
-            "s.zzz: unknown key (there are: type, enabled, poll_interval, requests_per_minute, concurrency, paths, envelopes)",
+            "s.zzz: unknown key (there are: type, enabled, poll_interval, requests_per_minute, concurrency, on_conflict, paths,"
+            " envelopes)",
         ),
     ],
 )
