@@ -134,7 +134,7 @@ def _begin_of(parts: Iterator[bytes], *, is_patient: bool) -> tuple[bytes, Itera
         text, parts = peek(parts, before + 1)
         if len(text) == before:
             break
-    if not is_patient and not begin.startswith((b"{", b"[")):
+    if not is_patient and (not begin.startswith((b"{", b"[")) or _may_be_section(begin)):
         text, parts = peek(parts, HEAD_BYTES)
     return text[:HEAD_BYTES], parts
 
@@ -173,7 +173,11 @@ def _refuse_other_text(text: bytes, envelopes: Envelopes) -> None:
 
 def _is_section(text: bytes) -> bool:
     """Tells whether text begins like JSON and is none: sections of configuration files."""
-    return text[:1] == b"[" and text[1:2].isalpha() and not holds_object(text)
+    return _may_be_section(text) and not holds_object(text)
+
+
+def _may_be_section(text: bytes) -> bool:
+    return text[:1] == b"[" and text[1:2].isalpha()
 
 
 def _named(piece: Piece, member: Member) -> Piece:

@@ -98,8 +98,8 @@ def test_what_is_wrong_is_shown_as_it_is_written(config, old: str, new: str, sai
         ("path: out.ndjson", "path: 'out.ndjson '", "begins or ends with a blank"),
         ("https://es.contoso.example", "https://es\u20131.contoso.example", "en dash, U+2013, which looks like another"),
         ("https://es.contoso.example", "https://\u0435s.contoso.example", "cyrillic small letter ie, U+0435"),
-        ("path: out.ndjson", "path: out.ndjson, when: {source.geo.country_iso_code: NO}", 'NO is taken for false: write "NO"'),
-        ("path: out.ndjson", "path: out.ndjson, when: [{a: [1, 1.10]}]", '1.10 is taken for 1.1: write "1.10"'),
+        ("path: out.ndjson", "path: out.ndjson, when: {ClientRegion: NO}", 'NO is taken for false: write "NO"'),
+        ("path: out.ndjson", "path: out.ndjson, when: [{ClientVersion: [1, 1.10]}]", '1.10 is taken for 1.1: write "1.10"'),
         ("    type: elasticsearch", "    type: elasticsearch\n    data_stream: logs-a-b #old", "write a blank behind #"),
     ],
 )
@@ -128,12 +128,12 @@ def test_texts_of_any_language_are_nothing_odd(text: str) -> None:
 
 
 def test_conditions_hold_any_text(config) -> None:
-    assert config("path: out.ndjson", 'path: out.ndjson, when: {"a|contains": "x\\ty\u2013z "}').warnings == ()
+    assert config("path: out.ndjson", 'path: out.ndjson, when: {"ObjectId|contains": "x\\ty\u2013z "}').warnings == ()
 
 
 def test_one_section_serves_several_sinks(config) -> None:
     found = config(
-        "sinks:\n", "x-file: &file {type: file, when: {event.kind: alert}}\nsinks:\n  other: {<<: *file, path: other.ndjson}\n"
+        "sinks:\n", "x-file: &file {type: file, when: {Operation: Send}}\nsinks:\n  other: {<<: *file, path: other.ndjson}\n"
     )
     assert found.sinks["other"].when is not None
     text = CONFIG.replace("sinks:\n", "x-file: {type: file}\nsinks:\n")
