@@ -129,6 +129,8 @@ class Status:
     Attributes:
         beyond_limits: Limits of dead letters that are passed, in words.
         standing_still: Parts that stand still, or stood still when the pipeline ended; ``troubles`` in JSON.
+        set_back: That and how the journal was found to be older than, or another than, the one that was left there, in words;
+            empty where it was not.
         certificates: Certificates of the credentials; the journal knows nothing of these.
     """
 
@@ -142,6 +144,7 @@ class Status:
     journal_bytes: int
     beyond_limits: list[str]
     standing_still: list[StandingStill]
+    set_back: str = ""
     certificates: list[CertificateStatus] = field(default_factory=list)
 
     @property
