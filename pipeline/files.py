@@ -163,8 +163,8 @@ def replace_file(path: Path, content: bytes, mode: int = PRIVATE) -> None:
     sync_folder(path.parent)
 
 
-def exposures(folder: Path, user: int | None = None) -> Iterator[str]:
-    """Yields by which folders on the way to one other users could put files of theirs in the place of ours, with what to do.
+def exposures(folder: Path, user: int | None = None) -> Iterator[tuple[str, str]]:
+    """Yields by which folders on the way to one other users could put files of theirs in the place of ours, and what to do.
 
     Args:
         folder: The folder, there or not; it and those above it are looked at.
@@ -176,10 +176,10 @@ def exposures(folder: Path, user: int | None = None) -> Iterator[str]:
         except OSError:
             continue
         if is_foreign(status, os.geteuid() if user is None else user):
-            yield f"the folder {path} belongs to {user_name(status.st_uid)}, who can replace what is in it: chown it"
+            yield f"the folder {path} belongs to {user_name(status.st_uid)}, who can replace what is in it", "chown it"
         if status.st_mode & _WRITABLE_BY_OTHERS and not status.st_mode & stat.S_ISVTX:
             mode = stat.S_IMODE(status.st_mode)
-            yield f"other users can write to the folder {path} (mode {mode:04o}) and replace what is in it: chmod go-w {path}"
+            yield f"other users can write to the folder {path} (mode {mode:04o}) and replace what is in it", f"chmod go-w {path}"
 
 
 def stamp(status: os.stat_result) -> FileStamp:

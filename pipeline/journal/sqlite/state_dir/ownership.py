@@ -61,8 +61,8 @@ class Ownership:
         _holder(state_dir, lock)  # refuses what is no lock of ours before a word is written to it
         if not _is_locked(lock):
             raise _in_use(state_dir)
-        for warning in loose_modes(state_dir):
-            _log.warning("%s", warning)
+        for what, remedy in loose_modes(state_dir):
+            _log.warning("%s: %s", what, remedy)
         with contextlib.suppress(OSError):  # on a full disk others are not told who has it
             os.truncate(lock, 0)
             os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
@@ -82,13 +82,13 @@ def refuse_foreign(state_dir: Path, status: os.stat_result) -> None:
         )
 
 
-def loose_modes(state_dir: Path) -> list[str]:
-    """Returns how other users can read the state directory or write to it, each with what to do."""
+def loose_modes(state_dir: Path) -> list[tuple[str, str]]:
+    """Returns how other users can read the state directory or write to it, and what to do about each."""
     mode = stat.S_IMODE(state_dir.stat().st_mode)
     found = list(exposures(state_dir.resolve().parent))
     if mode & _OTHERS:
         verb = "read" if not mode & (stat.S_IWGRP | stat.S_IWOTH) else "read and written to"
-        found.append(f"the state directory {state_dir} can be {verb} by others (mode {mode:o}): chmod 700 {state_dir}")
+        found.append((f"the state directory {state_dir} can be {verb} by others (mode {mode:o})", f"chmod 700 {state_dir}"))
     return found
 
 
