@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ualpipe.pipeline.errors import ConfigError, JournalError, PipelineError
+from ualpipe.pipeline.runtime import core_dumps
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_USAGE
 
 Parsers = Callable[..., argparse.ArgumentParser]
@@ -19,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit code: 0 fine, 1 incomplete, 2 wrong config or usage, 3 refused for good."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     args = _parser(arguments[:1] == ["tenant"]).parse_args(arguments)
+    core_dumps.switch_off()
     try:
         return int(importlib.import_module(args.module).run(args))
     except PipelineError as exc:

@@ -15,7 +15,7 @@ from pathlib import Path
 FileStamp = tuple[int, ...]
 """Numbers of which one changes when a file is replaced or written to."""
 
-PRIVATE = 0o600
+PRIVATE, PUBLIC = 0o600, 0o644
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _SAFELY = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # the last: opening a pipe must not wait for its other end
 
