@@ -16,7 +16,9 @@ Pointer = tuple[str | int, ...]
 """Way from the root to a value: mapping keys and list positions."""
 
 _REFERENCE = re.compile(r"\$(\$?)\{([^}]*)(\}?)")
-_HOW_TO_REFER = "write ${env:NAME} or ${file:PATH}, or $${ for a literal ${"
+_HOW_TO_REFER = "write ${env:NAME}, ${file:PATH} or ${credential:NAME}, or $${ for a literal ${"
+CREDENTIALS_DIRECTORY = "CREDENTIALS_DIRECTORY"
+"""Environment variable of systemd: the folder of what `LoadCredential=` names, which only the service's user can read."""
 MIN_HIDDEN_LENGTH = 3  # blanking less would spoil every message
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -46,6 +48,7 @@ class MarkedYaml:
         substituted: Places of values that hold something from the environment or a file.
         hidden: Texts from the environment and files; never printed.
         unresolved: Places of values whose reference could not be followed.
+        files: Files that values come from, those of systemd's credentials apart.
         from_files: For each value that holds something from a file, by place: returns the value as the file has it now.
     """
 
@@ -56,6 +59,7 @@ class MarkedYaml:
     substituted: set[Pointer] = field(default_factory=set)
     hidden: set[str] = field(default_factory=set)
     unresolved: set[Pointer] = field(default_factory=set)
+    files: set[Path] = field(default_factory=set)
     from_files: dict[Pointer, Callable[[], str]] = field(default_factory=dict)
 
     def defect(self, pointer: Pointer, message: str) -> None:
@@ -108,9 +112,9 @@ def dotted(pointer: Pointer) -> str:
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> MarkedYaml:
     """Reads a YAML file; its defects are noted, not raised.
 
-    ``${env:NAME}`` and ``${file:PATH}`` are substituted in string values only, after parsing, so that no content can change
-    the structure. ``$${`` stands for a literal ``${``. The last line break of such a file is cut; relative paths start at the
-    config's folder.
+    ``${env:NAME}``, ``${file:PATH}`` and ``${credential:NAME}`` are substituted in string values only, after parsing, so that no
+    content can change the structure. ``$${`` stands for a literal ``${``. The last line break of such a file is cut; relative
+    paths start at the config's folder, and credentials are those that systemd hands to the service.
 
     Raises:
         OSError: The file can't be read.
@@ -131,6 +135,30 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> MarkedYaml:
     return marked
 
 
+class NoCredentials(Exception):
+    """A credential of systemd is referred to that can't be there; the text says why."""
+
+
+def _credential(name: str, environ: Mapping[str, str]) -> Path:
+    """Returns the file of a credential.
+
+    Raises:
+        NoCredentials: systemd has handed over none, or the name is none.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_.@-]+", name) or name in (".", ".."):
+        raise NoCredentials(f"{name!r} is no name of a credential: the one before the colon in LoadCredential=NAME:PATH")
+    if not (folder := environ.get(CREDENTIALS_DIRECTORY)):
+        how = f"run ualpipe as its service, or set {CREDENTIALS_DIRECTORY} to a folder with a file {name} to try it by hand"
+        raise NoCredentials(
+            f"{CREDENTIALS_DIRECTORY} is not set, as systemd does for a service with LoadCredential={name}:PATH: {how}"
+        )
+    return Path(folder) / name
+
+
+def _text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8").rstrip("\r\n")
+
+
 class _Reader:
     """Turns YAML nodes into data; notes places and defects on the way."""
 
@@ -138,8 +166,10 @@ class _Reader:
         self._marked = marked
         self._sources: dict[str, Callable[[str], str]] = {
             "env": lambda name: environ[name],
-            "file": lambda name: (folder / name).read_text(encoding="utf-8").rstrip("\r\n"),
+            "file": lambda name: _text_of(folder / name),
+            "credential": lambda name: _text_of(_credential(name, environ)),
         }
+        self._folder = folder
         self._scalars = yaml.constructor.SafeConstructor()
         self._under_way: set[int] = set()
 
@@ -201,10 +231,14 @@ class _Reader:
                 self._marked.defect(pointer, f"{match[0]!r} refers to nothing: {_HOW_TO_REFER}")
                 return "unresolved"
             self._marked.substituted.add(pointer)
-            if kind == "file":
+            if kind in ("file", "credential"):
                 self._marked.from_files[pointer] = lambda: self._read_again(text)
+            if kind == "file":
+                self._marked.files.add(self._folder / name)
             try:
                 return self._hide(self._sources[kind](name))
+            except NoCredentials as exc:
+                self._marked.defect(pointer, str(exc))
             except KeyError:
                 self._marked.defect(pointer, f"the environment variable {name} is not set")
             except (OSError, ValueError) as exc:

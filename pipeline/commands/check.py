@@ -1,4 +1,4 @@
-"""``ualpipe check``: checks a pipeline file and, with ``--live``, asks sources and sinks whether they would let us work."""
+"""``ualpipe check``: checks a pipeline file and the files it needs; with ``--live`` asks sources and sinks, too."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import argparse
 import sys
 from collections.abc import Iterable
 
+from ualpipe.pipeline.commands._file_findings import file_findings
 from ualpipe.pipeline.config.loader import load_config
-from ualpipe.pipeline.config.model import PipelineConfig, StageSpec
+from ualpipe.pipeline.config.model import StageSpec
 from ualpipe.pipeline.errors import PipelineError
 from ualpipe.pipeline.observe import log
 from ualpipe.pipeline.redaction import blanked
@@ -28,17 +29,22 @@ def run(args: argparse.Namespace) -> int:
     maker.open_transforms()
     counts = f"sources: {len(config.sources)}, transforms: {len(config.transforms)}, sinks: {len(config.sinks)}"
     print(f"{args.config}: the config is fine ({counts})")
-    return _live(config, maker) if args.live else EXIT_FINE
-
-
-def _live(config: PipelineConfig, maker: StageMaker) -> int:
-    is_refused = False
+    is_refused = _show(file_findings(config))
     for spec in (*config.sources.values(), *config.sinks.values()):
-        for finding in _findings(spec, maker):
-            is_refused |= finding.level == "error"
-            action = f"\n           -> {finding.action}" if finding.action else ""
-            print(f"{_MARKS[finding.level]}  {spec.name}: {finding.subject}: {blanked(finding.message)}{action}")
+        if args.live or getattr(spec.cls, "is_local", False):
+            found = ((spec.name, finding) for finding in _findings(spec, maker) if args.live or finding.level != "ok")
+            is_refused |= _show(found)
     return EXIT_REFUSED if is_refused else EXIT_FINE
+
+
+def _show(findings: Iterable[tuple[str, Finding]]) -> bool:
+    """Prints findings, each with its place in the config; returns whether one is an error."""
+    has_error = False
+    for place, finding in findings:
+        has_error |= finding.level == "error"
+        action = f"\n           -> {finding.action}" if finding.action else ""
+        print(f"{_MARKS[finding.level]}  {place}: {finding.subject}: {blanked(finding.message)}{action}")
+    return has_error
 
 
 def _findings(spec: StageSpec, maker: StageMaker) -> Iterable[Finding]:

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from ualpipe.pipeline.credentials.options import Credential
 from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.events import Condition
 from ualpipe.pipeline.json_schema.defects import schema_defects
-from ualpipe.pipeline.marked_yaml import MarkedYaml, Pointer
+from ualpipe.pipeline.marked_yaml import MarkedYaml, Pointer, dotted
 from ualpipe.pipeline.options import FileText, Secret, build, schema_of
 from ualpipe.pipeline.wording import did_you_mean
 
@@ -118,6 +118,8 @@ class _Checker:
             secrets=secrets | self._source.hidden,
             disabled_sinks=frozenset(data["sinks"]) - sinks.keys(),
             workers=data.get("workers", min(MAX_WORKERS, processors())),
+            secret_files=frozenset(self._source.files),
+            secrets_in_clear=sorted(map(dotted, _clear(data, (), self._source.substituted, secrets))),
             warnings=tuple(f"{self._path}:{warning}" for warning in sorted(set(self._source.warnings))),
         )
 
@@ -264,6 +266,15 @@ def _without(value: Any, pointer: Pointer, hidden: set[Pointer], secrets: Collec
     if isinstance(value, list):
         return [_without(child, (*pointer, index), hidden, secrets) for index, child in enumerate(value)]
     return value
+
+
+def _clear(value: Any, pointer: Pointer, substituted: set[Pointer], secrets: Collection[str]) -> Iterator[Pointer]:
+    """Yields where a secret stands in the data as it was written."""
+    if isinstance(value, str) and value in secrets and pointer not in substituted:
+        yield pointer
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for step, child in items:
+        yield from _clear(child, (*pointer, step), substituted, secrets)
 
 
 def _secrets_in(value: Any) -> list[str]:

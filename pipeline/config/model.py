@@ -87,6 +87,8 @@ class PipelineConfig:
         secrets: Texts that must never be printed.
         workers: Processes that transform records; 1 where the pipeline's own process does it.
         disabled_sinks: Sinks with ``enabled: false``: their backlog is kept.
+        secret_files: Files that values come from (``${file:…}``).
+        secrets_in_clear: Options whose secret stands in the config itself, by their dotted names.
         warnings: What should be written in another way, a line each: ``file:line:col  path: …``.
     """
 
@@ -103,6 +105,8 @@ class PipelineConfig:
     disabled_sinks: frozenset[str] = frozenset()
     workers: int = 1
     warnings: Sequence[str] = ()
+    secret_files: frozenset[Path] = frozenset()
+    secrets_in_clear: Sequence[str] = ()
 
     @property
     def kept_for(self) -> list[str]:

@@ -71,6 +71,7 @@ class FileSink:
     """
 
     Config = FileSinkConfig
+    is_local = True  # `check` asks the disk alone
     limits = SinkLimits(max_events=10_000, max_bytes=8 * 1024 * 1024)
 
     def __init__(self, config: FileSinkConfig, env: Env) -> None:

@@ -58,7 +58,7 @@ class ManagementActivityConfig:
     concurrency: int = option(
         "Content blobs fetched at the same time; fewer while the service is strained.", default=8, minimum=1, maximum=64
     )
-    ca_file: Path | None = option(CA_FILE, default=None)
+    ca_file: Path | None = option(CA_FILE, default=None, reads="public")
     proxy: Secret | None = option("URL of an HTTP proxy, with name and password where it wants them.", default=None)
     publisher_id: str | None = option(
         "GUID under which the service counts requests; your own tenant id by default.",

@@ -263,12 +263,21 @@ def _migrate(db: sqlite3.Connection) -> None:
 
 def _check(path: Path, *, is_owner: bool) -> None:
     """Looks at an existing journal through a connection that can't change it; not even by closing, as a writing one would."""
-    # Even a reader makes a -wal file where there is none; without one nothing is under way, and the file can be read as it is.
-    how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=BUSY_TIMEOUT_S)) as db:
+    with closing(connect_to_read(path)) as db:
         _check_version(path, db)
         if is_owner and (verdict := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise damaged(path, verdict)
+
+
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """Returns a connection that can't change the journal.
+
+    Raises:
+        sqlite3.Error: There is none, or it can't be read.
+    """
+    # Even a reader makes a -wal file where there is none; without one nothing is under way, and the file can be read as it is.
+    how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
+    return sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=BUSY_TIMEOUT_S)
 
 
 def _check_version(path: Path, db: sqlite3.Connection) -> None:
