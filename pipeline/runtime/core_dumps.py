@@ -7,6 +7,7 @@ import os
 import resource
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 
 KEPT = "UALPIPE_CORE_DUMPS"
 """Environment variable: ``1`` leaves core dumps as the system has them, and lets debuggers of the same user look on."""
@@ -22,6 +23,7 @@ def switch_off(environ: Mapping[str, str] = os.environ) -> None:
     """
     if environ.get(KEPT) == "1":
         return
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with suppress(OSError, ValueError):  # a sandbox may allow no limits to be set, and has one of its own then
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
