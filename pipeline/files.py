@@ -48,13 +48,14 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def open_ours(path: Path, flags: int, mode: int = PRIVATE) -> int:
+def open_ours(path: Path, flags: int, mode: int = PRIVATE, *, of_any_user: bool = False) -> int:
     """Opens a regular file that belongs to this process's user or to root, or makes it where ``flags`` say so.
 
     Args:
         path: The file. A symbolic link in its place is not followed; links of the folders above are.
         flags: As of ``os.open``.
         mode: Permissions of a new file.
+        of_any_user: Another user's regular file will do, as it is only read.
 
     Returns:
         Its descriptor, which programs that are started do not inherit.
@@ -63,14 +64,14 @@ def open_ours(path: Path, flags: int, mode: int = PRIVATE) -> int:
         UnsafeFile: Something else is there: a link, a pipe, a device, another user's file. It is left as it is.
         OSError: It can't be opened.
     """
-    refuse_unsafe(path)
+    refuse_unsafe(path, of_any_user=of_any_user)
     try:
         fd = os.open(path, flags | _SAFELY, mode)
     except OSError:
-        refuse_unsafe(path)  # put there since, and then named for what it is
+        refuse_unsafe(path, of_any_user=of_any_user)  # put there since, and then named for what it is
         raise
     try:
-        _refuse(path, os.fstat(fd))
+        _refuse(path, os.fstat(fd), of_any_user=of_any_user)
     except BaseException:
         os.close(fd)
         raise

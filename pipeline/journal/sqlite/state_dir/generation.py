@@ -41,7 +41,7 @@ def compared(path: Path, mark: Path, db: sqlite3.Connection) -> tuple[str, Gener
     """Returns how a journal is not what its mark says it was, empty where it is; and what it says of itself.
 
     Raises:
-        OSError: What stands in the place of the mark can't be read, or is no file of ours.
+        OSError: What stands in the place of the mark can't be read, or is no regular file.
     """
     is_there = os.path.lexists(mark)
     expected = read_mark(mark) if is_there else None  # before the journal: another process may be writing to both

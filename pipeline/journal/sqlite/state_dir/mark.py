@@ -42,13 +42,13 @@ class Generation:
 
 
 def read_mark(path: Path) -> Generation | None:
-    """Returns what a mark says; None where it is damaged.
+    """Returns what a mark says; None where it is damaged. Root may look at another user's: who has the journal has checked that.
 
     Raises:
         FileNotFoundError: There is none.
-        OSError: It can't be read, or is no file of ours.
+        OSError: It can't be read, or is no regular file.
     """
-    with os.fdopen(open_ours(path, os.O_RDONLY), "rb") as file:
+    with os.fdopen(open_ours(path, os.O_RDONLY, of_any_user=True), "rb") as file:
         found = _SHAPE.fullmatch(file.read(_LONGEST))
     if not found or zlib.crc32(found[1]) != int(found[4], 16):
         return None
@@ -82,9 +82,11 @@ class Mark:
 
 
 def make_mark(path: Path, generation: Generation) -> None:
-    """Makes a mark, or puts it in the place of one, durably.
+    """Makes a mark, or puts it in the place of one, durably. Only the process that has the state directory does.
 
     Raises:
         OSError: It can't be written.
     """
+    for left in path.parent.glob(f".{path.name}.*.new"):
+        left.unlink(missing_ok=True)  # of processes that were killed here
     replace_file(path, generation.encoded())

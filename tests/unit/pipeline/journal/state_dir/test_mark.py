@@ -244,6 +244,12 @@ def test_a_kill_between_two_steps_of_the_mark_is_not_taken_for_damage(tmp_path, 
     assert reopened(tmp_path, clock, caplog) == []
 
 
+def test_what_a_kill_left_of_a_mark_that_was_being_made_is_removed(tmp_path):
+    (tmp_path / ".mark.99999.new").write_text("half")
+    make_mark(tmp_path / "mark", Generation("a" * 32, 1))
+    assert [path.name for path in tmp_path.iterdir()] == ["mark"]
+
+
 def test_a_mark_that_can_not_be_written_does_not_undo_what_was_committed(tmp_path):
     make_mark(tmp_path / "mark", Generation("a" * 32, 1))
     mark = Mark(tmp_path / "mark", "a" * 32)

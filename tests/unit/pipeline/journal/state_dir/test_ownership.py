@@ -103,6 +103,20 @@ def test_a_file_of_another_user_in_our_directory_is_refused(tmp_path, clock, mon
         open_journal(tmp_path, clock)
 
 
+def test_who_only_looks_may_look_at_the_journal_of_another_user(tmp_path, clock, monkeypatch):
+    """As root does with `status`, where a service has a user of its own."""
+    state_dir = tmp_path / "state"
+    open_journal(state_dir, clock).close()
+    for path in (state_dir, *state_dir.iterdir()):
+        give_away(path, monkeypatch)
+    file = JournalFile(state_dir, clock, exclusive=False)
+    assert file.rows("SELECT count(*) FROM batch") == [(0,)]
+    assert not file.set_back
+    file.close()
+    with pytest.raises(JournalError, match="belongs to user"):
+        JournalFile(state_dir, clock, exclusive=True)
+
+
 def test_a_pipe_in_the_place_of_the_lock_is_refused_without_waiting_for_its_other_end(tmp_path, clock):
     os.mkfifo(tmp_path / LOCK_NAME)
     with pytest.raises(JournalError, match="lock: it is no regular file"):
