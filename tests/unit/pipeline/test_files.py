@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import stat
 from collections.abc import Callable
@@ -105,3 +106,53 @@ def test_a_descriptor_of_a_file_of_ours_is_not_inherited(tmp_path: Path) -> None
     assert not os.get_inheritable(fd)
     assert stat.S_IMODE(os.fstat(fd).st_mode) == 0o600
     os.close(fd)
+
+
+# --- the one way to write ------------------------------------------------------------------------------------------------
+
+ROOT = Path(__file__).parents[3]
+WRITERS = {
+    "pipeline/files.py": "it is the one way",
+    "pipeline/cli.py": "the null device",
+    "pipeline/journal/sqlite/state_dir/ownership.py": "a folder, to lock it",
+    "transforms/geoip/database.py": "memory, without a name",
+}
+
+
+def writes(path: Path) -> bool:
+    """Returns whether a module writes files by their names, or opens them in a way that could."""
+    return any(_writes(node) for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call))
+
+
+def _writes(call: ast.Call) -> bool:
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    if name in ("write_text", "write_bytes", "touch", "copyfile", "copy2", "NamedTemporaryFile", "mkstemp"):
+        return True
+    if name != "open":
+        return False
+    if isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name) and call.func.value.id == "os":
+        return True
+    modes = [one.value for one in (*call.args, *(word.value for word in call.keywords)) if isinstance(one, ast.Constant)]
+    return any(isinstance(mode, str) and set(mode) <= set("rwaxbt+") and set(mode) & set("wax+") for mode in modes)
+
+
+def test_files_are_made_and_opened_for_writing_in_one_place() -> None:
+    """By way of ``open_ours``, ``write_new`` and ``replace_file``, which follow no link."""
+    modules = [
+        path
+        for package in ("clients", "pipeline", "simulator", "sinks", "sources", "testing", "transforms")
+        for path in (ROOT / package).rglob("*.py")
+    ]
+    assert {str(path.relative_to(ROOT)) for path in modules if writes(path)} == WRITERS.keys()
+
+
+@pytest.mark.parametrize("code", ["os.open(p, 0)", "p.write_text('x')", "p.open('ab')", "open(p, mode='w')", "p.open('r+b')"])
+def test_each_way_to_write_is_seen(tmp_path: Path, code: str) -> None:
+    (tmp_path / "module.py").write_text(code)
+    assert writes(tmp_path / "module.py")
+
+
+@pytest.mark.parametrize("code", ["p.open('rb')", "sink.open()", "open(p)", "open_ours(p, 0)", "os.fdopen(fd, 'wb')"])
+def test_what_does_not_write_by_name_passes(tmp_path: Path, code: str) -> None:
+    (tmp_path / "module.py").write_text(code)
+    assert not writes(tmp_path / "module.py")
