@@ -192,8 +192,10 @@ _FETCHED_AGAIN = "the service lists the last 7 days, which are then fetched and 
 def missing(path: Path) -> str:
     """Says that a journal is not there although it was, and what to do; empty where it is there, or where there never was one."""
     mark = path.with_name(MARK_NAME)
-    beside = f"{mark.name}, and {path.name}-wal and {path.name}-shm where they are there,"
-    how = f"Put it back, or a backup; to begin anew on purpose, move {beside} aside: {_FETCHED_AGAIN}"
+    parts = ", ".join(
+        part.name for part in (path, mark, *(path.with_name(path.name + end) for end in _PARTS[1:])) if part.exists()
+    )
+    how = f"Put it back, or a backup; to begin anew on purpose, move {parts} aside: {_FETCHED_AGAIN}"
     if not path.exists():
         return f"the journal {path} is gone, and its mark {mark} is there. {how}" if os.path.lexists(mark) else ""
     return (

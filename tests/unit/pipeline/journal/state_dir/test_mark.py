@@ -57,11 +57,14 @@ def test_a_journal_cut_to_nothing_is_refused_with_what_to_do(killed, clock):
     before = {file.name: file.read_bytes() for file in killed.iterdir()}
     for exclusive in (True, False):
         with pytest.raises(
-            JournalError, match=r"is empty.*Put it back, or a backup.*to begin anew on purpose, move journal\.mark"
+            JournalError, match=r"is empty.*Put it back, or a backup.*to begin anew on purpose, move journal\.db, journal\.mark"
         ):
             JournalFile(killed, clock, exclusive=exclusive)
     after = {file.name: file.read_bytes() for file in killed.iterdir() if file.name != "lock"}
     assert after.items() <= before.items()
+    for name in (FILE_NAME, MARK_NAME, WAL):
+        (killed / name).unlink()
+    open_journal(killed, clock).close()
 
 
 def test_an_empty_file_is_refused_without_a_mark_too(tmp_path, clock):
