@@ -27,9 +27,9 @@ HTTP = ("http/1.1",)
 class TlsOptions:
     """Options of TLS connections."""
 
-    ca_file: Path | None = option(CA_FILE, default=None)
-    client_certificate: Path | None = option(CLIENT_CERTIFICATE, default=None, former=("cert_file",))
-    client_key: Path | None = option(CLIENT_KEY, default=None, former=("key_file",))
+    ca_file: Path | None = option(CA_FILE, default=None, reads=True)
+    client_certificate: Path | None = option(CLIENT_CERTIFICATE, default=None, former=("cert_file",), reads=True)
+    client_key: Path | None = option(CLIENT_KEY, default=None, former=("key_file",), reads=True)
     client_key_password: Secret | None = option(CLIENT_KEY_PASSWORD, default=None, former=("key_password", "key_passphrase"))
     verify: bool = option(VERIFY, default=True)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from ualpipe.pipeline.errors import ConfigError, JournalError, PipelineError
 from ualpipe.pipeline.observe import hooks
 from ualpipe.pipeline.redaction import blanked
+from ualpipe.pipeline.runtime import core_dumps
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_USAGE
 
 Parsers = Callable[..., argparse.ArgumentParser]
@@ -22,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else list(argv)
     args = _parser(arguments[:1] == ["tenant"]).parse_args(arguments)
     hooks.install()
+    core_dumps.switch_off()
     try:
         return int(importlib.import_module(args.module).run(args))
     except PipelineError as exc:

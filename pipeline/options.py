@@ -16,7 +16,7 @@ import functools
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NewType
 
@@ -85,7 +85,13 @@ class Secret:
 
 
 def option(
-    description: str, *, default: Any = dataclasses.MISSING, ref: str = "", former: Sequence[str] = (), **schema: Any
+    description: str,
+    *,
+    default: Any = dataclasses.MISSING,
+    ref: str = "",
+    former: Sequence[str] = (),
+    reads: bool = False,
+    **schema: Any,
 ) -> Any:
     """Declares one option, as a field of a frozen dataclass.
 
@@ -95,9 +101,10 @@ def option(
         ref: The option names an entry of this top-level section (``credentials``).
         former: Names that the option had in earlier releases: a config may use them still, and is warned. Schema and reference
             show the present name alone.
+        reads: The option is the path of a file that is read: ``files_read`` finds it.
         schema: Further JSON Schema keywords (``minimum=1``, ``pattern="…"``, ``examples=[…]``).
     """
-    metadata = {"description": description, "default": default, "ref": ref, "former": former, "schema": schema}
+    metadata = {"description": description, "default": default, "ref": ref, "former": former, "reads": reads, "schema": schema}
     if default is dataclasses.MISSING:
         return dataclasses.field(metadata=metadata)
     return dataclasses.field(default_factory=lambda: default, metadata=metadata)
@@ -107,6 +114,29 @@ def conditions_option(description: str, examples: Sequence[Any]) -> Any:
     """Declares an option that holds conditions on events, or none; the fields that they name are looked at."""
     schema: dict[str, Any] = {"type": ["object", "array", "null"], "x-conditions": True}
     return option(description, default=None, examples=examples, **schema)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FileRead:
+    """A file that an option names and that is read.
+
+    Attributes:
+        option: Dotted name of the option (``tls.ca_file``).
+        path: The file.
+    """
+
+    option: str
+    path: Path
+
+
+def files_read(options: Any, prefix: str = "") -> Iterator[FileRead]:
+    """Yields the files that an instance of an option class names, those of its sections too."""
+    for field in dataclasses.fields(options):
+        value, name = getattr(options, field.name), f"{prefix}{field.name}"
+        if dataclasses.is_dataclass(value):
+            yield from files_read(value, f"{name}.")
+        elif isinstance(value, Path) and field.metadata["reads"]:
+            yield FileRead(name, value)
 
 
 def parse_duration(text: str) -> Duration:

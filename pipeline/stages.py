@@ -209,7 +209,11 @@ class Transform(Protocol):
 
 
 class Sink(Protocol):
-    """Delivers batches to one destination."""
+    """Delivers batches to one destination.
+
+    One whose ``check`` asks nothing but this machine's disk says so by a class attribute ``is_local = True``: `ualpipe check`
+    then asks it without `--live`, too.
+    """
 
     Config: ClassVar[type]
     limits: SinkLimits

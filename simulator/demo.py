@@ -21,6 +21,7 @@ from rich.json import JSON
 from rich.table import Table
 
 from ualpipe.pipeline.config.loader import load_config
+from ualpipe.pipeline.files import make_folder, replace_file
 from ualpipe.pipeline.observe import log
 from ualpipe.pipeline.supervisor.runner import Runner
 from ualpipe.simulator.receiver import SyslogReceiver
@@ -70,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
 def _folder(keep: Path | None) -> AbstractContextManager[str | Path]:
     if keep is None:
         return tempfile.TemporaryDirectory(prefix="ualpipe-demo-")
-    keep.mkdir(parents=True, exist_ok=True)
+    make_folder(keep)
     return nullcontext(keep)
 
 
@@ -87,7 +88,7 @@ def _run_pipeline(console: Console, folder: Path, records: Sequence[dict[str, An
     secret = secrets.token_urlsafe(24)
     tenant = SimulatedTenant(TENANT_ID, "contoso.com", CLIENT_ID, client_secret=secret)
     tenant.add_records(records)
-    (folder / "client_secret").write_text(secret, encoding="utf-8")
+    replace_file(folder / "client_secret", secret.encode())
     with SimulatedService(folder) as service, SyslogReceiver() as receiver:
         service.add_tenant(tenant)
         config = _write_config(folder, service.url, receiver.port)
@@ -104,7 +105,7 @@ def _run_pipeline(console: Console, folder: Path, records: Sequence[dict[str, An
 def _write_config(folder: Path, url: str, syslog_port: int) -> Path:
     text = (files("ualpipe.simulator") / "demo.yaml").read_text(encoding="utf-8")
     path = folder / "demo.yaml"
-    path.write_text(text.replace("https://localhost:8443", url).replace("5514", str(syslog_port)), encoding="utf-8")
+    replace_file(path, text.replace("https://localhost:8443", url).replace("5514", str(syslog_port)).encode())
     return path
 
 

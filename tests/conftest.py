@@ -24,6 +24,7 @@ from hypothesis import HealthCheck, settings
 
 from fakes import FakeClock, open_journal
 from servers import docker_engine
+from servers import elasticsearch as elasticsearch_server
 from servers.certificates import Certificates, write_certificates
 from servers.elasticsearch import ExternalElasticsearch, LocalElasticsearch, find_elasticsearch, find_secure_elasticsearch
 from servers.installed import NotInstalled
@@ -147,8 +148,8 @@ def pytest_runtest_setup() -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Says why Docker was left out although it answers."""
-    for note in docker_engine.notes:
+    """Says why Docker was left out although it answers, and that a server is of another version than the tests are for."""
+    for note in (*docker_engine.notes, *elasticsearch_server.notes):
         terminalreporter.write_line(f"servers: {note}")
 
 

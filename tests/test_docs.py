@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import configparser
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -14,10 +17,12 @@ from ualpipe.pipeline.cli import main
 from ualpipe.pipeline.commands.schema import full_schema
 from ualpipe.pipeline.config.loader import load_config
 from ualpipe.pipeline.config.reference import fields_markdown, markdown
+from ualpipe.pipeline.supervisor.exit_codes import EXIT_INCOMPLETE, EXIT_USAGE
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 COMMANDS = (
     *("run", "check", "map", "explain", "test", "status", "dead-letters", "reconcile", "replay", "backup"),
     *("tenant", "demo", "plugins", "schema"),
@@ -55,6 +60,43 @@ def test_the_readme_config_is_a_good_one(tmp_path):
     (text,) = re.findall(r"```yaml\n(version: 1\n.*?)```", README, re.DOTALL)
     config = load_config(with_secrets(text, tmp_path))
     assert set(config.sinks) == {"search", "bus", "siem", "local"}
+
+
+UNIT, UNIT_CONFIG = re.findall(r"```(?:ini|yaml)\n(.*?)```", OPERATIONS.partition("\n## systemd\n")[2], re.DOTALL)
+
+
+def test_the_unit_and_the_config_beside_it_fit_together(tmp_path, monkeypatch):
+    unit = configparser.RawConfigParser(strict=False)
+    unit.optionxform = str
+    unit.read_string(UNIT)
+    assert unit.sections() == ["Unit", "Service", "Install"]
+    service = unit["Service"]
+    name, _, _source = service["LoadCredential"].partition(":")
+    (tmp_path / name).write_text("planted\n", encoding="utf-8")
+    (tmp_path / "contoso.yaml").write_text(UNIT_CONFIG, encoding="utf-8")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    config = load_config(tmp_path / "contoso.yaml")
+    assert config.credentials["audit-app"].client_secret.reveal() == "planted"
+    assert str(config.state_dir) == f"/var/lib/{service['StateDirectory']}"
+    assert config.sinks["local"].options.path.parent == Path(f"/var/log/{service['LogsDirectory']}")
+    assert service["StateDirectoryMode"] == service["LogsDirectoryMode"] == "0700"
+
+
+def test_the_unit_neither_fails_on_a_clean_stop_nor_gives_up_on_a_crash():
+    """A stop with dead letters ends with 1, and so does an engine that failed, which is to be started again."""
+    lines = set(UNIT.splitlines())
+    assert {f"SuccessExitStatus={EXIT_INCOMPLETE}", "Restart=always", f"RestartPreventExitStatus={EXIT_USAGE}"} <= lines
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze on this system")
+def test_the_unit_is_closed(tmp_path):
+    (tmp_path / "ualpipe.service").write_text(UNIT, encoding="utf-8")
+    command = ["systemd-analyze", "security", "--offline=true", str(tmp_path / "ualpipe.service")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    found = re.search(r"Overall exposure level for ualpipe.service: ([\d.]+)", done.stdout)
+    assert found, done.stdout + done.stderr
+    assert float(found[1]) <= 3
+    assert "Unknown" not in done.stderr
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ import orjson
 
 from ualpipe.pipeline.errors import ConfigError, ContentRefused
 from ualpipe.pipeline.explain.document_fields import ABSENT, Difference, differences, differences_in, leaves, value_at
+from ualpipe.pipeline.files import PRIVATE, refuse_unsafe, replace_file
 from ualpipe.pipeline.reading import known_envelopes, pieces_of
 from ualpipe.pipeline.reading.encoding import in_utf8
 from ualpipe.pipeline.wording import counted, did_you_mean
@@ -217,10 +219,9 @@ def _pretty(value: Any) -> bytes:
 
 
 def _replace(path: Path, body: bytes) -> None:
-    """Writes a file whole or not at all."""
-    aside = path.with_name(f".{path.name}.new")
+    """Writes a file whole or not at all, with the permissions that it had; a new one is for its owner alone."""
     try:
-        aside.write_bytes(body)
-        aside.replace(path)
+        refuse_unsafe(path)
+        replace_file(path, body, stat.S_IMODE(path.stat().st_mode) if path.exists() else PRIVATE)
     except OSError as exc:
         raise ConfigError(f"{path}: can't write it: {exc.strerror}") from exc

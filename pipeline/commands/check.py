@@ -1,4 +1,4 @@
-"""``ualpipe check``: checks a pipeline file and, with ``--live``, asks sources and sinks whether they would let us work."""
+"""``ualpipe check``: checks a pipeline file and the files it needs; with ``--live`` asks sources and sinks, too."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Iterable
 
+from ualpipe.pipeline.commands._file_findings import file_findings
 from ualpipe.pipeline.config.loader import load_for_use
 from ualpipe.pipeline.config.model import PipelineConfig, StageSpec
 from ualpipe.pipeline.errors import PipelineError, close_quietly
@@ -33,18 +34,33 @@ def run(args: argparse.Namespace) -> int:
     print(f"{args.config}: the config is fine ({counts})")
     for weak in config.weakened:
         print(f"weakened: {weak}")
-    return probe_stages(config, maker) if args.live else EXIT_FINE
+    is_refused = _show(file_findings(config))
+    is_refused |= probe_stages(config, maker, is_live=args.live)
+    return EXIT_REFUSED if is_refused else EXIT_FINE
 
 
-def probe_stages(config: PipelineConfig, maker: StageMaker) -> int:
-    """Asks each source and sink, and prints what they say: 0 fine, 3 when something would refuse us."""
+def probe_stages(config: PipelineConfig, maker: StageMaker, *, is_live: bool = True) -> bool:
+    """Asks each source and sink, without ``is_live`` those alone that ask nobody, and prints what they say.
+
+    Returns:
+        Whether something would refuse us.
+    """
     is_refused = False
     for spec in (*config.sources.values(), *config.sinks.values()):
-        for finding in _findings(spec, maker):
-            is_refused |= finding.level == "error"
-            action = f"\n           -> {finding.action}" if finding.action else ""
-            print(f"{_MARKS[finding.level]}  {spec.name}: {finding.subject}: {blanked(f'{finding.message}{action}')}")
-    return EXIT_REFUSED if is_refused else EXIT_FINE
+        if is_live or getattr(spec.cls, "is_local", False):
+            found = ((spec.name, finding) for finding in _findings(spec, maker) if is_live or finding.level != "ok")
+            is_refused |= _show(found)
+    return is_refused
+
+
+def _show(findings: Iterable[tuple[str, Finding]]) -> bool:
+    """Prints findings, each with its place in the config; returns whether one is an error."""
+    has_error = False
+    for place, finding in findings:
+        has_error |= finding.level == "error"
+        action = f"\n           -> {finding.action}" if finding.action else ""
+        print(f"{_MARKS[finding.level]}  {place}: {finding.subject}: {blanked(f'{finding.message}{action}')}")
+    return has_error
 
 
 def _findings(spec: StageSpec, maker: StageMaker) -> Iterable[Finding]:

@@ -111,6 +111,8 @@ def _problems(config: PipelineConfig, status: Status) -> Iterator[str]:
         yield f"[red]{text}[/]" if certificate.is_urgent else text
     for code, count in status.dead_letters.items():
         yield f"[red]{counted(count, 'dead letter')}: {code}[/]  (ualpipe dead-letters list {config.path} --code {code})"
+    if status.set_back:
+        yield f"[red]{escape(status.set_back)}[/]"
     for text in status.beyond_limits:
         yield f"[red]{text}[/]"
 

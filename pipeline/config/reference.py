@@ -19,7 +19,8 @@ _HEAD = """# Configuration reference
 One YAML file describes a pipeline. Unknown keys, wrong types, dangling references and missing secrets are errors, all
 reported in one run by `ualpipe check`, each as `file:line:col  path: what is wrong`.
 
-- `${env:NAME}` and `${file:PATH}` are replaced in text values, after the file is parsed; `$${` stands for a literal `${`.
+- `${env:NAME}`, `${file:PATH}` and `${credential:NAME}` (of systemd: `LoadCredential=NAME:PATH`) are replaced in text values,
+  after the file is parsed; `$${` stands for a literal `${`.
 - Durations are written `90s`, `15m`, `24h`, `7d`; sizes `64KiB`, `10MiB`, `10GiB`.
 - Of what a reference brings, a byte order mark and line ends around it are left out, with a warning where an editor would not
   have written them. Files may be in UTF-8 or, with a byte order mark, in UTF-16.

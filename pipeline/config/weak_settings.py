@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ualpipe.pipeline.config.odd_texts import is_secret, leaves
+from ualpipe.pipeline.files import mode_for_others
 from ualpipe.pipeline.marked_yaml import Defect, MarkedYaml, Pointer, dotted
 
 _KEY_FILES = ("pfx", "private_key", "client_key")
-_OTHERS = stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP
+_CERTIFICATE_FILES = ("public", "client_certificate")
+_LOOKED_AT_BYTES = 1 << 20
+_KEY = b"PRIVATE KEY-----"
 
 
 def weak_settings(schema: Mapping[str, Any], value: Any, pointer: Pointer, source: MarkedYaml, base: Path) -> Iterator[Defect]:
@@ -36,12 +38,22 @@ def _weaknesses(place: Pointer, value: Any, is_secret: bool, source: MarkedYaml,
         yield "certificates are not verified: whoever is on the way can read and change what is sent"
     if is_secret and isinstance(value, str) and place not in source.substituted:
         yield "the secret stands in the config itself: write ${file:PATH} or ${env:NAME}"
-    files = source.files.get(place, []) if is_secret else [base / value] if name in _KEY_FILES and isinstance(value, str) else []
-    yield from (f"{path} can be read or changed by other users: chmod 600" for path in files if _is_open(path))
+    for path in source.files.get(place, []) if is_secret else _key_file(name, value, base):
+        if mode := mode_for_others(path):
+            yield f"other users can read the secret in {path} (mode {mode:04o}): chmod 600 {path}"
 
 
-def _is_open(path: Path) -> bool:
+def _key_file(name: str | int, value: Any, base: Path) -> list[Path]:
+    """Returns the file that an option names, if there is a key in it."""
+    if not isinstance(value, str) or name not in (*_KEY_FILES, *_CERTIFICATE_FILES):
+        return []
+    path = base / Path(value).expanduser()
+    return [path] if name in _KEY_FILES or _holds_key(path) else []
+
+
+def _holds_key(path: Path) -> bool:
     try:
-        return bool(path.stat().st_mode & _OTHERS)
+        with path.open("rb") as file:
+            return _KEY in file.read(_LOOKED_AT_BYTES)
     except (OSError, ValueError):
         return False  # said where it is read

@@ -12,9 +12,9 @@ from ualpipe.pipeline.options import Secret, option
 class Certificate:
     """A certificate of an app registration: one PFX file, or a private key and its certificate as PEM."""
 
-    pfx: Path | None = option("PFX (PKCS #12) file with private key and certificate.", default=None)
-    private_key: Path | None = option("PEM file with the private key; needs `public` too.", default=None)
-    public: Path | None = option("PEM file with the certificate.", default=None)
+    pfx: Path | None = option("PFX (PKCS #12) file with private key and certificate.", default=None, reads=True)
+    private_key: Path | None = option("PEM file with the private key; needs `public` too.", default=None, reads=True)
+    public: Path | None = option("PEM file with the certificate.", default=None, reads=True)
     passphrase: Secret | None = option("Passphrase of the PFX file or the private key.", default=None)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.config.model import PipelineConfig
 from ualpipe.pipeline.journal.contract import Journal
 from ualpipe.pipeline.journal.reading import JournalChanges, JournalReader
+from ualpipe.pipeline.stages import Finding
 
 
 def open_journal(config: PipelineConfig, clock: Clock, longest_delay_s: float) -> Journal:
@@ -35,6 +38,13 @@ def open_journal(config: PipelineConfig, clock: Clock, longest_delay_s: float) -
     except BaseException:
         file.close()
         raise
+
+
+def look_at_state_dir(config: PipelineConfig) -> Iterable[Finding]:
+    """Yields what would keep a run from using the state directory, or is unsafe about it. Nothing is changed."""
+    from ualpipe.pipeline.journal.sqlite.state_dir.inspection import look_at  # noqa: PLC0415
+
+    return look_at(config.state_dir)
 
 
 def open_reader(config: PipelineConfig, clock: Clock) -> JournalReader:

@@ -181,6 +181,8 @@ class Status:
         idle_conditions: Conditions that have fitted nothing for long.
         beyond_limits: Limits of dead letters that are passed, in words.
         standing_still: Parts that stand still, or stood still when the pipeline ended; ``troubles`` in JSON.
+        set_back: That and how the journal was found to be older than, or another than, the one that was left there, in words;
+            empty where it was not.
         certificates: Certificates of the credentials; the journal knows nothing of these.
     """
 
@@ -196,6 +198,7 @@ class Status:
     standing_still: list[StandingStill]
     flaws: list[FlawStatus] = field(default_factory=list)
     idle_conditions: list[IdleCondition] = field(default_factory=list)
+    set_back: str = ""
     certificates: list[CertificateStatus] = field(default_factory=list)
 
     @property

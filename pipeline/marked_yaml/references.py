@@ -1,4 +1,4 @@
-"""References in values: ``${env:NAME}`` and ``${file:PATH}``, and what can't be meant in what they bring."""
+"""References in values: ``${env:NAME}``, ``${file:PATH}``, ``${credential:NAME}``, and what can't be meant in what they bring."""
 
 from __future__ import annotations
 
@@ -13,11 +13,19 @@ MAX_TEXT_BYTES = 1 << 20
 """Longest content of a file that a value refers to."""
 MIN_HIDDEN_LENGTH = 3  # blanking less would spoil every message
 
+_CREDENTIAL = re.compile(r"[A-Za-z0-9_.@-]+")
 _REFERENCE = re.compile(r"\$(\$?)\{([^}]*)(\}?)")
-_HOW_TO_REFER = "write ${env:NAME} or ${file:PATH}, or $${ for a literal ${"
+_HOW_TO_REFER = "write ${env:NAME}, ${file:PATH} or ${credential:NAME}, or $${ for a literal ${"
+CREDENTIALS_DIRECTORY = "CREDENTIALS_DIRECTORY"
+"""Environment variable of systemd: the folder of what `LoadCredential=` names, which only the service's user can read."""
+_KINDS = {"env": "environment variable", "file": "file", "credential": "credential"}
 _LINE_ENDS = "\r\n"
 _MARK = "\ufeff"
 _UNRESOLVED = "unresolved"
+
+
+class NoCredential(Exception):
+    """A credential of systemd is referred to that can't be there; the text says why."""
 
 
 class References:
@@ -35,11 +43,12 @@ class References:
             if match[1]:
                 return match[0][1:]
             kind, colon, name = match[2].partition(":")
-            if not colon or kind not in ("env", "file") or not match[3]:
+            if not colon or kind not in ("env", "file", "credential") or not match[3]:
                 return self._unresolved(pointer, f"{match[0]!r} refers to nothing: {_HOW_TO_REFER}")
             self._marked.substituted.add(pointer)
-            if kind == "file":
+            if kind != "env":
                 self._marked.from_files[pointer] = lambda: self._read_again(text)
+            if kind == "file":
                 self._marked.files.setdefault(pointer, []).append(self._folder / name)
             return self._followed(kind, name, pointer)
 
@@ -48,6 +57,8 @@ class References:
     def _followed(self, kind: str, name: str, pointer: Pointer) -> str:
         try:
             found, notes = self._look_up(kind, name)
+        except NoCredential as exc:
+            return self._unresolved(pointer, str(exc))
         except KeyError:
             return self._unresolved(pointer, f"the environment variable {name} is not set")
         except (OSError, ValueError) as exc:
@@ -55,7 +66,7 @@ class References:
             return self._unresolved(pointer, f"can't read {name}: {reason}")
         if len(found) >= MIN_HIDDEN_LENGTH:
             self._marked.hidden.add(found)
-        what = f"the environment variable {name}" if kind == "env" else f"the file {name}"
+        what = f"the {_KINDS[kind]} {name}"
         for note in notes:
             self._marked.warning(pointer, f"{what} {note}, which was left out")
         return found
@@ -70,14 +81,26 @@ class References:
 
         Raises:
             KeyError: There is no such variable.
+            NoCredential: systemd has handed over none, or the name is none.
             OSError, ValueError: The file can't be read, or either is no text.
         """
         if kind == "env":
             return _trimmed(_checked(self._environ[name]), is_file=False)
-        text, encoding = decoded(read_bounded(self._folder / name, MAX_TEXT_BYTES))
+        path = self._credential(name) if kind == "credential" else self._folder / name
+        text, encoding = decoded(read_bounded(path, MAX_TEXT_BYTES))
         found, notes = _trimmed(text, is_file=True)
         shown = encoding.upper().removesuffix("-LE").removesuffix("-BE")
         return found, [f"begins with a byte order mark ({shown})", *notes] if encoding else notes
+
+    def _credential(self, name: str) -> Path:
+        """Returns the file of a credential."""
+        if not _CREDENTIAL.fullmatch(name) or name in (".", ".."):
+            raise NoCredential(f"{name!r} is no name of a credential: the one before the colon in LoadCredential=NAME:PATH")
+        if not (folder := self._environ.get(CREDENTIALS_DIRECTORY)):
+            how = f"run ualpipe as its service, or set {CREDENTIALS_DIRECTORY} to a folder with a file {name} to try it by hand"
+            reason = f"{CREDENTIALS_DIRECTORY} is not set, as systemd does for a service with LoadCredential={name}:PATH"
+            raise NoCredential(f"{reason}: {how}")
+        return Path(folder) / name
 
     def _read_again(self, text: str) -> str:
         """Returns what a text with references stands for now.

@@ -19,7 +19,7 @@ from ualpipe.pipeline.metrics import NotedMetrics
 from ualpipe.pipeline.observe.log import context_of
 from ualpipe.pipeline.process.processor import LocalProcessor
 from ualpipe.pipeline.process.worker_protocol import Job, JobResult, LogLine, WorkerSetup, packed_message, unpacked_message
-from ualpipe.pipeline.runtime import interpreter
+from ualpipe.pipeline.runtime import core_dumps, interpreter
 from ualpipe.pipeline.runtime.rate_limit import TokenBucket
 from ualpipe.pipeline.stages import Env
 
@@ -28,6 +28,7 @@ _TRACES = logging.Formatter()
 
 def main() -> None:
     """Serves the connection whose file descriptor is the argument, until the other side closes it or ends."""
+    core_dumps.switch_off()
     # Ctrl-C and a stop of the service reach this process too; the pipeline says when its work is done.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from ualpipe.pipeline.files import PUBLIC, replace_file
+
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 _LIFETIME = timedelta(days=30)
@@ -82,9 +84,7 @@ def pem_of_key(key: PrivateKey, passphrase: str | None = None) -> bytes:
 
 def write_private(path: Path, content: bytes) -> None:
     """Writes a file that only its owner may read."""
-    path.touch(mode=0o600)
-    path.chmod(0o600)
-    path.write_bytes(content)
+    replace_file(path, content)
 
 
 def _write_both(found: ServerFiles, hosts: Sequence[str]) -> None:
@@ -92,7 +92,7 @@ def _write_both(found: ServerFiles, hosts: Sequence[str]) -> None:
     server_key = ec.generate_private_key(ec.SECP256R1())
     ca = build_certificate("Simulated tenant CA", ca_key, None, ca_key, _ca_extensions(ca_key))
     server = build_certificate(hosts[0], server_key, ca, ca_key, list(_server_extensions(ca_key, hosts)))
-    found.ca_file.write_bytes(ca.public_bytes(_ENCODING))
+    replace_file(found.ca_file, ca.public_bytes(_ENCODING), PUBLIC)
     write_private(found.server_file, server.public_bytes(_ENCODING) + pem_of_key(server_key))
 
 

@@ -5,56 +5,60 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import stat
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from ualpipe.pipeline.files import sync_folder
-
-_LOOK_BACK_BYTES = 64 * 1024
-
-WholeLength = Callable[[BinaryIO, int, int], int]
-"""Returns how much of a file is whole, given a position up to which it is, and its size. What follows is a torn write."""
+from ualpipe.pipeline.files import UnsafeFile, open_ours, sync_folder
 
 
-def whole_lines_length(file: BinaryIO, known: int, size: int) -> int:
-    """Returns the length of a file without a last line that has no end.
+class NotOurs(Exception):
+    """A file holds what this sink did not write: it is neither cut nor appended to. The text says why, and what to do."""
 
-    Args:
-        file: The file, readable from any position.
-        known: Position at which a line begins.
-        size: Its size in bytes.
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The end of what is whole in a file.
+
+    Attributes:
+        length: How much of it is whole, in bytes. What follows is a torn write.
+        missing: What is to be added there to make it so.
     """
-    end = size
-    while end > known:
-        start = max(known, end - _LOOK_BACK_BYTES)
-        file.seek(start)
-        found = file.read(end - start).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
-        end = start
-    return known
+
+    length: int
+    missing: bytes = b""
+
+
+FindEnd = Callable[[BinaryIO, int, int], End]
+"""Returns the end of a file, given a position up to which it is whole, and its size.
+
+Raises:
+    NotOurs: The file holds something else.
+"""
 
 
 class AppendFile:
     """An open file. Several processes may append to it: each append holds a lock."""
 
-    def __init__(self, path: Path, mode: int, whole_length: WholeLength) -> None:
+    def __init__(self, path: Path, mode: int, find_end: FindEnd) -> None:
         """Opens or makes the file, and cuts the torn end off an existing one.
 
         Args:
             path: The file; its folder exists.
             mode: Permissions of a new file.
-            whole_length: Finds the torn end.
+            find_end: Finds the torn end.
 
         Raises:
+            UnsafeFile: What is there is a link, another user's, or holds something else than ours. It is left as it is.
             OSError: The file can't be opened, read or cut.
         """
         self.path = path
-        self._whole_length = whole_length
+        self._find_end = find_end
         self._whole = 0
         is_new = not path.exists()
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, mode)
+        self._fd = open_ours(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, mode)
         try:
             if is_new:
                 sync_folder(path.parent)
@@ -69,10 +73,15 @@ class AppendFile:
         """Its size in bytes; others may have appended."""
         return os.fstat(self._fd).st_size
 
+    @property
+    def mode(self) -> int:
+        """Its permissions."""
+        return stat.S_IMODE(os.fstat(self._fd).st_mode)
+
     def is_in_place(self) -> bool:
-        """Returns whether the path still leads to this file: log rotation may have moved or deleted it."""
+        """Returns whether this file is still at its path: log rotation may have moved or deleted it."""
         try:
-            return os.path.samestat(self.path.stat(), os.fstat(self._fd))
+            return os.path.samestat(self.path.lstat(), os.fstat(self._fd))
         except FileNotFoundError:
             return False
 
@@ -114,10 +123,26 @@ class AppendFile:
         if size == self._whole:
             return
         with open(self._fd, "rb", closefd=False) as file:
-            self._whole = self._whole_length(file, min(self._whole, size), size)
-        if self._whole < size:
-            os.ftruncate(self._fd, self._whole)
+            end = end_of(self.path, file, self._find_end, min(self._whole, size), size)
+        if end.length < size:
+            os.ftruncate(self._fd, end.length)
+        if end.missing:
+            _write_all(self._fd, end.missing)
+        if end.length < size or end.missing:
             os.fsync(self._fd)
+        self._whole = end.length + len(end.missing)
+
+
+def end_of(path: Path, file: BinaryIO, find_end: FindEnd, known: int, size: int) -> End:
+    """Returns the end of an open file; see ``FindEnd``.
+
+    Raises:
+        UnsafeFile: It holds something else than ours.
+    """
+    try:
+        return find_end(file, known, size)
+    except NotOurs as exc:
+        raise UnsafeFile(path, str(exc)) from exc
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,17 +15,19 @@ from typing import Literal
 
 from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkUnavailable
 from ualpipe.pipeline.events import EncodedEvent
-from ualpipe.pipeline.files import make_folder
+from ualpipe.pipeline.files import UnsafeFile, exposures, make_folder, open_ours
 from ualpipe.pipeline.options import Size, option
 from ualpipe.pipeline.stages import Batch, Env, Finding, SinkLimits
 from ualpipe.sinks.event_fields import instant_of, original_line
 from ualpipe.sinks.file import names
-from ualpipe.sinks.file.append_file import AppendFile, whole_lines_length
-from ualpipe.sinks.file.gzip_members import member, whole_members_length
+from ualpipe.sinks.file.append_file import AppendFile, end_of
+from ualpipe.sinks.file.gzip_members import member, members_end
+from ualpipe.sinks.file.lines import lines_end
 from ualpipe.sinks.outcome import raise_if_all_failed
 
 MAX_OPEN_FILES = 16  # events of many days, as a back-fill brings them, would else use up the descriptors
 LITTLE_SPACE_BYTES = 1 << 30
+MAX_SAID = 100  # warnings of one run, each of another file
 
 _ADVICE = "check `path`, and owner and permissions of the folder"
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -39,7 +42,8 @@ class FileSinkConfig:
 
     path: Path = option(
         "File to append to. `%Y %m %d %H`, also `%j %G %V`, are pieces of the date in UTC; `%%` is a percent sign. Missing "
-        "folders are made, readable by the owner only.",
+        "folders are made, readable by the owner only. A folder may be a symbolic link, the file not; a file that is there must "
+        "be ours: of our user or root, and with JSON lines (or gzip data of ours) at its end.",
         pattern=rf"^(?:[^%]|{names.DATE_PIECES})+$",
         examples=["./out/audit-%Y-%m-%d.ndjson"],
     )
@@ -62,10 +66,12 @@ class FileSink:
     """Appends each event as a line of JSON (NDJSON).
 
     Events count as delivered when they are on the disk (``fsync``). When a file is opened after a crash, a torn last line or gzip
-    member is cut off: what was not settled comes again. Files that were moved or deleted meanwhile are made anew.
+    member is cut off: what was not settled comes again. Files that were moved or deleted meanwhile are made anew. What is not
+    ours (a link, another user's file, other content) is neither cut nor appended to: the sink pauses and says so.
     """
 
     Config = FileSinkConfig
+    is_local = True  # `check` asks the disk alone
     limits = SinkLimits(max_events=10_000, max_bytes=8 * 1024 * 1024)
 
     def __init__(self, config: FileSinkConfig, env: Env) -> None:
@@ -73,14 +79,36 @@ class FileSink:
         self._clock = env.clock
         self._pattern = names.with_gzip_ending(str(config.path)) if config.gzip else str(config.path)
         self._mode = int(config.mode, 8)
+        self._find_end = members_end if config.gzip else lines_end(any_text=config.payload == "original")
+        self._log = env.log
         self._files: OrderedDict[Path, AppendFile] = OrderedDict()
+        self._said: set[str] = set()
 
     def check(self) -> Iterable[Finding]:
-        folder = self._path(self._clock.now()).parent
+        path = self._path(self._clock.now())
         try:
-            return [_look_at(folder)]
+            return [_look_at(path.parent), *self._look_at_newest(path)]
         except OSError as exc:
-            return [Finding("error", f"folder {folder}", str(_as_sink_error(exc, folder)), _ADVICE)]
+            return [Finding("error", f"folder {path.parent}", _reason(exc), _ADVICE)]
+
+    def _look_at_newest(self, path: Path) -> Iterator[Finding]:
+        """Yields what is wrong with the folder and the file that would be appended to now; nothing is changed."""
+        for what, action in exposures(path.parent):
+            yield Finding("warning", f"folder {path.parent}", what, action)
+        newest = names.numbered(path, names.newest(path) if self._config.rotate_size else 0)
+        if not os.path.lexists(newest):
+            return
+        try:
+            with os.fdopen(open_ours(newest, os.O_RDONLY), "rb") as file:
+                status = os.fstat(file.fileno())
+                end_of(newest, file, self._find_end, 0, status.st_size)
+        except OSError as exc:
+            yield Finding("error", f"file {newest}", _reason(exc), "" if isinstance(exc, UnsafeFile) else _ADVICE)
+            return
+        if not os.access(newest, os.W_OK):
+            yield Finding("error", f"file {newest}", "can't be written to", _ADVICE)
+        for what, action in _loose_modes(newest, status.st_mode, self._mode):
+            yield Finding("warning", f"file {newest}", what, action)
 
     def open(self) -> None:
         folder = self._path(self._clock.now()).parent
@@ -88,6 +116,14 @@ class FileSink:
             make_folder(folder)
         except OSError as exc:
             raise _as_sink_error(exc, folder) from exc
+        self._say(exposures(folder))
+
+    def _say(self, found: Iterable[tuple[str, str]]) -> None:
+        """Logs what was found, and what to do, unless that was said before."""
+        for what, action in found:
+            if what not in self._said and len(self._said) < MAX_SAID:
+                self._said.add(what)
+                self._log.warning("%s: %s", what, action)
 
     def write(self, batch: Batch) -> Mapping[int, SinkError]:
         errors: dict[int, SinkError] = {}
@@ -150,8 +186,9 @@ class FileSink:
         number = names.newest(path) if self._config.rotate_size else 0
         if after and after.path == names.numbered(path, number):
             number += 1
-        whole = whole_members_length if self._config.gzip else whole_lines_length
-        return AppendFile(names.numbered(path, number), self._mode, whole)
+        file = AppendFile(names.numbered(path, number), self._mode, self._find_end)
+        self._say(_loose_modes(file.path, file.mode, self._mode))
+        return file
 
     def _forget(self, path: Path) -> None:
         if file := self._files.pop(path, None):
@@ -170,9 +207,22 @@ def _look_at(folder: Path) -> Finding:
     return Finding("ok", subject, "can be written to" if there == folder else f"will be made in {there}")
 
 
+def _loose_modes(path: Path, found: int, wanted: int) -> Iterator[tuple[str, str]]:
+    """Yields that others may do more with a file than the config wants, where they may, and what to do."""
+    if stat.S_IMODE(found) & ~wanted:
+        yield f"{path} has mode {stat.S_IMODE(found):04o}, and `mode` is {wanted:04o}", f"chmod {wanted:o} {path}"
+
+
+def _reason(exc: OSError) -> str:
+    reason = exc.strerror or str(exc)
+    return reason if isinstance(exc, UnsafeFile) else reason.lower()
+
+
 def _as_sink_error(exc: OSError, path: Path) -> SinkError:
     """Returns the error of the sink for one of a file: a full disk is waited for, missing rights pause the sink."""
-    where = f"{path}: {(exc.strerror or str(exc)).lower()}"
+    if isinstance(exc, UnsafeFile):
+        return SinkDenied(f"{exc.filename}: {exc.strerror}")
+    where = f"{path}: {_reason(exc)}"
     if exc.errno in _DISK_FULL:
         return SinkUnavailable(f"{where}: the disk is full; make room, what was not written comes again")
     if exc.errno in _DENIED:

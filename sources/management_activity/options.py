@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ualpipe.clients.entra.clouds import CloudName
 from ualpipe.clients.tls import CA_FILE
@@ -18,6 +18,7 @@ _GUID = r"^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$"
 
 
 _GUID_FORM = "a GUID such as 22222222-2222-2222-2222-222222222222"
+_OF_GUID: dict[str, Any] = {"x-form": _GUID_FORM, "pattern": _GUID}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,9 +27,8 @@ class ManagementActivityConfig:
 
     tenant_id: str = option(
         "The tenant to collect from (directory id, a GUID).",
-        pattern=_GUID,
         examples=["22222222-2222-2222-2222-222222222222"],
-        **{"x-form": _GUID_FORM},
+        **_OF_GUID,
     )
     credential: str = option("The app registration that signs in: its name under `credentials`.", ref="credentials")
     cloud: CloudName | CustomCloud = option("The Microsoft cloud that the tenant is in.", default="commercial")
@@ -58,12 +58,12 @@ class ManagementActivityConfig:
     concurrency: int = option(
         "Content blobs fetched at the same time; fewer while the service is strained.", default=8, minimum=1, maximum=64
     )
-    ca_file: Path | None = option(CA_FILE, default=None)
+    ca_file: Path | None = option(CA_FILE, default=None, reads=True)
     proxy: Secret | None = option("URL of an HTTP proxy, with name and password where it wants them.", default=None)
     publisher_id: str | None = option(
         "GUID under which the service counts requests; your own tenant id by default.",
         default=None,
-        **{"x-form": _GUID_FORM, "pattern": _GUID},
+        **_OF_GUID,
     )
     timeout: Duration = option("Longest silence of the service; listings of large tenants take their time.", default="60s")
     max_blob_size: Size = option("Longest content blob, decompressed; a longer one is dead-lettered.", default="1GiB")

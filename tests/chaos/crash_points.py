@@ -79,6 +79,7 @@ _SEARCH, _ANSWER = "ualpipe.sinks.elasticsearch:ElasticsearchSink", "urllib3.con
 _SYSLOG, _STREAM = "ualpipe.sinks.syslog:SyslogSink", "ualpipe.sinks.syslog.tcp:Stream"
 
 _MAKING = f"{_JOURNAL}.file:_create"
+_MARK = f"{_JOURNAL}.state_dir"
 
 MAKING = [  # in this order one run after the other comes to them: behind the last there is a journal
     Point("make the journal, before", _MAKING),
@@ -86,6 +87,15 @@ MAKING = [  # in this order one run after the other comes to them: behind the la
     Point("make the journal: no tables in it", _MAKING, calling="executescript"),
     Point("make the journal: not in its place", "pathlib:Path.replace", within=_MAKING),
     Point("make the journal, after", _MAKING, "after"),
+    Point("mark the journal, before", f"{_MARK}.generation:settle_mark"),
+    Point("mark the journal: not in its place", "pathlib:Path.replace", within=f"{_MARK}.mark:make_mark"),
+    Point("mark the journal: made, nothing counted", f"{_MARK}.generation:_note"),
+    Point("mark the journal: counted, not marked", f"{_MARK}.generation:_note", "after"),
+    Point("mark the journal, after", f"{_MARK}.generation:settle_mark", "after"),
+]
+MARKING = [  # of each transaction: committed, and the mark lags behind
+    *_around("note a transaction in the mark", f"{_MARK}.mark:Mark.note", 4),
+    Point("close the journal: the mark not on the disk", f"{_MARK}.mark:Mark.close"),
 ]
 _MIGRATE = f"{_JOURNAL}.file:_migrate"
 ADDED_COLUMNS = [
@@ -172,7 +182,7 @@ SYSLOG = [
     Point("syslog: acknowledged", f"{_STREAM}._await_acknowledgement", "after"),
 ]
 
-_WAY_IN = (MAKING, MIGRATING, LISTING, CHUNKS, DISCARDING, LETTERS, BURIAL, SETTLING, FLAWS, DRIFT, GAPS)
+_WAY_IN = (MAKING, MARKING, MIGRATING, LISTING, CHUNKS, DISCARDING, LETTERS, BURIAL, SETTLING, FLAWS, DRIFT, GAPS)
 _CARE = (SEEN, FORGETTING, PRUNING, REQUEUE)
 POINTS = {point.name: point for group in (*_WAY_IN, *_CARE, FILE, KAFKA, KAFKA_PYTHON, SEARCH, SYSLOG) for point in group}
 

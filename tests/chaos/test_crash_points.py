@@ -135,7 +135,7 @@ _FILE = [point for point in at.FILE if point not in (_TORN, _TORN_FOUND)]
 # A run buries a blob that can't be read at the third attempt of its own, and leaves it to the next at the fifth of all: few runs
 # of a row may get as far as that. Drift is kept at the end of a run, and only where there was something new.
 ROWS = [
-    Row("journal", each(at.MAKING, at.CHUNKS, at.DISCARDING, at.LISTING, at.SETTLING, at.DRIFT[:1])),
+    Row("journal", each(at.MAKING, at.MARKING[:2], at.CHUNKS, at.DISCARDING, at.LISTING, at.SETTLING, at.DRIFT[:1])),
     Row("flaws", each(at.FLAWS)),
     Row("letters", each(at.LETTERS[:-1], at.BURIAL[:1])),
     Row("burial", each(at.BURIAL[1:2])),
@@ -150,7 +150,7 @@ ROWS = [
         sections={"journal": {"keep": "0s"}},
         forgotten=OLD_ITEMS,
     ),
-    Row("requeue", each(at.REQUEUE), all_done, SEND_AGAIN),
+    Row("requeue", each(at.REQUEUE, at.MARKING[2:]), all_done, SEND_AGAIN),
     Row("kafka-and-file", [*each(at.KAFKA, _FILE), (_TORN, _TORN_FOUND)]),
     Row("kafka-python", each(at.KAFKA_PYTHON), kafka_driver="kafka-python"),
     Row("syslog-and-elasticsearch", each(at.SYSLOG, at.SEARCH)),

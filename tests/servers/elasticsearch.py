@@ -14,7 +14,7 @@ import requests
 from servers import docker_engine, elasticsearch_containers, elasticsearch_nodes
 from servers.certificates import Certificates
 from servers.elasticsearch_nodes import ADMIN, WRITER
-from servers.install import has_java_for_elasticsearch9
+from servers.install import ELASTICSEARCH9_JAVA, has_java_for_elasticsearch9
 from servers.missing import missing
 from servers.ports import HOST, free_ports
 from servers.process import Server, ServerFailed
@@ -151,9 +151,23 @@ def find_elasticsearch(folder: Path) -> LocalElasticsearch | ExternalElasticsear
     image = docker_engine.ELASTICSEARCH8 if version == "8" else docker_engine.ELASTICSEARCH9
     if docker_engine.has(image):
         return _started(elasticsearch_containers.node(image), folder)
-    default = "9" if has_java_for_elasticsearch9() else "8"
-    node = {"8": elasticsearch_nodes.node8, "9": elasticsearch_nodes.node9}[version or default]
+    node = {"8": elasticsearch_nodes.node8, "9": elasticsearch_nodes.node9}[version or local_version()]
     return _started(node, folder)
+
+
+notes: list[str] = []
+"""What the end of a run says of the version."""
+
+
+def local_version() -> str:
+    """Returns which version a local process is of where nobody says: 9, or 8 where Java is too old for it, with a note."""
+    if has_java_for_elasticsearch9():
+        return "9"
+    notes.append(
+        f"Elasticsearch 8 served the tests in the place of 9, which needs a JDK {ELASTICSEARCH9_JAVA} or newer:"
+        " install one, or set JAVA_HOME to it"
+    )
+    return "8"
 
 
 def find_secure_elasticsearch(folder: Path, certificates: Certificates) -> LocalElasticsearch:

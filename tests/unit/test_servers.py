@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import string
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from servers import install, installed
+from servers import elasticsearch, install, installed
 from servers.installed import NotInstalled
 from servers.missing import missing
 
@@ -42,6 +44,21 @@ def test_java_without_compiler_is_passed_over_where_one_is_needed(javas: Path) -
 def test_missing_java_is_told_with_the_way_to_get_it(javas: Path) -> None:
     with pytest.raises(NotInstalled, match=r"no Java 26 or newer: run `make servers`"):
         installed.java_home(26)
+
+
+def test_an_older_elasticsearch_in_the_place_of_the_newest_is_told_at_the_end_of_the_run(
+    javas: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(elasticsearch, "notes", [])
+    assert (elasticsearch.local_version(), elasticsearch.notes) == ("9", [])
+    for version in (21, 25):
+        monkeypatch.delenv(f"JAVA_HOME_{version}")
+    installed.forget_javas()
+    assert elasticsearch.local_version() == "8"
+    lines: list[str] = []
+    conftest = next(plugin for plugin in sys.modules.values() if getattr(plugin, "elasticsearch_server", None) is elasticsearch)
+    conftest.pytest_terminal_summary(SimpleNamespace(write_line=lines.append))
+    assert "servers: Elasticsearch 8 served the tests in the place of 9, which needs a JDK 21 or newer" in "\n".join(lines)
 
 
 def test_cache_is_in_the_checkout_unless_the_user_has_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

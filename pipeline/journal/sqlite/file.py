@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import logging
 import os
 import re
 import sqlite3
-import stat
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -18,21 +17,29 @@ import zstandard
 
 from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.errors import JournalError, JournalFull, JournalInUse
-from ualpipe.pipeline.files import make_folder, sync_folder
+from ualpipe.pipeline.files import refuse_unsafe, sync_folder, write_new
 from ualpipe.pipeline.journal.sqlite import schema as _journal_schema
+from ualpipe.pipeline.journal.sqlite.state_dir import generation
+from ualpipe.pipeline.journal.sqlite.state_dir.mark import MARK_NAME, Mark
+from ualpipe.pipeline.journal.sqlite.state_dir.ownership import Ownership
 from ualpipe.pipeline.records.compression import decompress
 
 FILE_NAME = "journal.db"
-LOCK_NAME = "lock"
 BUSY_TIMEOUT_S = 30.0
 _ADDS_COLUMN = re.compile(r"ALTER TABLE (\w+) ADD COLUMN (\w+)")
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_PARTS = ("", "-wal", "-shm", "-journal")
+"""What SQLite adds to the name of the file for those it makes beside it."""
 
 _log = logging.getLogger("ualpipe.journal")
 
 
 class JournalFile:
-    """One connection, shared by all threads under a lock. Each ``transaction`` is durable when it ends."""
+    """One connection, shared by all threads under a lock. Each ``transaction`` is durable when it ends.
+
+    Attributes:
+        set_back: How the journal is not the one that was left there, in words; empty where it is. A process that has the journal
+            for itself says it in the log, and notes it.
+    """
 
     def __init__(self, state_dir: Path, clock: Clock, *, exclusive: bool) -> None:
         """Opens or creates the file.
@@ -44,15 +51,19 @@ class JournalFile:
                 exist, and is used beside a running pipeline.
 
         Raises:
-            JournalError: Another process has it, it is damaged, or it is of another version. Nothing is changed then.
+            JournalError: Another process has it, or it is damaged, empty, gone, of another version, or not ours. Nothing is
+                changed then.
         """
         self.dir = state_dir
         self.path = state_dir / FILE_NAME
         self.clock = clock
         self.lock = threading.RLock()
-        self._owner = _own(state_dir) if exclusive else -1
+        self.set_back = ""
+        self._mark: Mark | None = None
+        self._owner = Ownership(state_dir) if exclusive else None
         try:
             self.db = _open(self.path, is_owner=exclusive)
+            self._settle_mark() if exclusive else self._compare_with_mark()
         except BaseException:
             self.close()
             raise
@@ -62,17 +73,47 @@ class JournalFile:
         with self.lock:
             if hasattr(self, "db"):
                 self.db.close()
-            if self._owner >= 0:
-                os.close(self._owner)
-                self._owner = -1
+            if self._mark:
+                self._mark.close()
+                self._mark = None
+            if self._owner:
+                self._owner.release()
+                self._owner = None
 
     def own(self) -> bool:
         """Takes the state directory for this process until ``close``; returns False when a running pipeline has it."""
         try:
-            self._owner = _own(self.dir)
+            self._owner = Ownership(self.dir)
         except JournalInUse:
             return False
+        self._settle_mark()
         return True
+
+    def _settle_mark(self) -> None:
+        with self._reading_mark() as mark:
+            try:
+                self._mark = generation.settle_mark(self.path, mark, self.transaction, self.db, self.now())
+            except (OSError, JournalFull) as exc:
+                if isinstance(exc, OSError) and exc.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                _log.warning("the journal has no mark until it is opened with room on the disk: %s", exc)
+
+    def _compare_with_mark(self) -> None:
+        """Beside the process that has the journal, or may have it next: a difference is left for that one to note."""
+        with self._reading_mark() as mark:
+            self.set_back, found = generation.compared(self.path, mark, self.db)
+            if found and not self.set_back:
+                with suppress(OSError):  # who may only read needs none
+                    self._mark = Mark(mark, found.journal)
+
+    @contextmanager
+    def _reading_mark(self) -> Iterator[Path]:
+        try:
+            yield self.dir / MARK_NAME
+        except OSError as exc:
+            raise JournalError(f"the mark of the journal, {exc.filename}: {exc.strerror}") from exc
+        except sqlite3.Error as exc:
+            raise journal_error(self.path, exc) from exc
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -85,8 +126,12 @@ class JournalFile:
         with self.lock:
             try:
                 self.db.execute("BEGIN IMMEDIATE")
+                before = self.db.total_changes
                 yield self.db
+                number = generation.count_transaction(self.db) if self.db.total_changes != before else None
                 self.db.execute("COMMIT")
+                if number is not None and self._mark:
+                    self._mark.note(number)
             except BaseException as exc:
                 if self.db.in_transaction:
                     self.db.execute("ROLLBACK")
@@ -138,39 +183,37 @@ def damaged(path: Path, reason: str) -> JournalError:
     """Words what a damaged journal means and how to recover."""
     return JournalError(
         f"the journal {path} is damaged ({reason}). Nothing was changed or deleted. To recover: restore a backup, or keep it"
-        f" aside (mv {path} {path}.damaged, its -wal and -shm files too) and start again: the service lists the last 7 days,"
-        " which are then fetched and delivered once more. `sqlite3 JOURNAL .recover` can save what older records it held."
+        f" aside (mv {path} {path}.damaged, its -wal and -shm files and {MARK_NAME} too) and start again: {_FETCHED_AGAIN}."
+        " `sqlite3 JOURNAL .recover` can save what older records it held."
     )
 
 
-def _own(state_dir: Path) -> int:
-    """Makes the state directory and takes it for this process; the kernel lets go of it when the process ends."""
-    try:
-        make_folder(state_dir)
-        owner = os.open(state_dir / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as exc:
-        raise JournalError(f"can't use the state directory {state_dir}: {exc.strerror}") from exc
-    if (mode := stat.S_IMODE(state_dir.stat().st_mode)) & _OTHERS:
-        _log.warning("the state directory %s can be read by others (mode %o): chmod 700 %s", state_dir, mode, state_dir)
-    try:
-        fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as exc:
-        holder = os.pread(owner, 32, 0).decode(errors="replace").strip()
-        os.close(owner)
-        raise JournalInUse(
-            f"{state_dir} is in use by another ualpipe run (process {holder}); one pipeline per state_dir"
-        ) from exc
-    with suppress(OSError):  # on a full disk others are not told who has it
-        os.truncate(owner, 0)
-        os.pwrite(owner, f"{os.getpid()}\n".encode(), 0)
-    return owner
+_FETCHED_AGAIN = "the service lists the last 7 days, which are then fetched and delivered once more"
+
+
+def missing(path: Path) -> str:
+    """Says that a journal is not there although it was, and what to do; empty where it is there, or where there never was one."""
+    mark = path.with_name(MARK_NAME)
+    parts = ", ".join(
+        part.name for part in (path, mark, *(path.with_name(path.name + end) for end in _PARTS[1:])) if part.exists()
+    )
+    how = f"Put it back, or a backup; to begin anew on purpose, move {parts} aside: {_FETCHED_AGAIN}"
+    if not path.exists():
+        return f"the journal {path} is gone, and its mark {mark} is there. {how}" if os.path.lexists(mark) else ""
+    return (
+        "" if path.stat().st_size else f"the journal {path} is empty, which it never is by itself: it was cut to nothing. {how}"
+    )
 
 
 def _open(path: Path, *, is_owner: bool) -> sqlite3.Connection:
-    is_new = not path.exists() or path.stat().st_size == 0
-    if is_new and not is_owner:
-        raise JournalError(f"{path.parent}: there is no journal yet; `ualpipe run` makes it")
     try:
+        for part in _PARTS:
+            refuse_unsafe(path.with_name(path.name + part), of_any_user=not is_owner)
+        if lost := missing(path):
+            raise JournalError(lost)
+        is_new = not path.exists()
+        if is_new and not is_owner:
+            raise JournalError(f"{path.parent}: there is no journal yet; `ualpipe run` makes it")
         if is_new:
             _create(path)
         else:
@@ -188,7 +231,7 @@ def _open(path: Path, *, is_owner: bool) -> sqlite3.Connection:
     except sqlite3.Error as exc:
         raise journal_error(path, exc) from exc
     except OSError as exc:
-        raise JournalError(f"can't open the journal {path}: {exc.strerror}") from exc
+        raise JournalError(f"can't open the journal {exc.filename or path}: {exc.strerror}") from exc
     return db
 
 
@@ -204,7 +247,7 @@ def _create(path: Path) -> None:
     making = path.with_name(f"{path.name}.new")
     for part in (making, making.with_name(f"{making.name}-journal")):
         part.unlink(missing_ok=True)  # of a process that was killed here
-    os.close(os.open(making, os.O_CREAT | os.O_WRONLY, 0o600))
+    write_new(making, b"")
     # With a write-ahead log a part of it might stay in a file that is not moved.
     with closing(sqlite3.connect(making, isolation_level=None)) as db:
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")
@@ -246,12 +289,21 @@ def _statements(script: str) -> Iterator[str]:
 
 def _check(path: Path, *, is_owner: bool) -> None:
     """Looks at an existing journal through a connection that can't change it; not even by closing, as a writing one would."""
-    # Even a reader makes a -wal file where there is none; without one nothing is under way, and the file can be read as it is.
-    how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=BUSY_TIMEOUT_S)) as db:
+    with closing(connect_to_read(path)) as db:
         _check_version(path, db)
         if is_owner and (verdict := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise damaged(path, verdict)
+
+
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """Returns a connection that can't change the journal.
+
+    Raises:
+        sqlite3.Error: There is none, or it can't be read.
+    """
+    # Even a reader makes a -wal file where there is none; without one nothing is under way, and the file can be read as it is.
+    how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
+    return sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=BUSY_TIMEOUT_S)
 
 
 def _check_version(path: Path, db: sqlite3.Connection) -> None:

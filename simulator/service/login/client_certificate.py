@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 
+from ualpipe.pipeline.files import PUBLIC, replace_file
 from ualpipe.simulator.service.ca import build_certificate, pem_of_key, write_private
 
 _KEY_BITS = 2048  # the least that Entra ID accepts
@@ -40,5 +41,5 @@ def write_client_certificate(folder: Path, passphrase: str | None = None) -> Cli
     protection = serialization.BestAvailableEncryption(passphrase.encode()) if passphrase else serialization.NoEncryption()
     write_private(written.private_key, pem_of_key(key, passphrase))
     write_private(written.pfx, pkcs12.serialize_key_and_certificates(b"app", key, certificate, None, protection))
-    written.public.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    replace_file(written.public, certificate.public_bytes(serialization.Encoding.PEM), PUBLIC)
     return written

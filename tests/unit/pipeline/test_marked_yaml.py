@@ -276,3 +276,33 @@ def test_each_reference_that_cannot_be_followed_is_a_defect_with_its_name(tmp_pa
 def test_what_looks_like_a_reference_and_is_none_is_not_taken_for_a_value(text, tmp_path):
     """Else a misspelled reference becomes the password that is sent."""
     assert read(tmp_path, f'a: "{text}"\n', NAME="x").defects
+
+
+# --- credentials of systemd ----------------------------------------------------------------------------------------------
+
+
+def test_a_credential_is_read_from_the_folder_that_systemd_names(tmp_path):
+    (tmp_path / "handed over").mkdir()
+    (tmp_path / "handed over" / "audit-app").write_text("planted\n")
+    marked = read(tmp_path, "a: ${credential:audit-app}", CREDENTIALS_DIRECTORY=str(tmp_path / "handed over"))
+    assert marked.data == {"a": "planted"}
+    assert marked.hidden == {"planted"}
+    assert marked.files == set(), "only the service can read it, whatever its mode looks like"
+    (tmp_path / "handed over" / "audit-app").write_text("renewed\n")
+    assert marked.from_files[("a",)]() == "renewed"
+
+
+@pytest.mark.parametrize(
+    ("name", "environ", "message"),
+    [
+        ("audit-app", {}, "CREDENTIALS_DIRECTORY is not set, as systemd does for a service with LoadCredential=audit-app:PATH"),
+        ("audit-app", {"CREDENTIALS_DIRECTORY": "/nowhere"}, "can't read audit-app: No such file or directory"),
+        ("../../etc/shadow", {"CREDENTIALS_DIRECTORY": "/nowhere"}, "'../../etc/shadow' is no name of a credential"),
+        ("..", {"CREDENTIALS_DIRECTORY": "/nowhere"}, "'..' is no name of a credential"),
+        ("", {"CREDENTIALS_DIRECTORY": "/nowhere"}, "'' is no name of a credential"),
+    ],
+)
+def test_a_credential_that_is_not_there_is_a_defect_that_says_what_to_do(tmp_path, name, environ, message):
+    (defect,) = read(tmp_path, f"a: ${{credential:{name}}}", **environ).defects
+    assert message in str(defect)
+    assert str(defect).startswith("1:1  a: ")

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from ualpipe.pipeline.errors import ConfigError, JournalError
-from ualpipe.pipeline.files import sync_folder
+from ualpipe.pipeline.files import sync_folder, write_new
 from ualpipe.pipeline.journal.sqlite.file import BUSY_TIMEOUT_S, FILE_NAME, damaged, journal_error
 from ualpipe.pipeline.journal.types import Backup
 
@@ -33,7 +33,7 @@ def back_up(state_dir: Path, to: Path) -> Backup:
     _refuse_existing(to)
     partial = to.with_name(f"{to.name}.{os.getpid()}.partial")
     try:
-        os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        write_new(partial, b"")
         _copy(journal, partial)
         _check(journal, partial)
         _refuse_existing(to)  # copying takes a while

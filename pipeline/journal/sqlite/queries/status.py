@@ -13,8 +13,12 @@ from ualpipe.pipeline.journal.sqlite.file import JournalFile
 from ualpipe.pipeline.journal.sqlite.notes import read_conditions, read_standing_still
 from ualpipe.pipeline.journal.sqlite.queries.duplicates import read_duplicates
 from ualpipe.pipeline.journal.sqlite.queries.flaws import read_flaws
+from ualpipe.pipeline.journal.sqlite.state_dir.generation import SET_BACK
 from ualpipe.pipeline.journal.status import DriftStatus, GapStatus, IdleCondition, SinkStatus, SourceStatus, Status, StreamStatus
 from ualpipe.pipeline.observe.backlog import SHORTEST_S, WINDOW_S, Backlog
+
+SET_BACK_SHOWN_S = 7 * 24 * 3600.0
+"""For so long `status` says that the journal was set back: what came twice for it is no older than the service lists."""
 
 
 def read_status(file: JournalFile, sinks: Sequence[str], limits: DeadLetterOptions | None = None) -> Status:
@@ -45,7 +49,15 @@ def read_status(file: JournalFile, sinks: Sequence[str], limits: DeadLetterOptio
             for place, count in sorted(read_conditions(file).items())
             if count.is_told
         ],
+        set_back=file.set_back or read_set_back(file),
     )
+
+
+def read_set_back(file: JournalFile) -> str:
+    """Returns when and how the journal was last found set back, in words; empty where that is long ago, or never was."""
+    rows = file.rows("SELECT value FROM meta WHERE key = ?", (SET_BACK,))
+    at, _space, how = rows[0][0].partition(" ") if rows else ("0", "", "")
+    return f"{_text(float(at))}: {how}" if file.now() - float(at) < SET_BACK_SHOWN_S else ""
 
 
 def _sources(file: JournalFile) -> list[SourceStatus]:

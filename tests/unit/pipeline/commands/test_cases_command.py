@@ -234,6 +234,22 @@ def test_update_of_passing_cases_writes_nothing(run: Run, tmp_path: Path) -> Non
     assert path.stat().st_mtime_ns == before
 
 
+def test_update_does_not_follow_a_link_and_keeps_the_permissions_of_the_file(run: Run, tmp_path: Path) -> None:
+    path = cases(tmp_path, {"record": SALES, "fields": {"event.kind": "wrong"}})
+    path.chmod(0o640)
+    before = path.read_bytes()
+    (tmp_path / "link").symlink_to(path)
+    code, _out, err = run(tmp_path / "link", "--update")
+    assert code == 2
+    assert "link: can't write it: it is a symbolic link" in err
+    assert path.read_bytes() == before
+    (tmp_path / f".{path.name}.new").symlink_to(tmp_path / "elsewhere")
+    assert run(path, "--update")[0] == 0
+    assert path.read_bytes() != before
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert not (tmp_path / "elsewhere").exists()
+
+
 @pytest.mark.parametrize("form", [[{"record": SALES}, {"record": record(2)}], {"record": SALES}])
 def test_cases_may_be_an_array_or_one_object(run: Run, tmp_path: Path, form: Any) -> None:
     path = tmp_path / "cases.json"

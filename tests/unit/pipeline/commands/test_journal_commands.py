@@ -183,6 +183,15 @@ def test_a_sink_that_is_switched_off_is_refused(ran, capsys):
     assert "off is switched off" in capsys.readouterr().err
 
 
+def test_a_backup_in_a_folder_that_others_can_write_to_is_named(ran, tmp_path):
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o777)
+    code, _out, err = ualpipe("backup", ran, tmp_path / "shared" / "copy.db")
+    assert code == 0
+    assert f"chmod go-w {tmp_path / 'shared'}" in err
+    assert (tmp_path / "shared" / "copy.db").stat().st_mode & 0o777 == 0o600
+
+
 @pytest.mark.parametrize("command", [["replay", "--sink", "first"], ["backup", "copy.db"]])
 def test_before_the_first_run_there_is_nothing(tmp_path, capsys, command):
     path = pipeline(tmp_path, "first")

@@ -188,6 +188,8 @@ def test_a_reference_that_leads_nowhere_is_named_once(folder: Path) -> None:
 
 def test_check_warns_on_stderr_and_is_fine(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(folder)
+    for name in ("ca.pem", "ours.pem", "ours.key"):
+        (folder / name).touch(mode=0o600)
     assert main(["check", str(path)]) == 0
     captured = capsys.readouterr()
     assert "the config is fine" in captured.out

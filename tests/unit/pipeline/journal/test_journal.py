@@ -16,6 +16,7 @@ from ualpipe.pipeline.errors import JournalError
 from ualpipe.pipeline.journal.sqlite import schema as _journal_schema
 from ualpipe.pipeline.journal.sqlite.file import FILE_NAME, JournalFile
 from ualpipe.pipeline.journal.sqlite.journal import UNDER_WAY, SqliteJournal
+from ualpipe.pipeline.journal.sqlite.state_dir.mark import MARK_NAME
 from ualpipe.pipeline.journal.types import Settlement
 
 
@@ -49,7 +50,7 @@ def test_the_state_directory_and_its_files_are_for_their_owner_alone(tmp_path, c
     store(journal, "item", records(1, 3))
     folder = tmp_path / "deep" / "state"
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()}
-    assert {FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}-shm", "lock", UNDER_WAY} == set(modes)
+    assert {FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}-shm", "lock", MARK_NAME, UNDER_WAY} == set(modes)
     assert set(modes.values()) == {0o600}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     journal.close()
@@ -76,6 +77,7 @@ def test_what_is_left_of_a_journal_that_was_moved_is_not_taken_for_a_part_of_the
     crashed = snapshot(tmp_path / "state", tmp_path / "crashed")
     journal.close()
     (crashed / FILE_NAME).rename(tmp_path / "aside.db")
+    (crashed / MARK_NAME).unlink()
     before = contents(crashed)
     with pytest.raises(JournalError, match=rf"{FILE_NAME}-wal is there.*move that, too"):
         open_journal(crashed, clock)
@@ -147,14 +149,6 @@ def test_a_state_directory_that_can_not_be_made_is_said_so(tmp_path, clock):
         open_journal(tmp_path / "file" / "state", clock)
 
 
-def test_an_empty_file_that_a_crash_left_becomes_a_journal(tmp_path, clock):
-    (tmp_path / FILE_NAME).touch()
-    journal = open_journal(tmp_path, clock)
-    store(journal, "a", records(1, 2))
-    journal.close()
-    assert state(tmp_path, clock)[0] == records(1, 2)
-
-
 # --- wrong or damaged ------------------------------------------------------------------------------------------------
 
 
@@ -222,7 +216,7 @@ def test_a_damaged_journal_keeps_what_a_crash_left_in_its_write_ahead_log(tmp_pa
     data[len(data) // 2 : len(data) // 2 + 8192] = b"\xa5" * 8192
     (crashed / FILE_NAME).write_bytes(data)
     before = contents(crashed)
-    assert set(before) == {FILE_NAME, f"{FILE_NAME}-wal", UNDER_WAY}
+    assert set(before) == {FILE_NAME, f"{FILE_NAME}-wal", MARK_NAME, UNDER_WAY}
     with pytest.raises(JournalError, match="damaged"):
         open_journal(crashed, clock)
     assert contents(crashed) == before
@@ -275,7 +269,7 @@ def test_an_exception_inside_a_transaction_rolls_it_back_and_leaves_the_journal_
     with contextlib.suppress(ZeroDivisionError), file.transaction() as db:
         db.execute("INSERT INTO meta VALUES ('a', 'b')")
         raise ZeroDivisionError
-    assert rows(tmp_path, "SELECT * FROM meta") == []
+    assert rows(tmp_path, "SELECT * FROM meta WHERE key = 'a'") == []
     store(journal, "a", records(1, 1))
     journal.close()
 
