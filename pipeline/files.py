@@ -193,6 +193,8 @@ def mode_for_others(path: Path) -> int:
         status = path.stat()
     except (OSError, ValueError):
         return 0
+    if not stat.S_ISREG(status.st_mode):
+        return 0
     is_lent = status.st_uid == 0 != os.geteuid() and status.st_gid in (os.getegid(), *os.getgroups())
     others = _OTHERS & ~stat.S_IRGRP if is_lent else _OTHERS
     return stat.S_IMODE(status.st_mode) if status.st_mode & others else 0

@@ -8,6 +8,8 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from ualpipe.pipeline.files import open_ours
+
 SLOTS = 512
 """Items that are noted at a time; more are fetched without a note."""
 _SLOT = struct.Struct("<q")
@@ -31,7 +33,7 @@ class UnderWay:
         self._file = -1
         self.left_behind: frozenset[int] = frozenset()
         with suppress(OSError):
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            self._file = open_ours(path, os.O_RDWR | os.O_CREAT)
             found = os.pread(self._file, SLOTS * _SLOT.size, 0)
             whole = len(found) - len(found) % _SLOT.size
             self.left_behind = frozenset(number for (number,) in _SLOT.iter_unpack(found[:whole]) if number > 0)

@@ -41,7 +41,7 @@ _SEPARATORS = re.compile(rb"(?:[ \t\r\n,\[\]\x00\x1e]|\xef\xbb\xbf)*+")
 _SEPARATORS_IN_ARRAY = re.compile(rb"(?:\][ \t\r\n]*+\[|[ \t\r\n,\]]|\[(?=[ \t\r\n]*+\{)|\xef\xbb\xbf)*+")
 _BORDER = rb"\}(?=(?:[\s,\[\]]|\xef\xbb\xbf)*+\{\s*+%s)"  # behind a record, where the next one begins with the same key
 _PLAIN_LAST = re.compile(rb'[^"\[\]{}]*+\][ \t\r\n]*+')  # garbage behind which the array ends
-_CANDIDATE = re.compile(r'\{\s*+"')
+_CANDIDATE = re.compile(r'(?<!")(?<!" )\{\s*+"')  # behind a text without a comma it is part of a record
 _LINE_CANDIDATE = re.compile(r'(?<=\n)\{\s*+"')
 _LINE_END = re.compile(rb"[ \t\r,]*+(?:\n|\Z)")
 _MAY_FOLLOW = re.compile(rb"[ \t\r\n,\]]")
@@ -56,6 +56,7 @@ _PASSED = object()
 _GUESSES = 4
 _MOST_BARREN = 1000
 _WINDOW_BYTES = 64 * 1024  # so far the next record is guessed
+_LINE_BYTES = 64 * 1024  # so much is waited for where a broken text may end with its line
 _BROKEN_BYTES = 16 * 1024  # so far brackets are followed in a broken record, before the next whole one is looked for
 _BUDGET_BYTES = 8 * 1024 * 1024  # so much text is read in search of a whole record behind a broken one
 _LEAST_COST = 64  # bytes; of looking at a place where no record begins
@@ -264,6 +265,8 @@ class Splitter:
 
     def _broken(self, data: bytes, text: str, at: int, reason: str, *, is_end: bool) -> Found | None:
         """Returns the text up to the next record, or to its own end by brackets; None when neither is there yet."""
+        if not is_end and len(data) - at < _LINE_BYTES and data.find(b"\n", at) < 0:
+            return None  # what is whole on its line is no record within another
         reason = f"not JSON: {reason}"
         if data[at] not in b"{[":
             return self._garbage(data, text, at, reason, is_end=is_end)

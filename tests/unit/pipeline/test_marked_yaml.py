@@ -287,7 +287,7 @@ def test_a_credential_is_read_from_the_folder_that_systemd_names(tmp_path):
     marked = read(tmp_path, "a: ${credential:audit-app}", CREDENTIALS_DIRECTORY=str(tmp_path / "handed over"))
     assert marked.data == {"a": "planted"}
     assert marked.hidden == {"planted"}
-    assert marked.files == set(), "only the service can read it, whatever its mode looks like"
+    assert marked.files == {}, "only the service can read it, whatever its mode looks like"
     (tmp_path / "handed over" / "audit-app").write_text("renewed\n")
     assert marked.from_files[("a",)]() == "renewed"
 

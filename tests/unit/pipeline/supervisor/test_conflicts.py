@@ -3,6 +3,7 @@
 import itertools
 import logging
 import sqlite3
+from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -232,6 +233,14 @@ def test_a_transform_that_fails_on_one_event_takes_no_mark_off_the_others():
     assert (made.events[0].decode_document() or {})["tags"] == ["id_conflict"]
 
 
+def contents(index: Index) -> Counter[bytes]:
+    """Returns the documents without the mark: what was under way at a kill comes last, so another content may be the first."""
+    return Counter(
+        orjson.dumps({name: value for name, value in document.items() if name != "tags"}, option=orjson.OPT_SORT_KEYS)
+        for document in index.documents.values()
+    )
+
+
 @pytest.mark.parametrize("on_conflict", ["keep", "dead_letter"])
 def test_replays_listings_and_kills_at_any_transaction_double_nothing(tmp_path, monkeypatch, on_conflict):
     """A destination that knows documents by their ``_id`` has each content once, whatever was killed and came again."""
@@ -260,5 +269,4 @@ def test_replays_listings_and_kills_at_any_transaction_double_nothing(tmp_path, 
         run(pipeline(folder, after, feed(*bodies), on_conflict=on_conflict))
         replay(folder)
         run(pipeline(folder, after, feed(*bodies, *bodies), on_conflict="keep"))
-        assert after.documents.keys() == calm.documents.keys(), folder.name
-        assert after.documents == calm.documents, folder.name
+        assert contents(after) == contents(calm), folder.name
