@@ -40,7 +40,7 @@ _lock = threading.Lock()
 _under_way: dict[tuple[str, int, int], _LookUp] = {}
 
 
-def resolve(host: str, port: int, kind: int, timeout_s: float, is_given_up: Callable[[], bool]) -> list[Address]:
+def resolve(host: str, port: int, kind: int, timeout_s: float, check: Callable[[], None]) -> list[Address]:
     """Returns the addresses of a host.
 
     Args:
@@ -48,17 +48,16 @@ def resolve(host: str, port: int, kind: int, timeout_s: float, is_given_up: Call
         port: 1 to 65535.
         kind: ``SOCK_STREAM`` or ``SOCK_DGRAM``.
         timeout_s: Longest wait, in seconds. A look-up that takes longer goes on, for the next that asks for the same.
-        is_given_up: Asked now and then: whether nobody waits any more.
+        check: Called now and then; raises when nobody waits any more.
 
     Raises:
         TimeoutError: There is no answer in time.
-        OSError: The name can't be resolved, or is given up.
+        OSError: The name can't be resolved.
     """
     look_up = _look_up(host, port, kind)
     left_s = timeout_s
     while look_up.is_alive() and left_s > 0:
-        if is_given_up():
-            raise ConnectionAbortedError(f"the name {host} is no longer asked for")
+        check()
         look_up.join(min(LOOK_S, left_s))
         left_s -= LOOK_S
     if look_up.is_alive():

@@ -24,20 +24,19 @@ class OpenSockets:
         self._lock = threading.Lock()
         self._is_cut = False
 
-    @property
-    def is_cut(self) -> bool:
-        """Whether the connections were cut, and new ones are refused."""
-        return self._is_cut
+    def check(self) -> None:
+        """Raises ``ConnectionAbortedError`` when the connections were cut: there is to be no other."""
+        if self._is_cut:
+            raise ConnectionAbortedError("the connections of this stage were cut")
 
     def add(self, sock: socket.socket) -> None:
         """Takes a connection in, before anything waits for it.
 
         Raises:
-            ConnectionAbortedError: The connections were cut: there is to be no other.
+            ConnectionAbortedError: The connections were cut.
         """
         with self._lock:
-            if self._is_cut:
-                raise ConnectionAbortedError("the connections of this stage were cut")
+            self.check()
             self._sockets.add(sock)
 
     def cut(self) -> None:
@@ -133,7 +132,7 @@ def connect(host: str, port: int, timeout_s: float, owner: OpenSockets) -> Paced
     """
     deadline = time.monotonic() + timeout_s
     failure: OSError = ConnectionRefusedError(f"{host} has no address")
-    for address in resolve(host.strip("[]"), port, socket.SOCK_STREAM, timeout_s, lambda: owner.is_cut):
+    for address in resolve(host.strip("[]"), port, socket.SOCK_STREAM, timeout_s, owner.check):
         if (left_s := deadline - time.monotonic()) <= 0:
             raise TimeoutError(f"no connection within {timeout_s:g} s")
         try:
@@ -160,8 +159,7 @@ def _connected(address: Address, timeout_s: float, owner: OpenSockets) -> PacedS
         sock.settimeout(timeout_s)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.connect(where)
-        if owner.is_cut:  # between two of the steps above
-            raise ConnectionAbortedError("the connection was cut")
+        owner.check()  # it may have been cut between two of the steps above
     except BaseException:
         sock.close()
         raise
