@@ -39,12 +39,18 @@ def read_body(answer: BaseHTTPResponse, most_bytes: int) -> bytes:
             answer.release_conn()
             return bytes(body)
     except BaseException:
-        answer.close()
+        _give_up(answer)
         raise
-    answer.close()
+    _give_up(answer)
     if not is_error:
         raise TooMuch(f"the answer is longer than {limit} bytes")
     return bytes(body[:limit])
+
+
+def _give_up(answer: BaseHTTPResponse) -> None:
+    """Closes the connection, and gives its place in the pool back."""
+    answer.close()
+    answer.release_conn()
 
 
 def _decoded(answer: BaseHTTPResponse) -> Iterator[bytes]:
