@@ -24,25 +24,22 @@ class Pace:
     What counts is the time spent waiting for the other side, and not what we do between two waits.
     """
 
-    def __init__(self, silence_s: float, most_bytes: float = math.inf) -> None:
-        self.begin(silence_s, most_bytes)
+    def __init__(self, silence_s: float, most_bytes: float = math.inf, longest_s: float | None = None) -> None:
+        self.begin(silence_s, most_bytes, longest_s)
 
-    def begin(self, silence_s: float, most_bytes: float = math.inf) -> None:
+    def begin(self, silence_s: float, most_bytes: float = math.inf, longest_s: float | None = None) -> None:
         """Begins a step.
 
         Args:
             silence_s: Longest silence, in seconds.
             most_bytes: So many bytes may be received.
+            longest_s: Longest time in all, in seconds; by default ``LONGEST_SILENCES``.
         """
         self._silence_s = silence_s
+        self._longest_s = LONGEST_SILENCES * silence_s if longest_s is None else longest_s
         self._most_bytes = most_bytes
         self._waited_s = 0.0
         self._moved = self._received = 0
-
-    @property
-    def silence_s(self) -> float:
-        """Longest silence of the step, in seconds."""
-        return self._silence_s
 
     def wait_s(self) -> float:
         """Returns how long the next wait may be, in seconds; always more than 0.
@@ -77,13 +74,12 @@ class Pace:
         return self._too_slow() if self._allowed_s() <= self._waited_s and self._moved else self._silent()
 
     def _allowed_s(self) -> float:
-        return min(self._silence_s + self._moved / LEAST_BYTES_PER_S, LONGEST_SILENCES * self._silence_s)
+        return min(self._silence_s + self._moved / LEAST_BYTES_PER_S, self._longest_s)
 
     def _silent(self) -> TooSlow:
         return TooSlow(f"no answer within {self._silence_s:g} s")
 
     def _too_slow(self) -> TooSlow:
-        longest_s = LONGEST_SILENCES * self._silence_s
-        if self._allowed_s() >= longest_s:
-            return TooSlow(f"not done after {longest_s:g} s ({self._moved} bytes)")
+        if self._allowed_s() >= self._longest_s:
+            return TooSlow(f"not done after {self._longest_s:g} s ({self._moved} bytes)")
         return TooSlow(f"slower than {LEAST_BYTES_PER_S} bytes a second: {self._moved} bytes in {self._waited_s:.0f} s")

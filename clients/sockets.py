@@ -52,7 +52,7 @@ class OpenSockets:
 
 
 class PacedSocket(socket.socket):
-    """A TCP connection whose other side has to keep to a pace, if one is set."""
+    """A TCP connection whose other side has to keep to a pace, if one is set, and unless it does not wait (``settimeout(0)``)."""
 
     pace: Pace | None = None
     owner: OpenSockets | None = None
@@ -177,7 +177,7 @@ def _shake_hands(sock: PacedTlsSocket) -> None:
 
 def _receiving(sock: PacedSocket | PacedTlsSocket, call: Callable[..., T], *args: Any) -> T:
     pace = sock.pace
-    if pace is None:
+    if pace is None or sock.gettimeout() == 0:
         return call(*args)
     found, waited_s = _within(pace, sock, call, *args)
     pace.received(found if isinstance(found, int) else len(found), waited_s)
@@ -186,7 +186,7 @@ def _receiving(sock: PacedSocket | PacedTlsSocket, call: Callable[..., T], *args
 
 def _sending(sock: PacedSocket | PacedTlsSocket, call: Callable[..., int], *args: Any) -> int:
     pace = sock.pace
-    if pace is None:
+    if pace is None or sock.gettimeout() == 0:
         return call(*args)
     count, waited_s = _within(pace, sock, call, *args)
     pace.sent(count, waited_s)
