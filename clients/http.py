@@ -1,4 +1,4 @@
-"""HTTP sessions: pooled, within bounds, with TLS 1.2 at least, TLS options and proxy from the config alone, errors in plain words."""
+"""HTTP sessions: within bounds, with TLS 1.2 at least, TLS options and proxy from the config alone, and errors in plain words."""
 
 from __future__ import annotations
 

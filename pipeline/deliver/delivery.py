@@ -26,7 +26,9 @@ from ualpipe.pipeline.errors import (
     SinkRejected,
     SinkThrottled,
     SinkUnavailable,
+    Stopped,
     close_quietly,
+    interrupt_quietly,
     unexpected_as,
 )
 from ualpipe.pipeline.events import EncodedEvent
@@ -75,6 +77,7 @@ class Delivery:
         self._is_open = False
         self._is_finishing = False
         self._is_given_up = False
+        self._is_interrupted = False
         self._changed = threading.Condition()
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix=f"{spec.name}-ahead")
 
@@ -96,6 +99,11 @@ class Delivery:
         """Makes a waiting delivery look at the stop signal."""
         with self._changed:
             self._changed.notify()
+
+    def interrupt(self) -> None:
+        """Ends a write under way, as a stop does that has waited for it. Safe from another thread."""
+        self._is_interrupted = True
+        interrupt_quietly(self._sink, self._log)
 
     def run(self) -> None:
         """Delivers batches until the run is stopped or, after ``finish``, none is left."""
@@ -195,7 +203,7 @@ class Delivery:
 
     def _sink_batch(self, ref: BatchRef, left: frozenset[int] | None) -> SinkBatch:
         """Returns what a batch means for this sink; ``left`` holds the positions to do of a batch that was begun before."""
-        prepared = self._buffer.take(ref)
+        prepared = self._taken(ref)
         if found := transform_imbalance(prepared):
             self._miscounted(found)
         events, failed, expected, filtered = prepared.events, prepared.failed, prepared.records, prepared.filtered
@@ -210,6 +218,17 @@ class Delivery:
         if (limit := self._sink.limits.max_event_bytes) is not None:
             batch.set_oversized_aside(self.name, limit)
         return batch
+
+    def _taken(self, ref: BatchRef) -> PreparedBatch:
+        """Returns a batch as the transforms made it.
+
+        Raises:
+            SinkUnavailable: A stop has interrupted them.
+        """
+        try:
+            return self._buffer.take(ref)
+        except Stopped as exc:
+            raise SinkUnavailable(str(exc)) from exc
 
     def _look_at_failures(self, batches: Sequence[SinkBatch], attempts: int) -> None:
         """Lets events on which a transform failed unexpectedly become dead letters, after enough attempts.
@@ -285,6 +304,9 @@ class Delivery:
 
     def _pause(self, error: SinkError, failures: int) -> bool:
         """Waits before the next attempt; returns False when none follows: after a stop, or in a bounded run that gives up."""
+        if self._is_interrupted:
+            self._log.warning("what was under way did not end in time for the stop, and is done again after the next start: %s", error)
+            return False
         is_denied = isinstance(error, SinkDenied)
         policy = ONCE if self._once else DENIED if is_denied else SINK
         if (self._once and is_denied) or policy.is_exhausted(failures):

@@ -197,10 +197,8 @@ class Stream:
         """Reads what the receiver sent, which only TLS needs; returns whether it closed, raises ``OSError`` when it broke off."""
         self._sock.settimeout(0)
         try:
-            for _read in range(_MAX_READS):  # the rest of a receiver that goes on sending waits for the next look
-                if not self._sock.recv(_READ_BYTES):
-                    return True
-            return False
+            # What a receiver that goes on sending sends yet waits for the next look.
+            return any(not self._sock.recv(_READ_BYTES) for _read in range(_MAX_READS))
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return False
         finally:

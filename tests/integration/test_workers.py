@@ -55,7 +55,7 @@ def workers(here: LocalProcessor, context: RunContext, monkeypatch: pytest.Monke
     setup = WorkerSetup([StageSpec("odd", "odd", ByOperation, NoOptions())], WANTED, logging.INFO)
     made = WorkerPool(here, setup, MOST, context, CpuAffinity())
     made._start()
-    assert made._count == 1, "the worker did not start"
+    assert len(made._workers) == 1, "the worker did not start"
     yield made
     made.close()
 
@@ -160,7 +160,7 @@ def test_workers_without_work_end_after_a_while_and_come_back(
     assert pids(workers.process(origin("keep"), transform=True).transformed) == {os.getpid()}, "nothing else is under way"
     with here.lock:
         assert workers._take(must_start=False) is None
-    until(lambda: workers._count == 1, "another worker", timeout_s=30)
+    until(lambda: len(workers._workers) == 1, "another worker", timeout_s=30)
     assert os.getpid() not in pids(workers.process(origin("keep"), transform=True).transformed)
 
 
@@ -174,7 +174,7 @@ def test_with_workers_all_processors_are_used_and_without_them_one(here: LocalPr
     try:
         with here.lock:
             made._take(must_start=False)
-        until(lambda: made._count == 1, "a worker", timeout_s=30)
+        until(lambda: len(made._workers) == 1, "a worker", timeout_s=30)
         assert affinity.home is None
         assert os.sched_getaffinity(made._idle[0]._process.pid) == allowed
         clock.advance(IDLE_S + 1)
@@ -217,7 +217,7 @@ def test_an_answer_that_cannot_be_read_costs_its_worker_and_no_other(
         broken.setattr("ualpipe.pipeline.process.worker_pool.unpacked_message", lambda _text: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             workers.process(origin("keep"), transform=True)
-    assert workers._count == 0, "nobody waits for it"
+    assert not workers._workers, "nobody waits for it"
     assert workers.process(origin("keep"), transform=True).digests
 
 

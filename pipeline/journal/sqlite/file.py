@@ -24,6 +24,7 @@ from ualpipe.pipeline.records.compression import decompress
 FILE_NAME = "journal.db"
 LOCK_NAME = "lock"
 BUSY_TIMEOUT_S = 30.0
+CLOSE_TIMEOUT_S = 1.0
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 _log = logging.getLogger("ualpipe.journal")
@@ -56,13 +57,22 @@ class JournalFile:
             raise
 
     def close(self) -> None:
-        """Closes the file and lets go of the directory. Safe twice."""
-        with self.lock:
+        """Closes the file and lets go of the directory. Safe twice.
+
+        A thread that a stop has left behind may be in the middle of a transaction for ever, on a disk that hangs: then the file
+        is left as it is, as at a kill, and the kernel lets go of the directory.
+        """
+        if not self.lock.acquire(timeout=CLOSE_TIMEOUT_S):
+            _log.warning("the journal is in use by a thread that does not end; it is left as it is, which loses nothing")
+            return
+        try:
             if hasattr(self, "db"):
                 self.db.close()
             if self._owner >= 0:
                 os.close(self._owner)
                 self._owner = -1
+        finally:
+            self.lock.release()
 
     def own(self) -> bool:
         """Takes the state directory for this process until ``close``; returns False when a running pipeline has it."""

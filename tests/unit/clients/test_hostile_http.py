@@ -129,7 +129,10 @@ def test_an_honest_answer_in_gzip_is_read_whole_and_its_connection_is_used_again
 
 @pytest.mark.parametrize(
     ("headers", "body", "said"),
-    [("Content-Encoding: br\r\n", b"x", "'br', which was not asked for"), ("Content-Encoding: gzip\r\n", b"no gzip at all", "damaged")],
+    [
+        ("Content-Encoding: br\r\n", b"x", "'br', which was not asked for"),
+        ("Content-Encoding: gzip\r\n", b"no gzip at all", "damaged"),
+    ],
 )
 def test_a_body_that_can_t_be_decoded_is_trouble(
     session: Session, server: HostileServer, headers: str, body: bytes, said: str

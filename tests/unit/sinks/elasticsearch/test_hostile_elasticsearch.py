@@ -38,7 +38,7 @@ def test_a_drip_ends_in_time_again_and_again(connection: Connection, server: Hos
     server.plays[""] = DRIPS[what]
     for _attempt in range(2):  # the second finds its place in the pool
         start = time.monotonic()
-        with pytest.raises(SinkUnavailable, match="slower than 4096 bytes a second|more than 5 informational answers"):
+        with pytest.raises(SinkUnavailable, match=r"slower than 4096 bytes a second|more than 5 informational answers"):
             connection.request(*BULK)
         assert time.monotonic() - start < WITHIN_S
 
@@ -71,7 +71,7 @@ def test_a_server_that_reads_nothing_ends_the_request_in_time() -> None:
     with dripping_peer(b"", reads=False) as port:
         connection = Connection([f"http://127.0.0.1:{port}"], timeout_s=TIMEOUT_S)
         start = time.monotonic()
-        with pytest.raises(SinkUnavailable, match="slower than|no answer within"):
+        with pytest.raises(SinkUnavailable, match=r"slower than|no answer within"):
             connection.request("POST", "/stream/_bulk", bytes(32 * 1024 * 1024), BULK[3])
         assert time.monotonic() - start < WITHIN_S
         connection.close()
