@@ -111,7 +111,7 @@ def stopped_in(run: Running, *, signals: int = 1) -> float:
 @pytest.mark.parametrize("signals", [1, 2])
 def test_a_stop_ends_in_time_with_ten_tenants_of_thirty_dripping_and_every_sink_hung(tmp_path: Path, signals: int) -> None:
     places = ["/v2.0/", "/oauth2/", "subscriptions/list", "subscriptions/content", "feed/audit/"]
-    kinds = [*DRIPS.values(), FLOODS["body"]]
+    kinds = [DRIPS[what] for what in DRIPS if what != "100 Continue"] + [FLOODS["body"]]  # all but what ends by itself soon
     drips = {number: (places[number % 5], kinds[number % len(kinds)]) for number in range(DRIPPING)}
     expected = {str(record(number * 100 + at)["Id"]) for number in range(DRIPPING, TENANTS) for at in range(10)}
     with ExitStack() as stack:
@@ -128,6 +128,7 @@ def test_a_stop_ends_in_time_with_ten_tenants_of_thirty_dripping_and_every_sink_
             until(lambda: set(ids_so_far(tmp_path)) == expected, "the records of honest tenants", timeout_s=SOON_S)
             until(lambda: all(any(tenant_id(n) in line for line in server.asked) for n in drips), "the drips", timeout_s=SOON_S)
             took_s = stopped_in(run, signals=signals)
+    print(f"the stop took {took_s:.1f} s")
     assert took_s < (STOP_S if signals == 1 else STOP_S / 2)
     assert Counter(ids_in(tmp_path / "out")) == Counter(expected), "each once, in whole lines"
     delivered = dict(rows(tmp_path / "state", "SELECT sink, SUM(delivered) FROM settlement GROUP BY sink"))
