@@ -12,14 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.buffer.batch_buffer import BatchBuffer
-from ualpipe.pipeline.buffer.prepare import ATTEMPTS
+from ualpipe.pipeline.buffer.prepare import ATTEMPTS, PreparedBatch
 from ualpipe.pipeline.config.model import StageSpec
 from ualpipe.pipeline.deliver.batching import SinkBatch, Write, events_in, postpone, split_into_writes, take_group
 from ualpipe.pipeline.deliver.conservation import transform_imbalance
+from ualpipe.pipeline.deliver.settling import Settling
 from ualpipe.pipeline.deliver.transform_failures import TransformFailures
 from ualpipe.pipeline.errors import (
     EngineFailed,
-    JournalFull,
     PipelineError,
     SinkDenied,
     SinkError,
@@ -42,8 +42,6 @@ from ualpipe.pipeline.stages import Batch, Sink
 
 READ_AHEAD = 64
 """Batches at most that are prepared for the next write while the sink writes."""
-SETTLE_AGAIN_S = 2.0
-"""Pause before a settlement is tried again for which the disk has no room."""
 LOOK_AGAIN_S = 5.0
 """How often an idle delivery looks for batches that another process entered (dead letters sent again)."""
 
@@ -79,6 +77,7 @@ class Delivery:
         self._is_given_up = False
         self._is_interrupted = False
         self._changed = threading.Condition()
+        self._settling = Settling(spec.name, journal, context, self._log, self._note, self._recovered)
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix=f"{spec.name}-ahead")
 
     # --- called by the runner and the collectors -----------------------------------------------------------------
@@ -305,7 +304,9 @@ class Delivery:
     def _pause(self, error: SinkError, failures: int) -> bool:
         """Waits before the next attempt; returns False when none follows: after a stop, or in a bounded run that gives up."""
         if self._is_interrupted:
-            self._log.warning("what was under way did not end in time for the stop, and is done again after the next start: %s", error)
+            self._log.warning(
+                "what was under way did not end in time for the stop, and is done again after the next start: %s", error
+            )
             return False
         is_denied = isinstance(error, SinkDenied)
         policy = ONCE if self._once else DENIED if is_denied else SINK
@@ -344,44 +345,18 @@ class Delivery:
     # --- settling ------------------------------------------------------------------------------------------------
 
     def _settle(self, batches: Sequence[SinkBatch]) -> None:
-        """Settles batches; tries again on a full disk, since delivered events must not be sent twice."""
+        """Settles batches, and counts what became of their events."""
         for batch in batches:
             if not batch.is_conserved():
                 self._miscounted(Imbalance("delivery", f"batch {batch.ref.id}", batch.expected, batch.accounted))
-        if batches:
-            self._note_settlements(batches)
-        self._count(batches)
-
-    def _note_settlements(self, batches: Sequence[SinkBatch]) -> None:
-        settlements = [batch.settlement for batch in batches]
-        dead_letters = [dead for batch in batches for dead in batch.dead_letters]
-        while True:
-            try:
-                self._journal.settle(self.name, settlements, dead_letters)
-            except JournalFull as exc:
-                if self.health.state is not State.FULL:
-                    self._log.warning("can't note what was delivered; trying again: %s", exc)
-                self._note(State.FULL, str(exc), SETTLE_AGAIN_S)
-                if self._clock.wait(self._stop, SETTLE_AGAIN_S):
-                    return
-            else:
-                if self.health.state is State.FULL:
-                    self._recovered()
-                return
+        self._settling.note(batches)
+        self._settling.count(batches)
 
     def _miscounted(self, imbalance: Imbalance) -> None:
         """Reports that counts differ: a bug of a stage or ours, and perhaps a loss."""
         self.lost_count = True
         self._log.error("%s", imbalance)
         self._metrics.add(m.VIOLATIONS, node=imbalance.node, sink=self.name)
-
-    def _count(self, batches: Sequence[SinkBatch]) -> None:
-        label = {"sink": self.name}
-        self._metrics.add(m.EVENTS_IN, sum(batch.expected for batch in batches), **label)
-        self._metrics.add(m.EVENTS_DELIVERED, sum(batch.settlement.delivered for batch in batches), **label)
-        self._metrics.add(m.EVENTS_FILTERED, sum(batch.settlement.filtered for batch in batches), **label)
-        self._metrics.add(m.EVENTS_DEAD, sum(batch.settlement.dead for batch in batches), **label)
-        self._metrics.add(m.BYTES_DELIVERED, sum(batch.bytes for batch in batches), **label)
 
 
 def _state_of(error: SinkError) -> State:

@@ -49,7 +49,7 @@ def test_the_state_directory_and_its_files_are_for_their_owner_alone(tmp_path, c
     store(journal, "item", records(1, 3))
     folder = tmp_path / "deep" / "state"
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()}
-    assert {FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}-shm", "lock"} == set(modes)
+    assert {FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}-shm", "lock", "reserve"} == set(modes)
     assert set(modes.values()) == {0o600}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     journal.close()
