@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ from runs import generated, ids_in, served, start, write_config
 from ualpipe.pipeline.conditions.compiler import compile_conditions
 from ualpipe.pipeline.config.model import StageSpec
 from ualpipe.pipeline.drift import FIELD, Thing
-from ualpipe.pipeline.errors import ContentUndecodable
+from ualpipe.pipeline.errors import ContentUndecodable, Stopped
 from ualpipe.pipeline.events import EncodedEvent, Origin, Transformed
 from ualpipe.pipeline.process.processor import LocalProcessor
 from ualpipe.pipeline.process.worker_pool import ATTEMPTS, IDLE_S, WorkerPool
@@ -219,6 +220,30 @@ def test_an_answer_that_cannot_be_read_costs_its_worker_and_no_other(
             workers.process(origin("keep"), transform=True)
     assert not workers._workers, "nobody waits for it"
     assert workers.process(origin("keep"), transform=True).digests
+
+
+@pytest.mark.parametrize("work", ["process", "transform"])
+def test_a_worker_in_the_middle_of_a_long_chunk_is_ended_by_a_stop_and_its_work_is_not_done_here(
+    workers: WorkerPool, caplog: pytest.LogCaptureFixture, work: str
+) -> None:
+    def interrupt() -> None:
+        until(lambda: not workers._idle, "the work", timeout_s=30)
+        workers.interrupt()
+
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
+    start = time.monotonic()
+    with pytest.raises(Stopped):
+        if work == "process":
+            workers.process(origin("hang"), transform=True)
+        else:
+            workers.transform(origin("keep", "hang"), ())
+    with pytest.raises(Stopped):
+        workers.process(origin("keep"), transform=True)
+    workers.close()
+    assert time.monotonic() - start < 5
+    assert not caplog.messages, "that a worker ends is what a stop wants"
+    interrupting.join()
 
 
 def children(pid: int) -> list[int]:

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 from servers.hostile_server import DRIP_S
 
 
 @contextlib.contextmanager
-def dripping_peer(data: bytes, *, reads: bool = True) -> Iterator[int]:
+def dripping_peer(data: bytes, *, reads: bool = True, certificate: Path | None = None) -> Iterator[int]:
     """Serves from here to the end of the block; yields the port.
 
     Args:
         data: Is sent byte by byte, again and again; nothing where it is empty.
         reads: Whether it reads, a little at a time.
+        certificate: Of the peer, with its private key, PEM; it makes an honest handshake then.
     """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if certificate is not None:
+        context.load_cert_chain(certificate)
     is_over = threading.Event()
 
     def serve(client: socket.socket) -> None:
-        with contextlib.suppress(OSError), client:
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            stack.enter_context(client)
+            client.settimeout(5)
+            if certificate is not None:
+                client = stack.enter_context(context.wrap_socket(client, server_side=True))
             client.settimeout(0.01)
             at = 0
             while not is_over.wait(DRIP_S):
