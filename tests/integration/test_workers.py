@@ -233,11 +233,9 @@ def test_a_worker_in_the_middle_of_a_long_chunk_is_ended_by_a_stop_and_its_work_
     interrupting = threading.Thread(target=interrupt)
     interrupting.start()
     start = time.monotonic()
+    chunk = origin("keep", "hang")
     with pytest.raises(Stopped):
-        if work == "process":
-            workers.process(origin("hang"), transform=True)
-        else:
-            workers.transform(origin("keep", "hang"), ())
+        workers.process(chunk, transform=True) if work == "process" else workers.transform(chunk, ())
     with pytest.raises(Stopped):
         workers.process(origin("keep"), transform=True)
     workers.close()

@@ -44,7 +44,7 @@ def test_a_name_that_is_none_can_t_be_resolved(host: str) -> None:
 
 def test_a_resolver_that_hangs_is_waited_for_as_long_as_was_said_and_asked_once(hung: list[str]) -> None:
     for _attempt in range(3):
-        with pytest.raises(TimeoutError, match="service.contoso.example was not resolved within 0.2 s"):
+        with pytest.raises(TimeoutError, match=r"service\.contoso\.example was not resolved within 0\.2 s"):
             resolve(HOST, 443, socket.SOCK_STREAM, 0.2, nothing)
     assert hung == [HOST], "a thread for each attempt would pile up"
 
