@@ -195,7 +195,8 @@ def _sending(sock: PacedSocket | PacedTlsSocket, call: Callable[..., int], *args
 
 def _within(pace: Pace, sock: socket.socket, call: Callable[..., T], *args: Any) -> tuple[T, float]:
     """Calls what waits for the other side, for as long as the pace allows; returns its result, and how long it took."""
-    sock.settimeout(pace.wait_s())
+    if (wait_s := pace.wait_s()) != sock.gettimeout():  # mostly it is the longest silence, and to set it takes a system call
+        sock.settimeout(wait_s)
     start = time.monotonic()
     try:
         return call(*args), time.monotonic() - start
