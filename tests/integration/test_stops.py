@@ -151,9 +151,13 @@ def test_a_stop_ends_in_time_while_no_name_is_resolved(tmp_path: Path) -> None:
         config = write_config(tmp_path, sections, {"sinks": sinks}, transforms=("ecs",))
         with (tmp_path / "run.log").open("wb") as log:
             process = subprocess.Popen([sys.executable, "-c", black_hole, "run", str(config)], stderr=log)
-        until(lambda: b"started" in (tmp_path / "run.log").read_bytes(), "the start", timeout_s=SOON_S)
-        time.sleep(1.0)  # the look-ups are under way
-        took_s = stopped_in(Running(config, process))
+        try:
+            until(lambda: b"started" in (tmp_path / "run.log").read_bytes(), "the start", timeout_s=SOON_S)
+            time.sleep(1.0)  # the look-ups are under way
+            took_s = stopped_in(Running(config, process))
+        finally:
+            process.kill()
+            process.wait()
     assert took_s < STOP_S
 
 

@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from servers.hostile_server import DRIPS, FLOODS, HostileServer, bomb, dripping_body, whole
+from ualpipe.clients import http
 from ualpipe.clients.body import MOST_ERROR_BYTES
 from ualpipe.clients.errors import Overloaded
 from ualpipe.clients.http import MOST_ANSWER_BYTES, TRANSPORT_ERRORS, Session, make_session, unreachable
@@ -177,3 +178,22 @@ def test_a_handshake_that_drips_ends_in_time_and_one_that_is_cut_at_once(certifi
                 session.ask("GET", f"https://localhost:{port}/", {})
             assert time.monotonic() - start < WITHIN_S
             cutting.join()
+
+
+@pytest.mark.parametrize(
+    "play", [*DRIPS.values(), FLOODS["headers"], FLOODS["header line"]], ids=[*DRIPS, "headers", "long line"]
+)
+def test_a_proxy_that_drips_or_floods_ends_in_time(
+    certificates: ServerFiles, play: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "CONNECT_TIMEOUT_S", TIMEOUT_S)
+    tls = TlsOptions(ca_file=certificates.ca_file)
+    with (
+        HostileServer({"CONNECT": play}) as proxy,  # type: ignore[dict-item]
+        make_session(tls, proxy=f"http://127.0.0.1:{proxy.port}", read_timeout_s=TIMEOUT_S, pool_size=1) as session,
+    ):
+        start = time.monotonic()
+        with pytest.raises(TRANSPORT_ERRORS):
+            session.ask("GET", "https://manage.office.com/", {})
+        assert time.monotonic() - start < WITHIN_S
+        assert proxy.asked == ["CONNECT manage.office.com:443 HTTP/1.0"]

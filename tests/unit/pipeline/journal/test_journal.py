@@ -8,11 +8,13 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from fakes import body, chunks_of, enter, open_journal, pack, records, rows, snapshot, store
 from ualpipe.pipeline.errors import JournalError
+from ualpipe.pipeline.journal.sqlite import file as file_module
 from ualpipe.pipeline.journal.sqlite import schema as _journal_schema
 from ualpipe.pipeline.journal.sqlite.file import FILE_NAME, JournalFile
 from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
@@ -291,3 +293,24 @@ def test_a_reader_sees_the_journal_of_a_running_pipeline_and_may_write_beside_it
     assert reader.rows("SELECT count(*) FROM batch") == [(2,)]
     reader.close()
     journal.close()
+
+
+def test_a_journal_in_the_hands_of_a_thread_that_hangs_is_left_as_it_is(tmp_path, clock, monkeypatch, caplog):
+    monkeypatch.setattr(file_module, "CLOSE_TIMEOUT_S", 0.05)
+    file = JournalFile(tmp_path, clock, exclusive=True)
+    has_it, end = threading.Event(), threading.Event()
+
+    def hang():
+        with file.lock:
+            has_it.set()
+            end.wait(30)
+
+    thread = threading.Thread(target=hang)
+    thread.start()
+    has_it.wait(30)
+    file.close()
+    assert "it is left as it is, which loses nothing" in caplog.text
+    end.set()
+    thread.join()
+    file.close()
+    JournalFile(tmp_path, clock, exclusive=True).close()
