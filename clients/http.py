@@ -1,4 +1,4 @@
-"""HTTP sessions: pooled, with TLS 1.2 at least, TLS options and proxy from the config alone, and errors in plain words."""
+"""HTTP sessions: within bounds, with TLS 1.2 at least, TLS options and proxy from the config alone, and errors in plain words."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ import urllib3
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.cookies import RequestsCookieJar
 
+from ualpipe.clients.body import read_body
 from ualpipe.clients.errors import Overloaded, Refused, Unreachable
+from ualpipe.clients.http_connections import pool_classes
+from ualpipe.clients.sockets import OpenSockets
 from ualpipe.clients.tls import HTTP, TlsOptions, client_context
 from ualpipe.pipeline.wording import shorten
 
 CONNECT_TIMEOUT_S = 10.0
+MOST_ANSWER_BYTES = 256 * 1024
+"""Of an answer that is read whole: a token with all its claims takes some thousand."""
 
 TRANSPORT_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 """What a request, or reading its body, raises when the network or the other side fails."""
@@ -40,6 +45,9 @@ class Connections(Protocol):
 class Adapter(BaseAdapter):
     """How a session reaches servers."""
 
+    def cut(self) -> None:
+        """Ends all connections at once, from any thread, and makes no new ones."""
+
     def pool(self, proxy: str | None) -> Connections:
         """Returns the connections themselves: through a proxy, or direct ones."""
         raise NotImplementedError
@@ -50,13 +58,21 @@ class _TlsAdapter(HTTPAdapter, Adapter):
 
     def __init__(self, context: ssl.SSLContext, **kwargs: Any) -> None:
         self._context = context
+        self._sockets = OpenSockets()
+        self._pools = pool_classes(self._sockets)
         super().__init__(**kwargs)
+
+    def cut(self) -> None:
+        self._sockets.cut()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = self._pools
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        return super().proxy_manager_for(*args, ssl_context=self._context, **kwargs)
+        manager = super().proxy_manager_for(*args, ssl_context=self._context, **kwargs)
+        manager.pool_classes_by_scheme = self._pools
+        return manager
 
     def cert_verify(self, conn: Any, *_how: Any, **_more: Any) -> None:
         """Leaves the verification to the context, which knows the CAs: else they would be read again for each connection."""
@@ -68,16 +84,30 @@ class _TlsAdapter(HTTPAdapter, Adapter):
 
 
 class Session(requests.Session):
-    """A session whose requests all have a timeout, those of msal included."""
+    """A session whose requests all have a timeout and a short answer, those of msal included."""
 
-    def __init__(self, read_timeout_s: float, connections: Connections) -> None:
+    def __init__(self, read_timeout_s: float, adapter: Adapter, proxy: str | None) -> None:
         super().__init__()
         self._timeout_s = (CONNECT_TIMEOUT_S, read_timeout_s)
-        self._connections = connections
+        self._adapter = adapter
+        self._connections = adapter.pool(proxy)
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
-        kwargs.setdefault("timeout", self._timeout_s)
-        return super().request(*args, **kwargs)
+        """Sends a request; returns its answer, read whole, which has at most ``MOST_ANSWER_BYTES``.
+
+        Raises:
+            requests.RequestException: There is no such answer.
+        """
+        response = super().request(*args, **{"timeout": self._timeout_s, **kwargs, "stream": True})
+        try:
+            response._content = read_body(response.raw, MOST_ANSWER_BYTES)  # noqa: SLF001 - by itself it reads without a limit
+        except TRANSPORT_ERRORS as exc:
+            raise requests.ConnectionError(str(exc)) from exc
+        return response
+
+    def cut(self) -> None:
+        """Ends all connections at once, from any thread: whoever waits for an answer gets an error. There are no new ones."""
+        self._adapter.cut()
 
     def ask(self, method: str, url: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
         """Sends a request with nothing but these headers; returns the answer, its body unread. Follows no redirect.
@@ -113,7 +143,7 @@ def make_session(
     """
     used = adapter or _TlsAdapter(client_context(tls, alpn=HTTP), pool_connections=4, pool_maxsize=pool_size)
     try:
-        session = Session(read_timeout_s, used.pool(proxy))
+        session = Session(read_timeout_s, used, proxy)
     except urllib3.exceptions.LocationValueError:
         raise Refused(_BAD_PROXY) from None  # the original says what could not be read, and that may be a password
     # REQUESTS_CA_BUNDLE and the proxy variables would go before the config; ~/.netrc would replace the token.

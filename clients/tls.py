@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ualpipe.clients.errors import Refused
+from ualpipe.clients.sockets import PacedContext
 from ualpipe.clients.trust import default_ca_places, load_default_cas
 from ualpipe.pipeline.files import stamp_of
 from ualpipe.pipeline.options import Secret, option
@@ -67,7 +68,7 @@ def _context(
     _seen: tuple[object, ...],
 ) -> ssl.SSLContext:
     # Not `create_default_context`, which writes down session keys where SSLKEYLOGFILE says so.
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # certificate and host name are verified
+    context = PacedContext(ssl.PROTOCOL_TLS_CLIENT)  # certificate and host name are verified
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if not verify:
         context.check_hostname = False

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -20,7 +22,11 @@ Parsers = Callable[..., argparse.ArgumentParser]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit code: 0 fine, 1 incomplete, 2 wrong config or usage, 3 refused for good."""
-    arguments = sys.argv[1:] if argv is None else list(argv)
+    if argv is None:
+        code = main(sys.argv[1:])
+        _leave_threads_behind(code)
+        return code
+    arguments = list(argv)
     args = _parser(arguments[:1] == ["tenant"]).parse_args(arguments)
     hooks.install()
     core_dumps.switch_off()
@@ -38,6 +44,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as exc:  # noqa: BLE001 - a bug: what Python would print may hold what must not be seen
         print(f"ualpipe {hooks.unexpected(exc)}", file=sys.stderr)
         return EXIT_INCOMPLETE
+
+
+def _leave_threads_behind(code: int) -> None:
+    """Ends the process where threads are left that wait for another system: they would hold up its end, or die in it noisily."""
+    if threading.active_count() > 1:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
 
 
 def _parser(is_tenant: bool) -> argparse.ArgumentParser:  # noqa: FBT001 - see _add_tools

@@ -186,3 +186,10 @@ def close_quietly(stage: _Closable, log: logging.Logger) -> None:
     """Closes a stage; an exception, unexpected here, is logged and goes no further."""
     with suppress(EngineFailed), unexpected_as(EngineFailed, log, "closing"):
         stage.close()
+
+
+def interrupt_quietly(stage: object, log: logging.Logger) -> None:
+    """Interrupts a stage that can be interrupted; an exception, unexpected here, is logged and goes no further."""
+    if (interrupt := getattr(stage, "interrupt", None)) is not None:
+        with suppress(EngineFailed), unexpected_as(EngineFailed, log, "interrupting"):
+            interrupt()

@@ -139,6 +139,10 @@ class Env:
 
 # A stage is made as ``Stage(config, env)``: an instance of its ``Config`` class (``options.option`` fields) and an ``Env``.
 # The constructor does no I/O.
+#
+# A source or sink that waits for another system should have a method ``interrupt()``: a stop calls it, from another thread, when
+# a request or write has been under way for too long. What waits then ends at once with an error, as if the connection had broken.
+# ``close`` follows. A stage without it is left behind, in the middle of whatever it does, when the time of a stop is over.
 
 
 class Source(Protocol):

@@ -93,6 +93,7 @@ class MemoryJournal:
         self.standing_still: Mapping[str, str] = {}
         self.full: JournalFull | None = None
         self.no_more_records: JournalFull | None = None
+        self.has_reserve = False
         self.commits: list[list[str]] = []
         self._seen: dict[bytes, list[bytes]] = {}
         self._numbers = itertools.count(1)
@@ -302,6 +303,10 @@ class MemoryJournal:
             for letter in dead_letters:
                 if letter.batch is not None and (letter.batch, letter.position, letter.sink) not in places:
                     self.dead_letters.append((self._now(), self.batches[letter.batch].item, letter))
+
+    def use_reserve(self) -> None:
+        if self.has_reserve:
+            self.full, self.has_reserve = None, False
 
     # --- upkeep --------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -42,6 +43,8 @@ class ByOperation:
             case "end once" if not (marker := Path(record["Marker"])).exists():
                 marker.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
+            case "hang":
+                time.sleep(600)
             case "end":
                 os.kill(os.getpid(), signal.SIGKILL)
         event.document = {"event": {"action": record["Operation"], "id": event.id}, "pid": os.getpid()}

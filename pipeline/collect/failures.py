@@ -85,13 +85,16 @@ class FetchFailures:
             self._limit.succeeded()
 
     def failed(self, item: LedgerItem, error: SourceError, begun_in: int) -> None:
-        """Decides what becomes of an item, and ends its lease.
+        """Decides what becomes of an item, and ends its lease. One that a stop has cut off has not failed.
 
         Args:
             item: The item that was not fetched.
             error: Why it was not.
             begun_in: Epoch of the concurrency limit in which its fetch began.
         """
+        if self._context.stop.is_set():
+            self._journal.release(item)
+            return
         stream = self._stream_of(item)
         self._metrics.add(m.ITEMS_FAILED, source=self._name, stream=stream.name)
         self._lower_limit(error, begun_in)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import logging
 import signal
 import sys
 import threading
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType
 
 from ualpipe.pipeline.config.loader import load_for_use
@@ -16,6 +18,9 @@ from ualpipe.pipeline.observe import log
 from ualpipe.pipeline.runtime import interpreter
 from ualpipe.pipeline.runtime.cpu_affinity import CpuAffinity
 from ualpipe.pipeline.supervisor.runner import Runner
+
+LAST_RESORT_S = 14.0
+"""How long after the first signal the kernel ends the process (SIGALRM): as at a kill, nothing is lost then."""
 
 _log = logging.getLogger("ualpipe.config")
 _security = logging.getLogger("ualpipe.security")
@@ -36,19 +41,41 @@ def run_pipeline(config: PipelineConfig, args: argparse.Namespace, *, once: bool
     """Runs a pipeline in the foreground; ``args`` say how much is logged and shown. See ``Runner.run`` for the exit code."""
     log.set_up(args.log_level, config.secrets)
     runner = Runner(config, once=once, affinity=CpuAffinity.of_process())
-    _stop_on_signals(runner)
     interpreter.tune()
-    with _live_view(runner, is_wanted=not args.no_progress and sys.stderr.isatty(), level=args.log_level):
+    with (
+        _signals_heard(runner),
+        _live_view(runner, is_wanted=not args.no_progress and sys.stderr.isatty(), level=args.log_level),
+    ):
         return runner.run()
 
 
-def _stop_on_signals(runner: Runner) -> None:
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        runner.stop()
+@contextmanager
+def _signals_heard(runner: Runner) -> Iterator[None]:
+    """Stops the run at the first SIGTERM or SIGINT, hurries it at the second, and has SIGHUP end nothing."""
+    count = itertools.count()
 
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, handle)
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        if next(count):
+            runner.hurry()
+        else:
+            runner.stop()
+            # Whatever holds up the end then, in our code or in a library that keeps the interpreter: the kernel ends the process.
+            signal.setitimer(signal.ITIMER_REAL, LAST_RESORT_S)
+
+    def reload(_number: int, _frame: FrameType | None) -> None:
+        runner.tell_of_reload()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # which `nohup` sets
+        signal.signal(signal.SIGHUP, reload)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _live_view(runner: Runner, *, is_wanted: bool, level: str) -> AbstractContextManager[object]:

@@ -12,23 +12,23 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.buffer.batch_buffer import BatchBuffer
-from ualpipe.pipeline.buffer.prepare import ATTEMPTS
+from ualpipe.pipeline.buffer.prepare import ATTEMPTS, PreparedBatch
 from ualpipe.pipeline.config.model import StageSpec
 from ualpipe.pipeline.deliver.batching import SinkBatch, Write, events_in, postpone, split_into_writes, take_group
 from ualpipe.pipeline.deliver.conservation import transform_imbalance
-from ualpipe.pipeline.deliver.flaws import count_by_kind
-from ualpipe.pipeline.deliver.steps import count_steps
+from ualpipe.pipeline.deliver.settling import Settling
 from ualpipe.pipeline.deliver.transform_failures import TransformFailures
 from ualpipe.pipeline.errors import (
     EngineFailed,
-    JournalFull,
     PipelineError,
     SinkDenied,
     SinkError,
     SinkRejected,
     SinkThrottled,
     SinkUnavailable,
+    Stopped,
     close_quietly,
+    interrupt_quietly,
     unexpected_as,
 )
 from ualpipe.pipeline.events import EncodedEvent
@@ -42,8 +42,6 @@ from ualpipe.pipeline.stages import Batch, Sink
 
 READ_AHEAD = 64
 """Batches at most that are prepared for the next write while the sink writes."""
-SETTLE_AGAIN_S = 2.0
-"""Pause before a settlement is tried again for which the disk has no room."""
 LOOK_AGAIN_S = 5.0
 """How often an idle delivery looks for batches that another process entered (dead letters sent again)."""
 
@@ -77,7 +75,9 @@ class Delivery:
         self._is_open = False
         self._is_finishing = False
         self._is_given_up = False
+        self._is_interrupted = False
         self._changed = threading.Condition()
+        self._settling = Settling(spec.name, journal, context, self._log, self._note, self._recovered, is_choosy=self._is_choosy)
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix=f"{spec.name}-ahead")
 
     # --- called by the runner and the collectors -----------------------------------------------------------------
@@ -98,6 +98,11 @@ class Delivery:
         """Makes a waiting delivery look at the stop signal."""
         with self._changed:
             self._changed.notify()
+
+    def interrupt(self) -> None:
+        """Ends a write under way, as a stop does that has waited for it. Safe from another thread."""
+        self._is_interrupted = True
+        interrupt_quietly(self._sink, self._log)
 
     def run(self) -> None:
         """Delivers batches until the run is stopped or, after ``finish``, none is left."""
@@ -197,7 +202,7 @@ class Delivery:
 
     def _sink_batch(self, ref: BatchRef, left: frozenset[int] | None) -> SinkBatch:
         """Returns what a batch means for this sink; ``left`` holds the positions to do of a batch that was begun before."""
-        prepared = self._buffer.take(ref)
+        prepared = self._taken(ref)
         if found := transform_imbalance(prepared):
             self._miscounted(found)
         events, failed, expected, filtered = prepared.events, prepared.failed, prepared.records, prepared.filtered
@@ -215,6 +220,17 @@ class Delivery:
         if (limit := self._sink.limits.max_event_bytes) is not None:
             batch.set_oversized_aside(self.name, limit)
         return batch
+
+    def _taken(self, ref: BatchRef) -> PreparedBatch:
+        """Returns a batch as the transforms made it.
+
+        Raises:
+            SinkUnavailable: A stop has interrupted them.
+        """
+        try:
+            return self._buffer.take(ref)
+        except Stopped as exc:
+            raise SinkUnavailable(str(exc)) from exc
 
     def _look_at_failures(self, batches: Sequence[SinkBatch], attempts: int) -> None:
         """Lets events on which a transform failed unexpectedly become dead letters, after enough attempts.
@@ -290,6 +306,11 @@ class Delivery:
 
     def _pause(self, error: SinkError, failures: int) -> bool:
         """Waits before the next attempt; returns False when none follows: after a stop, or in a bounded run that gives up."""
+        if self._is_interrupted:
+            self._log.warning(
+                "what was under way did not end in time for the stop, and is done again after the next start: %s", error
+            )
+            return False
         is_denied = isinstance(error, SinkDenied)
         policy = ONCE if self._once else DENIED if is_denied else SINK
         if (self._once and is_denied) or policy.is_exhausted(failures):
@@ -327,52 +348,19 @@ class Delivery:
     # --- settling ------------------------------------------------------------------------------------------------
 
     def _settle(self, batches: Sequence[SinkBatch]) -> None:
-        """Settles batches; tries again on a full disk, since delivered events must not be sent twice."""
+        """Settles batches, and counts what became of their events."""
         for batch in batches:
             batch.count_flaws()
             if not batch.is_conserved():
                 self._miscounted(Imbalance("delivery", f"batch {batch.ref.id}", batch.expected, batch.accounted))
-        if batches:
-            self._note_settlements(batches)
-        self._count(batches)
-
-    def _note_settlements(self, batches: Sequence[SinkBatch]) -> None:
-        settlements = [batch.settlement for batch in batches]
-        dead_letters = [dead for batch in batches for dead in batch.dead_letters]
-        while True:
-            try:
-                self._journal.settle(self.name, settlements, dead_letters)
-            except JournalFull as exc:
-                if self.health.state is not State.FULL:
-                    self._log.warning("can't note what was delivered; trying again: %s", exc)
-                self._note(State.FULL, str(exc), SETTLE_AGAIN_S)
-                if self._clock.wait(self._stop, SETTLE_AGAIN_S):
-                    return
-            else:
-                if self.health.state is State.FULL:
-                    self._recovered()
-                return
+        self._settling.note(batches)
+        self._settling.count(batches)
 
     def _miscounted(self, imbalance: Imbalance) -> None:
         """Reports that counts differ: a bug of a stage or ours, and perhaps a loss."""
         self.lost_count = True
         self._log.error("%s", imbalance)
         self._metrics.add(m.VIOLATIONS, node=imbalance.node, sink=self.name)
-
-    def _count(self, batches: Sequence[SinkBatch]) -> None:
-        label = {"sink": self.name}
-        self._metrics.add(m.EVENTS_IN, sum(batch.expected for batch in batches), **label)
-        self._metrics.add(m.EVENTS_DELIVERED, sum(batch.settlement.delivered for batch in batches), **label)
-        self._metrics.add(m.EVENTS_FILTERED, sum(batch.settlement.filtered for batch in batches), **label)
-        self._metrics.add(m.EVENTS_DEAD, sum(batch.settlement.dead for batch in batches), **label)
-        self._metrics.add(m.BYTES_DELIVERED, sum(batch.bytes for batch in batches), **label)
-        if self._is_choosy:
-            unwanted = sum(batch.unwanted for batch in batches)
-            self._metrics.add(m.EVENTS_OFFERED, unwanted + sum(len(batch.events) for batch in batches), **label)
-            self._metrics.add(m.EVENTS_UNWANTED, unwanted, **label)
-        count_steps((batch.steps for batch in batches), self.name, self._metrics)
-        for (source, kind), events in count_by_kind(flaw for batch in batches for flaw in batch.flaws).items():
-            self._metrics.add(m.EVENTS_FLAWED, events, source=source, kind=kind, **label)
 
 
 def _state_of(error: SinkError) -> State:

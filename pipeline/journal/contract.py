@@ -183,6 +183,12 @@ class Outbox(Protocol):
             JournalFull: There is no room for that.
         """
 
+    def use_reserve(self) -> None:
+        """Lets go of the room that the journal keeps on its disk for the last settlements of a run, where it keeps any.
+
+        It is kept again when there is room.
+        """
+
 
 class Upkeep(Protocol):
     """What the supervisor asks now and then."""

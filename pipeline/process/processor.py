@@ -71,6 +71,9 @@ class Processor(Protocol):
     def rest(self) -> None:
         """Frees what is not needed now. Called from time to time."""
 
+    def interrupt(self) -> None:
+        """Ends work under way outside of this process, for a stop that has waited for it: whoever does gets ``Stopped``."""
+
     def close(self) -> None:
         """Frees everything. Never raises; safe twice."""
 
@@ -116,6 +119,9 @@ class LocalProcessor:
 
     def rest(self) -> None:
         """Does nothing: there is nothing to free."""
+
+    def interrupt(self) -> None:
+        """Does nothing: there is no work outside."""
 
     def close(self) -> None:
         """Does nothing: there is nothing to free."""

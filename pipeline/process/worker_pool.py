@@ -14,7 +14,7 @@ import threading
 from collections.abc import Collection, Mapping
 from multiprocessing import Pipe
 
-from ualpipe.pipeline.errors import ContentUndecodable
+from ualpipe.pipeline.errors import ContentUndecodable, Stopped
 from ualpipe.pipeline.events import Failure, Origin, Transformed
 from ualpipe.pipeline.process.processor import LocalProcessor, ProcessedChunk
 from ualpipe.pipeline.process.transforming import NO_CONFLICTS
@@ -59,9 +59,9 @@ class WorkerPool:
         self._clock = context.clock
         self._affinity = affinity
         self._idle: list[_WorkerProcess] = []
-        self._count = 0
+        self._workers: set[_WorkerProcess] = set()  # idle or not
         self._is_starting = False
-        self._is_closed = False
+        self._is_closed = self._is_interrupted = False
         self._used_at = context.clock.monotonic()
         self._careful_until = 0.0
         self._changed = threading.Condition()
@@ -104,18 +104,28 @@ class WorkerPool:
     def rest(self) -> None:
         """Ends the workers when there has been no job for a while."""
         with self._changed:
-            if self._clock.monotonic() - self._used_at < IDLE_S or len(self._idle) < self._count or self._is_starting:
+            if self._clock.monotonic() - self._used_at < IDLE_S or len(self._idle) < len(self._workers) or self._is_starting:
                 return
-            ended, self._idle, self._count = self._idle, [], 0
+            ended, self._idle = self._idle, []
+            self._workers.clear()
             self._affinity.confine()
         for worker in ended:
             worker.end()
+
+    def interrupt(self) -> None:
+        """Kills all workers, also in the middle of a chunk; one that is just being started ends when this process does."""
+        with self._changed:
+            self._is_closed = self._is_interrupted = True
+            killed = list(self._workers)
+            self._changed.notify_all()
+        for worker in killed:
+            worker.kill()
 
     def close(self) -> None:
         """Ends all workers, once those that are being started are ready."""
         with self._changed:
             self._is_closed = True
-            self._changed.wait_for(lambda: not self._is_starting, START_TIMEOUT_S)
+            self._changed.wait_for(lambda: not self._is_starting or self._is_interrupted, START_TIMEOUT_S)
             ended, self._idle = self._idle, []
         for worker in ended:
             worker.end()
@@ -126,6 +136,7 @@ class WorkerPool:
         Raises:
             ContentUndecodable: The chunk holds no records, or not only records.
             RuntimeError: The worker failed unexpectedly.
+            Stopped: The workers were interrupted.
             WorkersEnded: Several workers ended over this chunk.
         """
         ended = 0
@@ -141,6 +152,8 @@ class WorkerPool:
             else:
                 self._give_back(worker)
                 return self._checked(answer, origin)
+        if self._is_interrupted:
+            raise Stopped("the pipeline stops")
         if ended or self._must_start:
             raise WorkersEnded(f"worker processes that ended while they worked on it: {ended}")
         return None
@@ -165,12 +178,12 @@ class WorkerPool:
         """Waits for an idle worker and returns it; None where there is no worker yet, or no longer."""
         with self._changed:
             self._used_at = self._clock.monotonic()
-            if self._count == 0 or (self._count < self._most and not self._idle):
+            if not self._workers or (len(self._workers) < self._most and not self._idle):
                 self._start_another(must_start=must_start)
-            if self._count == 0 and not must_start:
+            if not self._workers and not must_start:
                 return None
-            self._changed.wait_for(lambda: self._idle or (self._count == 0 and not self._is_starting))
-            return self._idle.pop() if self._idle else None
+            self._changed.wait_for(lambda: self._idle or self._is_interrupted or not (self._workers or self._is_starting))
+            return self._idle.pop() if self._idle and not self._is_interrupted else None
 
     def _give_back(self, worker: _WorkerProcess) -> None:
         with self._changed:
@@ -181,15 +194,16 @@ class WorkerPool:
     def _lose(self, worker: _WorkerProcess) -> None:
         """Notes that a worker has ended by itself; its job is done by another one."""
         code = worker.end()
-        _log.warning("a worker process ended by itself (%s); its work is done again", code)
+        if not self._is_interrupted:
+            _log.warning("a worker process ended by itself (%s); its work is done again", code)
         with self._changed:
-            self._count -= 1
+            self._workers.discard(worker)
             self._careful_until = self._clock.monotonic() + CAREFUL_S
             self._changed.notify_all()
 
     def _start_another(self, *, must_start: bool) -> None:
         """Starts a worker in the background, when this process is busy, or must not do the job."""
-        is_busy = self._count > 0 or self._here.lock.locked()
+        is_busy = bool(self._workers) or self._here.lock.locked()
         if (is_busy or must_start) and not self._is_starting and not self._is_closed:
             self._is_starting = True
             self._affinity.release()  # a process inherits the processors on which its parent may run
@@ -204,9 +218,9 @@ class WorkerPool:
         with self._changed:
             self._is_starting = False
             if worker is None:
-                self._most = self._count
+                self._most = len(self._workers)
             else:
-                self._count += 1
+                self._workers.add(worker)
                 self._idle.append(worker)
             self._changed.notify_all()
 
@@ -247,6 +261,10 @@ class _WorkerProcess:
         self._connection.send_bytes(body)
         answer: JobResult = unpacked_message(self._connection.recv_bytes())
         return answer
+
+    def kill(self) -> None:
+        """Ends the process in the middle of whatever it does; whoever waits for its answer gets an error."""
+        self._process.kill()
 
     def end(self) -> str:
         """Ends the process; returns how it ended."""

@@ -20,6 +20,8 @@ STALLED_S = 5.0
 """A task that takes longer holds up nobody: its slot counts as free."""
 IDLE_S = 10.0
 """A thread that had nothing to do for so long ends."""
+CLOSE_S = 1.0
+"""How long threads without a task may take to end."""
 
 Task = Callable[[], None]
 
@@ -98,16 +100,21 @@ class ThreadPool:
             self._changed.wait_for(lambda: all(thread.owner is not owner for thread in self._busy))
             return dropped
 
-    def close(self) -> None:
-        """Ends the threads, when all owners have left. Safe twice."""
+    def close(self, longest_s: float = CLOSE_S) -> None:
+        """Ends the threads, when all owners have left. Safe twice.
+
+        Args:
+            longest_s: How long threads are waited for in all, in seconds: one whose task does not end is left behind.
+        """
         with self._changed:
             self._is_closed = True
             for thread in self._idle:
                 thread.wanted.release()
             self._idle.clear()
             threads = list(self._pool_threads)
+        deadline = time.monotonic() + longest_s
         for thread in threads:
-            thread.join()
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     @contextmanager
     def slot_released(self) -> Iterator[None]:

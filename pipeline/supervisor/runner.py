@@ -18,6 +18,7 @@ from ualpipe.pipeline.journal.contract import Journal
 from ualpipe.pipeline.journal.opening import open_journal
 from ualpipe.pipeline.journal.types import BatchRef
 from ualpipe.pipeline.observe.health import PartHealth, State
+from ualpipe.pipeline.process.processor import Processor
 from ualpipe.pipeline.runtime.context import RunContext
 from ualpipe.pipeline.runtime.cpu_affinity import CpuAffinity
 from ualpipe.pipeline.runtime.memory import MemoryBudget, memory_limit
@@ -27,6 +28,7 @@ from ualpipe.pipeline.runtime.thread_pool import STORING, ThreadPool
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE, EXIT_REFUSED
 from ualpipe.pipeline.supervisor.housekeeping import INTERVAL_S, Housekeeping
 from ualpipe.pipeline.supervisor.stages import StageMaker, make_processor
+from ualpipe.pipeline.supervisor.stopping import SINKS_S, SOURCES_S, Stopping
 
 _POLL_S = 0.1
 
@@ -65,7 +67,9 @@ class Runner:
         self._affinity = affinity or CpuAffinity()
         self._clock = self._context.clock
         self._stop = self._context.stop
-        self._is_stopping = False
+        self._stopping = Stopping([(SOURCES_S, self._interrupt_sources), (SINKS_S, self._interrupt_sinks)])
+        self._processor: Processor | None = None
+        self._was_told_to_reload = False
         self.metrics = self._context.metrics
 
     @property
@@ -84,6 +88,15 @@ class Runner:
     def stop(self) -> None:
         """Asks the run to end: writes under way are finished and settled, nothing new is begun. Safe from a signal handler."""
         self._stop.set()
+
+    def hurry(self) -> None:
+        """Asks the run to end at once: nothing that is under way is waited for. Safe from a signal handler."""
+        self._stopping.hurry()
+        self._stop.set()
+
+    def tell_of_reload(self) -> None:
+        """Has the log say that a new config is taken up by a restart alone. Safe from a signal handler."""
+        self._was_told_to_reload = True
 
     def run(self) -> int:
         """Runs until stopped or, with ``once``, until done.
@@ -109,6 +122,7 @@ class Runner:
         # While a request waits for its budget, another task has the slot of its thread.
         maker = StageMaker(self.config, self._context, RateLimits(self._clock, self._stop, self._threads.slot_released))
         processor = make_processor(self.config, maker.open_transforms(), self._context, self._affinity)
+        self._processor = processor
         buffer = BatchBuffer(journal, processor, list(self.config.sinks), self.config.state_dir, self.config.workers)
         self.deliveries = [
             Delivery(spec, maker.make(spec), journal, buffer, self._context) for spec in self.config.sinks.values()
@@ -141,6 +155,8 @@ class Runner:
         for delivery in self.deliveries:
             delivery.finish()
         self._join(deliveries, housekeeping)
+        if left := [thread.name for thread in (*collectors, *deliveries) if thread.is_alive()]:
+            _log.warning("not waited for any longer; what they had under way is done again after the next start: %s", left)
 
     def _probe(self) -> None:
         _log.info("a secret or certificate was replaced on disk; sources that were refused are tried again")
@@ -148,11 +164,15 @@ class Runner:
             collector.probe()
 
     def _join(self, threads: list[threading.Thread], housekeeping: Housekeeping) -> None:
-        """Waits for threads to end. Meanwhile it hears signals, passes a stop on to the parts, and keeps house."""
+        """Waits for threads to end, or for the time of a stop. Meanwhile it hears signals, passes a stop on, and keeps house."""
         look_at = self._clock.monotonic()
         while alive := [thread for thread in threads if thread.is_alive()]:
+            if self._was_told_to_reload:
+                self._was_told_to_reload = False
+                _log.warning("SIGHUP: a changed config is not taken up while running; restart ualpipe for it")
             if self._stop.is_set():
-                self._pass_stop_on()
+                if self._pass_stop_on():
+                    return
                 alive[0].join(_POLL_S)
                 continue
             if self._clock.monotonic() >= look_at:
@@ -161,12 +181,23 @@ class Runner:
                     self._probe()
             self._clock.wait(self._stop, _POLL_S)
 
-    def _pass_stop_on(self) -> None:
-        if not self._is_stopping:
-            self._is_stopping = True
+    def _pass_stop_on(self) -> bool:
+        """Has all parts hear of the stop; returns whether its time is over."""
+        if not self._stopping.has_begun:
             _log.info("stopping")
         for part in self.parts:
             part.wake()
+        return self._stopping.look()
+
+    def _interrupt_sources(self) -> None:
+        for collector in self.collectors:
+            collector.interrupt()
+
+    def _interrupt_sinks(self) -> None:
+        if self._processor is not None:
+            self._processor.interrupt()
+        for delivery in self.deliveries:
+            delivery.interrupt()
 
     # --- the end -------------------------------------------------------------------------------------------------
 
@@ -205,4 +236,4 @@ class Runner:
 
 
 def _threads(parts: Sequence[Collector] | Sequence[Delivery]) -> list[threading.Thread]:
-    return [threading.Thread(target=part.run, name=part.name) for part in parts]
+    return [threading.Thread(target=part.run, name=part.name, daemon=True) for part in parts]

@@ -22,17 +22,19 @@ from elastic_transport import (
     Serializer,
     TransportApiResponse,
     TransportError,
-    Urllib3HttpNode,
 )
 from elastic_transport.client_utils import url_to_node_config
 from elasticsearch import Elasticsearch
-from urllib3 import HTTPSConnectionPool
 
 from ualpipe.clients.answer import HttpAnswer
 from ualpipe.clients.errors import as_sink_errors, sink_error
+from ualpipe.clients.pace import TooSlow
+from ualpipe.clients.sockets import OpenSockets
 from ualpipe.clients.tls import HTTP, TlsOptions, client_context
 from ualpipe.clients.tls_failures import Peer, tls_failure
 from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkUnavailable
+from ualpipe.sinks.elasticsearch.node import node_class as paced_node_class
+from ualpipe.sinks.elasticsearch.node import room_for_answers_on
 
 USER_AGENT = "ualpipe"
 _JSON = {"content-type": "application/json", "accept": "application/json"}
@@ -80,16 +82,25 @@ class Connection:
             _node(url, tls or TlsOptions(), headers=headers, connections_per_node=at_once, request_timeout=timeout_s)
             for url in urls
         ]
-        self.api = _Api(self, nodes, node_class or _Node)
+        self._sockets = OpenSockets()
+        self.api = _Api(self, nodes, node_class or paced_node_class(self._sockets))
 
-    def request(self, method: str, target: str, body: bytes, headers: Mapping[str, str]) -> HttpAnswer:
+    def request(self, method: str, target: str, body: bytes, headers: Mapping[str, str], *, events: int = 0) -> HttpAnswer:
         """Sends a body as it is to the next node.
+
+        Args:
+            method: Of HTTP.
+            target: Path and query.
+            body: The body.
+            headers: What is to be known of it.
+            events: How many events it holds: for each the answer may be longer.
 
         Raises:
             SinkUnavailable: There was no answer.
             SinkDenied: The server's certificate is not trusted, or ours is refused.
         """
-        found = self.perform(method, target, body, headers)
+        with room_for_answers_on(events):
+            found = self.perform(method, target, body, headers)
         return HttpAnswer(found.meta.status, found.meta.headers, found.body or b"")
 
     def perform(self, method: str, target: str, body: Any, headers: Mapping[str, str]) -> TransportApiResponse:
@@ -106,12 +117,18 @@ class Connection:
         except TransportError as exc:
             raise self._converted(exc) from exc
 
+    def cut(self) -> None:
+        """Ends all connections at once, from any thread, and makes no new ones."""
+        self._sockets.cut()
+
     def close(self) -> None:
         """Closes the connections."""
         self.api.close()
 
     def _converted(self, exc: TransportError) -> SinkError:
         cause = _root(exc)
+        if isinstance(cause, TooSlow):
+            return SinkUnavailable(f"{self._urls}: {cause}")
         if isinstance(exc, ConnectionTimeout):
             return SinkUnavailable(f"{self._urls}: no answer within {self._timeout_s:g} s")
         if isinstance(cause, ssl.SSLError):
@@ -157,15 +174,6 @@ class _AsIs(Serializer):
 
 
 _MIMETYPES = ("application/json", "application/x-ndjson", "application/vnd.elasticsearch+json", "text/*")
-
-
-class _Node(Urllib3HttpNode):
-    """A node that trusts whom its TLS context trusts: by default each connection would add Mozilla's list to that."""
-
-    def __init__(self, config: NodeConfig) -> None:
-        super().__init__(config)
-        if isinstance(self.pool, HTTPSConnectionPool):
-            self.pool.ca_certs = None
 
 
 def authorization(api_key: str | None, username: str | None, password: str | None) -> str | None:

@@ -39,7 +39,11 @@ class ElasticsearchSinkConfig:
     client_key: Path | None = option(CLIENT_KEY, default=None, reads=True)
     client_key_password: Secret | None = option(CLIENT_KEY_PASSWORD, default=None)
     verify: bool = option(VERIFY, default=True)
-    timeout: Duration = option("Longest wait for the answer to one request.", default="60s")
+    timeout: Duration = option(
+        "Longest wait for the answer to one request, and longest silence in it. One that comes more slowly than 4 KiB a second "
+        "is given up after about that time, any after fifteen times that.",
+        default="60s",
+    )
     pipeline: str | None = option("Ingest pipeline that documents go through.", default=None, minLength=1)
     compress: bool = option("Whether requests are compressed (gzip).", default=False)
     concurrency: int = option(

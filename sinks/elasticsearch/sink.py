@@ -95,6 +95,11 @@ class ElasticsearchSink:
         raise_if_all_failed(errors, len(batch.events))
         return errors
 
+    def interrupt(self) -> None:
+        """Ends all connections at once."""
+        if (connection := self._connection) is not None:
+            connection.cut()
+
     def close(self) -> None:
         """Closes the connections."""
         if self._connection is not None:
@@ -174,7 +179,7 @@ class ElasticsearchSink:
     def _deliver(self, events: Sequence[EncodedEvent]) -> dict[int, SinkError]:
         body = bulk_body(events)
         requires_data_stream = self._requires_data_stream  # another thread may learn meanwhile that the server can't do it
-        answer = self._send(body, requires_data_stream=requires_data_stream)
+        answer = self._send(body, len(events), requires_data_stream=requires_data_stream)
         if answer.status == 413:
             return self._deliver_in_halves(events, len(body))
         if answer.status == 400 and requires_data_stream and b"require_data_stream" in answer.body:
@@ -214,13 +219,14 @@ class ElasticsearchSink:
         except SinkError as exc:
             return dict.fromkeys(range(len(events)), exc)  # the other parts may be delivered
 
-    def _send(self, body: bytes, *, requires_data_stream: bool) -> HttpAnswer:
+    def _send(self, body: bytes, events: int, *, requires_data_stream: bool) -> HttpAnswer:
         if self._connection is None:
             raise SinkUnavailable("write before open")
         headers = {"content-type": "application/x-ndjson"}
         if self._config.compress:
             body, headers["content-encoding"] = gzipped(body), "gzip"
-        return self._connection.request("POST", self._bulk_target(requires_data_stream=requires_data_stream), body, headers)
+        target = self._bulk_target(requires_data_stream=requires_data_stream)
+        return self._connection.request("POST", target, body, headers, events=events)
 
     def _bulk_target(self, *, requires_data_stream: bool) -> str:
         query = "filter_path=errors,items.create.status,items.create.error"  # a tenth of the full answer

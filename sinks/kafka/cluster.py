@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ualpipe.clients.errors import ClientError, Unreachable, as_sink_errors, sink_error
+from ualpipe.clients.pace import Pace, TooSlow
+from ualpipe.clients.sockets import OpenSockets, PacedSocket, connect
 from ualpipe.clients.tls import client_context
 from ualpipe.clients.tls_failures import tls_failure
 from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkUnavailable
@@ -23,8 +25,12 @@ from ualpipe.sinks.kafka.options import BROKER, KafkaSinkConfig, Sasl, split_add
 MAX_CONNECT_S = 10.0
 
 
-def ask_cluster(config: KafkaSinkConfig) -> wire.Metadata:
+def ask_cluster(config: KafkaSinkConfig, sockets: OpenSockets) -> wire.Metadata:
     """Asks one bootstrap server after the other; the first answer counts. The topic is created where brokers do so on demand.
+
+    Args:
+        config: The sink's options.
+        sockets: Takes the connections in.
 
     Raises:
         SinkDenied: A server refused our log-in, and none took it.
@@ -33,20 +39,20 @@ def ask_cluster(config: KafkaSinkConfig) -> wire.Metadata:
     errors: list[SinkError] = []
     for address in config.bootstrap_servers:
         try:
-            return ask_broker(config, address, create=True)
+            return ask_broker(config, address, sockets, create=True)
         except SinkError as exc:
             errors.append(exc)
     raise next((error for error in errors if isinstance(error, SinkDenied)), errors[0])
 
 
-def ask_broker(config: KafkaSinkConfig, address: str, *, create: bool = False) -> wire.Metadata:
+def ask_broker(config: KafkaSinkConfig, address: str, sockets: OpenSockets, *, create: bool = False) -> wire.Metadata:
     """Logs in to one broker and asks for the topic.
 
     Raises:
         SinkDenied: The broker refused our log-in or certificate, or we refuse its certificate.
         SinkUnavailable: The broker gave no answer.
     """
-    with _failure_named(config, address), _connect(config, address) as sock:
+    with _failure_named(config, address), _connect(config, address, sockets) as sock:
         link = _Link(sock)
         newest = wire.read_api_versions(link.ask(wire.API_VERSIONS, 0))
         if config.sasl:
@@ -101,11 +107,13 @@ class _Link:
         return bytes(received)
 
 
-def _connect(config: KafkaSinkConfig, address: str) -> socket.socket:
+def _connect(config: KafkaSinkConfig, address: str, sockets: OpenSockets) -> socket.socket:
     host, port = split_address(address)
     with as_sink_errors("kafka.tls."):
         context = client_context(config.tls) if config.tls else None
-    sock = socket.create_connection((host, port), timeout=min(config.timeout, MAX_CONNECT_S))
+    timeout_s = min(config.timeout, MAX_CONNECT_S)
+    sock: PacedSocket = connect(host, port, timeout_s, sockets)
+    sock.pace = Pace(timeout_s, longest_s=timeout_s)  # for the whole conversation, of a few small answers
     if context is None:
         return sock
     try:
@@ -150,6 +158,8 @@ def _failure_named(config: KafkaSinkConfig, address: str) -> Iterator[None]:
         raise
     except ssl.SSLError as exc:
         raise sink_error(_of_tls(exc), f"{address}: ") from exc
+    except TooSlow as exc:
+        raise SinkUnavailable(f"{address}: {exc}") from exc
     except TimeoutError as exc:
         raise SinkUnavailable(f"{address}: no answer within {min(config.timeout, MAX_CONNECT_S):g} s") from exc
     except (EOFError, ConnectionResetError, struct.error) as exc:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 
+from ualpipe.clients.sockets import OpenSockets, connect
 from ualpipe.pipeline.errors import SinkError
 from ualpipe.pipeline.stages import Finding
 from ualpipe.sinks.kafka.cluster import MAX_CONNECT_S, ask_broker, require_topic
@@ -15,21 +15,22 @@ from ualpipe.sinks.kafka.wire import UNKNOWN_TOPIC, Metadata
 def probe(config: KafkaSinkConfig, driver: str) -> Iterator[Finding]:
     """Yields findings about each bootstrap server, the brokers that they name, and the topic."""
     views: list[Metadata] = []
+    sockets = OpenSockets()
     for address in config.bootstrap_servers:
         try:
-            views.append(ask_broker(config, address))
+            views.append(ask_broker(config, address, sockets))
             yield Finding("ok", f"broker {address}", f"reached{_as_whom(config)}")
         except SinkError as exc:
             yield Finding(
                 "error", f"broker {address}", str(exc), "check `bootstrap_servers`, `sasl`, `tls` and the network between"
             )
     if views:
-        yield from _of_advertised(config, views[0].brokers)
+        yield from _of_advertised(config, views[0].brokers, sockets)
         yield _of_topic(config, views[0])
     yield Finding("ok", "client library", driver)
 
 
-def _of_advertised(config: KafkaSinkConfig, brokers: list[tuple[str, int]]) -> Iterator[Finding]:
+def _of_advertised(config: KafkaSinkConfig, brokers: list[tuple[str, int]], sockets: OpenSockets) -> Iterator[Finding]:
     """Tries the addresses that the brokers give out, since all messages go there and not to the bootstrap servers."""
     asked = {split_address(address) for address in config.bootstrap_servers}
     for host, port in brokers:
@@ -37,7 +38,7 @@ def _of_advertised(config: KafkaSinkConfig, brokers: list[tuple[str, int]]) -> I
             continue
         subject = f"advertised broker {host}:{port}"
         try:
-            socket.create_connection((host, port), timeout=min(config.timeout, MAX_CONNECT_S)).close()
+            connect(host, port, min(config.timeout, MAX_CONNECT_S), sockets).close()
             yield Finding("ok", subject, "reached")
         except OSError as exc:
             yield Finding("error", subject, f"not reached: {exc}", "check `advertised.listeners` of the broker, and the network")

@@ -12,6 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from ualpipe.clients.tls import TlsOptions
 from ualpipe.clients.trust import default_ca_pem
 from ualpipe.pipeline.errors import SinkError, SinkUnavailable
+from ualpipe.sinks.kafka import wire
 from ualpipe.sinks.kafka.errors import loses_producer, of_code
 from ualpipe.sinks.kafka.message import FRAMING_BYTES, Message
 from ualpipe.sinks.kafka.options import MAX_RECONNECT_PAUSE_MS, KafkaSinkConfig, Sasl, security_protocol
@@ -56,6 +57,11 @@ class ConfluentProducer:
             self._producer.purge()
             self._producer.flush(_GRACE_S)
         return errors
+
+    def interrupt(self) -> None:
+        """Gives up at once what is not acknowledged yet."""
+        self.is_lost = True
+        self._producer.purge()
 
     def close(self) -> None:
         """Drops messages that are under way, and closes the connections."""
@@ -107,6 +113,7 @@ def settings(config: KafkaSinkConfig) -> dict[str, Any]:
         # Brokers measure whole batches: one that outgrows `max.message.bytes` is refused with all that is in it.
         "batch.size": min(config.max_message_bytes, _MAX_BATCH_BYTES),
         "delivery.report.only.error": True,
+        "receive.message.max.bytes": wire.MAX_ANSWER_BYTES,
     }
     return found | _of_sasl(config.sasl) | _of_tls(config.tls)
 

@@ -64,6 +64,11 @@ class PythonProducer:
         self._await(futures)
         return {index: self._outcome(future) for index, future in enumerate(futures) if not future.succeeded()}
 
+    def interrupt(self) -> None:
+        """Gives up at once what is not acknowledged yet."""
+        self.is_lost = True
+        self._end_now()
+
     def close(self) -> None:
         """Drops messages that are under way, and closes the connections."""
         if self.is_lost:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+from ualpipe.clients.sockets import OpenSockets
 from ualpipe.pipeline.errors import SinkError, SinkRejected, SinkUnavailable
 from ualpipe.pipeline.stages import Batch, Env, Finding, SinkLimits
 from ualpipe.sinks.kafka.cluster import ask_cluster, require_topic
@@ -21,6 +22,9 @@ class Producer(Protocol):
 
     def send(self, messages: Sequence[Message]) -> dict[int, SinkError]:
         """Sends all messages and waits for the acknowledgements; returns errors by position."""
+
+    def interrupt(self) -> None:
+        """Gives up at once, from any thread, what is not acknowledged yet: ``send`` returns with errors."""
 
     def close(self) -> None:
         """Drops messages that are under way, and closes the connections."""
@@ -41,6 +45,7 @@ class KafkaSink:
         self._config = config
         self._env = env
         self._producer: Producer | None = None
+        self._sockets = OpenSockets()
         self._is_open = False
         self._is_doubtful = True
 
@@ -56,7 +61,7 @@ class KafkaSink:
             SinkDenied: The brokers refuse our log-in, or the right to write to the topic.
         """
         if self._is_doubtful:
-            require_topic(self._config, ask_cluster(self._config).topic)
+            require_topic(self._config, ask_cluster(self._config, self._sockets).topic)
             self._is_doubtful = False
         self._living_producer()
         self._is_open = True
@@ -72,6 +77,12 @@ class KafkaSink:
         self._is_doubtful = any(not isinstance(error, SinkRejected) for error in errors.values())
         raise_if_all_failed(errors, len(messages))
         return errors
+
+    def interrupt(self) -> None:
+        """Gives up at once what waits for a broker."""
+        self._sockets.cut()
+        if (producer := self._producer) is not None:
+            producer.interrupt()
 
     def close(self) -> None:
         """Closes the connections. Everything written is delivered or was reported before."""

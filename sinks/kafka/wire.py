@@ -19,6 +19,9 @@ UNKNOWN_TOPIC, LEADER_NOT_AVAILABLE, TOPIC_DENIED, UNSUPPORTED_MECHANISM = 3, 5,
 METADATA_WITH_RIGHTS, METADATA_PLAIN = 8, 4
 MAX_ANSWER_BYTES = 16 * 1024 * 1024  # more is no Kafka broker: HTTP and TLS bytes read as a length give hundreds of megabytes
 
+MAX_ITERATIONS = 1_000_000
+"""Of a SCRAM log-in: Kafka's default is 4,096, and what a broker asks for is computed without a pause."""
+
 _CLIENT_ID = "ualpipe"
 _WRITE_BIT = 1 << 4  # AclOperation.WRITE
 _RIGHTS_UNKNOWN = -(1 << 31)
@@ -182,9 +185,11 @@ def _scram(algorithm: str, username: str, password: str, nonce: str) -> Exchange
     given = _attributes(first.split(","))
     if not given["r"].startswith(nonce):
         raise ValueError("the server answered to another nonce")
+    if not 1 <= (iterations := int(given["i"])) <= MAX_ITERATIONS:
+        raise ValueError(f"the server asks for {given['i'][:20]} iterations, more than {MAX_ITERATIONS}")
     unproven = f"c=biws,r={given['r']}"
     said = f"{bare},{first},{unproven}".encode()
-    salted = hashlib.pbkdf2_hmac(algorithm, password.encode(), base64.b64decode(given["s"]), int(given["i"]))
+    salted = hashlib.pbkdf2_hmac(algorithm, password.encode(), base64.b64decode(given["s"]), iterations)
     client_key = mac(salted, b"Client Key")
     signature = mac(hashlib.new(algorithm, client_key).digest(), said)
     proof = bytes(a ^ b for a, b in zip(client_key, signature, strict=True))

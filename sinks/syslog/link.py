@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable, Iterable, Sequence
 
 from ualpipe.clients.errors import as_sink_errors
+from ualpipe.clients.sockets import OpenSockets
 from ualpipe.clients.tls import client_context
 from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.errors import SinkError
@@ -42,6 +43,7 @@ class Link:
         self._frame: Callable[[Iterable[bytes]], bytes] = newline_framed if config.framing == "newline" else octet_counted
         self._unproven = Unproven(config.resend, config.resend_size)
         self._stream: Stream | None = None
+        self._sockets = OpenSockets()
         self._tls: ssl.SSLContext | None = None
         self._is_admitted = config.transport != "tls"
 
@@ -75,6 +77,12 @@ class Link:
         except SinkError:
             self._unproven.broke(messages)
             raise
+
+    def interrupt(self) -> None:
+        """Ends the connection at once, from any thread; whoever waits for it gets an error."""
+        # With sockets of its own a new connection can still be made, for the last word of ``part``.
+        sockets, self._sockets = self._sockets, OpenSockets()
+        sockets.cut()
 
     def disconnect(self) -> None:
         """Drops the connection. For the next one certificates are read again: they may have been renewed."""
@@ -120,7 +128,15 @@ class Link:
                 self._tls = client_context(tls)
         wait_s = min(config.timeout, timeout_s or config.timeout)
         name = tls.server_name or config.host
-        stream = Stream(config.host, self._port, wait_s, monotonic=self._clock.monotonic, tls=self._tls, server_name=name)
+        stream = Stream(
+            config.host,
+            self._port,
+            wait_s,
+            monotonic=self._clock.monotonic,
+            sockets=self._sockets,
+            tls=self._tls,
+            server_name=name,
+        )
         try:
             if must_settle:
                 stream.settle(has_certificate=tls.client_certificate is not None)

@@ -6,6 +6,7 @@ import contextlib
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from ualpipe.clients.sockets import OpenSockets
 from ualpipe.pipeline.errors import SinkError, SinkRejected, SinkUnavailable
 from ualpipe.pipeline.events import EncodedEvent
 from ualpipe.pipeline.stages import Batch, Env, Finding, SinkLimits
@@ -45,6 +46,7 @@ class SyslogSink:
             self._max_bytes = min(self._max_bytes, MAX_DATAGRAM_BYTES)
         self._composer: Composer | None = None
         self._datagrams: Datagrams | None = None
+        self._looking_up = OpenSockets()
         self._link = Link(config, self._port, env.clock, env.log, self._marked)
 
     def check(self) -> Iterable[Finding]:
@@ -72,6 +74,11 @@ class SyslogSink:
             self._disconnect()
             raise
         return errors
+
+    def interrupt(self) -> None:
+        """Ends the connection at once."""
+        self._looking_up.cut()
+        self._link.interrupt()
 
     def close(self) -> None:
         if lost := self._link.part():
@@ -121,7 +128,7 @@ class SyslogSink:
         return marked if len(marked) <= self._max_bytes else message
 
     def _new_datagrams(self) -> Datagrams:
-        return Datagrams(self._config.host, self._port, self._config.timeout)
+        return Datagrams(self._config.host, self._port, self._config.timeout, self._looking_up.check)
 
     @contextlib.contextmanager
     def _naming_the_receiver(self) -> Iterator[None]:

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Iterator
 
 from ualpipe.clients.errors import sink_error
+from ualpipe.clients.pace import TooSlow
 from ualpipe.clients.tls_failures import tls_failure
 from ualpipe.pipeline.errors import SinkUnavailable
 from ualpipe.sinks.syslog.options import RECEIVER
@@ -35,6 +36,8 @@ def as_unavailable(when: str = "") -> Iterator[None]:
         raise sink_error(tls_failure(exc, RECEIVER)) from exc
     except socket.gaierror as exc:
         raise SinkUnavailable(f"the name can't be resolved: {exc.strerror}") from exc
+    except TooSlow as exc:
+        raise SinkUnavailable(f"{exc}{suffix}") from exc
     except TimeoutError as exc:
         raise SinkUnavailable(f"no answer in time{suffix}") from exc
     except OSError as exc:

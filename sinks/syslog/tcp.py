@@ -13,6 +13,8 @@ import sys
 import termios
 from collections.abc import Callable, Iterator
 
+from ualpipe.clients.pace import Pace
+from ualpipe.clients.sockets import OpenSockets, connect
 from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkUnavailable
 from ualpipe.sinks.syslog.options import RECEIVER
 from ualpipe.sinks.syslog.socket_errors import GONE, as_unavailable
@@ -37,6 +39,7 @@ class Stream:
         timeout_s: float,
         *,
         monotonic: Callable[[], float],
+        sockets: OpenSockets,
         tls: ssl.SSLContext | None = None,
         server_name: str = "",
     ) -> None:
@@ -47,6 +50,7 @@ class Stream:
             port: 1 to 65535.
             timeout_s: Longest wait for each step: connecting, the handshake, sending one batch, its confirmation.
             monotonic: Seconds, to time the handshake.
+            sockets: Takes the connection in.
             tls: Settings of TLS; None for plain TCP.
             server_name: Name that the certificate must bear.
 
@@ -57,8 +61,8 @@ class Stream:
         self._timeout_s = timeout_s
         start = monotonic()
         with as_unavailable():
-            plain = socket.create_connection((host, port), timeout_s)
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            plain = connect(host, port, timeout_s, sockets)
+        self._pace = plain.pace = Pace(timeout_s, longest_s=timeout_s)
         self._sock: socket.socket = plain if tls is None else _secured(plain, tls, server_name)
         self._handshake_s = monotonic() - start
 
@@ -123,6 +127,7 @@ class Stream:
             SinkUnavailable: The connection broke, was closed, or nothing was acknowledged in time.
             SinkDenied: A receiver with TLS 1.3 refuses our certificate.
         """
+        self._begin_step(self._timeout_s)
         with as_unavailable():
             try:
                 self._sock.sendall(data)
@@ -133,13 +138,17 @@ class Stream:
                 self._is_closed()  # raises the alert that says why, where there is one
                 raise
 
-    def finish(self) -> None:
+    def finish(self, wait_s: float | None = None) -> None:
         """Ends our side and returns when the receiver has ended its own, which it does when it has read everything.
+
+        Args:
+            wait_s: Longest wait for that; the timeout by default.
 
         Raises:
             SinkUnavailable: The receiver broke off, or did not close in time.
             SinkDenied: A receiver with TLS 1.3 refuses our certificate.
         """
+        self._begin_step(wait_s or self._timeout_s)
         with as_unavailable():
             if isinstance(self._sock, ssl.SSLSocket):
                 # A bare end of stream in answer to close_notify is an end too (RFC 8446 §6.1 as practised).
@@ -158,15 +167,18 @@ class Stream:
         Args:
             wait_s: Longest wait for the receiver, which need not close its side, and goes on reading.
         """
-        self._sock.settimeout(wait_s)
         try:
-            self.finish()
+            self.finish(wait_s)
         except SinkError as exc:
             return isinstance(exc.__cause__, TimeoutError)
         return True
 
     def close(self) -> None:
         self._sock.close()
+
+    def _begin_step(self, longest_s: float) -> None:
+        self._pace.begin(longest_s, longest_s=longest_s)
+        self._sock.settimeout(longest_s)
 
     def _await_acknowledgement(self) -> None:
         for wait_s in _growing_waits(self._timeout_s):
@@ -185,9 +197,8 @@ class Stream:
         """Reads what the receiver sent, which only TLS needs; returns whether it closed, raises ``OSError`` when it broke off."""
         self._sock.settimeout(0)
         try:
-            while True:
-                if not self._sock.recv(_READ_BYTES):
-                    return True
+            # What a receiver that goes on sending sends yet waits for the next look.
+            return any(not self._sock.recv(_READ_BYTES) for _read in range(_MAX_READS))
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return False
         finally:

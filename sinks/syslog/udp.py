@@ -6,8 +6,9 @@ import errno
 import os
 import select
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+from ualpipe.clients.resolving import Address, resolve
 from ualpipe.pipeline.errors import SinkError, SinkRejected
 from ualpipe.sinks.syslog.socket_errors import as_unavailable
 
@@ -19,13 +20,19 @@ on Linux) is lost unnoticed."""
 class Datagrams:
     """Sends each message as a datagram. Nobody confirms a datagram; only an unreachable port may be noticed."""
 
-    def __init__(self, host: str, port: int, timeout_s: float) -> None:
+    def __init__(self, host: str, port: int, timeout_s: float, check: Callable[[], None]) -> None:
         """Looks up the address; nothing is sent.
+
+        Args:
+            host: Name or address.
+            port: 1 to 65535.
+            timeout_s: Longest wait, in seconds.
+            check: Raises an ``OSError`` when nobody waits any more.
 
         Raises:
             SinkUnavailable: The name can't be resolved, or there is no route.
         """
-        family, kind, proto, _name, address = _resolve(host, port, socket.SOCK_DGRAM)
+        family, kind, proto, _name, address = _resolve(host, port, timeout_s, check)
         with as_unavailable():
             self._sock = socket.socket(family, kind, proto)
             self._sock.settimeout(timeout_s)
@@ -82,6 +89,6 @@ def _bursts(messages: Sequence[bytes]) -> Iterator[range]:
     yield range(start, len(messages))
 
 
-def _resolve(host: str, port: int, kind: int) -> tuple[int, int, int, str, tuple[object, ...]]:
+def _resolve(host: str, port: int, timeout_s: float, check: Callable[[], None]) -> Address:
     with as_unavailable():
-        return socket.getaddrinfo(host, port, type=kind)[0]
+        return resolve(host, port, socket.SOCK_DGRAM, timeout_s, check)[0]

@@ -65,5 +65,9 @@ class ManagementActivityConfig:
         default=None,
         **_OF_GUID,
     )
-    timeout: Duration = option("Longest silence of the service; listings of large tenants take their time.", default="60s")
+    timeout: Duration = option(
+        "Longest silence of the service; listings of large tenants take their time. An answer that comes more slowly than 4 KiB "
+        "a second is given up after about that time, any answer after fifteen times that.",
+        default="60s",
+    )
     max_blob_size: Size = option("Longest content blob, decompressed; a longer one is dead-lettered.", default="1GiB")

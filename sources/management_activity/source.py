@@ -69,6 +69,11 @@ class ManagementActivitySource:
                 self._connection = connect(self._config, self._credential, self._env, self._adapter)
         self._connection.client.log_in()
 
+    def interrupt(self) -> None:
+        """Ends all connections at once."""
+        if (connection := self._connection) is not None:
+            connection.session.cut()
+
     def close(self) -> None:
         """Closes the connections."""
         with self._lock:

@@ -40,6 +40,7 @@ def what_a_stop_leaves_to_do_is_remembered(case: JournalCase) -> None:
     begun, settled, fresh = (store(journal, case, key, *ids).batches[0] for key, ids in (("a", "123"), ("b", "4"), ("c", "5")))
     journal.settle(SINK, [Settlement(begun.id, delivered=1, pending=[0, 2]), Settlement(settled.id, delivered=1)], [])
     assert list(journal.unsettled(SINK)) == [begun, fresh]
+    journal.use_reserve()
     assert journal.left_to_do(SINK, [begun, settled, fresh]) == {begun: frozenset({0, 2}), settled: frozenset(), fresh: None}
     journal.settle(SINK, [Settlement(begun.id, delivered=2)], [])
     assert journal.left_to_do(SINK, [begun]) == {begun: frozenset()}

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any, Literal
 
+from ualpipe.pipeline.journal.reserve import RESERVE_BYTES
+
 Moment = Literal["before", "uncommitted", "after"]
 """Of a call: at its start; with everything written, right before COMMIT; at its end, before the caller has the result."""
 
@@ -51,6 +53,10 @@ def half_to_file(frame: FrameType) -> None:
     os.write(frame.f_locals["fd"], data[: len(data) // 2])
 
 
+def half_of_the_reserve(frame: FrameType) -> None:
+    os.write(frame.f_locals["fd"], bytes(RESERVE_BYTES // 2))
+
+
 def half_to_socket(frame: FrameType) -> None:
     """Sends the first half of what is to be sent, which ends inside a frame."""
     data = frame.f_locals["data"]
@@ -78,7 +84,7 @@ _AWAIT = "ualpipe.sinks.kafka.producer_python:PythonProducer._await"
 _SEARCH, _ANSWER = "ualpipe.sinks.elasticsearch:ElasticsearchSink", "urllib3.connection:HTTPConnection.getresponse"
 _SYSLOG, _STREAM = "ualpipe.sinks.syslog:SyslogSink", "ualpipe.sinks.syslog.tcp:Stream"
 
-_MAKING = f"{_JOURNAL}.file:_create"
+_MAKING, _KEEPING = f"{_JOURNAL}.file:_create", "ualpipe.pipeline.journal.reserve:Reserve._make"
 _MARK = f"{_JOURNAL}.state_dir"
 
 MAKING = [  # in this order one run after the other comes to them: behind the last there is a journal
@@ -115,6 +121,12 @@ MIGRATING = [  # in this order one run after the other comes to them: behind the
         passage=_BEFORE_COLUMNS + len(ADDED_COLUMNS) + 2,
     ),
     Point("bring the journal up to date, after", _MIGRATE, "after"),
+]
+KEEPING = [  # in this order, too: behind the last the reserve is there
+    Point("keep the reserve, before", _KEEPING),
+    Point("keep the reserve: nothing in it", _KEEPING, calling="write"),
+    Point("keep the reserve: half of it", _KEEPING, calling="write", act=half_of_the_reserve),
+    Point("keep the reserve: not on the disk", _KEEPING, calling="fsync"),
 ]
 LISTING = [
     *_step("open the journal", "record_store:RecordStore.__init__"),
@@ -182,7 +194,7 @@ SYSLOG = [
     Point("syslog: acknowledged", f"{_STREAM}._await_acknowledgement", "after"),
 ]
 
-_WAY_IN = (MAKING, MARKING, MIGRATING, LISTING, CHUNKS, DISCARDING, LETTERS, BURIAL, SETTLING, FLAWS, DRIFT, GAPS)
+_WAY_IN = (MAKING, MARKING, KEEPING, MIGRATING, LISTING, CHUNKS, DISCARDING, LETTERS, BURIAL, SETTLING, FLAWS, DRIFT, GAPS)
 _CARE = (SEEN, FORGETTING, PRUNING, REQUEUE)
 POINTS = {point.name: point for group in (*_WAY_IN, *_CARE, FILE, KAFKA, KAFKA_PYTHON, SEARCH, SYSLOG) for point in group}
 

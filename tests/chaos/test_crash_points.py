@@ -135,7 +135,7 @@ _FILE = [point for point in at.FILE if point not in (_TORN, _TORN_FOUND)]
 # A run buries a blob that can't be read at the third attempt of its own, and leaves it to the next at the fifth of all: few runs
 # of a row may get as far as that. Drift is kept at the end of a run, and only where there was something new.
 ROWS = [
-    Row("journal", each(at.MAKING, at.MARKING[:2], at.CHUNKS, at.DISCARDING, at.LISTING, at.SETTLING, at.DRIFT[:1])),
+    Row("journal", each(at.MAKING, at.KEEPING, at.MARKING[:2], at.CHUNKS, at.DISCARDING, at.LISTING, at.SETTLING, at.DRIFT[:1])),
     Row("flaws", each(at.FLAWS)),
     Row("letters", each(at.LETTERS[:-1], at.BURIAL[:1])),
     Row("burial", each(at.BURIAL[1:2])),

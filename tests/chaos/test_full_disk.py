@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -19,7 +21,9 @@ import pytest
 
 from chaos.running import Running, running
 from chaos.small_disk import SmallDisk
+from fakes import rows
 from runs import TENANT_ID, Tenant, ids_in, served, write_config
+from servers.hostile_server import HostileServer, whole
 from ualpipe.simulator.records.generator import generate
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
@@ -156,3 +160,36 @@ def test_a_journal_that_was_to_be_made_on_a_nearly_full_disk_is_there_once_there
     answers = set(done.stdout.splitlines())
     assert "made" in answers
     assert any("is full" in answer for answer in answers), answers
+
+
+STAY = 'trap "" TERM; "$@"; code=$?; cp -r "$STATE" "$KEPT"; exit $code'
+"""Keeps what the process leaves on the disk, which is gone with the last process that has it."""
+
+
+def test_a_stop_on_a_full_disk_notes_what_was_delivered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk, kept, is_full = SmallDisk(tmp_path / "state", SIZE), tmp_path / "kept", threading.Event()
+    monkeypatch.setenv("STATE", str(disk.folder))
+    monkeypatch.setenv("KEPT", str(kept))
+
+    def when_the_disk_is_full() -> Iterator[bytes]:
+        is_full.wait(WITHIN_S)
+        yield from whole(b'{"errors":false}')()
+
+    with HostileServer({"_bulk": when_the_disk_is_full}) as server, served(tmp_path, [], content_types=[STREAM]) as tenant:
+        feed = Feed(tenant)
+        feed.more()
+        sink = {"type": "elasticsearch", "urls": [f"http://127.0.0.1:{server.port}"], "setup": False, "concurrency": 1}
+        config = write_config(tmp_path, tenant.sections, {"sinks": {"search": sink}})
+        with running(config, before=[*disk.before, "sh", "-c", STAY, "sh"]) as run:
+            soon(lambda: server.asked, "a write")
+            pid = int(Path(f"/proc/{run.process.pid}/task/{run.process.pid}/children").read_text().split()[0])
+            disk.fill(pid)
+            is_full.set()
+            soon(lambda: says(run, "ualpipe.sink.search", "can't note what was delivered"), "the wait for room")
+            os.kill(pid, signal.SIGTERM)
+            assert run.process.wait(WITHIN_S) == 0
+        assert not says(run, "ualpipe.sink.search", "sent again after the next start")
+    assert not (kept / "reserve").exists()
+    delivered, left = rows(kept, "SELECT SUM(delivered), SUM(LENGTH(pending)) FROM settlement")[0]
+    assert delivered > 0
+    assert not left

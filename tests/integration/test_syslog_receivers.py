@@ -86,7 +86,7 @@ def test_a_receiver_that_stops_reading_is_unavailable_after_the_timeout() -> Non
         sink(port=receiver.port, transport="tcp", timeout="300ms", max_message_bytes="64MiB") as target,
     ):
         target.open()
-        with pytest.raises(SinkUnavailable, match=r"in time|within 0\.3 s"):
+        with pytest.raises(SinkUnavailable, match=r"not done after 0\.3 s|within 0\.3 s"):
             target.write(Batch(make_events(1, UserId="x" * 8_000_000)))
         done.set()
 
@@ -130,7 +130,7 @@ def test_a_receiver_that_does_not_close_is_unavailable_where_its_close_is_waited
         sink(port=receiver.port, transport="tcp", confirm="close", timeout="200ms") as target,
     ):
         target.open()
-        with pytest.raises(SinkUnavailable, match="no answer in time"):
+        with pytest.raises(SinkUnavailable, match="no answer within"):
             target.write(Batch(make_events(1)))
         done.set()
 

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ from runs import generated, ids_in, served, start, write_config
 from ualpipe.pipeline.conditions.compiler import compile_conditions
 from ualpipe.pipeline.config.model import StageSpec
 from ualpipe.pipeline.drift import FIELD, Thing
-from ualpipe.pipeline.errors import ContentUndecodable
+from ualpipe.pipeline.errors import ContentUndecodable, Stopped
 from ualpipe.pipeline.events import EncodedEvent, Origin, Transformed
 from ualpipe.pipeline.process.processor import LocalProcessor
 from ualpipe.pipeline.process.worker_pool import ATTEMPTS, IDLE_S, WorkerPool
@@ -55,7 +56,7 @@ def workers(here: LocalProcessor, context: RunContext, monkeypatch: pytest.Monke
     setup = WorkerSetup([StageSpec("odd", "odd", ByOperation, NoOptions())], WANTED, logging.INFO)
     made = WorkerPool(here, setup, MOST, context, CpuAffinity())
     made._start()
-    assert made._count == 1, "the worker did not start"
+    assert len(made._workers) == 1, "the worker did not start"
     yield made
     made.close()
 
@@ -162,7 +163,7 @@ def test_workers_without_work_end_after_a_while_and_come_back(
     assert pids(workers.process(origin("keep"), transform=True).transformed) == {os.getpid()}, "nothing else is under way"
     with here.lock:
         assert workers._take(must_start=False) is None
-    until(lambda: workers._count == 1, "another worker", timeout_s=30)
+    until(lambda: len(workers._workers) == 1, "another worker", timeout_s=30)
     assert os.getpid() not in pids(workers.process(origin("keep"), transform=True).transformed)
 
 
@@ -176,7 +177,7 @@ def test_with_workers_all_processors_are_used_and_without_them_one(here: LocalPr
     try:
         with here.lock:
             made._take(must_start=False)
-        until(lambda: made._count == 1, "a worker", timeout_s=30)
+        until(lambda: len(made._workers) == 1, "a worker", timeout_s=30)
         assert affinity.home is None
         assert os.sched_getaffinity(made._idle[0]._process.pid) == allowed
         clock.advance(IDLE_S + 1)
@@ -219,8 +220,30 @@ def test_an_answer_that_cannot_be_read_costs_its_worker_and_no_other(
         broken.setattr("ualpipe.pipeline.process.worker_pool.unpacked_message", lambda _text: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             workers.process(origin("keep"), transform=True)
-    assert workers._count == 0, "nobody waits for it"
+    assert not workers._workers, "nobody waits for it"
     assert workers.process(origin("keep"), transform=True).digests
+
+
+@pytest.mark.parametrize("work", ["process", "transform"])
+def test_a_worker_in_the_middle_of_a_long_chunk_is_ended_by_a_stop_and_its_work_is_not_done_here(
+    workers: WorkerPool, caplog: pytest.LogCaptureFixture, work: str
+) -> None:
+    def interrupt() -> None:
+        until(lambda: not workers._idle, "the work", timeout_s=30)
+        workers.interrupt()
+
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
+    start = time.monotonic()
+    chunk = origin("keep", "hang")
+    with pytest.raises(Stopped):
+        workers.process(chunk, transform=True) if work == "process" else workers.transform(chunk, ())
+    with pytest.raises(Stopped):
+        workers.process(origin("keep"), transform=True)
+    workers.close()
+    assert time.monotonic() - start < 5
+    assert not caplog.messages, "that a worker ends is what a stop wants"
+    interrupting.join()
 
 
 def children(pid: int) -> list[int]:

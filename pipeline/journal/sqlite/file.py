@@ -27,6 +27,7 @@ from ualpipe.pipeline.records.compression import decompress
 FILE_NAME = "journal.db"
 BUSY_TIMEOUT_S = 30.0
 _ADDS_COLUMN = re.compile(r"ALTER TABLE (\w+) ADD COLUMN (\w+)")
+CLOSE_TIMEOUT_S = 1.0
 _PARTS = ("", "-wal", "-shm", "-journal")
 """What SQLite adds to the name of the file for those it makes beside it."""
 
@@ -69,8 +70,15 @@ class JournalFile:
             raise
 
     def close(self) -> None:
-        """Closes the file and lets go of the directory. Safe twice."""
-        with self.lock:
+        """Closes the file and lets go of the directory. Safe twice.
+
+        A thread that a stop has left behind may be in the middle of a transaction for ever, on a disk that hangs: then the file
+        is left as it is, as at a kill, and the kernel lets go of the directory.
+        """
+        if not self.lock.acquire(timeout=CLOSE_TIMEOUT_S):
+            _log.warning("the journal is in use by a thread that does not end; it is left as it is, which loses nothing")
+            return
+        try:
             if hasattr(self, "db"):
                 self.db.close()
             if self._mark:
@@ -79,6 +87,8 @@ class JournalFile:
             if self._owner:
                 self._owner.release()
                 self._owner = None
+        finally:
+            self.lock.release()
 
     def own(self) -> bool:
         """Takes the state directory for this process until ``close``; returns False when a running pipeline has it."""

@@ -14,6 +14,7 @@ from ualpipe.pipeline.drift import Counts, Thing
 from ualpipe.pipeline.errors import JournalFull
 from ualpipe.pipeline.journal.contract import GivenUp
 from ualpipe.pipeline.journal.dead_letter_limits import DeadLetterLimits
+from ualpipe.pipeline.journal.reserve import Reserve
 from ualpipe.pipeline.journal.sqlite.batches import Batches
 from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
@@ -108,6 +109,8 @@ class SqliteJournal:
         self._standing_still = StandingStillNote(self._file)
         self._retention = Retention(self._file, self._dead_letters, seen)
         self._limits = DeadLetterLimits(self._dead_letters.totals, dead_letter_limits, clock)
+        self._reserve = Reserve(file.dir)
+        self._reserve.keep(self._free_bytes()[0])
 
     # --- the ledger ----------------------------------------------------------------------------------------------
 
@@ -178,10 +181,15 @@ class SqliteJournal:
             raise JournalFull(reason)
         if self._max_bytes is not None and self.clock.monotonic() >= self._measure_at:
             self._check_size(self._max_bytes)
-        stats = os.statvfs(self._file.dir)
-        free, total = stats.f_bavail * stats.f_frsize, stats.f_blocks * stats.f_frsize
+        free, total = self._free_bytes()
         if free < min(MIN_FREE_BYTES, total // 8):
             raise JournalFull(f"the disk of {self._file.dir} is full: {free >> 20} MiB are free")
+        self._reserve.keep(free)
+
+    def _free_bytes(self) -> tuple[int, int]:
+        """Returns how much room the disk has, and how large it is."""
+        stats = os.statvfs(self._file.dir)
+        return stats.f_bavail * stats.f_frsize, stats.f_blocks * stats.f_frsize
 
     def _check_size(self, limit: int) -> None:
         """Looks whether the journal has reached its limit; there, what every sink has settled goes before its time."""
@@ -240,6 +248,9 @@ class SqliteJournal:
 
     def settle(self, sink: str, settlements: Sequence[Settlement], dead_letters: Sequence[DeadLetter]) -> None:
         self._batches.settle(sink, settlements, dead_letters)
+
+    def use_reserve(self) -> None:
+        self._reserve.let_go()
 
     # --- upkeep --------------------------------------------------------------------------------------------------
 

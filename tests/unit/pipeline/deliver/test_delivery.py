@@ -566,6 +566,22 @@ def test_a_settlement_that_the_disk_has_no_room_for_is_tried_until_it_has_and_sa
     assert caplog.text.count("can't note what was delivered") == 1
 
 
+@pytest.mark.parametrize("has_reserve", [True, False])
+def test_what_was_delivered_is_noted_at_a_stop_on_a_full_disk_where_the_journal_keeps_room(bench, caplog, has_reserve):
+    store(bench.journal, "a", records(1, 3))
+    bench.journal.has_reserve = has_reserve
+
+    def fill_and_stop(_batch):
+        bench.journal.full = JournalFull("the disk is full")
+        bench.context.stop.set()
+        return {}
+
+    bench.deliver(MemorySink([fill_and_stop]))
+    bench.journal.full = None
+    assert bool(bench.journal.unsettled("sink")) is not has_reserve
+    assert ("it is sent again after the next start" in caplog.text) is not has_reserve
+
+
 # --- a clean stop ----------------------------------------------------------------------------------------------------
 
 

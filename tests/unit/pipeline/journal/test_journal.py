@@ -8,11 +8,13 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from fakes import body, chunks_of, enter, open_journal, pack, records, rows, snapshot, store
 from ualpipe.pipeline.errors import JournalError
+from ualpipe.pipeline.journal.sqlite import file as file_module
 from ualpipe.pipeline.journal.sqlite import schema as _journal_schema
 from ualpipe.pipeline.journal.sqlite.file import FILE_NAME, JournalFile
 from ualpipe.pipeline.journal.sqlite.journal import UNDER_WAY, SqliteJournal
@@ -50,7 +52,7 @@ def test_the_state_directory_and_its_files_are_for_their_owner_alone(tmp_path, c
     store(journal, "item", records(1, 3))
     folder = tmp_path / "deep" / "state"
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()}
-    assert {FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}-shm", "lock", MARK_NAME, UNDER_WAY} == set(modes)
+    assert {FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}-shm", "lock", MARK_NAME, UNDER_WAY, "reserve"} == set(modes)
     assert set(modes.values()) == {0o600}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     journal.close()
@@ -216,7 +218,7 @@ def test_a_damaged_journal_keeps_what_a_crash_left_in_its_write_ahead_log(tmp_pa
     data[len(data) // 2 : len(data) // 2 + 8192] = b"\xa5" * 8192
     (crashed / FILE_NAME).write_bytes(data)
     before = contents(crashed)
-    assert set(before) == {FILE_NAME, f"{FILE_NAME}-wal", MARK_NAME, UNDER_WAY}
+    assert set(before) == {FILE_NAME, f"{FILE_NAME}-wal", MARK_NAME, UNDER_WAY, "reserve"}
     with pytest.raises(JournalError, match="damaged"):
         open_journal(crashed, clock)
     assert contents(crashed) == before
@@ -285,3 +287,24 @@ def test_a_reader_sees_the_journal_of_a_running_pipeline_and_may_write_beside_it
     assert reader.rows("SELECT count(*) FROM batch") == [(2,)]
     reader.close()
     journal.close()
+
+
+def test_a_journal_in_the_hands_of_a_thread_that_hangs_is_left_as_it_is(tmp_path, clock, monkeypatch, caplog):
+    monkeypatch.setattr(file_module, "CLOSE_TIMEOUT_S", 0.05)
+    file = JournalFile(tmp_path, clock, exclusive=True)
+    has_it, end = threading.Event(), threading.Event()
+
+    def hang():
+        with file.lock:
+            has_it.set()
+            end.wait(30)
+
+    thread = threading.Thread(target=hang)
+    thread.start()
+    has_it.wait(30)
+    file.close()
+    assert "it is left as it is, which loses nothing" in caplog.text
+    end.set()
+    thread.join()
+    file.close()
+    JournalFile(tmp_path, clock, exclusive=True).close()

@@ -186,3 +186,12 @@ def test_a_task_that_fails_gives_its_place_back(monkeypatch: pytest.MonkeyPatch)
     pool.submit("me", fail)
     until(lambda: pool.begin_due() or len(failures) == 2)
     pool.leave("me")
+
+
+def test_a_task_that_does_not_end_holds_up_no_close():
+    pool, begun, end = ThreadPool(), threading.Event(), threading.Event()
+    pool.submit("owner", lambda: begun.set() or end.wait(30))
+    begun.wait(30)
+    pool.close(longest_s=0.05)
+    end.set()
+    pool.leave("owner")
