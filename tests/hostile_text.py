@@ -1,0 +1,174 @@
+"""Hostile text for a regular expression, derived from the expression itself, and the time that it takes on it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+_parser: Any = __import__("re._parser", fromlist=["parse"])
+
+SIZES = (14, 18, 22, 26, 64, 512, 4096, 65536)
+"""Characters, growing: an exponential expression is given up at the first that takes too long."""
+
+_PROBES = "aA0 -_./\\@:;,<>\"'()[]{}|=#\n\r\t\0é\u2028!"
+_MOST_UNITS = 40
+
+
+def slowest(pattern: re.Pattern[Any], methods: tuple[str, ...] = ("search",), limit_s: float = 0.05) -> tuple[float, str, int]:
+    """Returns the longest time that an expression took on one text, in seconds, with the repeated part and the size.
+
+    Ends at the first text that takes longer than the limit, in the best of three tries.
+    """
+    worst = (0.0, "", 0)
+    for size in SIZES:
+        for head, unit, tail in _units(pattern):
+            text = _text(pattern, head + unit * ((size - len(head)) // max(1, len(unit))) + tail)
+            for method in methods:
+                took = min(_timed(pattern, method, text) for _ in range(1))
+                if took > limit_s:
+                    took = min(took, _timed(pattern, method, text), _timed(pattern, method, text))
+                worst = max(worst, (took, f"{method}: {head!r} + {unit!r}... + {tail!r}", size))
+                if worst[0] > limit_s:
+                    return worst
+    return worst
+
+
+def _timed(pattern: re.Pattern[Any], method: str, text: Any) -> float:
+    began = time.process_time()
+    if method == "finditer":
+        for _ in pattern.finditer(text):
+            pass
+    elif method in ("sub", "subn"):
+        pattern.sub(type(text)(), text)
+    else:
+        getattr(pattern, method)(text)
+    return time.process_time() - began
+
+
+def _text(pattern: re.Pattern[Any], text: str) -> Any:
+    return text if isinstance(pattern.pattern, str) else text.encode("latin-1", "replace")
+
+
+def _units(pattern: re.Pattern[Any]) -> Iterator[tuple[str, str, str]]:
+    """Yields what stands before, what is repeated, and what stands behind it, so that the expression nearly matches."""
+    tree = _parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE if isinstance(pattern.pattern, bytes) else pattern.flags)
+    whole = _example(tree)
+    units: dict[str, str] = {}
+    for head, unit in _repeats(tree, ""):
+        if unit:
+            units.setdefault(unit, head)
+    atoms = list(dict.fromkeys(_atoms(tree)))[:12]
+    for atom in [*atoms, whole, whole[:-1], " ", "a", "0", "\\", "\n"]:
+        if atom:
+            units.setdefault(atom, "")
+    for one in atoms:
+        for other in atoms:
+            if one != other and len(units) < _MOST_UNITS * 2:
+                units.setdefault(one + other, "")
+    for unit, head in list(units.items()):
+        for tail in dict.fromkeys(("", "\0", "!", whole[-1:])):
+            yield head, unit, tail
+            if head:
+                yield "", unit, tail
+
+
+def _repeats(tree: Any, head: str) -> Iterator[tuple[str, str]]:
+    """Yields the head before each repeated part of an expression, with an example of the part."""
+    for operator, argument in tree:
+        for inner in _inner(operator, argument):
+            yield from _repeats(inner, head)
+        name = str(operator)
+        if "REPEAT" in name:
+            yield head, _example(argument[2])
+            for sign in _signs(argument[2]):
+                yield head, sign
+        head += _example([(operator, argument)])
+
+
+def _inner(operator: Any, argument: Any) -> list[Any]:
+    name = str(operator)
+    if "REPEAT" in name:
+        return [argument[2]]
+    if name == "SUBPATTERN":
+        return [argument[-1]]
+    if name == "ATOMIC_GROUP":
+        return [argument]
+    if name == "BRANCH":
+        return list(argument[1])
+    return [argument[1]] if name.startswith("ASSERT") else []
+
+
+def _atoms(tree: Any) -> Iterator[str]:
+    for operator, argument in tree:
+        name = str(operator)
+        inner = _inner(operator, argument)
+        if inner:
+            for part in inner:
+                yield from _atoms(part)
+        elif name in ("LITERAL", "NOT_LITERAL", "IN", "ANY"):
+            yield from _signs([(operator, argument)])
+
+
+def _signs(tree: Any) -> list[str]:
+    """Returns characters that a class takes."""
+    signs = []
+    for operator, argument in tree:
+        name = str(operator)
+        if name == "LITERAL":
+            signs.append(chr(argument))
+        elif name == "NOT_LITERAL":
+            signs.append(next(sign for sign in _PROBES if ord(sign) != argument))
+        elif name == "ANY":
+            signs.append("a")
+        elif name == "IN":
+            signs += [sign for sign in _PROBES if _is_in(argument, sign)][:3] or [chr(_first(argument))]
+    return signs
+
+
+def _first(argument: Any) -> int:
+    for operator, value in argument:
+        if str(operator) == "LITERAL":
+            return int(value)
+        if str(operator) == "RANGE":
+            return int(value[0])
+    return ord("a")
+
+
+_CATEGORIES = {"DIGIT": r"\d", "SPACE": r"\s", "WORD": r"\w"}
+
+
+def _is_in(argument: Any, sign: str) -> bool:
+    found, negated = False, False
+    for operator, value in argument:
+        name = str(operator)
+        if name == "NEGATE":
+            negated = True
+        elif name == "LITERAL":
+            found |= ord(sign) == value
+        elif name == "RANGE":
+            found |= value[0] <= ord(sign) <= value[1]
+        elif name == "CATEGORY":
+            kind = str(value).removeprefix("CATEGORY_")
+            hit = re.fullmatch(_CATEGORIES[kind.removeprefix("NOT_")], sign) is not None
+            found |= hit != kind.startswith("NOT_")
+    return found != negated
+
+
+def _example(tree: Any) -> str:
+    """Returns a short text that an expression takes, or nearly."""
+    text = ""
+    for operator, argument in tree:
+        name = str(operator)
+        if "REPEAT" in name:
+            text += _example(argument[2]) * max(1, argument[0])
+        elif name == "BRANCH":
+            text += max((_example(part) for part in argument[1]), key=len)
+        elif name == "SUBPATTERN":
+            text += _example(argument[-1])
+        elif name == "ATOMIC_GROUP":
+            text += _example(argument)
+        elif signs := _signs([(operator, argument)]):
+            text += signs[0]
+    return text
