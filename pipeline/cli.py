@@ -22,9 +22,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(importlib.import_module(args.module).run(args))
     except PipelineError as exc:
-        from ualpipe.pipeline.redaction import blanked  # noqa: PLC0415 - brings orjson, which `--help` has no time for
+        from ualpipe.pipeline.redaction import blanked  # noqa: PLC0415 - `--help` has no time for what they bring
+        from ualpipe.pipeline.wording import visible  # noqa: PLC0415
 
-        print(blanked(str(exc)), file=sys.stderr)
+        print(visible(blanked(str(exc)), keeps_lines=True), file=sys.stderr)
         return EXIT_USAGE if isinstance(exc, ConfigError | JournalError) else EXIT_INCOMPLETE
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): nothing to say, and nothing to flush at exit.

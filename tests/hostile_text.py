@@ -4,35 +4,49 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 _parser: Any = __import__("re._parser", fromlist=["parse"])
 
-SIZES = (14, 18, 22, 26, 64, 512, 4096, 65536)
-"""Characters, growing: an exponential expression is given up at the first that takes too long."""
+SIZES = (14, 18, 22, 26, 64, 512, 4096)
+"""Characters, growing: an expression that takes exponential time is given up at the first size that shows it."""
+
+LARGE = 65536
+_WORST = 8  # texts of the last of the sizes that are tried at LARGE, too
 
 _PROBES = "aA0 -_./\\@:;,<>\"'()[]{}|=#\n\r\t\0é\u2028!"
-_MOST_UNITS = 40
+_MOST_PAIRS = 40
+
+_Try = tuple[float, str, tuple[str, str, str], str]
 
 
-def slowest(pattern: re.Pattern[Any], methods: tuple[str, ...] = ("search",), limit_s: float = 0.05) -> tuple[float, str, int]:
-    """Returns the longest time that an expression took on one text, in seconds, with the repeated part and the size.
+def slowest(pattern: re.Pattern[Any], methods: Iterable[str] = ("search",), limit_s: float = 0.05) -> tuple[float, str]:
+    """Returns the longest time that an expression took on one text, in seconds, with what it was.
 
     Ends at the first text that takes longer than the limit, in the best of three tries.
     """
-    worst = (0.0, "", 0)
-    for size in SIZES:
-        for head, unit, tail in _units(pattern):
-            text = _text(pattern, head + unit * ((size - len(head)) // max(1, len(unit))) + tail)
-            for method in methods:
-                took = min(_timed(pattern, method, text) for _ in range(1))
-                if took > limit_s:
-                    took = min(took, _timed(pattern, method, text), _timed(pattern, method, text))
-                worst = max(worst, (took, f"{method}: {head!r} + {unit!r}... + {tail!r}", size))
-                if worst[0] > limit_s:
-                    return worst
-    return worst
+    tries: list[_Try] = [(0.0, method, text, "") for text in _texts(pattern) for method in methods]
+    for size in (*SIZES, LARGE):
+        if size == LARGE:
+            tries = sorted(tries, reverse=True)[:_WORST]
+        tried = []
+        for _took, method, parts, _shown in tries:
+            tried.append(_try(pattern, method, parts, size))
+            if tried[-1][0] > limit_s:
+                return tried[-1][0], tried[-1][3]
+        tries = tried
+    took, _method, _parts, shown = max(tries)
+    return took, shown
+
+
+def _try(pattern: re.Pattern[Any], method: str, parts: tuple[str, str, str], size: int) -> _Try:
+    head, unit, tail = parts
+    text = _text(pattern, head + unit * ((size - len(head)) // len(unit)) + tail)
+    took = _timed(pattern, method, text)
+    if 0.01 < took < 0.5:
+        took = min(took, _timed(pattern, method, text), _timed(pattern, method, text))
+    return took, method, parts, f"{took * 1000:.1f} ms at {size:,}: {method} in {head!r} + {unit!r}... + {tail!r}"
 
 
 def _timed(pattern: re.Pattern[Any], method: str, text: Any) -> float:
@@ -51,27 +65,18 @@ def _text(pattern: re.Pattern[Any], text: str) -> Any:
     return text if isinstance(pattern.pattern, str) else text.encode("latin-1", "replace")
 
 
-def _units(pattern: re.Pattern[Any]) -> Iterator[tuple[str, str, str]]:
-    """Yields what stands before, what is repeated, and what stands behind it, so that the expression nearly matches."""
+def _texts(pattern: re.Pattern[Any]) -> list[tuple[str, str, str]]:
+    """Returns what stands before, what is repeated, and what stands behind it, so that the expression nearly matches."""
     tree = _parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE if isinstance(pattern.pattern, bytes) else pattern.flags)
     whole = _example(tree)
-    units: dict[str, str] = {}
-    for head, unit in _repeats(tree, ""):
-        if unit:
-            units.setdefault(unit, head)
-    atoms = list(dict.fromkeys(_atoms(tree)))[:12]
-    for atom in [*atoms, whole, whole[:-1], " ", "a", "0", "\\", "\n"]:
-        if atom:
-            units.setdefault(atom, "")
-    for one in atoms:
-        for other in atoms:
-            if one != other and len(units) < _MOST_UNITS * 2:
-                units.setdefault(one + other, "")
-    for unit, head in list(units.items()):
-        for tail in dict.fromkeys(("", "\0", "!", whole[-1:])):
-            yield head, unit, tail
-            if head:
-                yield "", unit, tail
+    classes = list(_classes(tree))
+    atoms = list(dict.fromkeys(sign for rank in range(3) for signs in classes for sign in signs[rank : rank + 1]))[:12]
+    units = [(head, unit) for head, unit in _repeats(tree, "") if unit]
+    units += [("", unit) for unit in (*atoms, whole, whole[:-1], " ", "a", "0", "\\", "\n") if unit]
+    units += [("", one + other) for one in atoms for other in atoms if one != other][:_MOST_PAIRS]
+    ends = [one + other for one in atoms[:4] for other in atoms[:4] if one != other]
+    tails = list(dict.fromkeys(("", "\0", "!", "\n!", whole[-1:], *ends)))
+    return list(dict.fromkeys((start, unit, tail) for head, unit in units for tail in tails for start in ("", head)))
 
 
 def _repeats(tree: Any, head: str) -> Iterator[tuple[str, str]]:
@@ -100,15 +105,18 @@ def _inner(operator: Any, argument: Any) -> list[Any]:
     return [argument[1]] if name.startswith("ASSERT") else []
 
 
-def _atoms(tree: Any) -> Iterator[str]:
+def _classes(tree: Any) -> Iterator[list[str]]:
+    """Yields, for each character that an expression names, some that it takes there."""
     for operator, argument in tree:
         name = str(operator)
         inner = _inner(operator, argument)
         if inner:
             for part in inner:
-                yield from _atoms(part)
+                yield from _classes(part)
         elif name in ("LITERAL", "NOT_LITERAL", "IN", "ANY"):
-            yield from _signs([(operator, argument)])
+            yield _signs([(operator, argument)])
+            if name == "IN" and str(argument[0][0]) == "NEGATE":
+                yield [sign for sign in _PROBES if not _is_in(argument, sign)][:3]
 
 
 def _signs(tree: Any) -> list[str]:

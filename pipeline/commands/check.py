@@ -14,6 +14,7 @@ from ualpipe.pipeline.redaction import blanked
 from ualpipe.pipeline.stages import Finding
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_REFUSED
 from ualpipe.pipeline.supervisor.stages import StageMaker
+from ualpipe.pipeline.wording import visible
 
 _MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
 
@@ -23,11 +24,11 @@ def run(args: argparse.Namespace) -> int:
     config = load_config(args.config)
     log.set_up("warning", config.secrets)
     for warning in config.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        print(visible(f"warning: {warning}"), file=sys.stderr)
     maker = StageMaker.for_command(config)
     maker.open_transforms()
     counts = f"sources: {len(config.sources)}, transforms: {len(config.transforms)}, sinks: {len(config.sinks)}"
-    print(f"{args.config}: the config is fine ({counts})")
+    print(visible(f"{args.config}: the config is fine ({counts})"))
     return _live(config, maker) if args.live else EXIT_FINE
 
 
@@ -36,8 +37,9 @@ def _live(config: PipelineConfig, maker: StageMaker) -> int:
     for spec in (*config.sources.values(), *config.sinks.values()):
         for finding in _findings(spec, maker):
             is_refused |= finding.level == "error"
-            action = f"\n           -> {finding.action}" if finding.action else ""
-            print(f"{_MARKS[finding.level]}  {spec.name}: {finding.subject}: {blanked(finding.message)}{action}")
+            print(_MARKS[finding.level], visible(blanked(f" {spec.name}: {finding.subject}: {finding.message}")))
+            if finding.action:
+                print(f"           -> {visible(blanked(finding.action))}")
     return EXIT_REFUSED if is_refused else EXIT_FINE
 
 

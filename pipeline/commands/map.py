@@ -21,7 +21,7 @@ from ualpipe.pipeline.reading.reader import chunk_of
 from ualpipe.pipeline.records.chunk import Piece
 from ualpipe.pipeline.stages import Apply
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE
-from ualpipe.pipeline.wording import counted
+from ualpipe.pipeline.wording import counted, visible, visible_json
 
 _MOST_SAID = 20  # defects that are told one by one
 
@@ -44,7 +44,7 @@ class Mapped:
         """Counts something that could not be read, and tells of it; not of every one where there are many."""
         self.unread += 1
         if self.unread <= _MOST_SAID:
-            print(f"not read: {reason}", file=self.said)
+            print(visible(f"not read: {reason}"), file=self.said)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -78,7 +78,8 @@ def map_records(
                 mapped.note_unread(piece.defect)
         for event in events_of(Origin("stdin", "", "stdin", "stdin", chunk_of(pieces))):
             line, is_fine = _document(event, transforms)
-            documents.write(line + b"\n")
+            documents.write(line if line.isascii() and b"\x7f" not in line else visible_json(line.decode()).encode())
+            documents.write(b"\n")
             mapped.failed += not is_fine
         documents.flush()
     return mapped

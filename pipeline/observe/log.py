@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import textwrap
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, TextIO
@@ -12,6 +13,7 @@ from typing import Any, TextIO
 import orjson
 
 from ualpipe.pipeline.redaction import Redactor, hide
+from ualpipe.pipeline.wording import visible, visible_json
 
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 LIBRARIES = (
@@ -41,7 +43,7 @@ class JsonFormatter(logging.Formatter):
             own["exception"] = self.formatException(record.exc_info)
         line = {name: self._shown(value) for name, value in {**own, **context_of(record), **own}.items()}
         try:
-            return orjson.dumps(line).decode()
+            return visible_json(orjson.dumps(line).decode())
         except TypeError:  # a number or text that orjson does not write: no reason to lose a line
             return json.dumps(line)
 
@@ -68,8 +70,11 @@ class PlainFormatter(logging.Formatter):
         time = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
         context = "".join(f"  {key}={value}" for key, value in context_of(record).items())
         head = f"{time} {record.levelname.lower():7s} " if self._is_timed else ""
-        text = f"{head}{record.name.removeprefix('ualpipe.')}: {record.getMessage()}{context}"
-        return self._redact(f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text)
+        text = f"{head}{record.name.removeprefix('ualpipe.')}: {visible(self._redact(record.getMessage() + context))}"
+        if not record.exc_info:
+            return text
+        trace = visible(self._redact(self.formatException(record.exc_info)), keeps_lines=True)
+        return f"{text}\n{textwrap.indent(trace, '  ')}"  # no line of it may pass for one of the log
 
 
 def set_up(level: str, secrets: Iterable[str] = (), stream: TextIO | None = None, *, plain: bool | None = None) -> None:

@@ -44,7 +44,7 @@ def document_id(event: EncodedEvent) -> str:
     name = f"{event.tenant}:{event.id}"
     if event.id and _USABLE_ID.fullmatch(name):
         return name
-    return "raw:" + hashlib.sha256(event.tenant.encode() + b"\0" + event.raw).hexdigest()
+    return "raw:" + hashlib.sha256(event.tenant.encode("utf-8", "surrogatepass") + b"\0" + event.raw).hexdigest()
 
 
 def bulk_body(events: Sequence[EncodedEvent]) -> bytes:
