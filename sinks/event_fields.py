@@ -13,7 +13,7 @@ import orjson
 from ualpipe.pipeline.events import EncodedEvent
 
 # Possessive: a string without an end is tried once, to the end of the record.
-_STRING_OR_BREAK = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z)|[\r\n]++', re.DOTALL)
+_STRING_OR_BREAK = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\r\n]++', re.DOTALL)
 
 Reader = Callable[[Mapping[str, Any]], str]
 
@@ -22,8 +22,8 @@ def original_line(event: EncodedEvent) -> bytes:
     r"""Returns the record as received, on one line.
 
     Bytes without line breaks come back untouched. A record that was received over several lines is written compactly, with the
-    same values; one that no encoder writes (nested too deep, huge numbers) gets blanks for the line breaks between its parts. What is
-    no JSON gets its line breaks escaped as ``\n`` and ``\r``.
+    same values; one that no encoder writes (nested too deep, huge numbers) gets blanks for the line breaks between its parts.
+    What is no JSON gets its line breaks escaped as ``\n`` and ``\r``.
     """
     raw = event.raw
     if b"\n" not in raw and b"\r" not in raw:

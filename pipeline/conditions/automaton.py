@@ -174,7 +174,8 @@ class _Nodes:
             case "BRANCH":
                 return self._lead(tuple(self._sequence(option, flags, after) for option in argument[1]))
             case "MAX_REPEAT" | "MIN_REPEAT":
-                return self._repeat(*argument, flags, after)
+                least, most, body = argument
+                return self._repeat(least, most, body, flags, after)
             case "AT":
                 return self._lead((after,), _edge(str(argument), flags))
             case name:
