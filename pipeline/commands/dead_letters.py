@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import textwrap
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
@@ -77,9 +78,14 @@ def _show(args: argparse.Namespace, reader: JournalReader, config: PipelineConfi
         for name, value in shown.items():
             print(f"{name + ':':12s} {visible(str(value))}")
         if stored.dead_letter.trace:
-            print(f"{visible(stored.dead_letter.trace.rstrip(), keeps_lines=True)}\n")
-        print(visible(stored.dead_letter.body.decode("utf-8", "backslashreplace"), keeps_lines=True) + "\n")
+            print(f"{_inset(stored.dead_letter.trace.rstrip())}\n")
+        print(f"{_inset(stored.dead_letter.body.decode('utf-8', 'backslashreplace'))}\n")
     return EXIT_FINE
+
+
+def _inset(text: str) -> str:
+    """Returns text of several lines, none of which can pass for one of ours."""
+    return textwrap.indent(visible(text, keeps_lines=True), "  ")
 
 
 def _export(args: argparse.Namespace, reader: JournalReader, _config: PipelineConfig) -> int:

@@ -18,7 +18,8 @@ from ualpipe.sinks.syslog.cef import cef
 from ualpipe.sinks.syslog.leef import leef
 from ualpipe.sinks.syslog.options import SeverityOptions, SyslogSinkConfig
 
-_STRING_OR_BLANK = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\t\r\n]', re.DOTALL)  # a blank between values needs no escape
+# A blank between values needs no escape.
+_STRING_OR_BLANK = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\t\r\n]', re.DOTALL)
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _RESENT = frames.parameter("resent", "1").encode()
 

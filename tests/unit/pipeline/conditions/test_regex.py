@@ -47,7 +47,7 @@ _PATTERNS = st.recursive(
 _FLAGS = st.sampled_from([0, re.IGNORECASE, re.MULTILINE, re.DOTALL, re.IGNORECASE | re.MULTILINE, re.ASCII])
 
 
-@given(_PATTERNS, _FLAGS, st.text("abAB\n_ ßéſ1", min_size=1, max_size=10))
+@given(_PATTERNS, _FLAGS, st.text("abAB\n_ ßéK1", min_size=1, max_size=10))
 def test_automaton_finds_what_re_finds(pattern: str, flags: int, text: str) -> None:
     assert Automaton(parsed(pattern, flags)).is_in(text) == (re.compile(pattern, flags).search(text) is not None)
 
