@@ -1,4 +1,4 @@
-"""``ualpipe check``: checks a pipeline file and, with ``--live``, asks sources and sinks whether they would let us work."""
+"""``ualpipe check``: checks a pipeline file and, with ``--live``, tests login, permissions and each destination."""
 
 from __future__ import annotations
 
