@@ -55,7 +55,8 @@ class _Version(argparse.Action):
     """Says the version, which is looked up only then: other commands start faster without."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_given: object) -> None:
-        parser.exit(message=f"ualpipe {importlib.import_module('importlib.metadata').version('ualpipe')}\n")
+        print("ualpipe", importlib.import_module("importlib.metadata").version("ualpipe"))
+        parser.exit()
 
 
 def _command(add: Parsers, name: str, text: str, module: str) -> argparse.ArgumentParser:
