@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
+from datetime import UTC, datetime
 from types import TracebackType
 
 from rich.console import Console
+from rich.highlighter import NullHighlighter
 from rich.live import Live
 from rich.logging import RichHandler
 from rich.table import Table
@@ -32,7 +34,9 @@ class LiveView:
         self._live = Live(console=self._console, auto_refresh=False)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._refresh, name="live-view", daemon=True)
-        self._handler = RichHandler(console=self._console, show_path=False, level=level.upper())
+        self._handler = RichHandler(
+            console=self._console, show_path=False, level=level.upper(), log_time_format=_utc_time, highlighter=NullHighlighter()
+        )
         self._handler.setFormatter(log.PlainFormatter(Redactor(runner.config.secrets), is_timed=False))
 
     def __enter__(self) -> LiveView:
@@ -74,6 +78,10 @@ def view(runner: Runner) -> Table:
         numbers = [f"{read:,}", "", f"{delivered:,}", f"{filtered:,}", f"{dead:,}", f"{delivery.backlog:,}"]
         table.add_row(_name(f"→ {delivery.name}"), *numbers, _state(delivery.health))
     return table
+
+
+def _utc_time(moment: datetime) -> Text:
+    return Text(moment.astimezone(UTC).strftime("%H:%M:%S"))
 
 
 def _name(text: str) -> Text:

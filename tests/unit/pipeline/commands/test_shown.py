@@ -2,6 +2,7 @@
 
 import io
 import json
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from rich.console import Console
@@ -131,6 +132,11 @@ def test_live_view_shows_reasons_as_they_are():
     console.print(_live_view._name(HOSTILE))
     assert is_clean(out.getvalue())
     assert "[/red]" in out.getvalue()
+
+
+def test_live_view_says_the_time_in_utc():
+    moment = datetime(2026, 11, 20, 8, 15, 30, tzinfo=timezone(timedelta(hours=2)))
+    assert str(_live_view._utc_time(moment)) == "06:15:30"
 
 
 def test_printer_cleans_lines_and_cells(capsys):
