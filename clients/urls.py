@@ -7,7 +7,7 @@ import string
 from collections.abc import Iterator
 from urllib.parse import quote, urljoin, urlsplit
 
-from ualpipe.pipeline.wording import visible
+from ualpipe.pipeline.wording import spelled_out
 
 _HTTPS_PORT = 443
 # Stricter than any URL parser: no user part, backslash or blank, so that no two parsers can differ on the host.
@@ -37,7 +37,7 @@ def shown_host(url: str) -> str:
     except ValueError:
         return repr(url[:80])
     host = parts.netloc.rpartition("@")[2]
-    return f"'{visible(f'{parts.scheme}://{host}'[:120])}'" if host else repr(url[:80])
+    return f"'{spelled_out(f'{parts.scheme}://{host}'[:120])}'" if host else repr(url[:80])
 
 
 def resolved(base: str, reference: str) -> str:
@@ -70,11 +70,11 @@ def _differences(root: str, url: str) -> Iterator[str]:
         yield "it is no URL"
         return
     if found.scheme != wanted.scheme:
-        yield f"it begins with {visible(found.scheme)!r} instead of 'https'" if found.scheme else "it has no scheme"
+        yield f"it begins with {spelled_out(found.scheme)!r} instead of 'https'" if found.scheme else "it has no scheme"
     if "@" in found.netloc:
         yield "a user name stands before the host"
     if found.hostname and found.hostname != wanted.hostname:
-        yield f"the host is {visible(found.hostname[:120])!r}{_spelt(found.hostname)} instead of {wanted.hostname!r}"
+        yield f"the host is {spelled_out(found.hostname[:120])!r}{_spelt(found.hostname)} instead of {wanted.hostname!r}"
     if ports[0] != ports[1]:
         yield f"the port is {ports[1]} instead of {ports[0]}"
     if "\\" in url:

@@ -33,7 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(importlib.import_module(args.module).run(args))
     except PipelineError as exc:
-        print(blanked(str(exc)), file=sys.stderr)
+        from ualpipe.pipeline.wording import visible  # noqa: PLC0415 - `--help` has no time for what it brings
+
+        print(visible(blanked(str(exc)), keeps_lines=True), file=sys.stderr)
         return EXIT_USAGE if isinstance(exc, ConfigError | JournalError) else EXIT_INCOMPLETE
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): nothing to say, and nothing to flush at exit.
@@ -62,6 +64,7 @@ def _parser(is_tenant: bool) -> argparse.ArgumentParser:  # noqa: FBT001 - see _
         epilog="Exit codes: 0 fine, 1 something is dead-lettered or could not be mapped, or a gap opened, 2 wrong config or "
         "usage, 3 refused for good.",
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="say which release this is")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
     _add_pipeline_commands(commands.add_parser)
     _add_dead_letters(commands.add_parser)
@@ -69,6 +72,14 @@ def _parser(is_tenant: bool) -> argparse.ArgumentParser:  # noqa: FBT001 - see _
     _add_journal_commands(commands.add_parser)
     _add_tools(commands.add_parser, is_tenant=is_tenant)
     return parser
+
+
+class _Version(argparse.Action):
+    """Says the version, which is looked up only then: other commands start faster without."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_given: object) -> None:
+        print("ualpipe", importlib.import_module("importlib.metadata").version("ualpipe"))
+        parser.exit()
 
 
 def _command(add: Parsers, name: str, text: str, module: str) -> argparse.ArgumentParser:
@@ -94,9 +105,7 @@ def _add_pipeline_commands(add: Parsers) -> None:
 
     check = _command(add, "check", "check a pipeline file", "ualpipe.pipeline.commands.check")
     _config(check)
-    check.add_argument(
-        "--live", action="store_true", help="also ask sources and sinks whether they would let us work (read-only)"
-    )
+    check.add_argument("--live", action="store_true", help="also test login, permissions and each destination; sends no events")
 
     map_ = _command(add, "map", "map records on stdin to documents on stdout", "ualpipe.pipeline.commands.map")
     map_.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="whose transforms; validate and ecs without it")
@@ -129,7 +138,7 @@ def _add_mapping_commands(add: Parsers) -> None:
     whose.add_argument(
         "--mapping", type=Path, action="append", default=[], metavar="FILE", help="mapping file of yours; may be repeated"
     )
-    test.add_argument("--update", action="store_true", help="take what comes out over as what is expected, into CASES")
+    test.add_argument("--update", action="store_true", help="overwrite expected values in CASES with the actual ones")
     test.add_argument("--all-rows", action="store_true", help="name the rows of ours that no case reaches, too")
     test.add_argument("--json", action="store_true", help="for programs")
 

@@ -1,12 +1,66 @@
-"""Words that messages share: suggestions, counts, lengths of time."""
+"""Words that messages share: suggestions, counts, lengths of time; and foreign text made safe to show."""
 
 from __future__ import annotations
 
 import difflib
+import re
 import unicodedata
 from typing import Any
 
 from ualpipe.pipeline.redaction import blanked
+
+# What a terminal, a line's reader or the eye takes for something else than text: C0 with line breaks and tabs, DEL, C1, marks of
+# direction, marks that can't be seen, line and paragraph separators, tags, halves of characters.
+_ACTING = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164"
+    "\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]"
+)
+
+
+def visible(text: str, *, keeps_lines: bool = False) -> str:
+    r"""Returns text in which whatever would act on a terminal or mislead its reader is a visible escape (``\x1b``, ``\u202e``).
+
+    Everything shown that comes from elsewhere goes through here: names, keys, reasons, and what services answer.
+
+    Args:
+        text: Any text, our own words with foreign ones in them too.
+        keeps_lines: Line breaks and tabs stay: for text of several lines that may not be taken for other lines.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return _ACTING.sub(_escape_but_lines if keeps_lines else _escape, text)
+
+
+def visible_json(text: str, *, keeps_lines: bool = False) -> str:
+    r"""Returns JSON with the same values in which such characters are escapes of JSON (``\u202e``).
+
+    Args:
+        text: JSON.
+        keeps_lines: It is written over several lines.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    if keeps_lines:
+        return "\n".join(map(visible_json, text.split("\n")))
+    return _ACTING.sub(_escape_for_json, text)
+
+
+def without_acting(text: str) -> str:
+    """Returns text with a blank for each such character, for formats that know no escapes."""
+    return text if text.isascii() and text.isprintable() else _ACTING.sub(" ", text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
+
+
+def _escape_but_lines(found: re.Match[str]) -> str:
+    return found[0] if found[0] in "\n\t" else _escape(found)
+
+
+def _escape_for_json(found: re.Match[str]) -> str:
+    units = found[0].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
 def did_you_mean(word: str, known: Any) -> str:
@@ -72,7 +126,7 @@ def named(sign: str) -> str:
     return ", ".join(filter(None, [name, f"U+{ord(sign):04X}"]))
 
 
-def visible(text: str) -> str:
+def spelled_out(text: str) -> str:
     """Returns a text in which what a reader can't see stands by its name: ``contoso<no-break space, U+00A0>``."""
     if text.isprintable() and text.isascii():
         return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,9 @@ import orjson
 
 from ualpipe.pipeline.events import EncodedEvent
 
+# Possessive: a string without an end is tried once, to the end of the record.
+_STRING_OR_BREAK = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\r\n]++', re.DOTALL)
+
 Reader = Callable[[Mapping[str, Any]], str]
 
 
@@ -18,13 +22,25 @@ def original_line(event: EncodedEvent) -> bytes:
     r"""Returns the record as received, on one line.
 
     Bytes without line breaks come back untouched. A record that was received over several lines is written compactly, with the
-    same values; what is no JSON gets its line breaks escaped as ``\n`` and ``\r``.
+    same values; one that no encoder writes (nested too deep, huge numbers) gets blanks for the line breaks between its parts.
+    What is no JSON gets its line breaks escaped as ``\n`` and ``\r``.
     """
     raw = event.raw
     if b"\n" not in raw and b"\r" not in raw:
         return raw
     if record := event.decode_record():
-        return orjson.dumps(record)
+        try:
+            return orjson.dumps(record)
+        except TypeError:
+            return _STRING_OR_BREAK.sub(_without_break, raw)
+    return _escaped(raw)
+
+
+def _without_break(found: re.Match[bytes]) -> bytes:
+    return _escaped(found[0]) if found[0][:1] == b'"' else b" "
+
+
+def _escaped(raw: bytes) -> bytes:
     return raw.replace(b"\r", b"\\r").replace(b"\n", b"\\n")
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from ualpipe.schemas import read_csv
 from ualpipe.transforms.memo import Memo
 
-_NUMBER = re.compile(r"^\s*([+-]?)0*([0-9]{1,9})(?:\.0+)?\s*$")
+_NUMBER = re.compile(r"\s*+([+-]?)0*+([0-9]{0,9}+)(?<=[0-9])(?:\.0++)?\s*+\Z")
 
 
 @cache
@@ -19,7 +19,7 @@ def _numbers() -> dict[str, str]:
 
 def _read(text: str) -> str:
     if match := _NUMBER.match(text):
-        return f"-{match[2]}" if match[1] == "-" and match[2] != "0" else match[2]
+        return f"-{match[2]}" if match[1] == "-" and match[2] else match[2] or "0"
     return _numbers().get(text.strip().casefold(), text)
 
 

@@ -17,8 +17,8 @@ from ualpipe.clients.errors import ClientError, Refused, Throttled, Unreachable,
 from ualpipe.clients.retry_after import cut_wait, retry_after_s
 from ualpipe.pipeline.wording import LONGEST_READ, shorten
 
-_AADSTS = re.compile(r"AADSTS(\d{1,9})")
-_TRACE = re.compile(r"\s*Trace ID:.*", re.DOTALL)  # differs each time, and would make each message a new one
+_AADSTS = re.compile(r"AADSTS(\d{1,12})")
+_TRACE = "Trace ID:"  # it differs each time, and would make each message a new one
 
 _APP = "Entra admin center > App registrations > the app"
 _NEW_SECRET = f"{_APP} > Certificates & secrets: make a new secret and use its value, not its id"
@@ -67,7 +67,7 @@ def login_error(answer: HttpAnswer, what: str, api: Api, now: datetime) -> Clien
     """
     error, description = _read(answer.body)
     code = _code_of(description)
-    shown = shorten(_TRACE.sub("", description)) or f"no reason given (HTTP {answer.status})"
+    shown = shorten(description.partition(_TRACE)[0].rstrip()) or f"no reason given (HTTP {answer.status})"
     if answer.status == 429 or code in THROTTLED:
         return Throttled(f"{what}: throttled: {shown}{cut_wait(answer.headers, now)}", retry_after_s(answer.headers, now))
     is_refusal = 400 <= answer.status < 500 and answer.status != 408 and error and error not in _TRANSIENT_ERRORS

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
+from datetime import UTC, datetime
 from types import TracebackType
 
 from rich.console import Console
+from rich.highlighter import NullHighlighter
 from rich.live import Live
 from rich.logging import RichHandler
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.observe import log
@@ -18,6 +20,7 @@ from ualpipe.pipeline.observe.backlog import CAUGHT_UP_S
 from ualpipe.pipeline.observe.health import PartHealth
 from ualpipe.pipeline.redaction import Redactor, blanked
 from ualpipe.pipeline.supervisor.runner import Runner
+from ualpipe.pipeline.wording import visible
 
 REFRESH_S = 0.5
 
@@ -31,7 +34,9 @@ class LiveView:
         self._live = Live(console=self._console, auto_refresh=False)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._refresh, name="live-view", daemon=True)
-        self._handler = RichHandler(console=self._console, show_path=False, level=level.upper())
+        self._handler = RichHandler(
+            console=self._console, show_path=False, level=level.upper(), log_time_format=_utc_time, highlighter=NullHighlighter()
+        )
         self._handler.setFormatter(log.PlainFormatter(Redactor(), is_timed=False, with_traces=level == "debug"))
 
     def __enter__(self) -> LiveView:
@@ -53,7 +58,7 @@ class LiveView:
 
 def view(runner: Runner) -> Table:
     """Returns the table as it is now."""
-    table = Table(box=None, padding=(0, 2, 0, 0), title=f"pipeline {runner.config.pipeline}", title_justify="left")
+    table = Table(box=None, padding=(0, 2, 0, 0), title=Text(visible(f"pipeline {runner.config.pipeline}")), title_justify="left")
     for title in ("", "records", "duplicates", "conflicts", "delivered", "filtered", "dead", "waiting", "state"):
         table.add_column(title, justify="left" if title in ("", "state") else "right")
     for collector in runner.collectors:
@@ -65,16 +70,24 @@ def view(runner: Runner) -> Table:
             dead = int(runner.metrics.get(m.ITEMS_DEAD, **labels))
             numbers = [*counts, "", "", f"{dead:,}", f"{max(0, int(waiting)):,}"]
             health = stream.health if stream.health.stands_still else collector.health
-            table.add_row(f"{collector.name} {stream.name}", *numbers, _state(health))
+            table.add_row(_name(f"{collector.name} {stream.name}"), *numbers, _state(health))
         if (seconds := collector.backlog.clears_in_s) is None or seconds > CAUGHT_UP_S:
-            table.add_row(collector.name, "", "", "", "", "", "", "", f"[yellow]{collector.backlog}[/]")
+            table.add_row(_name(collector.name), "", "", "", "", "", "", "", Text(visible(str(collector.backlog)), "yellow"))
     for delivery in runner.deliveries:
         names = (m.EVENTS_IN, m.EVENTS_DELIVERED, m.EVENTS_FILTERED, m.EVENTS_DEAD)
         read, delivered, filtered, dead = (int(runner.metrics.get(name, sink=delivery.name)) for name in names)
         numbers = [f"{read:,}", "", "", f"{delivered:,}", f"{filtered:,}", f"{dead:,}", f"{delivery.backlog:,}"]
-        table.add_row(f"→ {delivery.name}", *numbers, _state(delivery.health))
+        table.add_row(_name(f"→ {delivery.name}"), *numbers, _state(delivery.health))
     return table
 
 
-def _state(health: PartHealth) -> str:
-    return f"[red]{escape(blanked(health.reason))}[/]" if health.stands_still else "[green]fine[/]"
+def _utc_time(moment: datetime) -> Text:
+    return Text(moment.astimezone(UTC).strftime("%H:%M:%S"))
+
+
+def _name(text: str) -> Text:
+    return Text(visible(text))
+
+
+def _state(health: PartHealth) -> Text:
+    return Text(visible(blanked(health.reason)), "red") if health.stands_still else Text("fine", "green")

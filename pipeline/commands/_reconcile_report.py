@@ -12,7 +12,7 @@ from typing import Any
 from ualpipe.pipeline.clock import format_epoch, format_instant
 from ualpipe.pipeline.reconcile.compare import Comparison, HourRow, Missing, fold, hour_text
 from ualpipe.pipeline.reconcile.relist import StreamListing
-from ualpipe.pipeline.wording import counted
+from ualpipe.pipeline.wording import counted, visible
 
 WIDTH_OF_FILES = 200  # columns, where there is no terminal to fit
 MAX_MISSING = 10  # items named for people; JSON has all
@@ -107,12 +107,14 @@ def _print(pipeline: str, report: Report, rows: Sequence[HourRow]) -> None:
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console.width = WIDTH_OF_FILES
-    console.print(f"pipeline {pipeline}, {report.since:%Y-%m-%d %H:%M} to {report.until:%Y-%m-%d %H:%M} UTC\n", style="bold")
+    console.print(
+        f"pipeline {visible(pipeline)}, {report.since:%Y-%m-%d %H:%M} to {report.until:%Y-%m-%d %H:%M} UTC\n", style="bold"
+    )
     if rows:
-        for text, style in _table(report.sinks, rows, console.width):
-            console.print(text, style=style, soft_wrap=True)
+        for text, style in _table(list(map(visible, report.sinks)), rows, console.width):
+            console.print(visible(text), style=style, soft_wrap=True)
     for text, style in _findings(report):
-        console.print(text, style=style, soft_wrap=True)
+        console.print(visible(text, keeps_lines=True), style=style, soft_wrap=True)
     console.print()
 
 
@@ -155,12 +157,12 @@ def _findings(report: Report) -> Iterator[tuple[str, str]]:
     yield f"\n{counted(found, 'item')} listed again, in {counted(len(report.relisted), 'stream')}", ""
     for one in report.relisted:
         if one.error:
-            yield f"not listed again: {one.source} {one.stream}: {one.error}", "red"
+            yield f"not listed again: {one.source} {one.stream}: {visible(str(one.error))}", "red"
     yield from _no_longer_known(report)
     for reason, count in Counter(one.reason for one in comparison.missing).items():
         yield f"missing: {counted(count, 'item')} {reason} ({WHAT_IT_MEANS[reason]})", "red"
     for missing in comparison.missing[:MAX_MISSING]:
-        yield f"  {_line(missing)}", "dim"
+        yield f"  {visible(_line(missing))}", "dim"
     if (more := len(comparison.missing) - MAX_MISSING) > 0:
         yield f"  {more:,} more; --json names all of them", ""
     if gap_s := sum(row.gap_s for row in comparison.rows):

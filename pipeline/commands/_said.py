@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TextIO
 
+from ualpipe.pipeline.wording import visible
+
 MOST_SAID = 20
 """Lines of a kind; an input of something else has a million."""
 
@@ -27,7 +29,7 @@ class Complaints:
         """Counts something, and says it; not every one where there are many."""
         self.counts[kind] += 1
         if self.counts[kind] <= MOST_SAID:
-            print(f"{kind}: {reason}", file=self.stream)
+            print(visible(f"{kind}: {reason}"), file=self.stream)
 
     def end(self) -> None:
         """Says how many were not told one by one."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ualpipe.pipeline.wording import visible
+
 
 def rich_table(titles: str, rows: Sequence[tuple[object, ...]], wrapped: str = "") -> object:
     """Returns a table for ``rich``.
@@ -14,6 +16,7 @@ def rich_table(titles: str, rows: Sequence[tuple[object, ...]], wrapped: str = "
         wrapped: Title of the one column whose text may go over several lines.
     """
     from rich.table import Table  # noqa: PLC0415 - slow to import
+    from rich.text import Text  # noqa: PLC0415
 
     table = Table(box=None, padding=(0, 3, 0, 0), pad_edge=False)
     for title in titles.split():
@@ -21,6 +24,6 @@ def rich_table(titles: str, rows: Sequence[tuple[object, ...]], wrapped: str = "
         how = {"overflow": "fold", "no_wrap": False} if title == wrapped else {"no_wrap": True}
         table.add_column(title.replace("_", " "), justify="right" if is_number else "left", **how)
     for row in rows:
-        table.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in row))
+        table.add_row(*(Text(f"{value:,}" if isinstance(value, int) else visible(str(value))) for value in row))
     table.add_row()
     return table

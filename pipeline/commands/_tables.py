@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ualpipe.pipeline.explain.contract import Rule
+from ualpipe.pipeline.wording import visible, visible_json
 
 MAX_SHOWN = 300
 """Characters of a value that are shown on a terminal; a file gets all of them."""
@@ -28,7 +29,8 @@ class Printer:
         self._print = _terminal() if self._is_terminal else None
 
     def line(self, text: str = "", style: str = "") -> None:
-        """Prints a line of text as it is."""
+        """Prints a line of text; what would act on a terminal becomes visible."""
+        text = visible(text)
         if self._print is None:
             print(text)
         else:
@@ -48,6 +50,7 @@ class Printer:
             styles: A style a row, for terminals.
             min_widths: Of columns on terminals, in characters.
         """
+        rows = [[visible(cell) for cell in row] for row in rows]
         if self._print is None:
             _print_plain([headings, *rows])
         else:
@@ -65,7 +68,7 @@ def shown(value: Any) -> str:
     """Returns a value as text: text as it is unless it could be taken for something else, anything else as JSON."""
     if isinstance(value, str) and value.isprintable() and value.strip() == value != "" and not _is_json(value):
         return value
-    return json.dumps(value, ensure_ascii=False, default=str)
+    return visible_json(json.dumps(value, ensure_ascii=False, default=str))
 
 
 def place_from_here(rule: Rule) -> str:

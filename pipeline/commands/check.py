@@ -1,4 +1,4 @@
-"""``ualpipe check``: checks a pipeline file and the files it needs; with ``--live`` asks sources and sinks, too."""
+"""``ualpipe check``: checks a pipeline file and the files it needs; ``--live`` tests login, permissions and destinations."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ualpipe.pipeline.redaction import blanked
 from ualpipe.pipeline.stages import Finding
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_REFUSED
 from ualpipe.pipeline.supervisor.stages import StageMaker
+from ualpipe.pipeline.wording import visible
 
 _log = logging.getLogger("ualpipe.check")
 _MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
@@ -27,13 +28,13 @@ def run(args: argparse.Namespace) -> int:
     config = load_for_use(args.config)
     log.set_up("warning", config.secrets)
     for warning in config.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        print(visible(f"warning: {warning}"), file=sys.stderr)
     maker = StageMaker.for_command(config)
     maker.open_transforms()
     counts = f"sources: {len(config.sources)}, transforms: {len(config.transforms)}, sinks: {len(config.sinks)}"
-    print(f"{args.config}: the config is fine ({counts})")
+    print(visible(f"{args.config}: the config is fine ({counts})"))
     for weak in config.weakened:
-        print(f"weakened: {weak}")
+        print(visible(f"weakened: {weak}"))
     is_refused = _show(file_findings(config))
     is_refused |= probe_stages(config, maker, is_live=args.live)
     return EXIT_REFUSED if is_refused else EXIT_FINE
@@ -58,8 +59,9 @@ def _show(findings: Iterable[tuple[str, Finding]]) -> bool:
     has_error = False
     for place, finding in findings:
         has_error |= finding.level == "error"
-        action = f"\n           -> {finding.action}" if finding.action else ""
-        print(f"{_MARKS[finding.level]}  {place}: {finding.subject}: {blanked(f'{finding.message}{action}')}")
+        print(_MARKS[finding.level], visible(blanked(f" {place}: {finding.subject}: {finding.message}")))
+        if finding.action:
+            print(f"           -> {visible(blanked(finding.action))}")
     return has_error
 
 

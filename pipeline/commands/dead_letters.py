@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import textwrap
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
@@ -21,7 +22,7 @@ from ualpipe.pipeline.journal.types import StoredDeadLetter
 from ualpipe.pipeline.observe import log
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE
 from ualpipe.pipeline.supervisor.stages import StageMaker
-from ualpipe.pipeline.wording import counted
+from ualpipe.pipeline.wording import counted, visible
 
 _LIST_LIMIT = 1000
 
@@ -63,7 +64,8 @@ def _list(args: argparse.Namespace, reader: JournalReader, config: PipelineConfi
         else:
             time, where = format_instant(stored.noticed_at), dead.sink or dead.stage
             made = f"{counted(dead.attempts, 'attempt')}, {_config_of(stored, config)}"
-            print(f"{stored.id}  {time}  {stored.source} {stored.stream}  {where}  {dead.code}  {dead.reason}  ({made})")
+            text = f"{stored.id}  {time}  {stored.source} {stored.stream}  {where}  {dead.code}  {dead.reason}  ({made})"
+            print(visible(text))
     if not args.json:
         shown = f", the first {_LIST_LIMIT:,} are shown" if len(found) > _LIST_LIMIT else ""
         print(f"{counted(len(found), 'dead letter')}{shown}", file=sys.stderr)
@@ -74,11 +76,16 @@ def _show(args: argparse.Namespace, reader: JournalReader, config: PipelineConfi
     for stored in _found(args, reader):
         shown = _as_dict(stored) | {"config": _config_of(stored, config).removeprefix("config ")}
         for name, value in shown.items():
-            print(f"{name + ':':12s} {value}")
+            print(f"{name + ':':12s} {visible(str(value))}")
         if stored.dead_letter.trace:
-            print(f"{stored.dead_letter.trace.rstrip()}\n")
-        print(stored.dead_letter.body.decode("utf-8", "backslashreplace") + "\n")
+            print(f"{_inset(stored.dead_letter.trace.rstrip())}\n")
+        print(f"{_inset(stored.dead_letter.body.decode('utf-8', 'backslashreplace'))}\n")
     return EXIT_FINE
+
+
+def _inset(text: str) -> str:
+    """Returns text of several lines, none of which can pass for one of ours."""
+    return textwrap.indent(visible(text, keeps_lines=True), "  ")
 
 
 def _export(args: argparse.Namespace, reader: JournalReader, _config: PipelineConfig) -> int:
@@ -104,7 +111,7 @@ def _retry(args: argparse.Namespace, reader: JournalReader, config: PipelineConf
     with closing(open_changes(config, SystemClock())) as changes:
         for stored in found:
             if (reason := obstacle(stored, config, reader)) or not changes.requeue(stored):
-                print(f"{stored.id}: {reason}", file=sys.stderr)
+                print(visible(f"{stored.id}: {reason}"), file=sys.stderr)
                 failed += 1
     print(f"{len(found) - failed} sent on their way: a running pipeline takes them within seconds, else the next run does")
     return EXIT_INCOMPLETE if failed else EXIT_FINE

@@ -19,7 +19,7 @@ from ualpipe.pipeline.explain.document_fields import ABSENT, leaves, value_at
 from ualpipe.pipeline.explain.trace import Explained, as_error, explain
 from ualpipe.pipeline.process.transforming import flaw_of
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE
-from ualpipe.pipeline.wording import counted, did_you_mean
+from ualpipe.pipeline.wording import counted, did_you_mean, visible_json
 
 _BELOW = "o365.audit."
 _GUID_LENGTH = 36  # ids stay whole on a terminal
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     rules = [rule for stage in stages if stage.explainer for rule in stage.explainer.rules()]
     wanted = [_wanted(name, found, rules) for name in args.field]
     if args.json:
-        print(orjson.dumps(as_dict(head, found, wanted), option=orjson.OPT_INDENT_2).decode())
+        print(visible_json(orjson.dumps(as_dict(head, found, wanted), option=orjson.OPT_INDENT_2).decode(), keeps_lines=True))
     else:
         _print(Printer(), head, note, found, wanted, rules)
     return (

@@ -22,7 +22,7 @@ from ualpipe.pipeline.reading.reader import chunk_of
 from ualpipe.pipeline.records.chunk import Piece
 from ualpipe.pipeline.stages import Apply
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE
-from ualpipe.pipeline.wording import counted
+from ualpipe.pipeline.wording import counted, visible_json
 
 
 @dataclass(slots=True)
@@ -68,7 +68,8 @@ def map_records(
                 mapped.complaints.note("not read", piece.defect)
         for event in events_of(Origin("stdin", "", "stdin", "stdin", chunk_of(pieces))):
             line, is_fine = _document(event, transforms)
-            documents.write(line + b"\n")
+            documents.write(line if line.isascii() and b"\x7f" not in line else visible_json(line.decode()).encode())
+            documents.write(b"\n")
             mapped.failed += not is_fine
             if is_fine and event.defect is None and event.violations:
                 _complain(event, pieces[event.index].line, mapped.complaints)

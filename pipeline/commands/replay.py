@@ -17,7 +17,7 @@ from ualpipe.pipeline.journal.opening import open_changes, open_reader
 from ualpipe.pipeline.journal.reading import JournalReader
 from ualpipe.pipeline.journal.replay import Choice, Selection
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE
-from ualpipe.pipeline.wording import counted
+from ualpipe.pipeline.wording import counted, visible
 
 LEFT = "A running pipeline has the journal and takes them within seconds; its transforms are those of its start."
 
@@ -70,7 +70,7 @@ def _say(args: argparse.Namespace, choice: Choice, besides: int) -> None:
     what = f"{counted(len(choice.batches), 'batch', 'batches')} with {counted(choice.records, 'record')}"
     times = [batch.stored_at for batch in choice.batches]
     when = f", received from {format_epoch(min(times))} to {format_epoch(max(times))}" if times else ""
-    print(f"{what}{when}, {verb} to {args.sink}", flush=True)
+    print(visible(f"{what}{when}, {verb} to {args.sink}"), flush=True)
     if besides:
         print(f"{counted(besides, 'batch', 'batches')} that {args.sink} has not got yet, besides: deliveries never skip these")
     if choice.under_way:

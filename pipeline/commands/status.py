@@ -18,7 +18,7 @@ from ualpipe.pipeline.credentials.status import CertificateStatus, certificate_s
 from ualpipe.pipeline.journal.opening import open_reader
 from ualpipe.pipeline.journal.status import DriftStatus, Status
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE
-from ualpipe.pipeline.wording import counted
+from ualpipe.pipeline.wording import counted, visible
 from ualpipe.schemas import read_csv
 
 if TYPE_CHECKING:
@@ -51,23 +51,29 @@ def _print(config: PipelineConfig, status: Status) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = WIDTH_OF_FILES
-    console.print(
-        f"[bold]pipeline {config.pipeline}[/]  journal {status.journal_bytes / (1 << 20):,.1f} MiB in {config.state_dir}\n"
-    )
+    size = f"{status.journal_bytes / (1 << 20):,.1f} MiB"
+    console.print(visible(f"pipeline {config.pipeline}"), style="bold", markup=False, end="")
+    _say(console, f"  journal {size} in {config.state_dir}")
+    console.print()
     _print_streams(console, status)
     sinks = [(s.sink, s.delivered, s.filtered, s.dead, s.backlog, s.last_settled or "never") for s in status.sinks]
     console.print(rich_table("sink delivered filtered dead backlog last_settled", sinks))
-    for text in _problems(config, status):
-        console.print(text, soft_wrap=True)
+    for text, style in _problems(config, status):
+        _say(console, text, style)
     if status.flaws:
         print_flaws(console, status.flaws)
     if status.drift:
         _print_drift(console, status.drift)
     for gap in status.gaps:
-        console.print(f"[red]gap: {gap.source} {gap.stream} from {gap.start} to {gap.end}: {gap.reason}[/]", soft_wrap=True)
+        _say(console, f"gap: {gap.source} {gap.stream} from {gap.start} to {gap.end}: {gap.reason}", "red")
     if status.is_complete:
-        whole = "[green]no dead letters, no gaps, no unmappable records[/]"
-        console.print("no dead letters, no gaps" if status.unmappable else whole)
+        whole = ("no dead letters, no gaps, no unmappable records", "green")
+        _say(console, *(("no dead letters, no gaps",) if status.unmappable else whole))
+
+
+def _say(console: Console, text: str, style: str = "") -> None:
+    """Prints a line in which nothing is taken for markup, nor for anything that a terminal acts on."""
+    console.print(visible(text), style=style, markup=False, soft_wrap=True)
 
 
 def _print_streams(console: Console, status: Status) -> None:
@@ -90,31 +96,29 @@ def _print_streams(console: Console, status: Status) -> None:
     for source in status.sources:
         if source.outlook:
             drops = f"; the first expires {source.first_expires}" if source.first_expires else ""
-            console.print(f"{source.source}: {source.outlook}{drops}\n", soft_wrap=True)
+            _say(console, f"{source.source}: {source.outlook}{drops}")
+            console.print()
     for found in status.duplicates:
-        console.print(f"duplicates of {found.tenant}: {counted(found.records, 'record')}, {found.cause}", soft_wrap=True)
+        _say(console, f"duplicates of {found.tenant}: {counted(found.records, 'record')}, {found.cause}")
 
 
-def _problems(config: PipelineConfig, status: Status) -> Iterator[str]:
-    """Yields what is wrong or will be, a line each, and what to type about it."""
-    from rich.markup import escape  # noqa: PLC0415 - slow to import
-
+def _problems(config: PipelineConfig, status: Status) -> Iterator[tuple[str, str]]:
+    """Yields what is wrong or will be, a line each with its style, and what to type about it."""
     for stalled in status.standing_still:
-        yield f"[red]{stalled.part} stands still since {stalled.since}: {escape(stalled.reason)}[/]"
+        yield f"{stalled.part} stands still since {stalled.since}: {stalled.reason}", "red"
     for idle in status.idle_conditions:
-        yield f"{idle.place} {idle.verdict}: {counted(idle.events, 'event')} since {idle.since}"
+        yield f"{idle.place} {idle.verdict}: {counted(idle.events, 'event')} since {idle.since}", ""
     for stream in status.streams:
         if stream.last_error:
-            yield f"last error of {stream.source} {stream.stream}: {stream.last_error}"
+            yield f"last error of {stream.source} {stream.stream}: {stream.last_error}", ""
     for certificate in status.certificates:
-        text = f"certificate of {certificate.credential}: {_outlook(certificate)}"
-        yield f"[red]{text}[/]" if certificate.is_urgent else text
+        yield f"certificate of {certificate.credential}: {_outlook(certificate)}", "red" if certificate.is_urgent else ""
     for code, count in status.dead_letters.items():
-        yield f"[red]{counted(count, 'dead letter')}: {code}[/]  (ualpipe dead-letters list {config.path} --code {code})"
+        yield f"{counted(count, 'dead letter')}: {code}  (ualpipe dead-letters list {config.path} --code {code})", "red"
     if status.set_back:
-        yield f"[red]{escape(status.set_back)}[/]"
+        yield status.set_back, "red"
     for text in status.beyond_limits:
-        yield f"[red]{text}[/]"
+        yield text, "red"
 
 
 def _outlook(certificate: CertificateStatus) -> str:
@@ -127,8 +131,6 @@ def _outlook(certificate: CertificateStatus) -> str:
 
 def _print_drift(console: Console, drift: Sequence[DriftStatus]) -> None:
     """Shows what is new in the records, newest first, the sources of each thing together."""
-    from rich.markup import escape  # noqa: PLC0415
-
     things: dict[tuple[str, str, str], list[DriftStatus]] = {}
     for seen in drift:
         things.setdefault((seen.kind, seen.record_type, seen.name), []).append(seen)
@@ -137,7 +139,7 @@ def _print_drift(console: Console, drift: Sequence[DriftStatus]) -> None:
         (
             kind.replace("_", " "),
             f"{number} {names.get(number, '')}".strip(),
-            escape(name),
+            name,
             sum(seen.count for seen in found),
             ", ".join(sorted({seen.source for seen in found})),
             min(seen.first_seen or "" for seen in found),

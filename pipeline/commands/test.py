@@ -18,7 +18,7 @@ from ualpipe.pipeline.explain.document_fields import ABSENT, Difference
 from ualpipe.pipeline.explain.trace import Explained, ExplainedStage, explain
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE
-from ualpipe.pipeline.wording import counted
+from ualpipe.pipeline.wording import counted, visible_json
 
 _REACHED = ("made", "known")
 _NEAREST: tuple[Result, ...] = ("taken", "unfit", "condition", "absent", "replaced")  # to a value, in this order
@@ -93,7 +93,12 @@ def run(args: argparse.Namespace) -> int:
     chosen = [rule for rule in rules if rule.is_own or args.all_rows]
     unreached = coverage.unreached(chosen)
     if args.json:
-        print(orjson.dumps(_as_dict(outcomes, chosen, unreached, is_updated=args.update), option=orjson.OPT_INDENT_2).decode())
+        print(
+            visible_json(
+                orjson.dumps(_as_dict(outcomes, chosen, unreached, is_updated=args.update), option=orjson.OPT_INDENT_2).decode(),
+                keeps_lines=True,
+            )
+        )
     else:
         _print(Printer(), outcomes, chosen, unreached, is_updated=args.update)
     return EXIT_INCOMPLETE if failed and not args.update else EXIT_FINE

@@ -152,12 +152,18 @@ def _fits_any(values: list[Any], test: ValueTest, *, fits_absent: bool) -> bool:
 
 
 def _values(found: Any, path: list[str]) -> list[Any]:
-    """Returns what a path leads to, following each element of lists on the way; nothing for null."""
-    if type(found) is list:
-        return [value for element in found for value in _values(element, path)]
-    if path:
-        return _values(found.get(path[0]), path[1:]) if type(found) is dict else []
-    return [] if found is None else [found]
+    """Returns what a path leads to, following each element of lists on the way, however deep they lie; nothing for null."""
+    values: list[Any] = []
+    todo = [(found, 0)]
+    while todo:
+        node, at = todo.pop()
+        if type(node) is list:
+            todo += [(element, at) for element in reversed(node)]
+        elif at < len(path):
+            todo.append((node.get(path[at]) if type(node) is dict else None, at + 1))
+        elif node is not None:
+            values.append(node)
+    return values
 
 
 def _exists(field: str, values: list[Any]) -> Condition:

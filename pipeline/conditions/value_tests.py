@@ -6,10 +6,11 @@ import functools
 import ipaddress
 import math
 import operator
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from ualpipe.pipeline.conditions.regex import searcher
+from ualpipe.pipeline.conditions.wildcards import compiled, without_wildcards
 from ualpipe.pipeline.errors import ConfigError
 
 ValueTest = Callable[[Any], bool]
@@ -23,10 +24,6 @@ COMPARISONS: dict[str, Callable[[float, float], bool]] = {
 }
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-_TOKEN = re.compile(r"\\([*?\\])|([*?])|(.)", re.DOTALL)
-_WILDCARDS = {"*": ".*", "?": "."}
-_PLACED = {"": "{}", "startswith": "{}.*", "endswith": ".*{}", "contains": ".*{}.*"}
-_REGEX_FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL}
 
 
 def matches_any(wanted: Iterable[Any], place: str = "", *, is_cased: bool = False) -> ValueTest:
@@ -42,19 +39,20 @@ def matches_any(wanted: Iterable[Any], place: str = "", *, is_cased: bool = Fals
     texts = [fold(text) for text in map(_text, wanted) if text is not None]
     if place and "" in texts:
         raise ConfigError("an empty text is part of every text")
-    plain = tuple(text for text in map(_without_wildcards, texts) if text is not None)
+    plain = tuple(text for text in map(without_wildcards, texts) if text is not None)
     if len(plain) < len(texts):
-        return _like("|".join(_PLACED[place].format(_as_regex(text)) for text in texts), fold)
+        return _like(texts, place, fold)
     return _equal(frozenset(plain), fold) if not place else _part(plain, place, fold)
 
 
 def matches_regex(pattern: str, flags: str) -> ValueTest:
-    """Tests whether a regular expression is found anywhere in the text; flags are letters of ``ims``."""
-    try:
-        search = re.compile(pattern, functools.reduce(operator.or_, (_REGEX_FLAGS[flag] for flag in flags), re.NOFLAG)).search
-    except re.error as exc:
-        raise ConfigError(f"{pattern!r} is no regular expression: {exc}") from exc
-    return lambda value: (text := _text(value)) is not None and search(text) is not None
+    """Tests whether a regular expression is found anywhere in the text; flags are letters of ``ims``.
+
+    Raises:
+        ConfigError: It is no expression, or one that could search for ever.
+    """
+    is_in = searcher(pattern, flags)
+    return lambda value: (text := _text(value)) is not None and is_in(text)
 
 
 def in_networks(texts: Iterable[str]) -> ValueTest:
@@ -92,19 +90,9 @@ def _part(wanted: tuple[str, ...], place: str, fold: Callable[[str], str]) -> Va
     return lambda value: (text := _folded(value, fold)) is not None and any(part in text for part in wanted)
 
 
-def _like(pattern: str, fold: Callable[[str], str]) -> ValueTest:
-    match = re.compile(pattern, re.DOTALL).fullmatch
+def _like(texts: Sequence[str], place: str, fold: Callable[[str], str]) -> ValueTest:
+    match = compiled(texts, place).fullmatch
     return lambda value: (text := _folded(value, fold)) is not None and match(text) is not None
-
-
-def _as_regex(text: str) -> str:
-    return "".join(_WILDCARDS.get(wild) or re.escape(escaped or plain) for escaped, wild, plain in _TOKEN.findall(text))
-
-
-def _without_wildcards(text: str) -> str | None:
-    """Returns the text that is meant, escapes resolved; None when it has wildcards."""
-    tokens = _TOKEN.findall(text)
-    return None if any(wild for _escaped, wild, _plain in tokens) else "".join(escaped or plain for escaped, _, plain in tokens)
 
 
 def _folded(value: Any, fold: Callable[[str], str]) -> str | None:

@@ -15,7 +15,7 @@ from ualpipe.pipeline.marked_yaml.decoding import NotText, decoded, read_bounded
 from ualpipe.pipeline.marked_yaml.model import Defect, MarkedYaml
 from ualpipe.pipeline.marked_yaml.reader import MAX_DEPTH, Reader
 from ualpipe.pipeline.marked_yaml.references import References
-from ualpipe.pipeline.wording import visible
+from ualpipe.pipeline.wording import spelled_out
 
 MAX_FILE_BYTES = 8 << 20
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -82,4 +82,4 @@ def _odd_character(exc: yaml.reader.ReaderError, text: str) -> Defect:
     odd = chr(exc.character) if isinstance(exc.character, int) else str(exc.character)
     before = text.partition(odd)[0]
     line, column = before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1
-    return Defect(line, column, "", f"not YAML: the character {visible(odd)} may stand nowhere: remove it")
+    return Defect(line, column, "", f"not YAML: the character {spelled_out(odd)} may stand nowhere: remove it")

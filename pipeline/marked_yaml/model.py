@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ualpipe.pipeline.redaction import Redactor
-from ualpipe.pipeline.wording import visible
+from ualpipe.pipeline.wording import spelled_out
 
 Pointer = tuple[str | int, ...]
 """Way from the root to a value: mapping keys and list positions."""
@@ -74,7 +74,7 @@ class MarkedYaml:
         while known not in self.places and known:
             known = known[:-1]
         line, column = self.places.get(known, (1, 1))
-        return Defect(line, column, visible(dotted(pointer)), visible(message))
+        return Defect(line, column, spelled_out(dotted(pointer)), spelled_out(message))
 
     def parent(self, pointer: Pointer) -> Any:
         """Returns the mapping or list that a value stands in."""

@@ -10,7 +10,7 @@ import yaml
 from ualpipe.pipeline.marked_yaml.model import Defect, MarkedYaml, Pointer, dotted
 from ualpipe.pipeline.marked_yaml.references import References
 from ualpipe.pipeline.marked_yaml.scalars import comment_behind, misread, plain_value
-from ualpipe.pipeline.wording import visible
+from ualpipe.pipeline.wording import spelled_out
 
 MAX_DEPTH = 100
 """Levels of mappings and lists within one another."""
@@ -142,7 +142,7 @@ class Reader:
             yield pair
 
     def _note(self, node: yaml.Node, pointer: Pointer, message: str) -> None:
-        self._marked.defects.append(Defect(*_place(node), visible(dotted(pointer)), message))
+        self._marked.defects.append(Defect(*_place(node), spelled_out(dotted(pointer)), message))
 
     def _scalar(self, node: yaml.ScalarNode, pointer: Pointer) -> Any:
         if message := misread(node, self._text):

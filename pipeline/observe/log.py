@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import textwrap
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ import orjson
 
 from ualpipe.pipeline.observe.hooks import in_short
 from ualpipe.pipeline.redaction import Redactor, hide_whole
+from ualpipe.pipeline.wording import visible, visible_json
 
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 LIBRARIES = (
@@ -45,7 +47,7 @@ class JsonFormatter(logging.Formatter):
             own["exception"] = self.formatException(record.exc_info) if self._with_traces else _in_short(record)
         line = {name: self._shown(value) for name, value in {**own, **context_of(record), **own}.items()}
         try:
-            return orjson.dumps(line).decode()
+            return visible_json(orjson.dumps(line).decode())
         except TypeError:  # a number or text that orjson does not write: no reason to lose a line
             return json.dumps(line)
 
@@ -74,12 +76,13 @@ class PlainFormatter(logging.Formatter):
         time = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
         context = "".join(f"  {key}={value}" for key, value in context_of(record).items())
         head = f"{time} {record.levelname.lower():7s} " if self._is_timed else ""
-        text = f"{head}{record.name.removeprefix('ualpipe.')}: {record.getMessage()}{context}"
+        text = f"{head}{record.name.removeprefix('ualpipe.')}: {visible(self._redact(record.getMessage() + context))}"
         if not record.exc_info:
-            return self._redact(text)
-        return self._redact(
-            f"{text}\n{self.formatException(record.exc_info)}" if self._with_traces else f"{text}: {_in_short(record)}"
-        )
+            return text
+        if not self._with_traces:
+            return f"{text}: {visible(self._redact(_in_short(record)))}"
+        trace = visible(self._redact(self.formatException(record.exc_info)), keeps_lines=True)
+        return f"{text}\n{textwrap.indent(trace, '  ')}"  # no line of it may pass for one of the log
 
 
 class _Handler(logging.StreamHandler[TextIO]):

@@ -12,7 +12,7 @@ _TIMES = ("creationdate", "createddatetime", "creationtime", "timestamp", "time"
 _LONGEST = 100  # characters of an id or a time
 
 _MILLISECONDS = re.compile(r"/Date\((-?\d{1,15})(?:[+-]\d{4})?\)/")
-_ISO = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d{1,6})?\d*\s*(Z|[+-]\d\d:\d\d)?\s*")
+_ISO = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d{1,6}+)?\d*+\s*+(Z|[+-]\d\d:\d\d)?\s*+")
 _TWELVE_HOURS = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4}),? (\d{1,2}):(\d\d):(\d\d)\s([AP])M", re.IGNORECASE)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.buffer.batch_buffer import BatchBuffer
@@ -132,7 +133,7 @@ class Runner:
             Collector(spec, maker.make(spec), maker.limits.of(spec), parts) for spec in self.config.sources.values()
         ]
         housekeeping = Housekeeping(self.config, journal, self._context, processor, self._affinity, self._memory, self.health)
-        _log.info("started", extra={"pipeline": self.config.pipeline, "config": self.config.version})
+        _log.info("started", extra=self._identity())
         self._run_parts(housekeeping)
         self._threads.close()
         buffer.close()
@@ -230,6 +231,9 @@ class Runner:
         """Returns the sources and sinks that gave something up in this run, or were stopped before its end."""
         sinks = [delivery.name for delivery in self.deliveries if journal.unsettled(delivery.name)]
         return [collector.name for collector in self.collectors if collector.gave_up] + sinks
+
+    def _identity(self) -> dict[str, str]:
+        return {"version": version("ualpipe"), "pipeline": self.config.pipeline, "config": self.config.version}
 
     def _delivered(self) -> dict[str, int]:
         return {sink: int(self.metrics.get(m.EVENTS_DELIVERED, sink=sink)) for sink in self.config.sinks}

@@ -47,7 +47,7 @@ def document_id(event: EncodedEvent) -> str:
     name = f"{event.tenant}:{event.id}"
     if is_usable(event.id) and _USABLE_ID.fullmatch(name):
         return f"{name}~{event.conflict}" if event.conflict else name
-    return "raw:" + hashlib.sha256(event.tenant.encode() + b"\0" + event.raw).hexdigest()
+    return "raw:" + hashlib.sha256(event.tenant.encode("utf-8", "surrogatepass") + b"\0" + event.raw).hexdigest()
 
 
 def bulk_body(events: Sequence[EncodedEvent]) -> bytes:

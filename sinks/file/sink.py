@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from ualpipe.pipeline.events import EncodedEvent
 from ualpipe.pipeline.files import UnsafeFile, exposures, make_folder, open_ours
 from ualpipe.pipeline.options import Size, option
 from ualpipe.pipeline.stages import Batch, Env, Finding, SinkLimits
+from ualpipe.sinks.encoding import encoded
 from ualpipe.sinks.event_fields import instant_of, original_line
 from ualpipe.sinks.file import names
 from ualpipe.sinks.file.append_file import AppendFile, end_of
@@ -126,10 +127,10 @@ class FileSink:
                 self._log.warning("%s: %s", what, action)
 
     def write(self, batch: Batch) -> Mapping[int, SinkError]:
-        errors: dict[int, SinkError] = {}
-        for path, positions in self._by_file(batch.events).items():
+        lines, errors = encoded(batch.events, self._lines)
+        for path, positions in self._by_file(batch.events, lines).items():
             try:
-                self._append(path, self._encode([batch.events[at] for at in positions]))
+                self._append(path, self._encode([lines[at] for at in positions]))
             except SinkError as exc:
                 errors |= dict.fromkeys(positions, exc)
         raise_if_all_failed(errors, len(batch.events))
@@ -139,21 +140,23 @@ class FileSink:
         while self._files:
             self._files.popitem()[1].close()
 
-    def _by_file(self, events: Sequence[EncodedEvent]) -> Mapping[Path, Sequence[int]]:
-        """Returns which events go to which file, in order."""
+    def _by_file(self, events: Sequence[EncodedEvent], wanted: Collection[int]) -> Mapping[Path, Sequence[int]]:
+        """Returns which of the wanted events go to which file, in order."""
         now = self._clock.now()
         if self._config.dated_by == "delivery":
-            return {self._path(now): range(len(events))}
+            return {self._path(now): list(wanted)} if wanted else {}
         groups: dict[Path, list[int]] = {}
-        for at, event in enumerate(events):
-            groups.setdefault(self._path(instant_of(event) or now), []).append(at)
+        for at in wanted:
+            groups.setdefault(self._path(instant_of(events[at]) or now), []).append(at)
         return groups
 
     def _path(self, instant: datetime) -> Path:
         return names.dated(self._pattern, names.hour_of(instant))
 
-    def _encode(self, events: Sequence[EncodedEvent]) -> bytes:
-        lines = [event.encoded for event in events] if self._config.payload == "ecs" else [original_line(x) for x in events]
+    def _lines(self, events: Sequence[EncodedEvent]) -> list[bytes]:
+        return [event.encoded for event in events] if self._config.payload == "ecs" else [original_line(x) for x in events]
+
+    def _encode(self, lines: Sequence[bytes]) -> bytes:
         data = b"\n".join([*lines, b""])
         return member(data) if self._config.gzip else data
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 from ualpipe.clients.sockets import OpenSockets
 from ualpipe.pipeline.errors import SinkError, SinkRejected, SinkUnavailable
 from ualpipe.pipeline.stages import Batch, Env, Finding, SinkLimits
+from ualpipe.sinks.encoding import encoded
 from ualpipe.sinks.kafka.cluster import ask_cluster, require_topic
 from ualpipe.sinks.kafka.message import FRAMING_BYTES, Message, messages_of, size
 from ualpipe.sinks.kafka.options import KafkaSinkConfig, choose_driver
@@ -71,11 +73,12 @@ class KafkaSink:
         if not self._is_open:
             raise SinkUnavailable("write before open")
         config = self._config
-        messages = messages_of(batch.events, original=config.payload == "original", event_time=config.timestamp == "event")
-        errors = _too_large(messages, config.max_message_bytes)
-        errors |= self._send(messages, [index for index in range(len(messages)) if index not in errors])
+        encode = partial(messages_of, original=config.payload == "original", event_time=config.timestamp == "event")
+        messages, errors = encoded(batch.events, encode)
+        errors |= _too_large(messages, config.max_message_bytes)
+        errors |= self._send(messages, [index for index in messages if index not in errors])
         self._is_doubtful = any(not isinstance(error, SinkRejected) for error in errors.values())
-        raise_if_all_failed(errors, len(messages))
+        raise_if_all_failed(errors, len(batch.events))
         return errors
 
     def interrupt(self) -> None:
@@ -89,7 +92,7 @@ class KafkaSink:
         self._is_open = False
         self._let_go()
 
-    def _send(self, messages: Sequence[Message], indexes: Sequence[int]) -> dict[int, SinkError]:
+    def _send(self, messages: Mapping[int, Message], indexes: Sequence[int]) -> dict[int, SinkError]:
         """Sends some of the messages.
 
         A broker refuses a batch of messages as a whole for one that it does not take, and kafka-python gives up all others
@@ -105,7 +108,7 @@ class KafkaSink:
         middle = (len(refused) + 1) // 2
         return kept | self._send(messages, refused[:middle]) | self._send(messages, refused[middle:])
 
-    def _send_once(self, messages: Sequence[Message], indexes: Sequence[int]) -> dict[int, SinkError]:
+    def _send_once(self, messages: Mapping[int, Message], indexes: Sequence[int]) -> dict[int, SinkError]:
         try:
             producer = self._living_producer()
         except SinkError as exc:
@@ -136,9 +139,9 @@ class KafkaSink:
         return PythonProducer(self._config)
 
 
-def _too_large(messages: Sequence[Message], max_bytes: int) -> dict[int, SinkError]:
+def _too_large(messages: Mapping[int, Message], max_bytes: int) -> dict[int, SinkError]:
     return {
         index: SinkRejected(f"the message has {found} bytes, and `max_message_bytes` is {max_bytes}")
-        for index, message in enumerate(messages)
+        for index, message in messages.items()
         if (found := size(message) + FRAMING_BYTES) > max_bytes
     }

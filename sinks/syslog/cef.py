@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ualpipe.pipeline.wording import without_acting
 from ualpipe.sinks.event_fields import Reader, epoch_millis, first_text
 from ualpipe.sinks.syslog.severity import severity_of
 
@@ -85,7 +86,6 @@ _ACTION, _NAME = first_text("event.action"), first_text("rule.name", "event.acti
 _TIMES = tuple((key, first_text(path)) for key, path in TIMES)
 _ADDRESSES = tuple((v4, v6, label, first_text(path)) for v4, v6, label, path in ADDRESSES)
 _BREAKS = re.compile(r"[\r\n]+")
-_BLANKS_FOR_CONTROLS = bytes.maketrans(bytes([*range(32), 127]), b" " * 33)
 
 
 def cef(document: Mapping[str, Any], version: str) -> bytes:
@@ -100,8 +100,8 @@ def cef(document: Mapping[str, Any], version: str) -> bytes:
     action = _ACTION(document) or "unknown"
     head = [VENDOR, PRODUCT, version, action, _NAME(document) or action, str(severity_of(document))]
     extension = " ".join([f"{key}={escape_value(value)}" for key, value in _extension(document)])
-    line = f"CEF:0|{'|'.join(map(escape_header, head))}|{extension}"
-    return line.encode("utf-8", "replace").translate(_BLANKS_FOR_CONTROLS)
+    line = without_acting(f"CEF:0|{'|'.join(map(escape_header, head))}|{extension}")
+    return line.encode()
 
 
 def escape_header(text: str) -> str:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from ualpipe.pipeline.wording import without_acting
+
 _FACILITY_NAMES = (
     "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp", "audit", "alert",
     "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
@@ -23,8 +25,7 @@ UTF8_BOM = b"\xef\xbb\xbf"
 
 _NOT_PRINTABLE = re.compile(r"[^!-~]")
 _NOT_IN_TAG = re.compile(r"[^A-Za-z0-9_.-]")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_NEEDS_CARE = re.compile(r'[\x00-\x1f\x7f"\\\]]')
+_NEEDS_ESCAPES = re.compile(r'["\\\]]')
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "]": "\\]"})
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -68,8 +69,9 @@ def parameter(name: str, value: str) -> str:
 
     Control characters become blanks: they are allowed, but a line break would end a message framed by lines.
     """
-    if _NEEDS_CARE.search(value):
-        value = _CONTROL.sub(" ", value).translate(_ESCAPES)
+    value = without_acting(value)
+    if _NEEDS_ESCAPES.search(value):
+        value = value.translate(_ESCAPES)
     return f' {name}="{value}"' if value else ""
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ualpipe.pipeline.wording import without_acting
 from ualpipe.sinks.event_fields import epoch_millis, first_text
 from ualpipe.sinks.syslog.severity import severity_of
 
@@ -91,7 +92,7 @@ def header_text(text: str) -> str:
 
 def value_text(text: str) -> str:
     """Returns text without control characters, each run of them a blank: the format has no escape for tabs and line breaks."""
-    return text if text.isprintable() else _CONTROL.sub(" ", text)
+    return text if text.isprintable() else without_acting(_CONTROL.sub(" ", text))
 
 
 def _is_login(document: Mapping[str, Any]) -> bool:

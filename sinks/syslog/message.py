@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from datetime import datetime
 from importlib.metadata import version
@@ -10,12 +11,16 @@ from typing import Any
 
 from ualpipe.pipeline.errors import SinkDenied
 from ualpipe.pipeline.events import EncodedEvent
+from ualpipe.pipeline.wording import visible_json
 from ualpipe.sinks.event_fields import original_line, parse_instant
 from ualpipe.sinks.syslog import frames
 from ualpipe.sinks.syslog.cef import cef
 from ualpipe.sinks.syslog.leef import leef
 from ualpipe.sinks.syslog.options import SeverityOptions, SyslogSinkConfig
 
+# A blank between values needs no escape.
+_STRING_OR_BLANK = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\t\r\n]', re.DOTALL)
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _RESENT = frames.parameter("resent", "1").encode()
 
 
@@ -96,9 +101,20 @@ def _formatted(make: Callable[[dict[str, Any], str], bytes]) -> Callable[[Encode
     return text
 
 
+def _harmless(text: bytes) -> bytes:
+    """Returns JSON, or what should have been, without anything that a receiver or its terminal would act on; values stay."""
+    if text.isascii() and _CONTROL.search(text) is None:
+        return text
+    return visible_json(_STRING_OR_BLANK.sub(_spaced, text.decode("utf-8", "replace"))).encode()
+
+
+def _spaced(found: re.Match[str]) -> str:
+    return found[0] if found[0][0] == '"' else " "
+
+
 _PAYLOADS: dict[str, Callable[[EncodedEvent], bytes]] = {
-    "ecs": lambda event: event.encoded,
-    "original": original_line,
+    "ecs": lambda event: _harmless(event.encoded),
+    "original": lambda event: _harmless(original_line(event)),
     "cef": _formatted(cef),
     "leef": _formatted(leef),
 }

@@ -10,6 +10,7 @@ from ualpipe.clients.sockets import OpenSockets
 from ualpipe.pipeline.errors import SinkError, SinkRejected, SinkUnavailable
 from ualpipe.pipeline.events import EncodedEvent
 from ualpipe.pipeline.stages import Batch, Env, Finding, SinkLimits
+from ualpipe.sinks.encoding import NOT_WRITABLE, not_writable
 from ualpipe.sinks.syslog.frames import MAX_DATAGRAM_BYTES
 from ualpipe.sinks.syslog.link import Link
 from ualpipe.sinks.syslog.message import Composer
@@ -92,14 +93,18 @@ class SyslogSink:
             self._datagrams = None
 
     def _messages(self, events: Sequence[EncodedEvent]) -> tuple[dict[int, bytes], dict[int, SinkError]]:
-        """Returns messages and errors by position; an error says that a message is too large."""
+        """Returns messages and errors by position; an error says that an event can't be encoded, or is too large."""
         if self._composer is None:
             raise SinkUnavailable("write before open")
         compose, now, limit = self._composer.compose, self._env.clock.now(), self._max_bytes
         messages: dict[int, bytes] = {}
         errors: dict[int, SinkError] = {}
         for index, event in enumerate(events):
-            message = compose(event, now)
+            try:
+                message = compose(event, now)
+            except NOT_WRITABLE as exc:
+                errors[index] = not_writable(exc)
+                continue
             if len(message) <= limit:
                 messages[index] = message
             else:

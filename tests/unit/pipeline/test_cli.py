@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from importlib.metadata import version
 
 import jsonschema_rs
 import pytest
@@ -83,6 +84,13 @@ def test_help_is_on_stdout_and_fine(arguments, capsys):
     assert ended.value.code == 0
     assert captured.out.startswith(" ".join(["usage: ualpipe", *arguments]))
     assert captured.err == ""
+
+
+def test_version_is_said(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"ualpipe {version('ualpipe')}\n"
 
 
 def test_help_names_every_command_and_the_exit_codes(capsys):

@@ -15,7 +15,7 @@ _MAPPED_TEXT = re.compile(
     r"^:{0,2}(?:0{1,4}:){0,5}ffff:(\d+\.\d+\.\d+\.\d+)(?::(\d{1,5}))?$", re.IGNORECASE
 )  # also cut, or with a port
 _PROTOCOL = re.compile(r"^(?:[a-z][a-z0-9+.-]*://|(?:ipv[46]|ip|tcp|udp):)([^/]+)/?$", re.IGNORECASE)
-_ENCLOSED = re.compile(r"^[(<{'\"]+(.+?)[)>}'\"]+$")
+_OPENING, _CLOSING = "(<{'\"", ")>}'\""
 _PADDED = re.compile(r"^\d{1,3}(?:\.\d{1,3}){3}$")
 _SEPARATOR = re.compile(r"[,;|]")
 _SINGLE = re.compile(r"/(?:32|128)$")  # a network of one address
@@ -60,8 +60,8 @@ def _bare(text: str) -> str:
     if not text.isprintable() or not text.isascii():
         text = "".join(sign for sign in text if sign.isprintable() and unicodedata.category(sign) != "Cf")
     text = _SEPARATOR.split(text.rstrip(" ,;|"), maxsplit=1)[0].strip()
-    if enclosed := _ENCLOSED.match(text):
-        text = enclosed[1].strip()
+    if text.startswith(tuple(_OPENING)) and text.endswith(tuple(_CLOSING)):
+        text = text.lstrip(_OPENING).rstrip(_CLOSING).strip() or text
     if protocol := _PROTOCOL.match(text):
         text = protocol[1]
     return _SINGLE.sub("", text)

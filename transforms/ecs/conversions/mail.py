@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from ualpipe.transforms.ecs.conversions.web import file_extension, file_name, windows_path
 
 MAX_ATTACHMENTS = 500  # Elasticsearch takes 10,000 nested objects a document
-_ADDRESS = re.compile(r"([^\s<>\"';,:@]+@[^\s<>\"';,:@]+)")
-_ATTACHMENT = re.compile(r"(.+?) \((\d{1,18})b\)(?:;\s*|\s*$)", re.DOTALL)  # names hold blanks, brackets and line breaks
-_AGENT = re.compile(r";(Mozilla/.*?|[\w.-]+/[\d.]+[^;=]*?);*$", re.DOTALL)
+_ADDRESS = re.compile(r"(?<![^\s<>\"';,:@])([^\s<>\"';,:@]++@[^\s<>\"';,:@]++)")
+_SIZE = re.compile(r" \((\d{1,18}+)b\)(?:;\s*+|\s*+$)")  # behind a name, which holds blanks, brackets and line breaks
+_AGENT = re.compile(r";(Mozilla/.*+|[\w.-]++/[\d.]++[^;=]*+)\Z", re.DOTALL)
 _DIRECTIONS = {
     "inbound": "inbound",
     "outbound": "outbound",
@@ -45,7 +47,15 @@ def direction(text: str) -> str | None:
 
 def attachments(text: str) -> list[dict[str, Any]] | None:
     """Reads ``name (123b); other (456b)`` into ``email.attachments``; None where the text has another form."""
-    return [_attachment(match[1], int(match[2])) for match in _ATTACHMENT.finditer(text)][:MAX_ATTACHMENTS] or None
+    return [_attachment(name, size) for name, size in islice(_named_sizes(text), MAX_ATTACHMENTS)] or None
+
+
+def _named_sizes(text: str) -> Iterator[tuple[str, int]]:
+    start = 0
+    for match in _SIZE.finditer(text):
+        if match.start() > start:
+            yield text[start : match.start()], int(match[1])
+            start = match.end()
 
 
 def _attachment(name: str, size: int) -> dict[str, Any]:
@@ -78,5 +88,5 @@ def client_agent(text: str) -> str | None:
     """Returns the user agent in ``Client=OWA;Mozilla/5.0 (…);`` and text that is no ClientInfoString as it is."""
     if not text.startswith("Client="):
         return text.strip() or None
-    found = _AGENT.search(text)
+    found = _AGENT.search(text.removesuffix("\n").rstrip(";"))
     return found[1] if found else None

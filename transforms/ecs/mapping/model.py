@@ -7,12 +7,12 @@ of record.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ualpipe.pipeline.conditions.wildcards import starred
 from ualpipe.transforms.ecs.conversions.registry import Conversion
 from ualpipe.transforms.ecs.mapping.operators import Test, listed
 from ualpipe.transforms.memo import Memo
@@ -269,4 +269,4 @@ def _walk_each(step: Step, rest: Sequence[Step], node: Any) -> list[Any] | None:
 def _matches(name: str, operation: str) -> bool:
     if "*" not in name:
         return name.lower() == operation
-    return re.fullmatch(".*".join(map(re.escape, name.lower().split("*"))), operation) is not None
+    return starred(name.lower()).fullmatch(operation) is not None

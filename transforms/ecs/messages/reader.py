@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ualpipe.pipeline.conditions.regex import extractor
+from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.marked_yaml import MarkedYaml, Pointer
 from ualpipe.pipeline.wording import did_you_mean
 from ualpipe.transforms.ecs.conversions.registry import Conversion
@@ -121,14 +123,14 @@ class _Reader(TableReader):
         if "match" not in data:
             return None
         try:
-            pattern = re.compile(str(data["match"]))
-        except re.error as exc:
-            self.text.defect((*at, "match"), f"not a regular expression: {exc}")
+            find, groups = extractor(str(data["match"]))
+        except ConfigError as exc:
+            self.text.defect((*at, "match"), str(exc))
             return None
-        if pattern.groups != 1:
+        if groups != 1:
             self.text.defect((*at, "match"), "the expression needs one group, which is what is said: (…)")
             return None
-        return lambda text: found[1] if (found := pattern.search(text)) else None
+        return lambda text: found[1] if (found := find(text)) else None
 
     def _words(self, at: Pointer, data: Mapping[str, Any]) -> Callable[[str], Any] | None:
         words = self.mapping((*at, "words"), data.get("words"), None)

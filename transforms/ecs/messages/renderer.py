@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache, partial
@@ -10,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ualpipe.pipeline.conditions.wildcards import starred
 from ualpipe.transforms.ecs.conversions.registry import load_conversions
 from ualpipe.transforms.ecs.fields import load_ecs
 from ualpipe.transforms.ecs.messages.attempt import attempted
@@ -135,7 +135,7 @@ def _told(messages: Iterable[Message], kind: str) -> Iterator[Found]:
 
 
 def _fits(pattern: str, word: str) -> bool:
-    return "*" in pattern and re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), word, re.DOTALL) is not None
+    return "*" in pattern and starred(pattern).fullmatch(word) is not None
 
 
 def _nothing(_originals: Originals, _document: Document) -> str | None:

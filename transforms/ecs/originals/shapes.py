@@ -18,7 +18,12 @@ _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": 
 _SCALARS = (str, int, float, bool)
 _MAX_LIST_DEPTH = 4  # lists of lists are flattened so far; what lies deeper becomes JSON text
 # A cmdlet as the compliance centre writes it: -Name "value" -Switch -Locations ("a","b")
-_ARGUMENT = re.compile(r'(?:^|\s)-(\w+)(?:[ :]\s*(?!-\w+(?:\s|$))("(?:[^"]|""|"(?!\s+-\w|\s*$))*"|\((?:[^()]|"[^"]*")*\)|\S+))?')
+# A quote closes where the next name or the end follows. Possessive, as a hostile command makes any way back a long one.
+_NAME = r"(?:^|\s)-(\w++)(?:[ :]\s*+(?!-\w++(?:\s|$))(%s"
+_LIST = r'\((?:[^()"]++|"[^"]*+")*+\)|\([^()]*+\)|\S++))?'
+_ARGUMENT = re.compile(_NAME % r'"(?:[^"]++|"(?!\s+-\w|\s*$))*+"|' + _LIST)
+_ARGUMENT_BEHIND = re.compile(_NAME % r'"[^"]*+"|' + _LIST)
+_CLOSING = re.compile(r'"(?=\s+-\w|\s*$)')
 
 
 def put(kept: Record, field: str, value: Any) -> None:
@@ -180,7 +185,11 @@ def _pair_change(pair: Record) -> Any:
 
 
 def _arguments(command: str) -> list[Record]:
-    return [{"Name": match[1], "Value": _unquoted(match[2])} for match in _ARGUMENT.finditer(command)]
+    end = max(
+        (match.end() for match in _CLOSING.finditer(command)), default=0
+    )  # a quote that opens behind it ends at the next one
+    found = [*_ARGUMENT.finditer(command, 0, end), *_ARGUMENT_BEHIND.finditer(command, end)]
+    return [{"Name": match[1], "Value": _unquoted(match[2])} for match in found]
 
 
 def _unquoted(argument: str | None) -> str:

@@ -1,6 +1,7 @@
 """What ``ualpipe dead-letters`` shows of a failure that nobody foresaw."""
 
 import json
+import textwrap
 
 import pytest
 
@@ -48,14 +49,14 @@ def shown(pipeline, capsys):
 
 def test_the_traceback_is_shown_before_the_record(shown):
     out = shown("show", "1")
-    assert f"{TRACE}\n{json.dumps(record(0))}\n" in out
+    assert f"{textwrap.indent(TRACE, '  ')}\n  {json.dumps(record(0))}\n" in out
     assert "code:        TransformFailed" in out
 
 
 def test_a_letter_without_a_traceback_shows_none(shown):
     out = shown("show", "2")
     assert "Traceback" not in out
-    assert f"bytes:       {len(json.dumps(record(1)))}\n{json.dumps(record(1))}\n" in out
+    assert f"bytes:       {len(json.dumps(record(1)))}\n  {json.dumps(record(1))}\n" in out
 
 
 @pytest.mark.parametrize(("action", "arguments"), [("list", []), ("list", ["--json"]), ("export", [])])

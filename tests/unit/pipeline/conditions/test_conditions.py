@@ -243,6 +243,15 @@ def test_no_document_makes_a_condition_fail(document: dict[str, Any], field: str
     assert fits({field + modifier: wanted}, document) in (True, False)
 
 
+@pytest.mark.parametrize("depth", [10, 300, 20_000])
+def test_lists_are_followed_however_deep_they_lie(depth: int) -> None:
+    nested: Any = {"b": ["x", None, "y"]}
+    for _level in range(depth):
+        nested = [nested]
+    assert fits({"a.b": "y"}, {"a": nested})
+    assert not fits({"a.b": "z"}, {"a": nested})
+
+
 @given(st.dictionaries(st.sampled_from("abc"), JSON), st.sampled_from(["a", "a.b", "a.b.c"]))
 def test_a_field_either_exists_or_is_null(document: dict[str, Any], field: str) -> None:
     assert fits({f"{field}|exists": True}, document) != fits({field: None}, document)

@@ -20,8 +20,8 @@ def flaw(index, reason="Id is missing", kind="invalid", record="a"):
             "must be a time such as 2026-11-20T08:15:00; is text of length 3",
             "must be a time such as 2026-11-20T08:15:00; is text of length …",
         ),
-        ("two\nlines\x1b[31m", "two lines<U+001B>[…m"),
-        ("lone \ud800", "lone <U+D800>"),
+        ("two\nlines\x1b[31m", "two lines\\x1b[…m"),
+        ("lone \ud800", "lone \\ud800"),
         ("x" * 5000, "x" * MAX_REASON + "..."),
     ],
 )

@@ -14,6 +14,7 @@ from ualpipe.pipeline.observe import log
 from ualpipe.pipeline.observe.log import JsonFormatter, PlainFormatter
 from ualpipe.pipeline.options import Secret
 from ualpipe.pipeline.redaction import Redactor
+from ualpipe.pipeline.wording import visible
 
 CANARY = "planted-canary-7f"
 TRICKY_SECRETS = [
@@ -116,9 +117,24 @@ def test_plain_lines_are_for_people():
     assert PlainFormatter(Redactor(), is_timed=False).format(made) == "test: hello you  sink=siem"
 
 
-def test_a_plain_line_has_the_exception_below_it():
-    text = PlainFormatter(Redactor()).format(entry("failed", exc_info=raised(ValueError("what"))))
-    assert text.splitlines()[1] == "Traceback (most recent call last):"
+def test_a_plain_line_has_the_exception_below_it_where_none_of_its_lines_passes_for_one_of_the_log():
+    hostile = ValueError("what\n12:00:00 info    source: all is fine\x1b[2K\u202e")
+    text = PlainFormatter(Redactor()).format(entry("failed", exc_info=raised(hostile)))
+    assert text.splitlines()[1] == "  Traceback (most recent call last):"
+    assert all(line.startswith("  ") for line in text.splitlines()[1:])
+    assert text.endswith("  12:00:00 info    source: all is fine\\x1b[2K\\u202e")
+
+
+@pytest.mark.parametrize(
+    "acting", ["\x1b[2J", "\x1b]8;;https://x\x07", "\x9b31m", "\u202e", "\u2028", "\x7f", "\n12:00:00 error", "\ud800"]
+)
+def test_nothing_that_acts_on_a_terminal_gets_into_a_line(acting: str):
+    made = entry(f"refused: {acting}", reason=f"x{acting}y", **{f"key{acting}": [acting, {acting: acting}]})
+    for formatter in (PlainFormatter(Redactor()), JsonFormatter(Redactor())):
+        text = formatter.format(made)
+        assert visible(text) == text
+    found = json.loads(JsonFormatter(Redactor()).format(made))
+    assert found["reason"] == f"x{acting}y"
 
 
 # --- redaction -------------------------------------------------------------------------------------------------------

@@ -582,7 +582,7 @@ DEFECTS = [
     ("messages: [{names: [A], say: 5}]", "a mapping is needed here"),
     ("messages: {names: [A]}", "a list is needed here"),
     ("values: {a: {from: UserId, as: trimed}}", '"trimed" of text (did you mean trimmed?)'),
-    ("values: {a: {from: UserId, match: '('}}", "not a regular expression"),
+    ("values: {a: {from: UserId, match: '('}}", "no regular expression"),
     ("values: {a: {from: UserId, match: 'x'}}", "needs one group"),
     ("values: {a: 5}", "a mapping is needed here"),
     ("values: {a: {words: {x: y}}}", "a source is the name of a field"),
