@@ -7,7 +7,7 @@ import os
 import stat
 from pathlib import Path
 
-from ualpipe.pipeline.files import sync_folder
+from ualpipe.pipeline.files import open_ours, sync_folder
 
 FILE_NAME = "reserve"
 RESERVE_BYTES = 512 * 1024
@@ -50,7 +50,7 @@ class Reserve:
 
     def _make(self) -> bool:
         self._path.unlink(missing_ok=True)
-        fd = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        fd = open_ours(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
         try:
             # Random: a file system that compresses would keep no room for zeros.
             is_whole = os.write(fd, os.urandom(RESERVE_BYTES)) == RESERVE_BYTES

@@ -150,8 +150,8 @@ class Polls(RuleBasedStateMachine):
         self.unseen = {moment for moment in self.unseen if moment >= start}
 
     def _is_gap_near(self, ours: datetime) -> bool:
-        """Tells whether by a clock a little less ahead there would be a gap."""
-        is_behind = self.since is not None and self.since - CLOCK_TOLERANCE < ours - RETENTION + MARGIN
+        """Tells whether there would be a gap by a clock less ahead: a little, or as much as it was wrong at the last listing."""
+        is_behind = self.since is not None and self.since - max(CLOCK_TOLERANCE, self.ahead) < ours - RETENTION + MARGIN
         return is_behind and not self.is_exact
 
     def _excuse_gap(self, gap: Window) -> None:
