@@ -19,7 +19,7 @@ _GUID = re.compile(r"\{?[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\}?", re.IGNO
 _PLACEHOLDER = re.compile(
     r"<.*>|\[.*\]|\{\{.*\}\}|\{.*\}|%\w+%|\$\w+|\$\(.*\)|\*+|\.{3,}|x{3,}|-+|_+"
     r"|(?:change|replace|fill|insert|enter|put|add|paste)[-_ ]?(?:me|it|this|in|here|your|the)?(?:[-_ ].*)?"
-    r"|(?:your|my|the|a|some|client|app|api|example|sample|dummy|test|fake|real)?[-_ ]*(?:client|app|api)?[-_ ]*"
+    r"|(?:your|my|the|a|some|client|app|api|example|sample|dummy|test|fake|real)?[-_ ]{0,3}(?:client|app|api)?[-_ ]{0,3}"
     r"(?:secret|password|passwd|passphrase|key|token|value|credential)s?(?:[-_ ]?(?:here|value|goes|text|id))*"
     r"|todo|tbd|fixme|none|null|undefined|n/?a|redacted|hidden|placeholder",
     re.IGNORECASE | re.DOTALL,

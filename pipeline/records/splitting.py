@@ -333,7 +333,7 @@ class Splitter:
         except ContentUndecodable:
             return False
         own, model = value.keys(), self._model.keys()
-        is_alike = len(model) >= _LEAST_KEYS and 2 * len(own & model) >= max(len(model), len(own))
+        is_alike = len(model) >= _LEAST_KEYS and 2 * len(own & model) >= max(len(model), len(own)) and next(iter(model)) in own
         if is_alike or own >= _IDENTIFYING:
             return True
         return data[start - 1 : start] == b"\n" and _LINE_END.match(data, end) is not None

@@ -110,7 +110,7 @@ def sink_at(url: str, **options: Any) -> ElasticsearchSink:
         ),
         (answered(elasticsearch("6.8.0")), "this is Elasticsearch 6.8.0"),
         (answered(b"<html>", 302, {"KBN-Name": "kibana"}), "this is Kibana"),
-        (answered({"version": {"distribution": "x\x1b[31m" + "y" * 500, "number": "1"}}), "this is x<"),
+        (answered({"version": {"distribution": "x\x1b[31m" + "y" * 500, "number": "1"}}), "this is x\\x1b"),
     ],
 )
 def test_other_products_are_named_with_what_is_supported(answer: HttpAnswer, said: str) -> None:
