@@ -77,7 +77,7 @@ class Pace:
         return min(self._silence_s + self._moved / LEAST_BYTES_PER_S, self._longest_s)
 
     def _silent(self) -> TooSlow:
-        return TooSlow(f"no answer within {self._silence_s:g} s")
+        return TooSlow(f"no answer within {round(self._silence_s, 1):g} s")
 
     def _too_slow(self) -> TooSlow:
         if self._allowed_s() >= self._longest_s:

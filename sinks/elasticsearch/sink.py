@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -121,10 +122,17 @@ class ElasticsearchSink:
         )
 
     def _recognise(self, connection: Connection) -> None:
-        answer = answer_of(connection.api.info())
+        answer = self._first_answer(connection)
         if other := unsupported(answer, self._config.urls):
             raise SinkDenied(other)
         self._is_recognised = answer.is_ok  # who may not ask is told by what follows
+
+    def _first_answer(self, connection: Connection) -> HttpAnswer:
+        """Returns what the first node says of itself that can be reached; one that fails is passed over."""
+        for _other in self._config.urls[1:]:
+            with suppress(SinkUnavailable):
+                return answer_of(connection.api.info())
+        return answer_of(connection.api.info())
 
     def _set_up(self, connection: Connection) -> None:
         if is_ours(self._installed_template(connection, template_name(self._config.data_stream))):

@@ -51,6 +51,15 @@ class BulkServer:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def do_GET(self) -> None:
+                body = b'{"version": {"number": "9.1.0"}, "tagline": "You Know, for Search"}'
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.send_header("X-Elastic-Product", "Elasticsearch")
+                self.end_headers()
+                self.wfile.write(body)
+
             def do_POST(self) -> None:
                 lines = self.rfile.read(int(self.headers["content-length"])).splitlines()
                 status, reply = outer.reply([orjson.loads(line)["create"]["_id"] for line in lines[::2]])
@@ -111,7 +120,7 @@ def deliver(folder: Path, server: BulkServer) -> tuple[int, MemorySink, list[Dea
     options = {"urls": [server.url], "setup": False, "timeout": "5s"}
     search = ElasticsearchSink(build(ElasticsearchSink.Config, options, Path()), env("search", clock=SystemClock()))
     beside = MemorySink()
-    source = MemorySource({"stream": {"item": body(record(number) for number in range(RECORDS))}})
+    source = MemorySource({"stream": {"item": body(record(number) for number in range(1, RECORDS + 1))}})
     pipeline = Pipeline(folder / "state", source, {"search": search, "beside": beside}, [TagTransform()])
     runner = pipeline.runner()
     code = run_to_end(runner.run, runner.stop, timeout_s=30)

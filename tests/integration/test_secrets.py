@@ -26,16 +26,16 @@ pytestmark = [pytest.mark.kafka, pytest.mark.elasticsearch, pytest.mark.rsyslog]
 OTHER_TENANT = "33333333-3333-3333-3333-333333333333"
 SECRETS = {
     "client secret": CLIENT_SECRET,
-    "another client secret": "planted-wrong-client-secret",
-    "PFX passphrase": "planted-pfx-passphrase",
-    "wrong PFX passphrase": "planted-wrong-pfx-passphrase",
-    "proxy password": "planted-proxy-password",
-    "Kafka password": "planted-kafka-password",
-    "Kafka key password": "planted-kafka-key-password",
-    "Elasticsearch password": "planted-elasticsearch-password",
-    "Elasticsearch API key": "planted-id:planted-elasticsearch-api-key",
-    "Elasticsearch key password": "planted-elasticsearch-key-password",
-    "syslog key passphrase": "planted-syslog-key-passphrase",
+    "another client secret": "canary-Wq81-tRzV-other",
+    "PFX passphrase": "canary-Pf29-uKxM",
+    "wrong PFX passphrase": "canary-Wp30-yTgB",
+    "proxy password": "canary-Px41-hJdN",
+    "Kafka password": "canary-Kf52-bVcS",
+    "Kafka key password": "canary-Kk63-eRwL",
+    "Elasticsearch password": "canary-Es74-oPzQ",
+    "Elasticsearch API key": "canary-Id85:canary-Ak96-iUyH",
+    "Elasticsearch key password": "canary-Ek07-mNjF",
+    "syslog key passphrase": "canary-Sk18-aSdG",
 }
 ECHO = f'{{"error": {{"code": "AF50000", "message": "You said client_secret {CLIENT_SECRET}"}}}}'
 FAULTS = [
@@ -205,7 +205,7 @@ def assert_all_went_wrong(log: str, tokens: list[str]) -> None:
     ]
     missing = [name for name in [*refused, "search-gone"] if f"ualpipe.sink.{name}" not in loggers]
     missing += [name for name in ("wrong", "pfx", "wrong-pfx", "proxied", "contoso") if f"ualpipe.source.{name}" not in loggers]
-    assert not missing, log
+    assert not missing, f"{missing}\n{log}"
 
 
 def mode(path: Path) -> str:
