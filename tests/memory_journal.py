@@ -164,6 +164,9 @@ class MemoryJournal:
     def begin(self, item: LedgerItem) -> None:
         """Does nothing: it dies with its process."""
 
+    def beat(self, *, is_memory_short: bool) -> None:
+        """Does nothing, as ``begin``."""
+
     def count_due(self, source: str, streams: Collection[str], most: int) -> int:
         with self._lock:
             return self._due_items(source).count(most, streams)

@@ -86,6 +86,9 @@ class WorkQueue(Protocol):
     def begin(self, item: LedgerItem) -> None:
         """Notes that an item is being fetched until its lease ends, for the next process if this one dies meanwhile."""
 
+    def beat(self, *, is_memory_short: bool) -> None:
+        """Notes that the process is alive, and whether its memory is short: of what it had begun then it may have died."""
+
     def count_due(self, source: str, streams: Collection[str], most: int) -> int:
         """Returns how many items of some streams may be leased now, counted up to ``most``."""
 

@@ -62,6 +62,6 @@ class Suspects:
             self._under_way = None
             self._overdue_at = self._clock.monotonic() + PATIENCE_S
 
-    def forget(self, number: int) -> bool:
-        """Clears an item of suspicion, or gives it up; returns whether it was suspected."""
-        return self._deaths.pop(number, None) is not None
+    def forget(self, number: int) -> int:
+        """Clears an item of suspicion, or gives it up; returns how many processes had died while it was being fetched."""
+        return self._deaths.pop(number, 0)

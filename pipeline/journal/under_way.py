@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,7 +13,10 @@ from ualpipe.pipeline.files import open_ours
 
 SLOTS = 512
 """Items that are noted at a time; more are fetched without a note."""
-_SLOT = struct.Struct("<q")
+LONG_S = 2.0
+"""An item that was being fetched for so long may be what the process died of; so may all where memory was short."""
+_HEAD = struct.Struct("<d?")  # when the process was last seen alive, and whether its memory was short
+_SLOT = struct.Struct("<qd")  # an item, and since when it is being fetched
 
 
 class UnderWay:
@@ -23,6 +27,7 @@ class UnderWay:
 
     Attributes:
         left_behind: Ids of the items that were being fetched when the process before this one died.
+        blamed: Those of them that it may have died of: memory was short, or they were being fetched for long.
     """
 
     def __init__(self, path: Path) -> None:
@@ -32,30 +37,43 @@ class UnderWay:
         self._free = list(range(SLOTS - 1, -1, -1))
         self._file = -1
         self.left_behind: frozenset[int] = frozenset()
+        self.blamed: frozenset[int] = frozenset()
         with suppress(OSError):
             self._file = open_ours(path, os.O_RDWR | os.O_CREAT)
-            found = os.pread(self._file, SLOTS * _SLOT.size, 0)
-            whole = len(found) - len(found) % _SLOT.size
-            self.left_behind = frozenset(number for (number,) in _SLOT.iter_unpack(found[:whole]) if number > 0)
+            self._read(os.pread(self._file, _HEAD.size + SLOTS * _SLOT.size, 0))
+
+    def _read(self, found: bytes) -> None:
+        if len(found) < _HEAD.size:
+            return
+        seen, is_short = _HEAD.unpack_from(found)
+        slots = found[_HEAD.size :]
+        begun = {
+            number: since for number, since in _SLOT.iter_unpack(slots[: len(slots) // _SLOT.size * _SLOT.size]) if number > 0
+        }
+        self.left_behind = frozenset(begun)
+        self.blamed = frozenset(number for number, since in begun.items() if is_short or seen - since >= LONG_S)
 
     def clear(self) -> None:
         """Forgets what the process before this one left: it stands elsewhere now."""
-        with suppress(OSError):
-            os.pwrite(self._file, bytes(SLOTS * _SLOT.size), 0)
+        self._write(bytes(_HEAD.size + SLOTS * _SLOT.size), 0)
+
+    def beat(self, *, is_memory_short: bool) -> None:
+        """Notes that the process is alive, and whether its memory is short. To be called some times a second."""
+        self._write(_HEAD.pack(time.time(), is_memory_short), 0)
 
     def begin(self, number: int) -> None:
         """Notes that an item is being fetched."""
         with self._lock:
             if self._free and number not in self._slots:
                 self._slots[number] = slot = self._free.pop()
-                self._write(slot, number)
+                self._write_slot(slot, number)
 
     def end(self, number: int) -> None:
         """Notes that an item is not being fetched any more."""
         with self._lock:
             if (slot := self._slots.pop(number, None)) is not None:
                 self._free.append(slot)
-                self._write(slot, 0)
+                self._write_slot(slot, 0)
 
     def close(self) -> None:
         """Lets go of the file; whatever was being fetched, the process did not die of it. Safe twice."""
@@ -65,6 +83,9 @@ class UnderWay:
                 os.close(self._file)
                 self._file = -1
 
-    def _write(self, slot: int, number: int) -> None:
+    def _write_slot(self, slot: int, number: int) -> None:
+        self._write(_SLOT.pack(number, time.time()), _HEAD.size + slot * _SLOT.size)
+
+    def _write(self, data: bytes, at: int) -> None:
         with suppress(OSError):
-            os.pwrite(self._file, _SLOT.pack(number), slot * _SLOT.size)
+            os.pwrite(self._file, data, at)

@@ -78,6 +78,10 @@ class Housekeeping:
         self._trim_at = self._prune_at + TRIM_INTERVAL_S
         self._limits_passed = ""
 
+    def beat(self) -> None:
+        """Notes that the run is alive, and whether its memory is short. To be called some times a second."""
+        self._journal.beat(is_memory_short=not self._memory.has_room())
+
     def look(self) -> bool:
         """Does what is due; returns whether a secret or certificate was replaced on disk since the last look."""
         try:

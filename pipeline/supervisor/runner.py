@@ -180,6 +180,7 @@ class Runner:
                 look_at = self._clock.monotonic() + INTERVAL_S
                 if housekeeping.look():
                     self._probe()
+            housekeeping.beat()
             self._clock.wait(self._stop, _POLL_S)
 
     def _pass_stop_on(self) -> bool:

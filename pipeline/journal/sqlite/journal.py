@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from ualpipe.pipeline.config.model import DeadLetterOptions
 from ualpipe.pipeline.drift import Counts, Thing
@@ -134,6 +135,9 @@ class SqliteJournal:
     def lease(self, source: str, streams: Collection[str], most: int) -> list[LedgerItem]:
         return self._leases.lease(source, streams, most)
 
+    def beat(self, *, is_memory_short: bool) -> None:
+        self._under_way.beat(is_memory_short=is_memory_short)
+
     def begin(self, item: LedgerItem) -> None:
         self._under_way.begin(item.id)
 
@@ -217,23 +221,19 @@ class SqliteJournal:
         """Notes that items are not fetched again: the process did not die of them."""
         for item in items:
             self._under_way.end(item.id)
-        if cleared := [item.id for item in items if self._suspects.forget(item.id)]:
+        if self._suspects and (cleared := [item.id for item in items if self._suspects.forget(item.id)]):
             self._deaths.forget(cleared)
 
     def _died_of(self) -> dict[int, int]:
         """Returns the items during whose fetch earlier processes died, each with how many, the one before this included."""
-        if not (left := self._under_way.left_behind):
-            return self._deaths.deaths()
-        try:
-            self._deaths.add(left)
-        except JournalFull:
-            return dict.fromkeys(left, 1)
-        self._under_way.clear()
-        if deaths := self._deaths.deaths():
-            _log.warning(
-                "the last run was killed while items were being fetched: they come last now", extra={"items": len(deaths)}
-            )
-        return deaths
+        with suppress(JournalFull):
+            if self._under_way.blamed:
+                self._deaths.add(self._under_way.blamed)
+            self._under_way.clear()
+        left = self._ledger.waiting_among(self._under_way.left_behind)
+        if left:
+            _log.warning("the last run was killed while items were being fetched: they come last now", extra={"items": len(left)})
+        return dict.fromkeys(left, 0) | self._deaths.deaths()
 
     # --- batches on their way out --------------------------------------------------------------------------------
 

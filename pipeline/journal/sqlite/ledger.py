@@ -85,6 +85,11 @@ class Ledger:
         condition = " AND coalesce(created, 0) < ? ORDER BY expires, created, id LIMIT ?"
         return self._read_due(source, exclude, streams, condition, (before, most))
 
+    def waiting_among(self, numbers: Collection[int]) -> list[int]:
+        """Returns which of some items wait to be fetched."""
+        rows = self._file.rows(f"SELECT id FROM item WHERE state = 'listed' AND id IN ({_marks(numbers)})", tuple(numbers))
+        return [number for (number,) in rows]
+
     def due_among(self, source: str, numbers: Collection[int], streams: Collection[str]) -> list[LedgerItem]:
         """Returns the due ones of some items, the one that the service drops first before others."""
         condition = f" AND id IN ({_marks(numbers)}) ORDER BY expires, created, id"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -49,13 +50,14 @@ def clock():
     return FakeClock()
 
 
-def died_fetching(tmp_path: Path, clock, *names: str, others: str = ""):
+def died_fetching(tmp_path: Path, clock, *names: str, others: str = "", is_memory_short: bool = True):
     """Returns a journal behind the death of a process that was fetching some items."""
     journal = open_journal(tmp_path, clock)
     listed(journal, *names, *others)
     for item in lease(journal):
         if item.work.key in names:
             journal.begin(item)
+    journal.beat(is_memory_short=is_memory_short)
     die(journal)
     return open_journal(tmp_path, clock)
 
@@ -124,7 +126,29 @@ def test_a_clean_end_leaves_no_suspects(tmp_path, clock):
         assert [item.deaths for item in lease(journal)] == [0]
 
 
-@pytest.mark.parametrize("left", [b"", b"x", b"\xff" * 8192, b"\x01\x00\x00\x00\x00\x00\x00\x00torn"])
+def test_items_that_were_being_fetched_for_a_moment_are_not_blamed_but_come_last(tmp_path, clock):
+    for _kill in range(5):
+        journal = died_fetching(tmp_path, clock, "p", others="a", is_memory_short=False)
+        (other,) = lease(journal)
+        assert other.work.key == "a"
+        journal.release(other)
+        die(journal)
+    assert rows(tmp_path, "SELECT * FROM meta WHERE key GLOB 'died:*'") == []
+
+
+def test_what_was_being_fetched_for_long_is_blamed(tmp_path, monkeypatch):
+    marks = UnderWay(tmp_path / "marks")
+    marks.begin(1)
+    monkeypatch.setattr(time, "time", lambda: 1e10)
+    marks.begin(2)
+    marks.beat(is_memory_short=False)
+    left = UnderWay(tmp_path / "marks")
+    assert (left.left_behind, left.blamed) == ({1, 2}, {1})
+
+
+@pytest.mark.parametrize(
+    "left", [b"", b"x", b"\xff" * 9000, b"\x00" * 9 + b"\x01\x00\x00\x00\x00\x00\x00\x00torn", b"\x7f" * 9000]
+)
 def test_whatever_stands_in_the_file_does_no_harm(tmp_path, clock, left):
     open_journal(tmp_path, clock).close()
     (tmp_path / UNDER_WAY).write_bytes(left)
@@ -157,6 +181,8 @@ import os, sys, time
 from pathlib import Path
 from fakes import MemorySource, Pipeline, MemorySink, body, records
 from ualpipe.pipeline.clock import SystemClock
+from ualpipe.pipeline.journal import under_way
+under_way.LONG_S = 0.0
 good = {f"good {at}": body(records(100 * at, 3)) for at in range(20)}
 source = MemorySource({"s": {**{f"poison {at}": body(records(9000 + at, 1)) for at in range(2)}, **good}})
 class Sink(MemorySink):
