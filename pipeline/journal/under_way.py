@@ -46,10 +46,9 @@ class UnderWay:
         if len(found) < _HEAD.size:
             return
         seen, is_short = _HEAD.unpack_from(found)
-        slots = found[_HEAD.size :]
-        begun = {
-            number: since for number, since in _SLOT.iter_unpack(slots[: len(slots) // _SLOT.size * _SLOT.size]) if number > 0
-        }
+        whole = (len(found) - _HEAD.size) // _SLOT.size * _SLOT.size
+        slots = _SLOT.iter_unpack(found[_HEAD.size : _HEAD.size + whole])
+        begun = {number: since for number, since in slots if number > 0}
         self.left_behind = frozenset(begun)
         self.blamed = frozenset(number for number, since in begun.items() if is_short or seen - since >= LONG_S)
 

@@ -175,13 +175,14 @@ def test_a_stop_on_a_full_disk_notes_what_was_delivered(tmp_path: Path, monkeypa
         is_full.wait(WITHIN_S)
         yield from whole(b'{"errors":false}')()
 
-    with HostileServer({"_bulk": when_the_disk_is_full}) as server, served(tmp_path, [], content_types=[STREAM]) as tenant:
+    plays = {"_bulk": when_the_disk_is_full, "GET /": whole(b"{}")}
+    with HostileServer(plays) as server, served(tmp_path, [], content_types=[STREAM]) as tenant:
         feed = Feed(tenant)
         feed.more()
         sink = {"type": "elasticsearch", "urls": [f"http://127.0.0.1:{server.port}"], "setup": False, "concurrency": 1}
         config = write_config(tmp_path, tenant.sections, {"sinks": {"search": sink}})
         with running(config, before=[*disk.before, "sh", "-c", STAY, "sh"]) as run:
-            soon(lambda: server.asked, "a write")
+            soon(lambda: any("_bulk" in line for line in server.asked), "a write")
             pid = int(Path(f"/proc/{run.process.pid}/task/{run.process.pid}/children").read_text().split()[0])
             disk.fill(pid)
             is_full.set()
