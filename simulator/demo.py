@@ -1,9 +1,12 @@
-"""``ualpipe demo``: the main job from end to end on this machine, on a simulated tenant, with nothing mocked."""
+"""``ualpipe demo``: the main job from end to end on this machine, on a simulated tenant; all else is real."""
 
 from __future__ import annotations
 
 import argparse
 import secrets
+import shlex
+import shutil
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -40,7 +43,7 @@ _NEXT_STEPS = """
   1. Entra admin centre → App registrations: register one, with the application permission [bold]ActivityFeed.Read[/]
      of “Office 365 Management APIs” (and ActivityFeed.ReadDlp for DLP.All), admin consent, and a client secret.
   2. In the config: your [bold]tenant_id[/], [bold]client_id[/] and secret; [bold]cloud: commercial[/]; no ca_file; your sinks.
-  3. [bold]ualpipe check --live CONFIG[/], then [bold]ualpipe run CONFIG[/].
+  3. [bold]{ualpipe} check --live CONFIG[/], then [bold]{ualpipe} run CONFIG[/].
 The config, the journal and the documents of this demo can be had {where}."""
 
 
@@ -61,9 +64,9 @@ def run(args: argparse.Namespace) -> int:
         records, incidents = _make_records()
         code, at_syslog, took_s = _run_pipeline(console, folder, records)
         documents = {document["event"]["id"]: document for document in _documents(folder)}
-    _show_arrivals(console, records, _Arrived(documents, at_syslog), took_s)
-    is_whole = _show_incidents(console, incidents, documents)
     _show_example(console, incidents[0].records[-1], documents)
+    is_whole = _show_incidents(console, incidents, documents)
+    _show_arrivals(console, records, _Arrived(documents, at_syslog), took_s)
     _show_next_steps(console, args.keep)
     return code if is_whole and len(documents) == len(set(at_syslog)) == len(records) else code or 1
 
@@ -129,7 +132,7 @@ def _show_arrivals(console: Console, records: Sequence[dict[str, Any]], arrived:
 
 def _show_incidents(console: Console, incidents: Sequence[Incident], documents: dict[str, Any]) -> bool:
     """Shows each planted incident and how much of it arrived; returns whether all of it did."""
-    console.print("[bold]Incidents planted among them[/]")
+    console.print("\n[bold]Incidents planted among them[/]")
     for incident in incidents:
         found = len(incident.ids & documents.keys())
         mark = "[green]all[/]" if found == len(incident.ids) else f"[red]{found} of[/]"
@@ -149,5 +152,11 @@ def _show_example(console: Console, record: dict[str, Any], documents: dict[str,
 
 
 def _show_next_steps(console: Console, keep: Path | None) -> None:
-    where = f"in {keep}" if keep else "with [bold]ualpipe demo --keep DIR[/]"
-    console.print(_NEXT_STEPS.format(where=where), soft_wrap=True)
+    ualpipe = _command()
+    where = f"in {keep}" if keep else f"with [bold]{ualpipe} demo --keep DIR[/]"
+    console.print(_NEXT_STEPS.format(where=where, ualpipe=ualpipe), soft_wrap=True)
+
+
+def _command() -> str:
+    """Returns what starts ualpipe when it is typed here: its name, or its path where that is not looked for."""
+    return "ualpipe" if shutil.which("ualpipe") else shlex.quote(sys.argv[0])

@@ -7,6 +7,7 @@ import dataclasses
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ualpipe.pipeline.clock import SystemClock
@@ -17,6 +18,7 @@ from ualpipe.pipeline.config.model import PipelineConfig
 from ualpipe.pipeline.credentials.status import CertificateStatus, certificate_status
 from ualpipe.pipeline.journal.opening import open_reader
 from ualpipe.pipeline.journal.status import DriftStatus, Status
+from ualpipe.pipeline.journal.types import StandingStill
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE
 from ualpipe.pipeline.wording import counted, visible
 from ualpipe.schemas import read_csv
@@ -25,11 +27,15 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 WIDTH_OF_FILES = 200  # columns, where there is no terminal to fit
+TRANSIENT = timedelta(minutes=2)
+"""What stands still for less has no part in the exit code: a service that throttles lets go within moments."""
+MAX_PARTS = 3
+"""Parts that are named of those that stand still for one reason."""
 MAX_DRIFT = 20  # things that are new in the records, the newest
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the command: 0 fine, 1 when something is dead-lettered or can't be mapped, or there is a gap."""
+    """Runs the command: 0 fine, 1 when something is dead-lettered, can't be mapped or stands still, or there is a gap."""
     config = load_for_use(args.config)
     clock = SystemClock()
     with closing(open_reader(config, clock)) as reader:
@@ -41,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(status.as_dict(), indent=2))
     else:
         _print(config, status)
-    is_fine = status.is_complete and (config.accepts_unmappable or not status.unmappable)
+    is_moving = not status.stalled(clock.now() - TRANSIENT)
+    is_fine = status.is_complete and is_moving and (config.accepts_unmappable or not status.unmappable)
     return EXIT_FINE if is_fine else EXIT_INCOMPLETE
 
 
@@ -66,9 +73,24 @@ def _print(config: PipelineConfig, status: Status) -> None:
         _print_drift(console, status.drift)
     for gap in status.gaps:
         _say(console, f"gap: {gap.source} {gap.stream} from {gap.start} to {gap.end}: {gap.reason}", "red")
-    if status.is_complete:
+    if status.standing_still:
+        _say(console, f"at a standstill: {counted(len(status.standing_still), 'part')} of the pipeline", "red")
+    elif status.is_complete:
         whole = ("no dead letters, no gaps, no unmappable records", "green")
         _say(console, *(("no dead letters, no gaps",) if status.unmappable else whole))
+
+
+def _by_reason(found: Sequence[StandingStill]) -> dict[str, list[StandingStill]]:
+    """Returns what stands still by its reason: one expired secret is said once, not for each content type."""
+    by_reason: dict[str, list[StandingStill]] = {}
+    for one in found:
+        by_reason.setdefault(one.reason, []).append(one)
+    return by_reason
+
+
+def _some(parts: Sequence[str]) -> str:
+    shown = ", ".join(parts[:MAX_PARTS])
+    return shown if len(parts) <= MAX_PARTS else f"{shown} and {len(parts) - MAX_PARTS} more"
 
 
 def _say(console: Console, text: str, style: str = "") -> None:
@@ -104,8 +126,9 @@ def _print_streams(console: Console, status: Status) -> None:
 
 def _problems(config: PipelineConfig, status: Status) -> Iterator[tuple[str, str]]:
     """Yields what is wrong or will be, a line each with its style, and what to type about it."""
-    for stalled in status.standing_still:
-        yield f"{stalled.part} stands still since {stalled.since}: {stalled.reason}", "red"
+    for reason, stalled in _by_reason(status.standing_still).items():
+        verb = "stands" if len(stalled) == 1 else "stand"
+        yield f"{_some([one.part for one in stalled])} {verb} still since {min(one.since for one in stalled)}: {reason}", "red"
     for idle in status.idle_conditions:
         yield f"{idle.place} {idle.verdict}: {counted(idle.events, 'event')} since {idle.since}", ""
     for stream in status.streams:

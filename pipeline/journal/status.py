@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
 from ualpipe.pipeline.credentials.status import CertificateStatus
@@ -210,6 +211,10 @@ class Status:
     def unmappable(self) -> int:
         """How many records, of those that the journal still keeps, have a document that nobody can use."""
         return sum(flaw.kept for flaw in self.flaws if flaw.is_unmappable)
+
+    def stalled(self, since: datetime) -> list[StandingStill]:
+        """Returns what has stood still since an instant or longer."""
+        return [one for one in self.standing_still if datetime.fromisoformat(one.since) <= since]
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the status as plain data, for JSON."""

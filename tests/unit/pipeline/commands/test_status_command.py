@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app_certificates import write_certificate
-from fakes import TENANT, open_journal
+from fakes import TENANT, FakeClock, open_journal
 from ualpipe.pipeline.cli import main
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.commands.status import _outlook
@@ -53,10 +53,26 @@ def test_people_see_what_stands_still(pipeline, tmp_path, capsys):
     journal = open_journal(tmp_path / "state", SystemClock())
     journal.note_standing_still({"sink siem": "[red]refused[/]"})
     journal.close()
-    main(["status", pipeline])
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if "siem" in line]
+    assert main(["status", pipeline]) == 0, "for a moment"
+    lines = capsys.readouterr().out.splitlines()
+    (line,) = [line for line in lines if "siem" in line]
     assert line.startswith("sink siem stands still since 20")
     assert line.endswith(": [red]refused[/]"), "what another program says is shown as it is"
+    assert lines[-1] == "at a standstill: 1 part of the pipeline"
+
+
+def test_what_stands_still_for_long_is_no_success_and_one_cause_is_one_line(pipeline, tmp_path, capsys):
+    """A secret that has expired stops five content types for the same reason."""
+    journal = open_journal(tmp_path / "state", FakeClock(datetime.now(UTC) - timedelta(minutes=3)))
+    streams = ["Audit.Exchange", "Audit.General", "Audit.SharePoint", "DLP.All"]
+    journal.note_standing_still({f"source contoso {stream}": "the client secret has expired" for stream in streams})
+    journal.close()
+    assert main(["status", pipeline]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    (line,) = [line for line in lines if "expired" in line and "contoso" in line]
+    named = ", ".join(f"source contoso {stream}" for stream in streams[:3])
+    assert line.startswith(f"{named} and 1 more stand still since 20")
+    assert lines[-1] == "at a standstill: 4 parts of the pipeline"
 
 
 def test_programs_see_them_too(pipeline, capsys):
