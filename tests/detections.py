@@ -22,6 +22,7 @@ from ualpipe.pipeline.events import Event, Origin
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.schemas import read_json
+from ualpipe.transforms.ecs.index_template import ALIASES
 from ualpipe.transforms.ecs.options import EcsTransformConfig
 from ualpipe.transforms.ecs.transform import EcsTransform
 
@@ -133,14 +134,15 @@ def answers(question: Question, language: str, made: Mapping[str, Any]) -> bool:
     Raises:
         CanNotBeAsked: The language, or the field's type, does not allow the question.
     """
-    kind, member = field_type(question.field)
+    name = ALIASES.get(question.field, question.field)
+    kind, member = field_type(name)
     if not kind:
         raise CanNotBeAsked(f"{question.field} has no type")
     if kind == "flattened" and (language != "kql" or (member and question.way == "like")):
         raise CanNotBeAsked(f"{question.field} is flattened")
     if question.way == "from" and kind not in ("long", "date"):
         raise CanNotBeAsked(f"{question.field} is no number")
-    values = [value for value in _values(made, question.field.split("."), kind) if value is not None]
+    values = [value for value in _values(made, name.split("."), kind) if value is not None]
     return any(_holds(question, value) for value in values)
 
 

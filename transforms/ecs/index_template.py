@@ -38,6 +38,9 @@ NOT_FROM_ROWS = (
 )
 """Fields that no row names: made by the transform itself, inside a nested field, by `geoip`, or by the sink."""
 
+ALIASES = {name: f"o365.{name}" for name in ("application.name", "session.id", "token.id")}
+"""Names that Elastic's rules read and ECS has not: documents keep to ECS, and the index knows the names."""
+
 _KEYWORD = {"type": "keyword", "ignore_above": MAX_KEYWORD}
 _FLATTENED = {"type": "flattened", "ignore_above": MAX_KEYWORD}
 _TEXT = {"type": "text"}
@@ -72,7 +75,10 @@ def index_template(tables: MappingTables, ecs: Ecs, shapes: Mapping[str, str]) -
     properties: dict[str, Any] = {}
     for name in sorted(names):
         _put(properties, name.split("."), _SPECIAL.get(name) or _TYPES[ecs.fields[name].type])
-    properties["o365"] = {"properties": {"audit": {"dynamic": False, "properties": dict(sorted(_originals(shapes)))}}}
+    audit = {"dynamic": False, "properties": dict(sorted(_originals(shapes)))}
+    _put(properties, ["o365", "audit"], audit)
+    for name, path in ALIASES.items():
+        _put(properties, name.split("."), {"type": "alias", "path": path})
     return {"settings": {}, "mappings": {"dynamic": False, "properties": properties}}
 
 

@@ -55,7 +55,7 @@ class EcsTransform:
             kind = originals.get("RecordType")
             document = self._mappers[kind if type(kind) is str else ""](originals)
             if originals:
-                document["o365"] = {"audit": originals}
+                document.setdefault("o365", {})["audit"] = originals
                 if (message := self._messages.say(originals, document)) is not None:
                     document["message"] = message
         else:

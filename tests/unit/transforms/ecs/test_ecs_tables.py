@@ -268,9 +268,9 @@ def test_index_template_covers_every_field_that_a_row_can_fill() -> None:
 def test_index_template_takes_what_every_server_takes() -> None:
     found = [field for _name, field in fields(template()["mappings"]["properties"])]
     kinds = {field.get("type", "object") for field in found}
-    assert kinds <= {"keyword", "text", "ip", "date", "long", "geo_point", "nested", "flattened", "object"}
+    assert kinds <= {"keyword", "text", "ip", "date", "long", "geo_point", "nested", "flattened", "object", "alias"}
     parameters = {key for field in found for key in field}
-    assert parameters <= {"type", "properties", "dynamic", "ignore_above", "ignore_malformed", "index", "doc_values"}
+    assert parameters <= {"type", "properties", "dynamic", "ignore_above", "ignore_malformed", "index", "doc_values", "path"}
     assert template()["settings"] == {}
 
 
