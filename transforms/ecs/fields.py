@@ -1,6 +1,6 @@
 """The fields of the Elastic Common Schema that a mapping may fill, and the values that ECS allows for its event fields.
 
-Besides there are ``o365.application.name``, ``o365.session.id`` and ``o365.token.id``, which come from several fields of the record.
+Besides there are ``o365.application.name``, ``o365.session.id`` and ``o365.token.id``, each from several fields of the record.
 """
 
 from __future__ import annotations
