@@ -135,11 +135,13 @@ def test_expressions_are_gathered_from_everywhere() -> None:
 @pytest.mark.parametrize("unit", ['"\\', '"', "\\", '["', "{", '{"a":"', "],["])
 def test_brackets_are_followed_quickly_in_hostile_text(unit: str) -> None:
     text = "[" + unit * (SIZE // len(unit))
-    began = time.process_time()
+    assert min(_seconds(_follow, text) for _ in range(3)) < 2 * LIMIT_S
+
+
+def _follow(text: str) -> None:
     bracket_end(text, 0, len(text))
     with suppress(NotWhole):
         list(elements(text, 1))
-    assert time.process_time() - began < 2 * LIMIT_S
 
 
 UNITS = (
@@ -164,7 +166,7 @@ def test_conversion_is_quick_on_hostile_text(name: str) -> None:
     convert = load_conversions()[name].convert
     convert("Mozilla/5.0 (X11)")  # some read their tables at first
     for text in (*hostile(0), *hostile(3)):
-        took = min(_seconds(convert, text) for _ in range(2))
+        took = min(_seconds(convert, text) for _ in range(3))
         assert took < 2 * LIMIT_S, text[:60]
 
 
@@ -200,10 +202,10 @@ def test_record_of_hostile_texts_is_validated_mapped_and_said_quickly(path: Path
     validate, ecs = _stages()
     ecs.apply(validate.apply(Event(json.loads(json.dumps(record)), 0, _ORIGIN)))  # its tables are read
     for text in list(hostile(len(path.stem)))[len(path.stem) % 7 :: 7]:
-        event = Event(_filled(record, text), 0, _ORIGIN)
-        began = time.process_time()
-        ecs.apply(validate.apply(event))
-        assert time.process_time() - began < 2 * LIMIT_S, text[:60]
+        # A megabyte and more: each text is read by several rows. Each time another one, as results are remembered.
+        several = [_filled(record, f"{text[: SIZE // 2]}{at}{text[SIZE // 2 :]}") for at in range(3)]
+        took = min(_seconds(lambda one: ecs.apply(validate.apply(Event(one, 0, _ORIGIN))), one) for one in several)
+        assert took < 5 * LIMIT_S, text[:60]
 
 
 _ORIGIN = Origin("files", "", "golden", "golden", Chunk(b"", "lines", []))
