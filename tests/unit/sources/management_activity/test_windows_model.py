@@ -155,7 +155,7 @@ class Polls(RuleBasedStateMachine):
         return is_behind and not self.is_exact
 
     def _excuse_gap(self, gap: Window) -> None:
-        tolerance = NONE if self.is_exact else CLOCK_TOLERANCE
+        tolerance = NONE if self.is_exact else max(CLOCK_TOLERANCE, self.ahead)
         self.unseen = {moment for moment in self.unseen if not gap.start - tolerance <= moment < gap.end + tolerance}
 
     def _excuse_what_a_wrong_clock_claimed(self, ours: datetime) -> None:
