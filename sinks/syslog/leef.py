@@ -92,7 +92,7 @@ def header_text(text: str) -> str:
 
 def value_text(text: str) -> str:
     """Returns text without control characters, each run of them a blank: the format has no escape for tabs and line breaks."""
-    return text if text.isprintable() else without_acting(_CONTROL.sub(" ", text))
+    return text if text.isascii() and text.isprintable() else without_acting(_CONTROL.sub(" ", text))
 
 
 def _is_login(document: Mapping[str, Any]) -> bool:
