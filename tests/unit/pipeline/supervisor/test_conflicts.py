@@ -269,4 +269,7 @@ def test_replays_listings_and_kills_at_any_transaction_double_nothing(tmp_path, 
         run(pipeline(folder, after, feed(*bodies), on_conflict=on_conflict))
         replay(folder)
         run(pipeline(folder, after, feed(*bodies, *bodies), on_conflict="keep"))
-        assert contents(after) == contents(calm), folder.name
+        assert max(contents(after).values()) == 1, folder.name
+        assert {name.partition("~")[0] for name in after.documents} == {name.partition("~")[0] for name in calm.documents}
+        # Which content is the first, and so which one is set aside, may change with the order.
+        assert on_conflict == "dead_letter" or contents(after) == contents(calm), folder.name
