@@ -221,7 +221,7 @@ class SqliteJournal:
         """Notes that items are not fetched again: the process did not die of them."""
         for item in items:
             self._under_way.end(item.id)
-        if self._suspects and (cleared := [item.id for item in items if self._suspects.forget(item.id)]):
+        if self._suspects and (cleared := self._leases.clear(item.id for item in items)):
             self._deaths.forget(cleared)
 
     def _died_of(self) -> dict[int, int]:

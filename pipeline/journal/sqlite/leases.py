@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.errors import LeaseLost
@@ -93,6 +93,11 @@ class Leases:
         with self._lock:
             self._leased[item.source][item.id] = SET_ASIDE
             self._suspects.end(item.id)
+
+    def clear(self, numbers: Iterable[int]) -> list[int]:
+        """Clears items of the suspicion that processes died of them; returns those during whose fetch some did."""
+        with self._lock:
+            return [number for number in numbers if self._suspects.forget(number)]
 
     def revoke(self, source: str) -> None:
         """Ends all leases of a source."""
