@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import unicodedata
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+
+from ualpipe.pipeline.wording import is_unseen
+from ualpipe.transforms.ecs.conversions.values import without
 
 _PLACEHOLDERS = frozenset({"<null>", "null", "none", "(null)", "unknown", "not available", "n/a", "-", "nan"})
 _NAMED = re.compile(r"^\[?(\S+) ?\(([^()]*)\)\]?$")  # name (address), also in brackets
@@ -58,7 +60,7 @@ def client_ip(text: str) -> str | None:
 def _bare(text: str) -> str:
     """Returns the first address of a list, without what people and programs write around one."""
     if not text.isprintable() or not text.isascii():
-        text = "".join(sign for sign in text if sign.isprintable() and unicodedata.category(sign) != "Cf")
+        text = without(text, is_unseen)
     text = _SEPARATOR.split(text.rstrip(" ,;|"), maxsplit=1)[0].strip()
     if text.startswith(tuple(_OPENING)) and text.endswith(tuple(_CLOSING)):
         text = text.lstrip(_OPENING).rstrip(_CLOSING).strip() or text

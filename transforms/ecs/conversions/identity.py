@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from ualpipe.transforms.ecs.conversions.directory import changed_text, target_user
+from ualpipe.transforms.ecs.conversions.values import without
 from ualpipe.transforms.memo import Memo
 
 _ADDRESS = re.compile(r"^([^@\s#|\\<>\"]+)@([^@\s#|\\<>\"]+\.[^@\s#|\\.<>\"]+)$")
@@ -156,10 +157,14 @@ class IdentityConversions:
         return self.identity(name)
 
 
+def _is_mark(sign: str) -> bool:
+    return unicodedata.category(sign) in ("Cf", "Cc")
+
+
 def _visible(text: str) -> str:
     """Returns text without blanks around it and without marks that can't be seen, such as those for the direction of writing."""
     if not text.isprintable():
-        text = "".join(sign for sign in text if unicodedata.category(sign) not in ("Cf", "Cc"))
+        text = without(text, _is_mark)
     return text.strip()
 
 

@@ -28,6 +28,11 @@ def keyword(value: Any) -> str | None:
     return as_text(value) if type(value) in _PLAIN else None
 
 
+def without(text: str, is_left_out: Callable[[str], bool]) -> str:
+    """Returns text without some characters; each is looked at once, however often it comes."""
+    return text.translate({ord(sign): None for sign in set(text) if is_left_out(sign)})
+
+
 def same(value: Any) -> Any:
     """Returns the value itself."""
     return value
