@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 
 from ualpipe.pipeline.conditions.automaton import Automaton, NotAutomaton
-from ualpipe.pipeline.conditions.regex_cost import parsed, search_cost
+from ualpipe.pipeline.conditions.regex_cost import parsed, refused_as_config, search_cost
 from ualpipe.pipeline.errors import ConfigError
 
 MAX_PATTERN = 4_000
@@ -62,12 +62,8 @@ def extractor(pattern: str) -> tuple[Callable[[str], re.Match[str] | None], int]
 def _compiled(pattern: str, flags: int) -> re.Pattern[str]:
     if len(pattern) > MAX_PATTERN:
         raise ConfigError(f"the regular expression has {len(pattern):,} characters, more than {MAX_PATTERN:,}")
-    try:
+    with refused_as_config(pattern):
         return re.compile(pattern, flags)
-    except (re.error, OverflowError) as exc:
-        raise ConfigError(f"{pattern!r} is no regular expression: {exc}") from exc
-    except RecursionError as exc:
-        raise ConfigError("the regular expression is nested too deep") from exc
 
 
 def _limit(pattern: str, longest: int, why: str) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,8 +44,15 @@ def parsed(pattern: str, flags: int = 0) -> Any:
     Raises:
         ConfigError: It is no regular expression, or nested deeper than it can be read.
     """
-    try:
+    with refused_as_config(pattern):
         return parser.parse(pattern, flags)
+
+
+@contextmanager
+def refused_as_config(pattern: str) -> Iterator[None]:
+    """Raises what Python has against an expression as a ``ConfigError``."""
+    try:
+        yield
     except (re.error, OverflowError) as exc:
         raise ConfigError(f"{pattern!r} is no regular expression: {exc}") from exc
     except RecursionError as exc:

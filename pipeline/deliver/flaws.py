@@ -8,7 +8,6 @@ from collections.abc import Iterable
 
 from ualpipe.pipeline.events import Flaw, FlawKind
 from ualpipe.pipeline.journal.types import FlawCount
-from ualpipe.pipeline.redaction import blanked
 from ualpipe.pipeline.wording import OTHER_REASONS, shorten
 
 MAX_REASONS = 20
@@ -26,7 +25,7 @@ def count_flaws(flaws: Iterable[Flaw]) -> list[FlawCount]:
         key = flaw.kind, legible_reason(flaw.reason)
         if key not in counts and sum(kind == flaw.kind for kind, _reason in counts) >= MAX_REASONS:
             key = flaw.kind, OTHER_REASONS
-        count, example = counts.get(key, (0, _legible(flaw.record)))
+        count, example = counts.get(key, (0, shorten(flaw.record, MAX_REASON)))
         counts[key] = count + 1, example
     return [FlawCount(*key, *found) for key, found in counts.items()]
 
@@ -38,10 +37,4 @@ def count_by_kind(flaws: Iterable[Flaw]) -> Counter[tuple[str, FlawKind]]:
 
 def legible_reason(reason: str) -> str:
     """Returns a reason as it is counted: in one line, without figures such as lengths and places, which differ by record."""
-    return _legible(_FIGURES.sub(lambda found: found[1] or "…", reason))
-
-
-def _legible(text: str) -> str:
-    """Returns text that can be stored and printed: of bounded length, with escapes for what is no letter or sign."""
-    line = shorten(blanked(text), MAX_REASON)
-    return line if line.isprintable() else "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)
+    return shorten(_FIGURES.sub(lambda found: found[1] or "…", reason), MAX_REASON)

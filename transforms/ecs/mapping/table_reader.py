@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from ualpipe.pipeline import marked_yaml
 from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.marked_yaml import MarkedYaml, Pointer
-from ualpipe.pipeline.wording import did_you_mean
+from ualpipe.pipeline.wording import did_you_mean, visible
 from ualpipe.transforms.ecs.conversions.registry import Conversion
 from ualpipe.transforms.ecs.fields import Ecs
 from ualpipe.transforms.ecs.mapping.constants import unusable, written
@@ -121,11 +121,6 @@ def refuse_defects(readers: Sequence[TableReader], findings: Sequence[str]) -> N
     Raises:
         ConfigError: Every finding is named with file, line and column.
     """
-    defects = [_in_one_line(f"{reader.path}:{defect}") for reader in readers for defect in sorted(set(reader.text.defects))]
+    defects = [visible(f"{reader.path}:{defect}") for reader in readers for defect in sorted(set(reader.text.defects))]
     if found := [*findings, *defects]:
         raise ConfigError("\n".join(found))
-
-
-def _in_one_line(finding: str) -> str:
-    """Returns a finding with line breaks and other control characters, which names in the file may hold, as escapes."""
-    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in finding)

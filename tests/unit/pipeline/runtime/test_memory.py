@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
+from fakes import until
 from ualpipe.pipeline.runtime import memory
 from ualpipe.pipeline.runtime.memory import MemoryBudget, MemoryLimit, memory_limit, used_bytes
 from ualpipe.pipeline.runtime.thread_pool import ThreadPool
@@ -77,8 +79,6 @@ def test_what_was_freed_is_given_back_before_anything_waits(monkeypatch):
 
 
 def test_without_memory_tasks_run_one_at_a_time():
-    import threading  # noqa: PLC0415 - for this test alone
-
     has_memory = False
     pool = ThreadPool(has_memory=lambda: has_memory)
     go_on, running, most = threading.Semaphore(0), [], []
@@ -94,8 +94,7 @@ def test_without_memory_tasks_run_one_at_a_time():
     for _ in range(3):
         go_on.release()
     pool.leave("somebody else")
-    while len(most) < 3:
-        pool.begin_due()
+    until(lambda: pool.begin_due() or len(most) == 3, "the last task")
     pool.leave(pool)
     pool.close()
     assert most == [1, 1, 1]
