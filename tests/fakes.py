@@ -364,6 +364,22 @@ def stored_ids(journal: Journal) -> list[str]:
     return [one["Id"] for batch in found for at, one in enumerate(batch.origin.chunk.records) if at not in batch.duplicates]
 
 
+def listed(journal: Any, *keys: str, source: str = "source") -> None:
+    """Enters items of one stream by their keys."""
+    journal.enter(source, TENANT, [WorkItem("stream", key, {}, NOW) for key in keys])
+
+
+def lease(journal: Any, most: int = 100, *, source: str = "source") -> list[LedgerItem]:
+    """Leases items of that stream."""
+    found: list[LedgerItem] = journal.lease(source, ["stream"], most)
+    return found
+
+
+def keys(items: Iterable[LedgerItem]) -> list[str]:
+    """Returns the keys of items in order."""
+    return sorted(item.work.key for item in items)
+
+
 def dead_letters_in(folder: Path) -> Sequence[StoredDeadLetter]:
     """Returns the dead letters in the journal of a folder."""
     with closing(SqliteJournalReader(folder, FakeClock())) as reader:

@@ -18,7 +18,7 @@ from ualpipe.pipeline.stages import Gap, Listed, Source, WorkItem
 ENTER_AT_ONCE = 500
 """Listed items that are entered in one change."""
 MOST_WAITING = 250_000
-"""Items of a source that wait to be fetched; with more of them it is not listed on. A busy tenant has some ten thousand a day."""
+"""Items of a source that wait to be fetched; with more of them it is not listed on."""
 
 
 class Lister:

@@ -15,7 +15,7 @@ SHARE_OF_MACHINE = 0.8
 PAUSE_AT, GO_ON_AT = 0.8, 0.7
 """Shares of the limit: with the first fetching pauses, below the second it goes on."""
 MEASURE_S = 0.05
-"""How long a measurement is good for: one takes some 20 microseconds, and a task fills a megabyte in less than a millisecond."""
+"""How long a measurement is good for: one takes some 40 microseconds."""
 TRIM_S = 1.0
 """How often freed memory is given back to the system while there is little."""
 _UNLIMITED = 1 << 60  # what the first version of cgroups says where there is no limit

@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from fakes import NOW, PATIENCE_S, TENANT, body, change, open_journal, pack, records, rows
+from fakes import NOW, PATIENCE_S, TENANT, body, change, keys, lease, listed, open_journal, pack, records, rows
 from ualpipe.pipeline.errors import LeaseLost
 from ualpipe.pipeline.journal.due_items import AHEAD, FRESH_S
 from ualpipe.pipeline.journal.sqlite.changes import SqliteJournalChanges
@@ -27,18 +27,6 @@ GONE = DeadLetter("fetch", "ContentGone", "gone", b"")
 @pytest.fixture
 def journal(file):
     return SqliteJournal(file)
-
-
-def listed(journal, *keys: str, source: str = "source") -> None:
-    journal.enter(source, TENANT, [WorkItem("stream", key, {}, NOW) for key in keys])
-
-
-def lease(journal, most: int = 100, *, source: str = "source") -> list[LedgerItem]:
-    return journal.lease(source, STREAMS, most)
-
-
-def keys(items) -> list[str]:
-    return sorted(item.work.key for item in items)
 
 
 def fetched(journal, item: LedgerItem) -> FetchedItem:

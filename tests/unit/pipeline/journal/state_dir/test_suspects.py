@@ -12,28 +12,15 @@ from pathlib import Path
 import pytest
 
 import fakes
-from fakes import NOW, TENANT, FakeClock, body, open_journal, pack, record, rows
+from fakes import FakeClock, body, keys, lease, listed, open_journal, pack, record, rows
 from ualpipe.pipeline.journal.sqlite.journal import UNDER_WAY
 from ualpipe.pipeline.journal.sqlite.reader import SqliteJournalReader
 from ualpipe.pipeline.journal.suspects import PATIENCE_S
 from ualpipe.pipeline.journal.types import FetchedItem, LedgerItem
 from ualpipe.pipeline.journal.under_way import SLOTS, UnderWay
 from ualpipe.pipeline.records.chunk import Chunk
-from ualpipe.pipeline.stages import WorkItem
 
 STREAMS = ["stream"]
-
-
-def listed(journal, *keys: str, source: str = "source") -> None:
-    journal.enter(source, TENANT, [WorkItem("stream", key, {}, NOW) for key in keys])
-
-
-def lease(journal, most: int = 100, *, source: str = "source") -> list[LedgerItem]:
-    return journal.lease(source, STREAMS, most)
-
-
-def keys(items) -> list[str]:
-    return sorted(item.work.key for item in items)
 
 
 def fetch(journal, item: LedgerItem) -> None:
