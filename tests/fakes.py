@@ -6,8 +6,10 @@ import dataclasses
 import json
 import logging
 import sqlite3
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -419,6 +421,13 @@ def until(condition: Callable[[], Any], what: str = "it", *, timeout_s: float = 
         time.sleep(0.001)
 
 
+def stacks() -> str:
+    """Returns where each thread is."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    frames = sys._current_frames().items()
+    return "\n".join(f"{names.get(ident)}:\n{''.join(traceback.format_stack(frame)[-6:])}" for ident, frame in frames)
+
+
 def run_to_end(run: Callable[[], Any], stop: Callable[[], None], *, timeout_s: float = PATIENCE_S) -> Any:
     """Runs something that has to end by itself; stops it and fails the test when it does not."""
     results: list[Any] = []
@@ -434,9 +443,10 @@ def run_to_end(run: Callable[[], Any], stop: Callable[[], None], *, timeout_s: f
     thread.start()
     thread.join(timeout_s)
     if thread.is_alive():
+        where = stacks()
         stop()
         thread.join(timeout_s)
-        pytest.fail(f"the run did not end within {timeout_s:g} s")
+        pytest.fail(f"the run did not end within {timeout_s:g} s:\n{where}")
     if errors:
         raise errors[0]
     return results[0]

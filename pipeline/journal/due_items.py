@@ -53,7 +53,7 @@ class DueItems:
         """Has items read anew, as the ledger has changed otherwise than by leases."""
         self._stale_at = 0.0
 
-    def must_read(self, count: int, streams: Collection[str]) -> bool:
+    def _must_read(self, count: int, streams: Collection[str]) -> bool:
         """Returns whether ``count`` items of some streams can't be had without reading from the ledger."""
         live, back_fill = (sum(item.work.stream in streams for item in items) for items in (self._live, self._back_fill))
         is_one_sided = any(cut and not found for cut, found in zip(self._is_cut, (live, back_fill), strict=True))
@@ -62,11 +62,25 @@ class DueItems:
     def count(self, most: int, streams: Collection[str]) -> int:
         """Returns how many items of some streams are due, counted up to ``most``."""
         self._look(most, streams)
-        return min(most, len(self._live) + len(self._back_fill))
+        return self._count(most)
+
+    def count_at_hand(self, most: int, streams: Collection[str]) -> int | None:
+        """Returns the same without reading; None where that takes reading."""
+        return self._count(most) if self._is_enough(most, streams) else None
 
     def take(self, most: int, streams: Collection[str]) -> list[LedgerItem]:
         """Takes at most ``most`` items of some streams; returns them in the order in which they are begun."""
         self._look(most, streams)
+        return self._take(most)
+
+    def take_at_hand(self, most: int, streams: Collection[str]) -> list[LedgerItem] | None:
+        """Takes the same without reading; None where that takes reading."""
+        return self._take(most) if self._is_enough(most, streams) else None
+
+    def _count(self, most: int) -> int:
+        return min(most, len(self._live) + len(self._back_fill))
+
+    def _take(self, most: int) -> list[LedgerItem]:
         taken: list[LedgerItem] = []
         while len(taken) < most and (self._live or self._back_fill):
             taken.append(self._next_side().popleft())
@@ -79,13 +93,18 @@ class DueItems:
         return self._live if self._contested % BACK_FILL_EVERY else self._back_fill
 
     def _look(self, count: int, streams: Collection[str]) -> None:
-        """Reads items from the ledger where those at hand are not enough; else drops those of other streams."""
-        if self.must_read(count, streams):
+        """Reads items from the ledger where those at hand are not enough."""
+        if not self._is_enough(count, streams):
             most, live_from = count + AHEAD, self._clock.now().timestamp() - LIVE_S
             self._live, self._back_fill = map(deque, self._read(most, streams, live_from))
             self._is_cut = len(self._live) == most, len(self._back_fill) == most
             self._stale_at = self._clock.monotonic() + FRESH_S
-        else:
-            self._live, self._back_fill = (
-                deque(item for item in items if item.work.stream in streams) for items in (self._live, self._back_fill)
-            )
+
+    def _is_enough(self, count: int, streams: Collection[str]) -> bool:
+        """Returns whether the items at hand are enough; drops those of other streams then. For each call once, as time passes."""
+        if self._must_read(count, streams):
+            return False
+        self._live, self._back_fill = (
+            deque(item for item in items if item.work.stream in streams) for items in (self._live, self._back_fill)
+        )
+        return True

@@ -50,20 +50,20 @@ class Leases:
     def lease(self, source: str, streams: Collection[str], most: int) -> list[LedgerItem]:
         """Leases due items in the order in which they are to be begun."""
         with self._lock:
-            if not self._suspects and not self._due_items(source).must_read(most, streams):
-                return self._take(source, streams, most)
+            if not self._suspects and (due := self._due_items(source).take_at_hand(most, streams)) is not None:
+                return self._lease_all(source, due)
         with self._file.lock, self._lock:
-            return self._take(source, streams, most)
+            return self._lease_all(source, self._next(source, streams, most))
 
     def count_due(self, source: str, streams: Collection[str], most: int) -> int:
         """Returns how many items may be leased now, counted up to ``most``."""
         with self._lock:
             if self._suspects.is_one_under_way:
                 return 0
-            if not (due := self._due_items(source)).must_read(most, streams):
-                return due.count(most, streams)
+            if (count := self._due_items(source).count_at_hand(most, streams)) is not None:
+                return count
         with self._file.lock, self._lock:
-            return due.count(most, streams)
+            return self._due_items(source).count(most, streams)
 
     def leased(self, source: str) -> list[int]:
         """Returns the ids of the items that are leased."""
@@ -112,11 +112,14 @@ class Leases:
         with self._lock:
             self._due_items(source).forget()
 
-    def _take(self, source: str, streams: Collection[str], most: int) -> list[LedgerItem]:
-        due = self._due_items(source).take(most, streams) if not self._suspects else self._take_slowly(source, streams, most)
+    def _lease_all(self, source: str, due: Sequence[LedgerItem]) -> list[LedgerItem]:
         taken = [dataclasses.replace(item, lease=next(self._tokens)) for item in due]
         self._leased[source].update((item.id, item.lease) for item in taken)
         return taken
+
+    def _next(self, source: str, streams: Collection[str], most: int) -> list[LedgerItem]:
+        """Takes the items that are begun next; the ledger is read, so the file's lock is held."""
+        return self._take_slowly(source, streams, most) if self._suspects else self._due_items(source).take(most, streams)
 
     def _take_slowly(self, source: str, streams: Collection[str], most: int) -> list[LedgerItem]:
         """Takes due items while there are suspects: others first, then one suspect, alone."""

@@ -10,10 +10,11 @@ from functools import partial
 
 import pytest
 
-from fakes import NOW, PATIENCE_S, TENANT, body, change, keys, lease, listed, open_journal, pack, records, rows
+from fakes import NOW, PATIENCE_S, TENANT, FakeClock, body, change, keys, lease, listed, open_journal, pack, records, rows
 from ualpipe.pipeline.errors import LeaseLost
 from ualpipe.pipeline.journal.due_items import AHEAD, FRESH_S
 from ualpipe.pipeline.journal.sqlite.changes import SqliteJournalChanges
+from ualpipe.pipeline.journal.sqlite.file import JournalFile
 from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 from ualpipe.pipeline.journal.sqlite.reader import SqliteJournalReader
 from ualpipe.pipeline.journal.types import DeadLetter, FetchedItem, LedgerItem
@@ -445,3 +446,31 @@ def test_threads_whose_leases_are_revoked_store_nothing_twice(journal, tmp_path)
             thread.join()
     assert sorted(refused) == sorted(wanted)
     assert rows(tmp_path, "SELECT count(*), sum(length(duplicates)) FROM batch") == [(len(wanted), 0)]
+
+
+class Ticking(FakeClock):
+    """Time that passes from one look at it to the next."""
+
+    def monotonic(self) -> float:
+        self.advance(0.6 * FRESH_S)
+        return super().monotonic()
+
+
+@pytest.mark.parametrize("ask", ["lease", "count_due"])
+def test_nobody_waits_for_the_file_with_the_leases_locked(tmp_path, ask):
+    """Items at hand may become stale between two looks; who commits meanwhile has the file, and asks for the leases."""
+    file = JournalFile(tmp_path, clock := Ticking(), exclusive=True)
+    journal = SqliteJournal(file)
+    listed(journal, *"abcdefgh")
+    (item,) = lease(journal, 1)
+    assert clock.now() > NOW
+    with file.lock:
+        asking = threading.Thread(target=lambda: [getattr(journal, ask)("source", STREAMS, 1) for _ in range(3)])
+        asking.start()
+        asking.join(0.2)
+        releasing = threading.Thread(target=journal.release, args=(item,))
+        releasing.start()
+        releasing.join(PATIENCE_S)
+        assert not releasing.is_alive(), "it waits for who waits for us"
+    asking.join(PATIENCE_S)
+    journal.close()
