@@ -89,11 +89,15 @@ class SinkLimits:
         max_events: Events in one write.
         max_bytes: Sum of the encoded documents in one write, in bytes. An event that is larger by itself comes alone.
         max_event_bytes: Encoded document of one event; a larger one is dead-lettered before the sink sees it. None: no limit.
+        writes_at_once: Threads that call ``write`` at a time, each with other events: for destinations that take long to say
+            that they have them. What is under way comes again after a crash, and events may overtake each other. ``open`` is
+            called by one thread at a time, also beside writes.
     """
 
     max_events: int = 2000
     max_bytes: int = 4 * 1024 * 1024
     max_event_bytes: int | None = None
+    writes_at_once: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,38 +7,34 @@ import itertools
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.buffer.batch_buffer import BatchBuffer
 from ualpipe.pipeline.buffer.prepare import ATTEMPTS, PreparedBatch
 from ualpipe.pipeline.config.model import StageSpec
-from ualpipe.pipeline.deliver.batching import SinkBatch, Write, events_in, postpone, split_into_writes, take_group
+from ualpipe.pipeline.deliver.at_once import AtOnce
+from ualpipe.pipeline.deliver.batching import SinkBatch, split_into_writes, take_group
 from ualpipe.pipeline.deliver.conservation import transform_imbalance
 from ualpipe.pipeline.deliver.settling import Settling
 from ualpipe.pipeline.deliver.transform_failures import TransformFailures
+from ualpipe.pipeline.deliver.writer import SinkWriter
 from ualpipe.pipeline.errors import (
     EngineFailed,
     PipelineError,
-    SinkDenied,
-    SinkError,
-    SinkRejected,
-    SinkThrottled,
     SinkUnavailable,
     Stopped,
     close_quietly,
-    interrupt_quietly,
     unexpected_as,
 )
-from ualpipe.pipeline.events import EncodedEvent
 from ualpipe.pipeline.journal.contract import Outbox
 from ualpipe.pipeline.journal.types import BatchRef, Settlement
 from ualpipe.pipeline.observe.conservation import Imbalance
-from ualpipe.pipeline.observe.health import Health, PartHealth, State
+from ualpipe.pipeline.observe.health import PartHealth, State
 from ualpipe.pipeline.runtime.context import RunContext
-from ualpipe.pipeline.runtime.retry import DENIED, ONCE, SINK
-from ualpipe.pipeline.stages import Batch, Sink
+from ualpipe.pipeline.stages import Sink
 
 READ_AHEAD = 64
 """Batches at most that are prepared for the next write while the sink writes."""
@@ -62,22 +58,22 @@ class Delivery:
         self._sink = sink
         self._journal = journal
         self._buffer = buffer
-        self._health = Health(context.clock)
-        self._clock = context.clock
         self._metrics = context.metrics
         self._stop = context.stop
-        self._once = context.once
         self._is_choosy = spec.when is not None
         self._log = logging.getLogger(f"ualpipe.sink.{spec.name}")
         self._backlog: deque[BatchRef] = deque()
         self._queued: set[int] = set()
         self._transform_failures = TransformFailures(context.clock)
-        self._is_open = False
+        self._under_way: set[int] = set()
         self._is_finishing = False
-        self._is_given_up = False
-        self._is_interrupted = False
         self._changed = threading.Condition()
-        self._settling = Settling(spec.name, journal, context, self._log, self._note, self._recovered, is_choosy=self._is_choosy)
+        self._writer = writer = SinkWriter(spec.name, sink, buffer, context, self._log)
+        self._writes = AtOnce(sink.limits.writes_at_once, f"{spec.name}-write")
+        self._is_pipelined = sink.limits.writes_at_once > 1
+        self._settling = Settling(
+            spec.name, journal, context, self._log, writer.stands_still, writer.recovered, is_choosy=self._is_choosy
+        )
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix=f"{spec.name}-ahead")
 
     # --- called by the runner and the collectors -----------------------------------------------------------------
@@ -100,22 +96,20 @@ class Delivery:
             self._changed.notify()
 
     def interrupt(self) -> None:
-        """Ends a write under way, as a stop does that has waited for it. Safe from another thread."""
-        self._is_interrupted = True
-        interrupt_quietly(self._sink, self._log)
+        """Ends the writes under way, as a stop does that has waited for them. Safe from another thread."""
+        self._writer.interrupt()
 
     def run(self) -> None:
         """Delivers batches until the run is stopped or, after ``finish``, none is left."""
         try:
             with unexpected_as(EngineFailed, self._log, "delivering"):
                 self.notify(self._journal.unsettled(self.name))
-                while not self._is_given_up and (refs := self._next_group()):
+                while not self._writer.is_given_up and (refs := self._next_group()):
                     self._deliver(refs)
         except PipelineError as exc:
-            self.fatal = exc
-            self._note(State.GIVEN_UP, str(exc))
-            self._stop.set()
+            self._fail(exc)
         finally:
+            self._writes.finish()
             self._ahead.shutdown(cancel_futures=True)
             self._buffer.leave(self.name)
             close_quietly(self._sink, self._log)
@@ -123,46 +117,67 @@ class Delivery:
     @property
     def health(self) -> PartHealth:
         """Whether the sink works, or why it stands still."""
-        return self._health.now
+        return self._writer.health
 
     @property
     def backlog(self) -> int:
         """How many batches wait, without those that are being delivered."""
         return len(self._backlog)
 
+    def _fail(self, exc: PipelineError) -> None:
+        """Ends the run: without the journal, or with a part of the engine gone, nothing can be promised."""
+        self.fatal = exc
+        self._writer.stands_still(State.GIVEN_UP, str(exc))
+        self._stop.set()
+
     # --- choosing ------------------------------------------------------------------------------------------------
 
     def _append(self, refs: Iterable[BatchRef]) -> None:
-        """Queues batches that are not queued yet, in any order; one that is settled already is passed over later."""
-        fresh = [ref for ref in refs if ref.id not in self._queued]
+        """Queues batches that are neither queued nor under way, in any order; a settled one is passed over later."""
+        fresh = [ref for ref in refs if ref.id not in self._queued and ref.id not in self._under_way]
         self._backlog.extend(fresh)
         self._queued.update(ref.id for ref in fresh)
 
     def _next_group(self) -> list[BatchRef]:
         """Waits for batches; returns as many as fit one write, or none when it is time to end."""
         with self._changed:
-            self._note_work(has_work=bool(self._backlog))
+            self._note_work()
             while not self._backlog and not self._is_finishing and not self._stop.is_set():
                 if not self._changed.wait(LOOK_AGAIN_S):
                     self._append(self._journal.unsettled(self.name))
             group = [] if self._stop.is_set() else take_group(self._backlog, self._sink.limits)
             self._queued.difference_update(ref.id for ref in group)
-            self._note_work(has_work=bool(group))
-            self._metrics.set(m.SINK_BACKLOG, len(self._backlog) + len(group), sink=self.name)
+            self._under_way.update(ref.id for ref in group)
+            self._note_work()
+            self._metrics.set(m.SINK_BACKLOG, len(self._backlog) + len(self._under_way), sink=self.name)
             return group
+
+    def _note_work(self) -> None:
+        self._writer.note_work(has_work=bool(self._backlog or self._under_way))
 
     # --- delivering ----------------------------------------------------------------------------------------------
 
     def _deliver(self, refs: list[BatchRef]) -> None:
         batches = self._sink_batches(refs)
         self._read_ahead()
-        for write in split_into_writes(batches, self._sink.limits):
-            if self._stop.is_set() or self._is_given_up:
-                postpone(write)
-            else:
-                self._write(write)
-        self._settle(batches)
-        self._buffer.done(self.name, refs)
+        if self._is_pipelined:  # the writes hold the events, and the buffer's room is for what comes next
+            self._buffer.done(self.name, refs)
+        self._writes.run(partial(self._write_and_settle, refs, batches))
+
+    def _write_and_settle(self, refs: list[BatchRef], batches: list[SinkBatch]) -> None:
+        """Writes batches, settles them, and forgets them."""
+        try:
+            with unexpected_as(EngineFailed, self._log, "delivering"):
+                for write in split_into_writes(batches, self._sink.limits):
+                    self._writer.write(write)
+                self._settle(batches)
+                self._buffer.done(self.name, refs)
+        except PipelineError as exc:
+            self._fail(exc)
+        finally:
+            with self._changed:
+                self._under_way.difference_update(ref.id for ref in refs)
+                self._changed.notify()
 
     def _read_ahead(self) -> None:
         """Prepares the next batches, if they have to be read back, while the sink writes: a sink that is behind catches up."""
@@ -193,11 +208,11 @@ class Delivery:
                     self._look_at_failures(batches, attempts)
             except SinkUnavailable as exc:
                 failures += 1
-                if not self._pause(exc, failures):
+                if not self._writer.pause(exc, failures):
                     return []
             else:
                 if failures:
-                    self._recovered()
+                    self._writer.recovered()
                 return batches
 
     def _sink_batch(self, ref: BatchRef, left: frozenset[int] | None) -> SinkBatch:
@@ -250,101 +265,6 @@ class Delivery:
         for dead in failed:
             self._log.error("dead-lettered: %s", dead.reason, extra={"batch": dead.batch, "position": dead.position})
 
-    def _write(self, write: Write) -> None:
-        """Writes events until each is delivered or dead, or left for the next start as the delivery ends."""
-        failures = attempts = 0
-        while write:
-            attempts += 1
-            events = events_in(write)
-            count = len(events)
-            write, causes = self._sort(write, self._attempt(events), attempts)
-            if not write:
-                self._recovered()
-                return
-            failures = failures + 1 if len(causes) == count else 1
-            self._metrics.add(m.EVENTS_RETRIED, len(causes), sink=self.name)
-            if not self._pause(max(causes, key=_severity), failures):
-                postpone(write)
-                return
-
-    def _attempt(self, events: list[EncodedEvent]) -> Mapping[int, SinkError]:
-        """Writes events once; returns errors by position. An error of the whole write counts for each event."""
-        places = range(len(events))  # the sink may change the list
-        try:
-            with unexpected_as(SinkUnavailable, self._log, "writing"):
-                if not self._is_open:
-                    self._sink.open()
-                    self._is_open = True
-                errors = self._sink.write(Batch(events))
-                if not isinstance(errors, Mapping) or any(index not in places for index in errors):
-                    raise TypeError("write has to return a mapping of the events' indexes to errors")
-        except SinkError as exc:
-            self._is_open = False
-            errors = dict.fromkeys(places, exc)
-        self._metrics.add(m.WRITES, sink=self.name, outcome="partial" if errors else "ok")
-        return errors
-
-    def _sort(self, write: Write, errors: Mapping[int, SinkError], attempts: int) -> tuple[Write, list[SinkError]]:
-        """Counts delivered events and sets rejected ones aside; returns the events to try again, and their errors."""
-        again: Write = []
-        causes: list[SinkError] = []
-        start = 0
-        for batch, events in write:
-            failed = {at: error for at in range(len(events)) if (error := errors.get(start + at))} if errors else {}
-            batch.settlement.delivered += len(events) - len(failed)
-            left = []
-            for at, error in failed.items():
-                if isinstance(error, SinkRejected):
-                    batch.set_aside(self.name, events[at], error, attempts)
-                else:
-                    left.append(events[at])
-                    causes.append(error)
-            if left:
-                again.append((batch, left))
-            start += len(events)
-        return again, causes
-
-    def _pause(self, error: SinkError, failures: int) -> bool:
-        """Waits before the next attempt; returns False when none follows: after a stop, or in a bounded run that gives up."""
-        if self._is_interrupted:
-            self._log.warning(
-                "what was under way did not end in time for the stop, and is done again after the next start: %s", error
-            )
-            return False
-        is_denied = isinstance(error, SinkDenied)
-        policy = ONCE if self._once else DENIED if is_denied else SINK
-        if (self._once and is_denied) or policy.is_exhausted(failures):
-            self._log.error("given up for this run: %s", error)
-            self._is_given_up = True
-            self._note(State.DENIED if is_denied else State.GIVEN_UP, str(error))
-            return False
-        delay_s = policy.delay_s(failures, error.retry_after_s if isinstance(error, SinkThrottled) else None)
-        self._log.log(
-            logging.WARNING if failures in (1, 5) or failures % 20 == 0 else logging.DEBUG,
-            "%s: %s",
-            "refused; waiting to be let in again" if is_denied else "not delivered; trying again",
-            error,
-            extra={"failures": failures, "retry_in_s": round(delay_s, 1)},
-        )
-        self._note(_state_of(error), str(error), delay_s)
-        return not self._clock.wait(self._stop, delay_s)
-
-    def _recovered(self) -> None:
-        if self._health.works():
-            self._buffer.note_health(self.name, self.health)
-            self._log.info("delivering again")
-
-    def _note(self, state: State, reason: str, retry_in_s: float | None = None) -> None:
-        """Notes that the sink stands still."""
-        self._health.stands_still(state, reason, retry_in_s)
-        self._buffer.note_health(self.name, self.health)
-
-    def _note_work(self, *, has_work: bool) -> None:
-        """Notes whether the sink has batches to deliver; whether one that stands still works again, only a write shows."""
-        if self.health.state is (State.IDLE if has_work else State.WORKING):
-            self._health.works(idle=not has_work)
-            self._buffer.note_health(self.name, self.health)
-
     # --- settling ------------------------------------------------------------------------------------------------
 
     def _settle(self, batches: Sequence[SinkBatch]) -> None:
@@ -361,14 +281,3 @@ class Delivery:
         self.lost_count = True
         self._log.error("%s", imbalance)
         self._metrics.add(m.VIOLATIONS, node=imbalance.node, sink=self.name)
-
-
-def _state_of(error: SinkError) -> State:
-    if isinstance(error, SinkDenied):
-        return State.DENIED
-    return State.THROTTLED if isinstance(error, SinkThrottled) else State.RETRYING
-
-
-def _severity(error: SinkError) -> tuple[bool, float]:
-    """Orders errors: a refusal first, then the longest wait asked for."""
-    return isinstance(error, SinkDenied), getattr(error, "retry_after_s", None) or 0.0
