@@ -14,11 +14,13 @@ class HttpAnswer:
         status: HTTP status.
         headers: Headers, with names in any case.
         body: Body as received, without its content encoding; of an error perhaps the beginning alone.
+        server: Base URL of the server that gave it, where there were several to choose from.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    server: str = ""
 
     @property
     def is_ok(self) -> bool:

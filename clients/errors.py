@@ -95,6 +95,13 @@ def as_sink_errors(prefix: str = "") -> Iterator[None]:
         raise sink_error(exc, prefix) from exc
 
 
+def root_of(exc: BaseException) -> BaseException:
+    """Returns the first error in a chain: ``Connection refused`` under its wrappings."""
+    while (below := exc.__cause__ or exc.__context__) is not None:
+        exc = below
+    return exc
+
+
 def with_advice(happened: str, advice: str) -> str:
     """Returns the text of an error: what happened, and what to do about it where that is known."""
     return f"{happened.rstrip('.')}{_ADVICE}{advice}" if advice else happened

@@ -13,7 +13,7 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.cookies import RequestsCookieJar
 
 from ualpipe.clients.body import read_body
-from ualpipe.clients.errors import Overloaded, Refused, Unreachable
+from ualpipe.clients.errors import Overloaded, Refused, Unreachable, root_of
 from ualpipe.clients.http_connections import pool_classes
 from ualpipe.clients.sockets import OpenSockets
 from ualpipe.clients.tls import HTTP, TlsOptions, client_context
@@ -29,7 +29,7 @@ TRANSPORT_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSE
 _TIMEOUTS = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
 _NOT_REACHED = urllib3.exceptions.NewConnectionError  # a timeout by urllib3's classes, and yet no sign of strain
 
-_BAD_PROXY = (
+BAD_PROXY = (
     "`proxy` can't be read: give http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, with special characters of the password"
     " percent-encoded (/ is %2F, # is %23, @ is %40)"
 )
@@ -145,7 +145,7 @@ def make_session(
     try:
         session = Session(read_timeout_s, used, proxy)
     except urllib3.exceptions.LocationValueError:
-        raise Refused(_BAD_PROXY) from None  # the original says what could not be read, and that may be a password
+        raise Refused(BAD_PROXY) from None  # the original says what could not be read, and that may be a password
     # REQUESTS_CA_BUNDLE and the proxy variables would go before the config; ~/.netrc would replace the token.
     session.trust_env = False
     session.verify = tls.verify
@@ -160,9 +160,7 @@ def unreachable(exc: BaseException, what: str) -> Unreachable:
     """Returns the error for a failure of the network, with its innermost cause: the outer ones say no more."""
     is_strain = isinstance(exc, _TIMEOUTS) and not isinstance(exc, _NOT_REACHED)
     error = Overloaded if is_strain else Unreachable
-    inner = exc
-    while following := inner.__cause__ or inner.__context__:
-        inner = following
+    inner = root_of(exc)
     cause = shorten(str(inner)) or type(inner).__name__
     hint = " (set `ca_file` if a proxy opens TLS connections here)" if "CERTIFICATE_VERIFY_FAILED" in cause else ""
     return error(f"{what}: {cause}{hint}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,20 +13,6 @@ from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkRejected, SinkThr
 from ualpipe.pipeline.events import EncodedEvent
 from ualpipe.pipeline.records.identity import is_usable
 from ualpipe.sinks.elasticsearch.answers import describe
-
-try:
-    from isal import igzip_lib  # ISA-L: 1.4 us an event where zlib's level 1 takes 7.2
-
-    def gzipped(body: bytes) -> bytes:
-        """Returns the body in gzip format."""
-        return igzip_lib.compress(body, flag=igzip_lib.COMP_GZIP)
-
-except ImportError:
-
-    def gzipped(body: bytes) -> bytes:
-        """Returns the body in gzip format."""
-        return zlib.compress(body, 1, wbits=31)
-
 
 _USABLE_ID = re.compile(r"[A-Za-z0-9._@:-]{1,400}")  # needs no escape in JSON; Elasticsearch takes 512 bytes
 _ALL_FINE = re.compile(rb'\s*\{\s*(?:"took"\s*:\s*\d+\s*,\s*)?"errors"\s*:\s*false')

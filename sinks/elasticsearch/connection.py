@@ -27,7 +27,7 @@ from elastic_transport.client_utils import url_to_node_config
 from elasticsearch import Elasticsearch
 
 from ualpipe.clients.answer import HttpAnswer
-from ualpipe.clients.errors import as_sink_errors, sink_error
+from ualpipe.clients.errors import as_sink_errors, root_of, sink_error
 from ualpipe.clients.pace import TooSlow
 from ualpipe.clients.sockets import OpenSockets
 from ualpipe.clients.tls import HTTP, TlsOptions, client_context
@@ -126,7 +126,7 @@ class Connection:
         self.api.close()
 
     def _converted(self, exc: TransportError) -> SinkError:
-        cause = _root(exc)
+        cause = root_of(exc)
         if isinstance(cause, TooSlow):
             return SinkUnavailable(f"{self._urls}: {cause}")
         if isinstance(exc, ConnectionTimeout):
@@ -203,10 +203,3 @@ def _text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ",".join(map(_text, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _root(exc: BaseException) -> BaseException:
-    """Returns the first error in a chain: ``Connection refused`` under its wrappings."""
-    while (below := exc.__cause__ or exc.__context__) is not None:
-        exc = below
-    return exc

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -12,19 +11,21 @@ from urllib.parse import quote
 
 from ualpipe import schemas
 from ualpipe.clients.answer import HttpAnswer
+from ualpipe.clients.posting.compression import gzipped
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.errors import ConfigError, SinkDenied, SinkError, SinkRejected, SinkUnavailable
 from ualpipe.pipeline.events import EncodedEvent
 from ualpipe.pipeline.options import Secret
 from ualpipe.pipeline.stages import Batch, Env, Finding, SinkLimits
 from ualpipe.sinks.elasticsearch.answers import answer_of, refusal
-from ualpipe.sinks.elasticsearch.bulk import bulk_body, existing, failures, gzipped
+from ualpipe.sinks.elasticsearch.bulk import bulk_body, existing, failures
 from ualpipe.sinks.elasticsearch.data_stream import bring_up_to_date
 from ualpipe.sinks.elasticsearch.index_template import installed, is_ours, must_install, template_name, wanted
 from ualpipe.sinks.elasticsearch.options import ElasticsearchSinkConfig
 from ualpipe.sinks.elasticsearch.probe import probe
 from ualpipe.sinks.elasticsearch.product import unsupported
 from ualpipe.sinks.outcome import raise_if_all_failed
+from ualpipe.sinks.splitting import cut, halved, joined, size_of
 
 if TYPE_CHECKING:
     from ualpipe.sinks.elasticsearch.connection import Connection
@@ -182,7 +183,7 @@ class ElasticsearchSink:
 
     def _deliver_at_once(self, parts: Sequence[Sequence[EncodedEvent]]) -> dict[int, SinkError]:
         with ThreadPoolExecutor(min(len(parts), self._config.concurrency), thread_name_prefix="bulk") as pool:
-            return _joined(parts, pool.map(self._deliver_part, parts))
+            return joined(parts, pool.map(self._deliver_part, parts))
 
     def _deliver(self, events: Sequence[EncodedEvent]) -> dict[int, SinkError]:
         body = bulk_body(events)
@@ -215,11 +216,11 @@ class ElasticsearchSink:
         """
         if len(events) == 1:
             return {0: SinkRejected(f"the server takes no request of {size} bytes (HTTP 413), and this is a single document")}
-        self._largest = min(self._largest, _size(events) // 2)
+        self._largest = min(self._largest, size_of(events) // 2)
         at_once = max(1, self._largest) * self._config.concurrency
         self.limits = replace(self.limits, max_bytes=min(self.limits.max_bytes, at_once))
-        halves = _cut(events, 2)
-        return _joined(halves, map(self._deliver_part, halves))
+        halves = cut(events, 2)
+        return joined(halves, map(self._deliver_part, halves))
 
     def _deliver_part(self, events: Sequence[EncodedEvent]) -> dict[int, SinkError]:
         try:
@@ -254,32 +255,5 @@ def _revealed(secret: Secret | None) -> Any:
 
 def _parts(events: Sequence[EncodedEvent], at_once: int, largest: int) -> list[Sequence[EncodedEvent]]:
     """Returns the events in as many parts as are sent at once, none of them small; in more where those would be too large."""
-    parts = _cut(events, max(1, min(at_once, len(events) // SMALL)))
-    return [piece for part in parts for piece in _halved(part, largest)]
-
-
-def _halved(events: Sequence[EncodedEvent], largest: int) -> list[Sequence[EncodedEvent]]:
-    """Returns the events halved again and again, until no piece with more than one holds more bytes than ``largest``."""
-    if len(events) == 1 or _size(events) <= largest:
-        return [events]
-    return [piece for half in _cut(events, 2) for piece in _halved(half, largest)]
-
-
-def _size(events: Sequence[EncodedEvent]) -> int:
-    return sum(len(event.encoded) for event in events)
-
-
-def _cut(events: Sequence[EncodedEvent], count: int) -> list[Sequence[EncodedEvent]]:
-    """Returns the events in so many parts of about the same number, in order."""
-    cuts = [len(events) * part // count for part in range(count + 1)]
-    return [events[start:end] for start, end in itertools.pairwise(cuts)]
-
-
-def _joined(parts: Iterable[Sequence[EncodedEvent]], found: Iterable[Mapping[int, SinkError]]) -> dict[int, SinkError]:
-    """Returns the errors of all parts, by position in the whole."""
-    errors: dict[int, SinkError] = {}
-    start = 0
-    for part, errors_of_part in zip(parts, found, strict=True):
-        errors |= {start + index: error for index, error in errors_of_part.items()}
-        start += len(part)
-    return errors
+    parts = cut(events, max(1, min(at_once, len(events) // SMALL)))
+    return [piece for part in parts for piece in halved(part, largest)]

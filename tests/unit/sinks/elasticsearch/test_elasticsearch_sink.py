@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from fakes import NOW, PATIENCE_S, TENANT, env, record
 from ualpipe.clients.answer import HttpAnswer
+from ualpipe.clients.posting.compression import gzipped
 from ualpipe.pipeline.errors import ConfigError, SinkDenied, SinkError, SinkRejected, SinkThrottled, SinkUnavailable
 from ualpipe.pipeline.events import EncodedEvent, Event, Origin
 from ualpipe.pipeline.metrics import EVENTS_EXISTING, Metrics
@@ -25,7 +26,7 @@ from ualpipe.pipeline.options import build
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.stages import Batch
 from ualpipe.sinks.elasticsearch.answers import refusal
-from ualpipe.sinks.elasticsearch.bulk import bulk_body, document_id, existing, failures, gzipped
+from ualpipe.sinks.elasticsearch.bulk import bulk_body, document_id, existing, failures
 from ualpipe.sinks.elasticsearch.connection import Connection, authorization
 from ualpipe.sinks.elasticsearch.index_template import index_pattern, installed, must_install, template_name, wanted
 from ualpipe.sinks.elasticsearch.sink import ElasticsearchSink
