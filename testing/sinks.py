@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ualpipe.pipeline.events import EncodedEvent
@@ -74,12 +75,30 @@ def unusual_text_arrives_whole(case: SinkCase) -> None:
     _assert_arrived(case, events, at_most=1)
 
 
+def writes_at_once_arrive_whole(case: SinkCase) -> None:
+    """As many writes as the sink takes at once, with an ``open`` beside them, keep each other's events apart."""
+    sink = case.make()
+    count = sink.limits.writes_at_once
+    writes = [make_events(7) for _ in range(3 * count)]
+    sink.open()
+    try:
+        with ThreadPoolExecutor(count) as pool:
+            found = [pool.submit(sink.write, Batch(events)) for events in writes]
+            if count > 1:
+                sink.open()
+        assert not any(future.result() for future in found)
+    finally:
+        sink.close()
+    _assert_arrived(case, [event for events in writes for event in events], at_most=1)
+
+
 def limits_are_sane(case: SinkCase) -> None:
     """The engine can cut batches to the limits of the sink."""
     limits = case.make().limits
     assert limits.max_events >= 1
     assert limits.max_bytes >= 1024
     assert limits.max_event_bytes is None or limits.max_event_bytes >= 1
+    assert limits.writes_at_once >= 1
 
 
 def _assert_arrived(case: SinkCase, events: Sequence[EncodedEvent], *, at_most: int) -> None:
@@ -93,5 +112,6 @@ SINK_CHECKS: list[Callable[[SinkCase], None]] = [
     open_and_close_may_be_repeated,
     a_batch_may_come_again,
     unusual_text_arrives_whole,
+    writes_at_once_arrive_whole,
     limits_are_sane,
 ]
