@@ -26,6 +26,7 @@ from ualpipe.pipeline.journal.types import (
     ListPosition,
     Notice,
     PackedChunk,
+    RunNote,
     Settlement,
     StagedChunk,
     StoredBatch,
@@ -91,6 +92,7 @@ class MemoryJournal:
         self.drift: set[Thing] = set()
         self.conditions: dict[str, ConditionCount] = {}
         self.standing_still: Mapping[str, str] = {}
+        self.run: RunNote | None = None
         self.full: JournalFull | None = None
         self.no_more_records: JournalFull | None = None
         self.has_reserve = False
@@ -360,6 +362,10 @@ class MemoryJournal:
     def note_conditions(self, counts: Mapping[str, ConditionCount]) -> None:
         self._need_room()
         self.conditions = dict(counts)
+
+    def note_run(self, run: RunNote) -> None:
+        self._need_room()
+        self.run = run
 
     def note_standing_still(self, reasons: Mapping[str, str]) -> None:
         self._need_room()

@@ -25,6 +25,7 @@ from ualpipe.pipeline.journal.types import (
     ListPosition,
     Notice,
     PackedChunk,
+    RunNote,
     Settlement,
     StagedChunk,
     StoredBatch,
@@ -233,6 +234,13 @@ class Upkeep(Protocol):
 
     def note_conditions(self, counts: Mapping[str, ConditionCount]) -> None:
         """Notes the counts of the conditions, in the place of those that were noted before.
+
+        Raises:
+            JournalFull: There is no room for the note.
+        """
+
+    def note_run(self, run: RunNote) -> None:
+        """Notes the run that begins, for commands in other processes.
 
         Raises:
             JournalFull: There is no room for the note.

@@ -174,6 +174,27 @@ class IdleCondition:
 
 
 @dataclass(frozen=True, slots=True)
+class RunStatus:
+    """Whether a pipeline runs on the journal, and which was the last.
+
+    Attributes:
+        is_running: None where that can't be told.
+        process: Number of the process that runs; None where none does, or it is not known.
+        since: When it began, or the last one did; RFC 3339, None where that is not known.
+        version: Release of ualpipe that the last run is of; empty where that is not known.
+        is_bounded: Whether the last run was one that ends by itself (``run --once``).
+        last_written: When the journal was changed last; RFC 3339, None where that is not known.
+    """
+
+    is_running: bool | None = None
+    process: int | None = None
+    since: str | None = None
+    version: str = ""
+    is_bounded: bool = False
+    last_written: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The state of a pipeline.
 
@@ -185,6 +206,7 @@ class Status:
         set_back: That and how the journal was found to be older than, or another than, the one that was left there, in words;
             empty where it was not.
         certificates: Certificates of the credentials; the journal knows nothing of these.
+        run: Whether a pipeline runs.
     """
 
     sources: list[SourceStatus]
@@ -201,6 +223,7 @@ class Status:
     idle_conditions: list[IdleCondition] = field(default_factory=list)
     set_back: str = ""
     certificates: list[CertificateStatus] = field(default_factory=list)
+    run: RunStatus = field(default_factory=RunStatus)
 
     @property
     def is_complete(self) -> bool:

@@ -278,6 +278,23 @@ class DeadLetterTotals:
 
 
 @dataclass(frozen=True, slots=True)
+class RunNote:
+    """A run, as it is noted when it begins.
+
+    Attributes:
+        version: Release of ualpipe.
+        began: In epoch seconds.
+        process: Its number.
+        is_bounded: Whether it ends by itself (``run --once``).
+    """
+
+    version: str
+    began: float
+    process: int
+    is_bounded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class StandingStill:
     """A part of the pipeline that stands still.
 

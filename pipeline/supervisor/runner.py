@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 
 from ualpipe.pipeline import metrics as m
@@ -14,10 +16,11 @@ from ualpipe.pipeline.collect.collector import Collector
 from ualpipe.pipeline.collect.parts import CollectParts
 from ualpipe.pipeline.config.model import PipelineConfig
 from ualpipe.pipeline.deliver.delivery import Delivery
+from ualpipe.pipeline.errors import JournalFull
 from ualpipe.pipeline.events import UNMAPPABLE
 from ualpipe.pipeline.journal.contract import Journal
 from ualpipe.pipeline.journal.opening import open_journal
-from ualpipe.pipeline.journal.types import BatchRef
+from ualpipe.pipeline.journal.types import BatchRef, RunNote
 from ualpipe.pipeline.observe.health import PartHealth, State
 from ualpipe.pipeline.process.processor import Processor
 from ualpipe.pipeline.runtime.context import RunContext
@@ -119,6 +122,8 @@ class Runner:
 
     def _run(self, journal: Journal) -> int:
         started_at = self._clock.now().timestamp()
+        with suppress(JournalFull):  # `status` then can't tell since when it runs
+            journal.note_run(RunNote(version("ualpipe"), started_at, os.getpid(), self.once))
         self._context.drift.remember(journal.known_drift())
         # While a request waits for its budget, another task has the slot of its thread.
         maker = StageMaker(self.config, self._context, RateLimits(self._clock, self._stop, self._threads.slot_released))

@@ -42,7 +42,7 @@ class JournalFile:
             for itself says it in the log, and notes it.
     """
 
-    def __init__(self, state_dir: Path, clock: Clock, *, exclusive: bool) -> None:
+    def __init__(self, state_dir: Path, clock: Clock, *, exclusive: bool, is_read_only: bool = False) -> None:
         """Opens or creates the file.
 
         Args:
@@ -50,6 +50,7 @@ class JournalFile:
             clock: Time for what is noted.
             exclusive: Take the state directory for this process alone, as a running pipeline does. Without it the file must
                 exist, and is used beside a running pipeline.
+            is_read_only: Nothing is going to be changed: the file can be opened on a full disk, too.
 
         Raises:
             JournalError: Another process has it, or it is damaged, empty, gone, of another version, or not ours. Nothing is
@@ -63,7 +64,7 @@ class JournalFile:
         self._mark: Mark | None = None
         self._owner = Ownership(state_dir) if exclusive else None
         try:
-            self.db = _open(self.path, is_owner=exclusive)
+            self.db = _open(self.path, is_owner=exclusive, is_read_only=is_read_only)
             self._settle_mark() if exclusive else self._compare_with_mark()
         except BaseException:
             self.close()
@@ -215,7 +216,43 @@ def missing(path: Path) -> str:
     )
 
 
-def _open(path: Path, *, is_owner: bool) -> sqlite3.Connection:
+def _open(path: Path, *, is_owner: bool, is_read_only: bool) -> sqlite3.Connection:
+    try:
+        return _open_with_room(path, is_owner=is_owner)
+    except JournalFull:
+        if not is_read_only:
+            raise
+        return _open_on_full_disk(path)
+
+
+def _open_on_full_disk(path: Path) -> sqlite3.Connection:
+    """Opens a journal to read it where its disk has no room for the index of the write-ahead log, which SQLite makes beside it.
+
+    Beside a running pipeline it is there. Else nobody has the journal, and the index may be kept in memory for who has the file
+    alone; without a log no index is wanted.
+
+    Raises:
+        JournalError: It is of another version, or can't be read.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    is_logging = log.exists() and log.stat().st_size > 0
+    uri = f"{path.absolute().as_uri()}?{'mode=rw' if is_logging else 'immutable=1'}"
+    db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S)
+    try:
+        if is_logging:
+            db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        _check_version(path, db)
+        if db.execute("PRAGMA user_version").fetchone()[0] != _journal_schema.VERSION:
+            raise JournalFull(f"the disk of {path.parent} is full, and the journal is of an earlier release: make room first")
+    except BaseException as exc:
+        db.close()
+        if isinstance(exc, sqlite3.Error):
+            raise journal_error(path, exc) from exc
+        raise
+    return db
+
+
+def _open_with_room(path: Path, *, is_owner: bool) -> sqlite3.Connection:
     try:
         for part in _PARTS:
             refuse_unsafe(path.with_name(path.name + part), of_any_user=not is_owner)

@@ -27,6 +27,7 @@ from ualpipe.pipeline.journal.sqlite.notes import (
     DeathsNote,
     DriftTable,
     StandingStillNote,
+    note_run,
     read_conditions,
 )
 from ualpipe.pipeline.journal.sqlite.queries.audit import unbalanced
@@ -44,6 +45,7 @@ from ualpipe.pipeline.journal.types import (
     ListPosition,
     Notice,
     PackedChunk,
+    RunNote,
     Settlement,
     StagedChunk,
     StoredBatch,
@@ -280,6 +282,9 @@ class SqliteJournal:
 
     def note_conditions(self, counts: Mapping[str, ConditionCount]) -> None:
         self._conditions.note(counts)
+
+    def note_run(self, run: RunNote) -> None:
+        note_run(self._file, run)
 
     def note_standing_still(self, reasons: Mapping[str, str]) -> None:
         self._standing_still.note(reasons)

@@ -12,8 +12,8 @@ from ualpipe.pipeline.clock import format_instant
 from ualpipe.pipeline.drift import Counts, Thing
 from ualpipe.pipeline.journal.sqlite.columns import instant
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
-from ualpipe.pipeline.journal.sqlite.schema import CONDITIONS, DIED, STANDING_STILL
-from ualpipe.pipeline.journal.types import ConditionCount, FlawCount, Settlement, StandingStill
+from ualpipe.pipeline.journal.sqlite.schema import CONDITIONS, DIED, RUN, STANDING_STILL
+from ualpipe.pipeline.journal.types import ConditionCount, FlawCount, RunNote, Settlement, StandingStill
 from ualpipe.pipeline.redaction import blanked
 from ualpipe.pipeline.wording import OTHER_REASONS
 
@@ -125,6 +125,21 @@ class StandingStillNote:
                     (STANDING_STILL, orjson.dumps(noted).decode()),
                 )
             self._noted = noted
+
+
+def note_run(file: JournalFile, run: RunNote) -> None:
+    """Notes a run, in the place of the one before it."""
+    with file.transaction() as db:
+        db.execute(
+            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            (RUN, orjson.dumps(run).decode()),
+        )
+
+
+def read_run(file: JournalFile) -> RunNote | None:
+    """Returns the run that began last; None where no release that notes runs has begun one."""
+    rows = file.rows("SELECT value FROM meta WHERE key = ?", (RUN,))
+    return RunNote(**orjson.loads(rows[0][0])) if rows else None
 
 
 class ConditionNote:

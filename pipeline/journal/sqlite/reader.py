@@ -31,7 +31,7 @@ class SqliteJournalReader:
         Raises:
             JournalError: There is none, or it is of another version.
         """
-        self._file = JournalFile(state_dir, clock, exclusive=False)
+        self._file = JournalFile(state_dir, clock, exclusive=False, is_read_only=True)
         self._dead_letters = DeadLetters(self._file, "")
 
     def status(self, sinks: Sequence[str], limits: DeadLetterOptions | None = None) -> Status:

@@ -148,6 +148,10 @@ STANDING_STILL = "troubles"
 """Parts that stood still when the pipeline noted it last: a JSON object, by part ``[reason, epoch seconds]``."""
 
 
+RUN = "run"
+"""The run that began last: a JSON object, the attributes of a ``RunNote``."""
+
+
 def begin_key(source: str, stream: str) -> str:
     """Returns the key of where the first listing of a stream began (epoch seconds)."""
     return f"begin {source} {stream}"

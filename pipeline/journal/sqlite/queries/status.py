@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from ualpipe.pipeline.clock import format_epoch, format_instant
 from ualpipe.pipeline.config.model import DeadLetterOptions
@@ -10,11 +11,22 @@ from ualpipe.pipeline.journal.dead_letter_limits import beyond
 from ualpipe.pipeline.journal.sqlite.columns import instant
 from ualpipe.pipeline.journal.sqlite.dead_letters import DeadLetters
 from ualpipe.pipeline.journal.sqlite.file import JournalFile
-from ualpipe.pipeline.journal.sqlite.notes import read_conditions, read_standing_still
+from ualpipe.pipeline.journal.sqlite.notes import read_conditions, read_run, read_standing_still
 from ualpipe.pipeline.journal.sqlite.queries.duplicates import read_duplicates
 from ualpipe.pipeline.journal.sqlite.queries.flaws import read_flaws
 from ualpipe.pipeline.journal.sqlite.state_dir.generation import SET_BACK
-from ualpipe.pipeline.journal.status import DriftStatus, GapStatus, IdleCondition, SinkStatus, SourceStatus, Status, StreamStatus
+from ualpipe.pipeline.journal.sqlite.state_dir.mark import MARK_NAME
+from ualpipe.pipeline.journal.sqlite.state_dir.ownership import look_who_has
+from ualpipe.pipeline.journal.status import (
+    DriftStatus,
+    GapStatus,
+    IdleCondition,
+    RunStatus,
+    SinkStatus,
+    SourceStatus,
+    Status,
+    StreamStatus,
+)
 from ualpipe.pipeline.observe.backlog import SHORTEST_S, WINDOW_S, Backlog
 
 SET_BACK_SHOWN_S = 7 * 24 * 3600.0
@@ -50,7 +62,20 @@ def read_status(file: JournalFile, sinks: Sequence[str], limits: DeadLetterOptio
             if count.is_told
         ],
         set_back=file.set_back or read_set_back(file),
+        run=_run(file),
     )
+
+
+def _run(file: JournalFile) -> RunStatus:
+    """Returns whether a pipeline runs, and what it noted when it began; of one that could not note that its number is known."""
+    is_running, process = look_who_has(file.dir)
+    last_written = None
+    with suppress(OSError):
+        last_written = format_epoch((file.dir / MARK_NAME).stat().st_mtime)
+    noted = read_run(file)
+    if noted is None or (is_running and process is not None and process != noted.process):
+        return RunStatus(is_running, process, last_written=last_written)
+    return RunStatus(is_running, process, format_epoch(noted.began), noted.version, noted.is_bounded, last_written)
 
 
 def read_set_back(file: JournalFile) -> str:

@@ -7,6 +7,7 @@ import fcntl
 import logging
 import os
 import stat
+import time
 from pathlib import Path
 
 from ualpipe.pipeline.errors import JournalError, JournalInUse
@@ -15,6 +16,10 @@ from ualpipe.pipeline.files import exposures, is_foreign, make_folder, open_ours
 LOCK_NAME = "lock"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _LONGEST_NUMBER = 32  # bytes
+LOOKS = 5
+LOOK_AGAIN_S = 0.01
+"""Who takes the directory tries so often, and waits so long in between: a process that asks whether it is taken has a shared lock
+for some microseconds (``look_who_has``)."""
 
 _log = logging.getLogger("ualpipe.journal")
 
@@ -68,6 +73,34 @@ class Ownership:
             os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
 
 
+def look_who_has(state_dir: Path) -> tuple[bool | None, int | None]:
+    """Returns whether a process has a state directory for itself, None where that can't be told, and its number where it is known.
+
+    Takes nothing from a process that has it, and nothing for good: a shared lock, and at once lets go of it.
+    """
+    try:
+        folder = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return None, None
+    try:
+        is_held = not _is_locked(folder, how=fcntl.LOCK_SH, looks=1, is_optional=True)
+        lock = open_ours(state_dir / LOCK_NAME, os.O_RDONLY, of_any_user=True)
+    except FileNotFoundError:  # removed while another process has it, or never there
+        return is_held, None
+    except OSError:
+        return is_held or None, None
+    finally:
+        os.close(folder)
+    try:
+        is_held = is_held or not _is_locked(lock, how=fcntl.LOCK_SH, looks=1)
+        holder = _holder(state_dir, lock)
+    except (OSError, JournalError):
+        return is_held or None, None
+    finally:
+        os.close(lock)
+    return is_held, int(holder) if is_held and holder else None
+
+
 def refuse_foreign(state_dir: Path, status: os.stat_result) -> None:
     """Refuses a directory of a user that is neither ours nor root, who could put files of their own in the place of ours.
 
@@ -92,17 +125,22 @@ def loose_modes(state_dir: Path) -> list[tuple[str, str]]:
     return found
 
 
-def _is_locked(fd: int, *, is_optional: bool = False) -> bool:
+def _is_locked(fd: int, *, how: int = fcntl.LOCK_EX, looks: int = LOOKS, is_optional: bool = False) -> bool:
     """Takes a lock and returns True; False where another process has it.
 
     Args:
         fd: What is locked.
+        how: ``LOCK_EX``, or ``LOCK_SH`` for who only asks.
+        looks: How often it is tried.
         is_optional: Some network file systems lock no directories: that counts as locked.
     """
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, how | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False
+        if looks <= 1:
+            return False
+        time.sleep(LOOK_AGAIN_S)
+        return _is_locked(fd, how=how, looks=looks - 1, is_optional=is_optional)
     except OSError as exc:
         if not is_optional:
             raise
