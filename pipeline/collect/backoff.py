@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.collect.stream_state import BackoffState, StreamState
 from ualpipe.pipeline.errors import SourceDenied, SourceError, SourceThrottled
-from ualpipe.pipeline.observe.health import PartHealth
+from ualpipe.pipeline.observe.health import FailureLog, PartHealth
 from ualpipe.pipeline.runtime.context import RunContext
 from ualpipe.pipeline.runtime.rate_limit import TokenBucket
 from ualpipe.pipeline.runtime.retry import DENIED, ONCE, THROTTLED, THROTTLED_ONCE, RetryPolicy
@@ -24,7 +25,7 @@ class Backoff:
             name: Name of the source in the config.
             budget: Request budget of the tenant; pauses with the tenant.
             context: The run.
-            log: Gets a line for each failure.
+            log: Gets a line for each cause of failures.
             lock: Guards the state of the streams.
         """
         self._name = name
@@ -32,7 +33,7 @@ class Backoff:
         self._metrics = context.metrics
         self._clock = context.clock
         self._once = context.once
-        self._log = log
+        self._said = FailureLog(context.clock, log, "working again")
         self._lock = lock
         self._tenant = BackoffState(context.clock)
 
@@ -51,8 +52,30 @@ class Backoff:
                 return left_s  # the request was under way when the pause began
             policy = ONCE if self._once else DENIED if isinstance(error, SourceDenied) else policy
             delay_s = part.failed(error, policy)
-        self._log_failure(part, error, delay_s, stream=stream.name)
+        self._say(part, error, delay_s, stream.name)
         return delay_s
+
+    def failed_for_all(self, streams: Sequence[StreamState], error: SourceError, policy: RetryPolicy) -> None:
+        """Notes that no stream could be listed, as the source itself can't be used; one log-in is tried for all of them then."""
+        with self._lock:
+            for stream in streams:
+                self._metrics.add(m.REQUESTS, source=self._name, stream=stream.name, outcome=type(error).__name__)
+            if isinstance(error, SourceThrottled):
+                for stream in streams:
+                    self._pause_tenant(stream.listing, error)
+                return
+            free = [stream for stream in streams if stream.listing.until <= self._clock.monotonic()]
+            policy = ONCE if self._once else DENIED if isinstance(error, SourceDenied) else policy
+            delay_s = policy.delay_s(1 + max((stream.listing.failures for stream in free), default=0))
+            for stream in free:
+                stream.listing.failures += 1
+                stream.listing.pause(error, delay_s)
+        if free:
+            self._say(free[0].listing, error, delay_s, *(stream.name for stream in free))
+
+    def failed_for_item(self, key: str, error: SourceError, attempts: int) -> None:
+        """Says that an item could not be fetched, and is tried again."""
+        self._said.failed(f"not fetched; trying again: {error}", names=(key,), item=key, attempts=attempts)
 
     def succeeded(self, stream: StreamState, part: BackoffState) -> None:
         """Notes that a stream could be listed, or be fetched."""
@@ -60,7 +83,7 @@ class Backoff:
             self._tenant.succeeded()
             is_news = part.succeeded()
         if is_news:
-            self._log.info("working again", extra={"stream": stream.name})
+            self._said.works(stream.name, "")
 
     def is_exhausted(self, part: BackoffState) -> bool:
         """Returns whether a bounded run has tried a part often enough."""
@@ -77,10 +100,10 @@ class Backoff:
             left_s = self._tenant.failed(error, THROTTLED_ONCE if self._once else THROTTLED)
             self._budget.pause(left_s)
             self._metrics.add(m.THROTTLED_S, left_s, source=self._name)
-            self._log_failure(self._tenant, error, left_s)
+            self._say(self._tenant, error, left_s, "")
         part.pause(error, left_s)
         return left_s
 
-    def _log_failure(self, part: BackoffState, error: SourceError, delay_s: float, **context: str) -> None:
-        level = logging.WARNING if part.is_worth_a_warning else logging.DEBUG
-        self._log.log(level, "%s", error, extra={**context, "failures": part.failures, "retry_in_s": round(delay_s, 1)})
+    def _say(self, part: BackoffState, error: SourceError, delay_s: float, *streams: str) -> None:
+        is_denied = isinstance(error, SourceDenied)
+        self._said.failed(str(error), *streams, is_denied=is_denied, failures=part.failures, retry_in_s=round(delay_s, 1))

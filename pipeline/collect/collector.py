@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 from functools import partial
 
 from ualpipe.pipeline import metrics as m
@@ -259,21 +260,33 @@ class Collector:
 
     def _list(self, stream: StreamState) -> None:
         try:
-            with unexpected_as(SourceUnavailable, self._log, "listing"):
+            with unexpected_as(SourceUnavailable, self._log, "opening"):
                 self._source.open()
                 self._is_open = True
+        except SourceError as exc:
+            if not self._stop.is_set():
+                self._backoff.failed_for_all(self.streams, exc, LISTING)
+                self._give_up(self.streams, exc)
+            return
+        try:
+            with unexpected_as(SourceUnavailable, self._log, "listing"):
                 self._lister.discover(stream.name)
         except SourceError as exc:
-            if self._stop.is_set():
-                return
-            self._backoff.failed(stream, stream.listing, exc, LISTING)
-            if self._backoff.is_exhausted(stream.listing):
-                stream.give_up()
-                self._log.error("given up for this run: %s", exc, extra={"stream": stream.name})
+            if not self._stop.is_set():
+                self._backoff.failed(stream, stream.listing, exc, LISTING)
+                self._give_up([stream], exc)
         else:
             self._backoff.succeeded(stream, stream.listing)
+            stream.listed()
             stream.listing.until = self._clock.monotonic() + self._options.poll_interval
-            stream.is_done = True
+
+    def _give_up(self, streams: Sequence[StreamState], exc: SourceError) -> None:
+        """Gives up the streams that a bounded run has tried often enough to list."""
+        given_up = [one for one in streams if self._backoff.is_exhausted(one.listing) and not one.is_given_up]
+        for stream in given_up:
+            stream.give_up()
+        if given_up:
+            self._log.error("given up for this run: %s", exc, extra={"streams": [one.name for one in given_up]})
 
     # --- fetching, in a thread of the pool -----------------------------------------------------------------------
 

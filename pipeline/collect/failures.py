@@ -152,7 +152,7 @@ class FetchFailures:
             if following <= now:
                 self._bury(item, error, getattr(error, "body", b""))
                 return
-        self._log.warning("not fetched; trying again: %s", error, extra={"item": item.work.key, "attempts": failures})
+        self._backoff.failed_for_item(item.work.key, error, failures)
         is_enough = self._context.once and failures % (ONCE.attempts or 1) == 0
         self._journal.postpone(item, str(error), following, is_set_aside=is_enough)
         self.set_aside += is_enough

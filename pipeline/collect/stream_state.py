@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.errors import SourceDenied, SourceError, SourceThrottled
 from ualpipe.pipeline.observe.health import Health, PartHealth, State
@@ -33,11 +35,6 @@ class BackoffState:
     def is_denied(self) -> bool:
         """Whether the part pauses because the service refuses us."""
         return self.health.state is State.DENIED
-
-    @property
-    def is_worth_a_warning(self) -> bool:
-        """Whether people should see the latest failure: the first, the fifth and each twentieth in a row."""
-        return self.failures in (1, 5) or self.failures % 20 == 0
 
     def failed(self, error: SourceError, policy: RetryPolicy) -> float:
         """Notes a failure; returns how long the part pauses, in seconds."""
@@ -71,15 +68,18 @@ class StreamState:
         is_listing: Whether it is being listed.
         is_done: Whether it was listed completely, or given up, in this run (``--once``).
         is_given_up: Whether nothing more is tried with it in this run.
+        listed_at: When it was listed to its end last, in this run; None when it was not yet.
     """
 
-    __slots__ = ("fetching", "is_done", "is_given_up", "is_listing", "listing", "name")
+    __slots__ = ("_clock", "fetching", "is_done", "is_given_up", "is_listing", "listed_at", "listing", "name")
 
     def __init__(self, name: str, clock: Clock) -> None:
         self.name = name
         self.listing = BackoffState(clock)
         self.fetching = BackoffState(clock)
         self.is_listing = self.is_done = self.is_given_up = False
+        self.listed_at: datetime | None = None
+        self._clock = clock
 
     @property
     def health(self) -> PartHealth:
@@ -88,6 +88,10 @@ class StreamState:
         if self.is_given_up and found.state is not State.DENIED:
             return PartHealth(State.GIVEN_UP, found.reason, found.since)
         return found
+
+    def listed(self) -> None:
+        """Notes that the stream was listed to its end."""
+        self.listed_at, self.is_done = self._clock.now(), True
 
     def give_up(self) -> None:
         """Notes that nothing more is tried with the stream in this run."""

@@ -71,9 +71,7 @@ class Delivery:
         self._writer = writer = SinkWriter(spec.name, sink, buffer, context, self._log)
         self._writes = AtOnce(sink.limits.writes_at_once, f"{spec.name}-write")
         self._is_pipelined = sink.limits.writes_at_once > 1
-        self._settling = Settling(
-            spec.name, journal, context, self._log, writer.stands_still, writer.recovered, is_choosy=self._is_choosy
-        )
+        self._settling = Settling(spec.name, journal, context, self._log, writer, is_choosy=self._is_choosy)
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix=f"{spec.name}-ahead")
 
     # --- called by the runner and the collectors -----------------------------------------------------------------

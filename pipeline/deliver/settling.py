@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.deliver.batching import SinkBatch
@@ -11,14 +12,26 @@ from ualpipe.pipeline.deliver.flaws import count_by_kind
 from ualpipe.pipeline.deliver.steps import count_steps
 from ualpipe.pipeline.errors import JournalFull
 from ualpipe.pipeline.journal.contract import Outbox
-from ualpipe.pipeline.observe.health import State
 from ualpipe.pipeline.runtime.context import RunContext
 
 SETTLE_AGAIN_S = 2.0
 """Pause before a settlement is tried again for which the disk has no room."""
 
-Stands = Callable[[State, str, float], None]
-"""Takes the state of a sink that stands still, why, and in how many seconds it goes on."""
+MOST_LOOKS = 10
+"""So often a bounded run looks for room before it ends: its disk does not get any by itself."""
+
+
+class Holder(Protocol):
+    """What is told of a sink that can't go on for want of room."""
+
+    def has_no_room(self, reason: str, retry_in_s: float) -> None:
+        """Takes why, and in how many seconds the next attempt follows."""
+
+    def give_up(self, reason: str) -> None:
+        """Takes why nothing more is tried in this run."""
+
+    def recovered(self) -> None:
+        """Is told that there is room again."""
 
 
 class Settling:
@@ -30,8 +43,7 @@ class Settling:
         journal: Outbox,
         context: RunContext,
         log: logging.Logger,
-        stands_still: Stands,
-        goes_on: Callable[[], None],
+        holder: Holder,
         *,
         is_choosy: bool = False,
     ) -> None:
@@ -41,9 +53,8 @@ class Settling:
             sink: Name of the sink in the config.
             journal: Takes the settlements.
             context: The run.
-            log: Gets a line where the disk is full.
-            stands_still: Told where the sink has to wait for room.
-            goes_on: Told when there is room again.
+            log: Gets a line where the disk is full to the end.
+            holder: Told where the sink has to wait for room.
             is_choosy: Whether a `when` of the sink leaves events out.
         """
         self._sink = sink
@@ -52,14 +63,15 @@ class Settling:
         self._stop = context.stop
         self._metrics = context.metrics
         self._log = log
-        self._stands_still = stands_still
-        self._goes_on = goes_on
+        self._once = context.once
+        self._holder = holder
         self._is_choosy = is_choosy
 
     def note(self, batches: Sequence[SinkBatch]) -> None:
         """Settles batches; tries again on a full disk, as delivered events must not be sent twice.
 
-        When the run ends meanwhile, the room that the journal keeps for that is used.
+        When the run ends meanwhile, as a bounded one does that finds no room for long, the room that the journal keeps for that
+        is used.
         """
         failures = 0
         while batches and (full := self._settled(batches)) is not None:
@@ -67,12 +79,14 @@ class Settling:
                 self._note_last(batches)
                 return
             failures += 1
-            if failures == 1:
-                self._log.warning("can't note what was delivered; trying again: %s", full)
-            self._stands_still(State.FULL, str(full), SETTLE_AGAIN_S)
+            if self._once and failures >= MOST_LOOKS:
+                self._note_last(batches)
+                self._holder.give_up(str(full))
+                return
+            self._holder.has_no_room(str(full), SETTLE_AGAIN_S)
             self._clock.wait(self._stop, SETTLE_AGAIN_S)
         if failures:
-            self._goes_on()
+            self._holder.recovered()
 
     def count(self, batches: Sequence[SinkBatch]) -> None:
         """Counts what became of the events of batches."""

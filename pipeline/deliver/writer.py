@@ -19,7 +19,7 @@ from ualpipe.pipeline.errors import (
     unexpected_as,
 )
 from ualpipe.pipeline.events import EncodedEvent
-from ualpipe.pipeline.observe.health import Health, PartHealth, State
+from ualpipe.pipeline.observe.health import FailureLog, Health, PartHealth, State
 from ualpipe.pipeline.runtime.context import RunContext
 from ualpipe.pipeline.runtime.retry import DENIED, ONCE, SINK
 from ualpipe.pipeline.stages import Batch, Sink
@@ -55,6 +55,7 @@ class SinkWriter:
         self._once = context.once
         self._log = log
         self._health = Health(context.clock)
+        self._said = FailureLog(context.clock, log, "delivering again")
         self._is_open = False
         self._is_interrupted = False
         self._opening = threading.Lock()
@@ -93,26 +94,31 @@ class SinkWriter:
         is_denied = isinstance(error, SinkDenied)
         policy = ONCE if self._once else DENIED if is_denied else SINK
         if (self._once and is_denied) or policy.is_exhausted(failures):
-            self._log.error("given up for this run: %s", error)
-            self.is_given_up = True
-            self.stands_still(State.DENIED if is_denied else State.GIVEN_UP, str(error))
+            self.give_up(str(error), State.DENIED if is_denied else State.GIVEN_UP)
             return False
         delay_s = policy.delay_s(failures, error.retry_after_s if isinstance(error, SinkThrottled) else None)
-        self._log.log(
-            logging.WARNING if failures in (1, 5) or failures % 20 == 0 else logging.DEBUG,
-            "%s: %s",
-            "refused; waiting to be let in again" if is_denied else "not delivered; trying again",
-            error,
-            extra={"failures": failures, "retry_in_s": round(delay_s, 1)},
-        )
+        what = "access denied" if is_denied else "not delivered; trying again"
+        retry_in_s = round(delay_s, 1)
+        self._said.failed(f"{what}: {error}", "", is_denied=is_denied, failures=failures, retry_in_s=retry_in_s)
         self.stands_still(_state_of(error), str(error), delay_s)
         return not self._clock.wait(self._stop, delay_s)
+
+    def give_up(self, reason: str, state: State = State.GIVEN_UP) -> None:
+        """Ends the writes of a bounded run; what is left is for the next one."""
+        self._log.error("given up for this run: %s", reason)
+        self.is_given_up = True
+        self.stands_still(state, reason)
+
+    def has_no_room(self, reason: str, retry_in_s: float) -> None:
+        """Notes that what was delivered can't be noted, as the journal has no room."""
+        self._said.failed(f"can't note what was delivered; trying again: {reason}", "")
+        self.stands_still(State.FULL, reason, retry_in_s)
 
     def recovered(self) -> None:
         """Notes that the sink works."""
         if self._health.works():
             self._buffer.note_health(self._name, self.health)
-            self._log.info("delivering again")
+            self._said.works("")
 
     def stands_still(self, state: State, reason: str, retry_in_s: float | None = None) -> None:
         """Notes that the sink stands still."""

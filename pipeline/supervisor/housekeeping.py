@@ -12,7 +12,7 @@ from ualpipe.pipeline.credentials.expiry_watch import ExpiryWatch
 from ualpipe.pipeline.credentials.rotation_watch import RotationWatch
 from ualpipe.pipeline.errors import EngineFailed, JournalError, JournalFull, PipelineError, unexpected_as
 from ualpipe.pipeline.journal.contract import Journal
-from ualpipe.pipeline.observe.health import PartHealth
+from ualpipe.pipeline.observe.health import FailureLog, PartHealth
 from ualpipe.pipeline.process.processor import Processor
 from ualpipe.pipeline.runtime import interpreter
 from ualpipe.pipeline.runtime.context import RunContext
@@ -73,6 +73,7 @@ class Housekeeping:
         self._conditions = ConditionWatch(config, journal, context.metrics, context.clock)
         self._expiry = ExpiryWatch(config.credentials, context.clock, context.metrics)
         self._rotation = RotationWatch(config.credentials)
+        self._failures = FailureLog(context.clock, _log, "the journal has room again", "not_done")
         self._audited_until = context.clock.now().timestamp()
         self._prune_at = context.clock.monotonic()
         self._trim_at = self._prune_at + TRIM_INTERVAL_S
@@ -172,8 +173,9 @@ class Housekeeping:
         """Runs work that may wait while the journal has no room; a journal that can't be used any more ends the run."""
         try:
             yield
+            self._failures.works(failed)
         except JournalFull as exc:
-            _log.warning("%s: %s", failed, exc)
+            self._failures.failed(str(exc), failed)
         except JournalError as exc:
             self._end(exc)
 

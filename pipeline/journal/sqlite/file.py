@@ -242,14 +242,16 @@ def _open_on_full_disk(path: Path) -> sqlite3.Connection:
         if is_logging:
             db.execute("PRAGMA locking_mode = EXCLUSIVE")
         _check_version(path, db)
-        if db.execute("PRAGMA user_version").fetchone()[0] != _journal_schema.VERSION:
-            raise JournalFull(f"the disk of {path.parent} is full, and the journal is of an earlier release: make room first")
+        version = db.execute("PRAGMA user_version").fetchone()[0]
     except BaseException as exc:
         db.close()
         if isinstance(exc, sqlite3.Error):
             raise journal_error(path, exc) from exc
         raise
-    return db
+    if version == _journal_schema.VERSION:
+        return db
+    db.close()
+    raise JournalFull(f"the disk of {path.parent} is full, and the journal is of an earlier release: make room first")
 
 
 def _open_with_room(path: Path, *, is_owner: bool) -> sqlite3.Connection:
