@@ -61,8 +61,8 @@ def _parser(is_tenant: bool) -> argparse.ArgumentParser:  # noqa: FBT001 - see _
     parser = argparse.ArgumentParser(
         prog="ualpipe",
         description="Forwards Microsoft 365 audit records to SIEMs as ECS documents, and can show that nothing was lost.",
-        epilog="Exit codes: 0 fine, 1 something is dead-lettered or could not be mapped, or a gap opened, 2 wrong config or "
-        "usage, 3 refused for good.",
+        epilog="Exit codes: 0 fine, 1 something is dead-lettered, could not be mapped or stands still, or a gap opened, 2 wrong "
+        "config or usage, 3 refused for good.",
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="say which release this is")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
@@ -114,6 +114,8 @@ def _add_pipeline_commands(add: Parsers) -> None:
 
     status = _command(add, "status", "show what was fetched, delivered and set aside", "ualpipe.pipeline.commands.status")
     _config(status)
+    status.add_argument("--problems", action="store_true", help="only what is wrong, a line each, and what to do about it")
+    status.add_argument("--streams", action="store_true", help="a row for every stream, also where there are many")
     status.add_argument("--json", action="store_true", help="for programs")
 
 

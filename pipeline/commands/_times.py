@@ -31,3 +31,17 @@ def parse_time(option: str, text: str, now: datetime) -> datetime:
         example = "write 2026-11-20, 2026-11-20T08:00:00Z, or 7d for 7 days ago"
         raise ConfigError(f"{option}: {text!r} is not a time: {example}") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def ago(seconds: float | None) -> str:
+    """Returns how long ago something was: ``5 s ago``, ``3 min ago``, ``2 h ago``, ``4 days ago``; ``never`` for None."""
+    if seconds is None:
+        return "never"
+    whole = max(0, round(seconds))
+    if whole < 90:
+        return f"{whole} s ago"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min ago"
+    hours = round(seconds / 3600)
+    return f"{hours} h ago" if hours < 48 else f"{round(seconds / 86400)} days ago"

@@ -74,7 +74,7 @@ class Ownership:
 
 
 def look_who_has(state_dir: Path) -> tuple[bool | None, int | None]:
-    """Returns whether a process has a state directory for itself, None where that can't be told, and its number where it is known.
+    """Returns whether a process has a state directory for itself, and its number; None for what can't be told.
 
     Takes nothing from a process that has it, and nothing for good: a shared lock, and at once lets go of it.
     """
