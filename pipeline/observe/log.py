@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TextIO
@@ -73,8 +73,8 @@ class PlainFormatter(logging.Formatter):
         self._with_traces = with_traces
 
     def format(self, record: logging.LogRecord) -> str:
-        time = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
-        context = "".join(f"  {key}={value}" for key, value in context_of(record).items())
+        time = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        context = "".join(f"  {key}={value}" for key, value in _flat(context_of(record)))
         head = f"{time} {record.levelname.lower():7s} " if self._is_timed else ""
         text = f"{head}{record.name.removeprefix('ualpipe.')}: {visible(self._redact(record.getMessage() + context))}"
         if not record.exc_info:
@@ -83,6 +83,17 @@ class PlainFormatter(logging.Formatter):
             return f"{text}: {visible(self._redact(_in_short(record)))}"
         trace = visible(self._redact(self.formatException(record.exc_info)), keeps_lines=True)
         return f"{text}\n{textwrap.indent(trace, '  ')}"  # no line of it may pass for one of the log
+
+
+def _flat(context: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yields context as a person reads it: members of a mapping each by itself (``delivered.siem=5``), lists with commas."""
+    for key, value in context.items():
+        if isinstance(value, dict):
+            yield from _flat({f"{key}.{name}": part for name, part in value.items()})
+        elif isinstance(value, list | tuple | set | frozenset):
+            yield key, ", ".join(map(str, value))
+        else:
+            yield key, str(value)
 
 
 class _Handler(logging.StreamHandler[TextIO]):

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 from importlib.metadata import version
 
 from ualpipe.pipeline import metrics as m
@@ -80,6 +81,10 @@ class Runner:
     def parts(self) -> list[Collector | Delivery]:
         """Collectors and deliveries: each runs in a thread of its own."""
         return [*self.collectors, *self.deliveries]
+
+    def now(self) -> datetime:
+        """Returns the time of day as the run sees it, UTC."""
+        return self._clock.now()
 
     def health(self) -> dict[str, PartHealth]:
         """Returns the health of each part: of sinks, sources and their streams."""
