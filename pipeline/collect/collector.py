@@ -355,9 +355,10 @@ class Collector:
     def _pause_for_room(self, exc: JournalFull) -> None:
         """Pauses fetching, or ends it in a bounded run; stored records go on being delivered."""
         if not self._health.now.stands_still:
-            self._log.warning("fetching pauses: %s", exc)
+            level, what = (logging.ERROR, "given up for this run") if self._once else (logging.WARNING, "fetching pauses")
+            self._log.log(level, "%s: %s", what, exc)
         self._health.stands_still(State.FULL, str(exc), ROOM_PROBE_S)
         self._room_from = self._clock.monotonic() + ROOM_PROBE_S
         if self._once:
             for stream in self.streams:
-                stream.give_up()
+                stream.give_up(str(exc))

@@ -71,7 +71,7 @@ class StreamState:
         listed_at: When it was listed to its end last, in this run; None when it was not yet.
     """
 
-    __slots__ = ("_clock", "fetching", "is_done", "is_given_up", "is_listing", "listed_at", "listing", "name")
+    __slots__ = ("_clock", "_given_up_for", "fetching", "is_done", "is_given_up", "is_listing", "listed_at", "listing", "name")
 
     def __init__(self, name: str, clock: Clock) -> None:
         self.name = name
@@ -79,6 +79,7 @@ class StreamState:
         self.fetching = BackoffState(clock)
         self.is_listing = self.is_done = self.is_given_up = False
         self.listed_at: datetime | None = None
+        self._given_up_for = ""
         self._clock = clock
 
     @property
@@ -86,16 +87,17 @@ class StreamState:
         """Health of the stream: that of its listing, if this stands still, else that of fetching."""
         found = self.listing.health if self.listing.health.stands_still else self.fetching.health
         if self.is_given_up and found.state is not State.DENIED:
-            return PartHealth(State.GIVEN_UP, found.reason, found.since)
+            return PartHealth(State.GIVEN_UP, found.reason or self._given_up_for, found.since)
         return found
 
     def listed(self) -> None:
         """Notes that the stream was listed to its end."""
         self.listed_at, self.is_done = self._clock.now(), True
 
-    def give_up(self) -> None:
-        """Notes that nothing more is tried with the stream in this run."""
+    def give_up(self, reason: str = "") -> None:
+        """Notes that nothing more is tried with the stream in this run, and why where it does not say so itself."""
         self.is_done = self.is_given_up = True
+        self._given_up_for = reason
 
 
 def _state_of(error: SourceError) -> State:

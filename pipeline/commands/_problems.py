@@ -25,6 +25,7 @@ STALE_POLLS = 5
 """With a long ``poll_interval``, so many of them. How far a listing looks back has no part in it: it counts as of its begin."""
 STALE_BETWEEN_RUNS_S = 26 * 3600.0
 """The same where the last run was one that ends by itself: a run a day, and two hours."""
+FINE = "no dead letters, no gaps, no unmappable records"
 MAX_NAMED = 3
 """Parts that are named of those with the same cause."""
 
@@ -134,7 +135,7 @@ def source_of(part: str, sources: Collection[str]) -> str | None:
     """Returns the source that a part is, or is a stream of (``source contoso Audit.Exchange``); None for a sink."""
     kind, _, rest = part.partition(" ")
     fitting = [name for name in sources if rest == name or rest.startswith(f"{name} ")]
-    return max(fitting, key=len, default=rest) if kind == "source" else None
+    return max(fitting, key=len, default=rest.partition(" ")[0]) if kind == "source" else None
 
 
 def _not_running(config: PipelineConfig, status: Status, stale: Sequence[StreamStatus]) -> Iterator[Problem]:
@@ -235,11 +236,13 @@ def outlook(certificate: CertificateStatus) -> str:
 
 
 def in_short(problems: Iterable[Problem]) -> str:
-    """Returns the last line: all that is wrong, in some words each, the failures alone where there are any."""
+    """Returns the last line: what is wrong, in some words each; never that all is fine beside something that is not."""
     found = list(problems)
-    found = [one for one in found if one.is_failure or one.kind == "standing_still"] or found
-    shorts = list(dict.fromkeys(one.short for one in found))
-    return "; ".join(_merged(shorts))
+    failures = [one for one in found if one.is_failure or one.kind == "standing_still"]
+    text = "; ".join(_merged(list(dict.fromkeys(one.short for one in failures or found))))
+    if failures:
+        return text
+    return f"{FINE}; to look at: {text}" if text else FINE
 
 
 def _merged(shorts: Sequence[str]) -> Iterator[str]:

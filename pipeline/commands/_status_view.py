@@ -226,10 +226,8 @@ class StatusView:
 
     def _print_end(self) -> None:
         """Says in the last line what is wrong: never that all is fine beside something that is not."""
-        if self.problems:
-            self.say(in_short(self.problems), "red" if any(one.is_failure for one in self.problems) else "")
-        else:
-            self.say("no dead letters, no gaps, no unmappable records", "green")
+        is_bad = any(one.is_failure for one in self.problems)
+        self.say(in_short(self.problems), "red" if is_bad else "" if self.problems else "green")
 
 
 def _short(moment: str) -> str:

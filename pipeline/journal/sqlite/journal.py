@@ -189,7 +189,8 @@ class SqliteJournal:
             self._check_size(self._max_bytes)
         free, total = self._free_bytes()
         if free < min(MIN_FREE_BYTES, total // 8):
-            raise JournalFull(f"the disk of {self._file.dir} is full: {free >> 20} MiB are free")
+            room = f"{free >> 20} MiB are free. What to do: make room on it; it goes on by itself"
+            raise JournalFull(f"the disk of {self._file.dir} is full: {room}")
         self._reserve.keep(free)
 
     def _free_bytes(self) -> tuple[int, int]:

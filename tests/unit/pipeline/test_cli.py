@@ -213,7 +213,7 @@ def test_status_for_people_names_dead_letters_and_what_to_type(run, ran):
     code, out, _err = run("status", ran[0])
     assert code == 1
     assert "pipeline contoso" in out
-    assert f"1 dead letter: SchemaMismatch  (ualpipe dead-letters list {ran[0]} --code SchemaMismatch)" in out
+    assert f"1 dead letter: SchemaMismatch. What to do: ualpipe dead-letters list {ran[0]} --code SchemaMismatch\n" in out
 
 
 def test_status_before_the_first_run_makes_nothing(run, tmp_path):

@@ -11,6 +11,7 @@ from fakes import enter, open_journal, record, records, store
 from ualpipe.pipeline.cli import main
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.commands import _live_view
+from ualpipe.pipeline.commands._live_rows import Row
 from ualpipe.pipeline.commands._tables import Printer, shown
 from ualpipe.pipeline.journal.types import DeadLetter, Settlement
 from ualpipe.pipeline.observe.health import PartHealth, State
@@ -128,15 +129,15 @@ def test_errors_of_a_config_are_shown_with_what_is_wrong_in_them(tmp_path, capsy
 def test_live_view_shows_reasons_as_they_are():
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=400, color_system=None, legacy_windows=False)
-    console.print(_live_view._state(PartHealth(State.DENIED, HOSTILE)))
-    console.print(_live_view._name(HOSTILE))
+    row = Row(HOSTILE, {"rate": "1"}, PartHealth(State.DENIED, HOSTILE), (1, 1))
+    console.print(_live_view._table([row], 400))
     assert is_clean(out.getvalue())
     assert "[/red]" in out.getvalue()
 
 
 def test_live_view_says_the_time_in_utc():
     moment = datetime(2026, 11, 20, 8, 15, 30, tzinfo=timezone(timedelta(hours=2)))
-    assert str(_live_view._utc_time(moment)) == "06:15:30"
+    assert str(_live_view._utc_time(moment)) == "2026-11-20T06:15:30Z"
 
 
 def test_printer_cleans_lines_and_cells(capsys):

@@ -1,6 +1,7 @@
 """The status of a pipeline is read from its journal, also beside a running one."""
 
 import json
+import os
 from contextlib import closing
 from datetime import datetime, timedelta
 
@@ -12,7 +13,7 @@ from ualpipe.pipeline.journal.sqlite.file import JournalFile
 from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 from ualpipe.pipeline.journal.sqlite.reader import SqliteJournalReader
 from ualpipe.pipeline.journal.status import DriftStatus, SinkStatus, StreamStatus
-from ualpipe.pipeline.journal.types import DeadLetter, Settlement
+from ualpipe.pipeline.journal.types import DeadLetter, RunNote, Settlement
 from ualpipe.pipeline.redaction import hide
 from ualpipe.pipeline.stages import Gap, Listed, WorkItem
 
@@ -164,6 +165,7 @@ def test_the_status_is_json(journal, status):
             "idle_conditions",
             "beyond_limits",
             "certificates",
+            "run",
             "set_back",
             "troubles",
         )
@@ -269,3 +271,20 @@ def test_each_source_has_an_outlook_of_its_own(journal, status):
     wait_for(journal, 5)
     journal.enter("another", TENANT, [WorkItem("s", "x", {}, NOW)])
     assert [(source.source, source.waiting) for source in status().sources] == [("another", 1), ("source", 5)]
+
+
+def test_whether_a_pipeline_runs_and_of_which_release_the_last_was_is_told(journal, status):
+    assert (status().run.is_running, status().run.version, status().run.since) == (True, "", None)
+    journal.note_run(RunNote("1.2.3", NOW.timestamp(), os.getpid(), is_bounded=True))
+    found = status().run
+    assert (found.is_running, found.process, found.version, found.since) == (True, os.getpid(), "1.2.3", NOW_TEXT)
+    assert found.is_bounded
+    journal.close()
+    found = status().run
+    assert (found.is_running, found.process, found.version, found.since) == (False, None, "1.2.3", NOW_TEXT)
+    assert found.last_written
+
+
+def test_a_run_that_had_no_room_to_note_itself_is_not_taken_for_the_one_before(journal, status):
+    journal.note_run(RunNote("1.2.3", NOW.timestamp(), process=1))
+    assert (status().run.is_running, status().run.version, status().run.since) == (True, "", None)

@@ -113,8 +113,14 @@ def test_context_does_not_take_the_place_of_what_every_line_has(name):
 
 def test_plain_lines_are_for_people():
     made = entry("hello %s", "you", sink="siem")
-    assert PlainFormatter(Redactor()).format(made) == "08:15:00 warning test: hello you  sink=siem"
+    assert PlainFormatter(Redactor()).format(made) == "2026-11-20T08:15:00Z warning test: hello you  sink=siem"
     assert PlainFormatter(Redactor(), is_timed=False).format(made) == "test: hello you  sink=siem"
+
+
+def test_a_plain_line_has_no_value_in_the_notation_of_a_program():
+    made = entry("ended", delivered={"siem": 5, "local": 7}, left_undone=["contoso", "siem"])
+    text = PlainFormatter(Redactor(), is_timed=False).format(made)
+    assert text == "test: ended  delivered.siem=5  delivered.local=7  left_undone=contoso, siem"
 
 
 def test_a_plain_line_has_the_exception_below_it_where_none_of_its_lines_passes_for_one_of_the_log():

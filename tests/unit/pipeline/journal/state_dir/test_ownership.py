@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +18,7 @@ from fakes import FakeClock, open_journal
 from ualpipe.pipeline.errors import JournalError, JournalInUse
 from ualpipe.pipeline.journal.sqlite.file import FILE_NAME, JournalFile
 from ualpipe.pipeline.journal.sqlite.state_dir.mark import MARK_NAME
-from ualpipe.pipeline.journal.sqlite.state_dir.ownership import LOCK_NAME
+from ualpipe.pipeline.journal.sqlite.state_dir.ownership import LOCK_NAME, look_who_has
 
 STRANGER = 4321
 
@@ -167,3 +169,33 @@ def test_a_folder_in_which_nobody_can_remove_what_is_ours_is_not_named(tmp_path,
     with caplog.at_level(logging.WARNING):
         open_journal(tmp_path / "sticky" / "state", FakeClock()).close()
     assert not caplog.records
+
+
+def test_who_asks_hears_which_process_has_the_directory(tmp_path, clock):
+    assert look_who_has(tmp_path / "none") == (None, None)
+    open_journal(tmp_path, clock).close()
+    assert look_who_has(tmp_path) == (False, None)
+    with another_run(tmp_path) as pid:
+        assert look_who_has(tmp_path) == (True, pid)
+        (tmp_path / LOCK_NAME).unlink()
+        assert look_who_has(tmp_path) == (True, None), "the directory itself is locked as well"
+    assert look_who_has(tmp_path) == (False, None)
+
+
+def test_a_run_that_begins_while_somebody_asks_begins(tmp_path, clock, monkeypatch):
+    """Who asks has a shared lock for a moment: here for as long as two looks of the run take."""
+    open_journal(tmp_path, clock).close()
+    asks = [os.open(tmp_path, os.O_RDONLY), os.open(tmp_path / LOCK_NAME, os.O_RDONLY)]
+    for fd in asks:
+        fcntl.flock(fd, fcntl.LOCK_SH)
+    looks = []
+
+    def let_go_at_the_second(_seconds):
+        looks.append(1)
+        if len(looks) == 2:
+            for fd in asks:
+                os.close(fd)
+
+    monkeypatch.setattr(time, "sleep", let_go_at_the_second)
+    open_journal(tmp_path, clock).close()
+    assert len(looks) == 2
