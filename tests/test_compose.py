@@ -21,12 +21,20 @@ STACK: dict[str, Any] = yaml.safe_load((COMPOSE / "compose.yaml").read_text(enco
 SERVICES: dict[str, dict[str, Any]] = STACK["services"]
 PIPELINE: dict[str, Any] = yaml.safe_load((COMPOSE / "pipeline.yaml").read_text(encoding="utf-8"))
 OURS = ("ualpipe", "tenant")
+PIPELINE_FILE = "/etc/ualpipe/pipeline.yaml"
 DOCKERFILE = (COMPOSE / "Dockerfile").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_each_service_has_a_health_check(name: str) -> None:
     assert {"test", "interval", "timeout", "retries"} <= SERVICES[name]["healthcheck"].keys()
+
+
+def test_the_pipeline_is_healthy_when_status_finds_no_problem() -> None:
+    """Its exit code tells of what stands still or is not listed for long; a listing of long ago is no sign of health."""
+    config = PIPELINE_FILE
+    assert SERVICES["ualpipe"]["healthcheck"]["test"] == ["CMD", "ualpipe", "status", config, "--problems"]
+    assert config in SERVICES["ualpipe"]["command"]
 
 
 @pytest.mark.parametrize("name", [*OURS, "syslog"])

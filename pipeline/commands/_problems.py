@@ -142,8 +142,9 @@ def _not_running(config: PipelineConfig, status: Status, stale: Sequence[StreamS
     waiting, backlog = sum(source.waiting for source in status.sources), max((sink.backlog for sink in status.sinks), default=0)
     what = [f"{counted(waiting, 'item')} to be fetched"] if waiting else []
     what += [f"{counted(backlog, 'record')} to be delivered"] if backlog else []
-    if status.run.is_running is False and (what or stale):
-        wait = f", and {' and '.join(what)} wait" if what else ""
+    is_begun = bool(status.run.version) and not status.run.is_bounded and not status.streams  # and has listed nothing
+    if status.run.is_running is False and (what or stale or is_begun):
+        wait = f", and {' and '.join(what)} wait" if what else ", and the last run listed nothing" if is_begun else ""
         yield Problem("not_running", [], f"no pipeline runs on this state directory{wait}", _run(config), "not running")
 
 

@@ -162,6 +162,51 @@ def test_a_journal_that_was_to_be_made_on_a_nearly_full_disk_is_there_once_there
     assert any("is full" in answer for answer in answers), answers
 
 
+LEAVE_A_LOG = """
+import os, pathlib, signal, subprocess, sys
+disk, config = pathlib.Path(sys.argv[1]), sys.argv[2]
+(disk / "state").mkdir(mode=0o700)
+ualpipe = [sys.executable, "-m", "ualpipe.pipeline.cli"]
+run = subprocess.Popen([*ualpipe, "run", config], stderr=subprocess.PIPE, text=True)
+for line in run.stderr:
+    if "delivering" in line or "fetching pauses" in line:
+        break
+    if '"started"' in line:
+        with (disk / "ballast").open("wb", buffering=0) as ballast:
+            try:
+                while True:
+                    ballast.write(bytes(65536))
+            except OSError:
+                pass
+os.kill(run.pid, signal.SIGKILL)
+run.wait()
+for path in (disk / "state").glob("*-shm"):
+    path.unlink()
+with (disk / "more").open("wb", buffering=0) as ballast:
+    try:
+        while True:
+            ballast.write(bytes(512))
+    except OSError:
+        pass
+print(subprocess.run([*ualpipe, "status", config, "--json"], capture_output=True, text=True))
+"""
+"""Kills a run when it has filled its disk, takes the index of its write-ahead log away, and asks for the status."""
+
+
+def test_status_reads_what_a_killed_run_left_on_a_full_disk(tmp_path: Path) -> None:
+    disk = SmallDisk(tmp_path / "disk", SIZE)
+    with served(tmp_path, [], content_types=[STREAM], poll_interval="500ms") as tenant:
+        Feed(tenant).more()
+        out = {"sinks": {"local": {"type": "file", "path": str(tmp_path / "out/audit.ndjson")}}}
+        config = write_config(tmp_path, tenant.sections, out, {"state_dir": str(disk.folder / "state")})
+        command = [*disk.before, sys.executable, "-c", LEAVE_A_LOG, str(disk.folder), str(config)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=WITHIN_S)
+    assert done.returncode == 0, done.stderr
+    assert "returncode=1" in done.stdout
+    assert '"is_running": false' in done.stdout
+    assert '"kind": "not_running"' in done.stdout
+
+
 STAY = 'trap "" TERM; "$@"; code=$?; cp -r "$STATE" "$KEPT"; exit $code'
 """Keeps what the process leaves on the disk, which is gone with the last process that has it."""
 

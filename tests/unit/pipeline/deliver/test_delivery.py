@@ -537,6 +537,26 @@ def test_a_transform_failure_counts_only_what_failed_in_it(bench):
     assert len(bench.clock.waits) == 2 + ATTEMPTS - 1
 
 
+def test_a_bounded_run_ends_when_the_disk_gets_no_room_for_settlements(bench, caplog):
+    store(bench.journal, "a", records(1, 3))
+    store(bench.journal, "b", records(4, 3))
+
+    def fill(_batch):
+        bench.journal.full = JournalFull("the disk of /state is full")
+        return {}
+
+    spec = StageSpec("sink", "memory", MemorySink, NoOptions())
+    buffer = BatchBuffer(bench.journal, LocalProcessor(), ["sink"], bench.folder)
+    delivery = Delivery(spec, MemorySink([fill]), bench.journal, buffer, RunContext(once=True, clock=bench.clock))
+    delivery.finish()
+    began = bench.clock.monotonic()
+    delivery.run()
+    assert bench.clock.monotonic() - began <= 60
+    assert (delivery.health.state, delivery.health.reason) == (State.GIVEN_UP, "the disk of /state is full")
+    assert caplog.text.count("can't note what was delivered; trying again") == 1
+    assert "given up for this run: the disk of /state is full" in caplog.text
+
+
 def test_a_settlement_that_the_disk_has_no_room_for_is_tried_until_it_has_and_said_once(bench, caplog):
     store(bench.journal, "a", records(1, 3))
     states = []
