@@ -32,10 +32,11 @@ class ManagementActivityConfig:
     )
     credential: str = option("The app registration that signs in: its name under `credentials`.", ref="credentials")
     cloud: CloudName | CustomCloud = option("The Microsoft cloud that the tenant is in.", default="commercial")
-    content_types: list[ContentType] = option(
-        "What to collect, each a stream of its own; their subscriptions are started where they are missing. `DLP.All` needs "
-        "the permission ActivityFeed.ReadDlp besides.",
-        default=["Audit.AzureActiveDirectory", "Audit.Exchange", "Audit.SharePoint", "Audit.General", "DLP.All"],
+    content_types: list[ContentType] | None = option(
+        "Content types to collect, each a stream of its own; all five by default. Subscriptions are started where they are missing. "
+        "`DLP.All` also needs the permission ActivityFeed.ReadDlp: without it, where the service refuses `DLP.All`, the default "
+        "leaves it out with a warning; one that is named here is an error.",
+        default=None,
         minItems=1,
         uniqueItems=True,
     )
