@@ -51,8 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--roles",
         metavar="ROLE,ROLE",
-        help="application permissions in the tokens (default ActivityFeed.Read,ActivityFeed.ReadDlp); without the second, DLP.All is "
-        "refused",
+        help="application permissions in the tokens (default ActivityFeed.Read,ActivityFeed.ReadDlp); without the "
+        "second, DLP.All is refused",
     )
     parser.add_argument("--port", type=int, default=0, help="TCP port (default: a free one)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: loopback only)")

@@ -88,7 +88,8 @@ class FileSink:
     def check(self) -> Iterable[Finding]:
         path = self._path(self._clock.now())
         try:
-            return [_look_at(path.parent), *self._look_at_newest(path)]
+            folder = _look_at(path.parent)
+            return [folder] if folder.level == "error" else [folder, *self._look_at_newest(path)]
         except OSError as exc:
             return [Finding("error", f"folder {path.parent}", _reason(exc), _ADVICE)]
 

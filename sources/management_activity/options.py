@@ -33,9 +33,9 @@ class ManagementActivityConfig:
     credential: str = option("The app registration that signs in: its name under `credentials`.", ref="credentials")
     cloud: CloudName | CustomCloud = option("The Microsoft cloud that the tenant is in.", default="commercial")
     content_types: list[ContentType] | None = option(
-        "Content types to collect, each a stream of its own; all five by default. Subscriptions are started where they are missing. "
-        "`DLP.All` also needs the permission ActivityFeed.ReadDlp: without it, where the service refuses `DLP.All`, the default "
-        "leaves it out with a warning; one that is named here is an error.",
+        "Content types to collect, each a stream of its own; all five by default. Missing subscriptions are started. `DLP.All` "
+        "also needs the permission ActivityFeed.ReadDlp. Without it, and where the service then refuses `DLP.All`, the default "
+        "leaves it out with a warning; a content type that is named here is an error.",
         default=None,
         minItems=1,
         uniqueItems=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import get_args
 
 from ualpipe.clients.entra.roles import roles_of
@@ -32,7 +32,7 @@ def lacking(content_type: str, token: str) -> str:
     return needed if needed and roles is not None and BASIC in roles and needed not in roles else ""
 
 
-def findings(content_types: tuple[str, ...], token: str, *, are_named: bool) -> Iterator[tuple[str, Finding]]:
+def findings(content_types: Sequence[str], token: str, *, are_named: bool) -> Iterator[tuple[str, Finding]]:
     """Yields what ``check --live`` says of content types for which a token lacks a permission, by content type.
 
     Args:

@@ -7,8 +7,8 @@ import json
 import logging
 
 import pytest
-from scripted_http import Reply, ScriptedHttp, api_error, source_on
 
+from scripted_http import Reply, ScriptedHttp, api_error, source_on
 from ualpipe.pipeline.errors import SourceDenied
 from ualpipe.pipeline.stages import Finding
 from ualpipe.sources.management_activity.permissions import all_content_types
