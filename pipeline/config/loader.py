@@ -87,7 +87,9 @@ def load_config(path: Path) -> PipelineConfig:
         source = marked_yaml.load(path)
     except OSError as exc:
         raise ConfigError(f"{path}: can't read the config: {exc.strerror}") from exc
-    config = None if source.defects and source.data is None else _Checker(source, path).check()
+    if source.data is None and not source.defects:
+        raise ConfigError(f"{path}: the file is empty: write `version: 1` and what follows it in the example of the README")
+    config = None if source.data is None else _Checker(source, path).check()
     if source.defects or config is None:
         raise ConfigError("\n".join(f"{path}:{defect}" for defect in sorted(set(source.defects))))
     return config
