@@ -37,16 +37,30 @@ _SECRET_FILE = "client_secret"  # noqa: S105 - a file's name
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of the command."""
     content = parser.add_mutually_exclusive_group()
-    content.add_argument("--records", type=Path, metavar="FILE", help="serve these records: one a line, or a JSON array")
+    content.add_argument(
+        "--records", type=Path, metavar="FILE", help="serve the records of this file: one record a line, or a JSON array"
+    )
     content.add_argument(
         "--count", type=int, metavar="N", help=f"serve N generated records of the last hours (default {DEFAULT_COUNT})"
     )
-    parser.add_argument("--rate", type=float, metavar="N", help="N new generated records a second keep arriving")
-    parser.add_argument("--tenants", type=int, default=1, metavar="N", help="serve N tenants that share --count and --rate")
-    parser.add_argument("--incidents", action="store_true", help="plant incidents among them, and say which")
-    parser.add_argument("--seed", type=int, default=365, metavar="S", help="the same seed generates the same records")
-    parser.add_argument("--records-per-blob", type=int, default=300, metavar="N", help="most records of a content blob")
-    parser.add_argument("--page-size", type=int, default=200, metavar="N", help="content blobs on a page of a listing")
+    parser.add_argument("--rate", type=float, metavar="N", help="generate N further records a second")
+    parser.add_argument(
+        "--tenants", type=int, default=1, metavar="N", help="serve N tenants, among which --count and --rate are divided"
+    )
+    parser.add_argument("--incidents", action="store_true", help="add attack scenarios to the records, and print which")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=365,
+        metavar="S",
+        help="seed of the generator: the same seed gives the same records (default 365)",
+    )
+    parser.add_argument(
+        "--records-per-blob", type=int, default=300, metavar="N", help="records in a content blob at most (default 300)"
+    )
+    parser.add_argument(
+        "--page-size", type=int, default=200, metavar="N", help="content blobs on each page of a listing (default 200)"
+    )
     parser.add_argument("--faults", metavar="FILE|NAME", help="play a fault script: a YAML file, or a ready-made one (throttled)")
     parser.add_argument(
         "--roles",
@@ -56,7 +70,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--port", type=int, default=0, help="TCP port (default: a free one)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: loopback only)")
-    parser.add_argument("--folder", type=Path, metavar="DIR", help="keep certificates and client secret here, for the next start")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        metavar="DIR",
+        help="folder for certificates and client secret, kept for the next start (default: a temporary one)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

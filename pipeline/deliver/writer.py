@@ -23,6 +23,7 @@ from ualpipe.pipeline.observe.health import Health, PartHealth, State
 from ualpipe.pipeline.runtime.context import RunContext
 from ualpipe.pipeline.runtime.retry import DENIED, ONCE, SINK
 from ualpipe.pipeline.stages import Batch, Sink
+from ualpipe.pipeline.wording import rounded
 
 
 class SinkWriter:
@@ -100,8 +101,9 @@ class SinkWriter:
         delay_s = policy.delay_s(failures, error.retry_after_s if isinstance(error, SinkThrottled) else None)
         self._log.log(
             logging.WARNING if failures in (1, 5) or failures % 20 == 0 else logging.DEBUG,
-            "%s: %s",
-            "refused; waiting to be let in again" if is_denied else "not delivered; trying again",
+            "%s; next try in %s: %s",
+            "access denied" if is_denied else "not delivered",
+            rounded(delay_s),
             error,
             extra={"failures": failures, "retry_in_s": round(delay_s, 1)},
         )

@@ -69,8 +69,8 @@ class SyslogSinkConfig:
         default="5s",
     )
     resend_size: Size = option(
-        "Most that is kept for that, in memory. The newest messages win. Linux acknowledges up to 6 MiB that a receiver has not "
-        "read (`tcp_rmem`).",
+        "Memory limit of the buffer for `resend`; beyond it the oldest messages are dropped. Linux acknowledges up to 6 MiB that "
+        "a receiver has not read (`tcp_rmem`).",
         default="8MiB",
     )
     facility: Facility = option("Facility of all messages.", default="local0")
