@@ -76,7 +76,11 @@ class SyslogSinkConfig:
     )
     facility: Facility = option("Facility of all messages.", default="local0")
     severity: SeverityOptions = option("Severity by kind of event.", default={})
-    hostname: str | None = option("Sender's name in the header; null for the machine's.", default=None, pattern="^[!-~]{1,255}$")
+    hostname: str | None = option(
+        "Host name in the header; null for the machine's, which in a container is the container's id.",
+        default=None,
+        pattern="^[!-~]{1,255}$",
+    )
     app_name: str = option("Program's name in the header (the tag of RFC 3164).", default="ualpipe", pattern="^[!-~]{1,48}$")
     structured_data: str | None = option(
         "SD-ID of the structured data, which holds the record's id, tenant and type; null for no structured data. 32473 "
