@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from fakes import env
+from ualpipe.pipeline import metrics
 from ualpipe.pipeline.cli import main
 from ualpipe.pipeline.commands.schema import full_schema
 from ualpipe.pipeline.config.loader import load_config
@@ -192,6 +193,16 @@ def test_architecture_has_a_line_for_every_package():
 
 PLACES = re.compile(r"`((?:\.ci|bench|docs|pipeline|schemas|simulator|sinks|sources|testing|tests|transforms)/[\w.*/-]+)`")
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/adr/*.md")]
+
+
+METRICS = [value for name, value in vars(metrics).items() if name.isupper() and isinstance(value, str)]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_no_document_names_a_metric_as_nothing_serves_them(document):
+    text = document.read_text(encoding="utf-8")
+    assert METRICS
+    assert [name for name in METRICS if f"`{name}`" in text] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
