@@ -203,7 +203,7 @@ def _add_dead_letters(add: Parsers) -> None:
             type=int,
             nargs="*",
             metavar="ID",
-            help="number of a dead letter, as `list` shows it; must follow CONFIG directly (default: all)",
+            help="number of a dead letter, as `list` shows it; must follow CONFIG directly",
         )
         action.add_argument("--sink", help="dead letters of this sink only")
         action.add_argument("--code", help="dead letters with this error code only (SchemaMismatch)")
