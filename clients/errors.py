@@ -97,9 +97,15 @@ def as_sink_errors(prefix: str = "") -> Iterator[None]:
 
 def root_of(exc: BaseException) -> BaseException:
     """Returns the first error in a chain: ``Connection refused`` under its wrappings."""
-    while (below := exc.__cause__ or exc.__context__) is not None:
-        exc = below
-    return exc
+    return chain_of(exc)[-1]
+
+
+def chain_of(exc: BaseException) -> list[BaseException]:
+    """Returns an error and those that led to it, the first of all last."""
+    chain = [exc]
+    while (below := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(below)
+    return chain
 
 
 def with_advice(happened: str, advice: str) -> str:

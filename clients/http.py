@@ -13,7 +13,7 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.cookies import RequestsCookieJar
 
 from ualpipe.clients.body import read_body
-from ualpipe.clients.errors import Overloaded, Refused, Unreachable, root_of
+from ualpipe.clients.errors import Overloaded, Refused, Unreachable, chain_of, with_advice
 from ualpipe.clients.http_connections import pool_classes
 from ualpipe.clients.sockets import OpenSockets
 from ualpipe.clients.tls import HTTP, TlsOptions, client_context
@@ -156,11 +156,31 @@ def make_session(
     return session
 
 
+_PROXY_UNREACHED = "check the host and port of `proxy`, and that this machine may connect there"
+_PROXY_LOGIN = "give `proxy` as http://USER:PASSWORD@HOST:PORT, with a name and password that the proxy accepts"
+_PROXY_REFUSES = "have the proxy allow CONNECT to this server"
+_NO_WAY_OUT = (
+    "check DNS and firewall, and that `cloud` is the tenant's; where only a proxy leads out, set `proxy`"
+    " (HTTPS_PROXY is not read)"
+)
+
+
 def unreachable(exc: BaseException, what: str) -> Unreachable:
     """Returns the error for a failure of the network, with its innermost cause: the outer ones say no more."""
     is_strain = isinstance(exc, _TIMEOUTS) and not isinstance(exc, _NOT_REACHED)
     error = Overloaded if is_strain else Unreachable
-    inner = root_of(exc)
+    chain = chain_of(exc)
+    inner = chain[-1]
     cause = shorten(str(inner)) or type(inner).__name__
+    if any(isinstance(link, urllib3.exceptions.ProxyError) for link in chain):
+        return error(with_advice(f"{what}: the proxy fails: {cause}", _about_proxy(cause)))
+    if any(isinstance(link, _NOT_REACHED | urllib3.exceptions.ConnectTimeoutError) for link in chain):
+        return error(with_advice(f"{what}: {cause}", _NO_WAY_OUT))
     hint = " (set `ca_file` if a proxy opens TLS connections here)" if "CERTIFICATE_VERIFY_FAILED" in cause else ""
     return error(f"{what}: {cause}{hint}")
+
+
+def _about_proxy(cause: str) -> str:
+    if "Tunnel connection failed" not in cause:
+        return _PROXY_UNREACHED
+    return _PROXY_LOGIN if " 407 " in cause else _PROXY_REFUSES

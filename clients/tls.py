@@ -15,10 +15,10 @@ from ualpipe.pipeline.files import stamp_of
 from ualpipe.pipeline.options import Secret, option
 
 CA_FILE = "PEM file of the authorities to trust, in place of the system's and Mozilla's."
-CLIENT_CERTIFICATE = "PEM file with our certificate, where the server asks for one (mutual TLS)."
-CLIENT_KEY = "PEM file with its private key; null where `client_certificate` holds both."
+CLIENT_CERTIFICATE = "PEM file with the client certificate, for servers that ask for one (mutual TLS)."
+CLIENT_KEY = "PEM file with the private key of the client certificate; null where `client_certificate` holds both."
 CLIENT_KEY_PASSWORD = "Password of the private key."  # noqa: S105 - the description of the option
-VERIFY = "Whether the server's certificate and name are verified. Turn it off for tests only."
+VERIFY = "Verifies the server's certificate and host name. Turn it off for tests only."
 
 HTTP = ("http/1.1",)
 """What HTTP clients offer by ALPN; urllib3 sets it on each context it is given."""

@@ -93,128 +93,194 @@ def _config(parser: argparse.ArgumentParser) -> None:
 
 
 def _logging(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
-    parser.add_argument("--no-progress", action="store_true", help="log lines instead of the live view, on a terminal too")
+    parser.add_argument(
+        "--log-level",
+        default="info",
+        choices=("debug", "info", "warning", "error"),
+        help="least severe lines to log (default info)",
+    )
+    parser.add_argument("--no-progress", action="store_true", help="log lines in place of the live view on a terminal")
 
 
 def _add_pipeline_commands(add: Parsers) -> None:
     run = _command(add, "run", "run a pipeline until it is stopped", "ualpipe.pipeline.commands.run")
     _config(run)
-    run.add_argument("--once", action="store_true", help="end when every listed item is settled or has failed a few times")
+    run.add_argument("--once", action="store_true", help="end when everything listed is delivered, or has failed several times")
     _logging(run)
 
-    check = _command(add, "check", "check a pipeline file", "ualpipe.pipeline.commands.check")
+    check = _command(add, "check", "check a pipeline file and the files it names", "ualpipe.pipeline.commands.check")
     _config(check)
-    check.add_argument("--live", action="store_true", help="also test login, permissions and each destination; sends no events")
+    check.add_argument("--live", action="store_true", help="also test login, permissions and each destination; send no events")
 
-    map_ = _command(add, "map", "map records on stdin to documents on stdout", "ualpipe.pipeline.commands.map")
-    map_.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="whose transforms; validate and ecs without it")
+    map_ = _command(add, "map", "map audit records on stdin to ECS documents on stdout", "ualpipe.pipeline.commands.map")
+    map_.add_argument(
+        "config",
+        type=Path,
+        nargs="?",
+        metavar="CONFIG",
+        help="pipeline file whose transforms are used; without it, validate and ecs with their defaults",
+    )
 
     _add_mapping_commands(add)
 
-    status = _command(add, "status", "show what was fetched, delivered and set aside", "ualpipe.pipeline.commands.status")
+    status = _command(
+        add, "status", "show what was fetched, delivered, dead-lettered and missed", "ualpipe.pipeline.commands.status"
+    )
     _config(status)
     status.add_argument("--problems", action="store_true", help="only what is wrong, a line each, and what to do about it")
     status.add_argument("--streams", action="store_true", help="a row for every stream, also where there are many")
-    status.add_argument("--json", action="store_true", help="for programs")
+    status.add_argument("--json", action="store_true", help="print JSON, for programs")
 
 
 def _add_mapping_commands(add: Parsers) -> None:
-    explain = _command(add, "explain", "say which rule made which field of a record", "ualpipe.pipeline.commands.explain")
-    explain.add_argument("record", metavar="RECORD_FILE", help="a record, an array of them, or one a line; - for stdin")
-    explain.add_argument("--config", type=Path, metavar="CONFIG", help="whose transforms; validate and ecs without it")
-    which = explain.add_mutually_exclusive_group()
-    which.add_argument("--id", metavar="ID", help="the record with this Id; the first without it")
-    which.add_argument("--line", type=int, metavar="N", help="the record on this line, or at this place in an array")
-    explain.add_argument(
-        "--field", action="append", default=[], metavar="FIELD", help="only this field, with every rule that was tried for it"
+    explain = _command(
+        add, "explain", "say which mapping rule filled which field of a document", "ualpipe.pipeline.commands.explain"
     )
-    explain.add_argument("--json", action="store_true", help="for programs")
+    explain.add_argument(
+        "record", metavar="RECORD_FILE", help="file with a record, an array of records, or one record a line; - for stdin"
+    )
+    explain.add_argument(
+        "--config",
+        type=Path,
+        metavar="CONFIG",
+        help="pipeline file whose transforms are used; without it, validate and ecs with their defaults",
+    )
+    which = explain.add_mutually_exclusive_group()
+    which.add_argument("--id", metavar="ID", help="explain the record with this Id (default: the first record)")
+    which.add_argument(
+        "--line", type=int, metavar="N", help="explain the record on this line, or at this position of an array; counts from 1"
+    )
+    explain.add_argument(
+        "--field",
+        action="append",
+        default=[],
+        metavar="FIELD",
+        help="show this field only, with every rule that was tried for it; may be repeated",
+    )
+    explain.add_argument("--json", action="store_true", help="print JSON, for programs")
 
-    test = _command(add, "test", "check documents against the ones you expect", "ualpipe.pipeline.commands.test")
+    test = _command(add, "test", "compare the documents of test records with expected ones", "ualpipe.pipeline.commands.test")
     test.add_argument(
-        "cases", type=Path, metavar="CASES", help="file of cases, or folder of NAME.record.json, NAME.document.json"
+        "cases",
+        type=Path,
+        metavar="CASES",
+        help="file of test cases, or folder with pairs NAME.record.json and NAME.document.json",
     )
     whose = test.add_mutually_exclusive_group()
-    whose.add_argument("--config", type=Path, metavar="CONFIG", help="whose transforms; validate and ecs without it")
     whose.add_argument(
-        "--mapping", type=Path, action="append", default=[], metavar="FILE", help="mapping file of yours; may be repeated"
+        "--config",
+        type=Path,
+        metavar="CONFIG",
+        help="pipeline file whose transforms are used; without it, validate and ecs with their defaults",
+    )
+    whose.add_argument(
+        "--mapping",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="mapping file that adds to the shipped one; may be repeated",
     )
     test.add_argument("--update", action="store_true", help="overwrite expected values in CASES with the actual ones")
-    test.add_argument("--all-rows", action="store_true", help="name the rows of ours that no case reaches, too")
-    test.add_argument("--json", action="store_true", help="for programs")
+    test.add_argument("--all-rows", action="store_true", help="also list the rows of the shipped mapping that no case covers")
+    test.add_argument("--json", action="store_true", help="print JSON, for programs")
 
 
 def _add_dead_letters(add: Parsers) -> None:
-    parser = _command(add, "dead-letters", "look at what could not go on", "ualpipe.pipeline.commands.dead_letters")
+    parser = _command(
+        add, "dead-letters", "list, show, retry, export or discard dead letters", "ualpipe.pipeline.commands.dead_letters"
+    )
     actions = parser.add_subparsers(required=True, metavar="ACTION", dest="action")
     for name, text in (
-        ("list", "list them, a line each"),
-        ("show", "show some in full"),
-        ("retry", "send them on their way again"),
-        ("export", "write the original records to stdout, one a line"),
-        ("discard", "let go of their bytes for good; that they were there stays in the journal"),
+        ("list", "list dead letters, one a line"),
+        ("show", "show dead letters in full"),
+        ("retry", "process and deliver dead letters again"),
+        ("export", "write the original records of dead letters to stdout, one a line"),
+        ("discard", "delete the bytes of dead letters for good; the journal keeps that they existed"),
     ):
         action = actions.add_parser(name, help=text, description=text)
         _config(action)
-        action.add_argument("ids", type=int, nargs="*", metavar="ID", help="only these (right behind CONFIG)")
-        action.add_argument("--sink", help="only what this sink refused")
-        action.add_argument("--code", help="only this kind of error (SchemaMismatch)")
+        action.add_argument(
+            "ids",
+            type=int,
+            nargs="*",
+            metavar="ID",
+            help="number of a dead letter, as `list` shows it; must follow CONFIG directly",
+        )
+        action.add_argument("--sink", help="dead letters of this sink only")
+        action.add_argument("--code", help="dead letters with this error code only (SchemaMismatch)")
         if name in ("list", "retry"):
-            for_programs = "for programs" if name == "list" else "with --dry-run: for programs"
+            for_programs = "print JSON, for programs" if name == "list" else "with --dry-run: print JSON, for programs"
             action.add_argument("--json", action="store_true", help=for_programs)
         if name in ("retry", "discard"):
-            action.add_argument("--all", action="store_true", help="all of them")
+            action.add_argument("--all", action="store_true", help="all dead letters that the other options select")
         if name == "retry":
             action.add_argument(
-                "--dry-run", action="store_true", help="send nothing; say what today's transforms would make of them, and why"
+                "--dry-run",
+                action="store_true",
+                help="send nothing; say which dead letters would pass the present transforms, and why others would not",
             )
 
 
 def _add_reconcile(add: Parsers) -> None:
     reconcile = _command(
-        add, "reconcile", "list again, compare with the journal, fetch what is missing", "ualpipe.pipeline.commands.reconcile"
+        add,
+        "reconcile",
+        "list content again, compare it with the journal, fetch what is missing",
+        "ualpipe.pipeline.commands.reconcile",
     )
     _config(reconcile)
     reconcile.add_argument(
-        "--since", default="7d", metavar="TIME", help="how far back: 7d, the default, or 2026-11-20T08:00Z (UTC)"
+        "--since",
+        default="7d",
+        metavar="TIME",
+        help="start of the period: 7d for 7 days ago (default), or 2026-11-20T08:00Z (UTC)",
     )
-    reconcile.add_argument("--dry-run", action="store_true", help="only compare; also beside a running pipeline")
-    reconcile.add_argument("--hours", action="store_true", help="a row for every hour, also where nothing is missing")
-    reconcile.add_argument("--json", action="store_true", help="for programs: every hour, and each item that is missing")
+    reconcile.add_argument("--dry-run", action="store_true", help="compare only, fetch nothing; works while a pipeline runs")
+    reconcile.add_argument(
+        "--hours", action="store_true", help="print a row for every hour, not only for those with something missing"
+    )
+    reconcile.add_argument("--json", action="store_true", help="print JSON, for programs: every hour, and each missing work item")
     _logging(reconcile)
 
 
 def _add_journal_commands(add: Parsers) -> None:
     replay = _command(
-        add, "replay", "send stored records to a sink once more, through today's transforms", "ualpipe.pipeline.commands.replay"
+        add, "replay", "send stored records to a sink again, through the present transforms", "ualpipe.pipeline.commands.replay"
     )
     _config(replay)
-    replay.add_argument("--sink", required=True, metavar="NAME", help="where to; an old or a new sink of CONFIG")
-    replay.add_argument("--since", metavar="TIME", help="received at or after: 2026-11-20T08:00:00Z (UTC), or 7d for 7 days ago")
-    replay.add_argument("--until", metavar="TIME", help="received before")
-    replay.add_argument("--source", metavar="NAME", help="only records of this source")
-    replay.add_argument("--dry-run", action="store_true", help="only say how many would go")
+    replay.add_argument("--sink", required=True, metavar="NAME", help="sink to send to, one of CONFIG's")
+    replay.add_argument(
+        "--since", metavar="TIME", help="records received at or after this time: 2026-11-20T08:00:00Z (UTC), or 7d for 7 days ago"
+    )
+    replay.add_argument("--until", metavar="TIME", help="records received before this time")
+    replay.add_argument("--source", metavar="NAME", help="records of this source only")
+    replay.add_argument("--dry-run", action="store_true", help="send nothing; say how many records would be sent")
     _logging(replay)
     backup = _command(
-        add, "backup", "copy the journal, also while a pipeline runs, and check the copy", "ualpipe.pipeline.commands.backup"
+        add, "backup", "copy the journal and verify the copy; works while a pipeline runs", "ualpipe.pipeline.commands.backup"
     )
     _config(backup)
-    backup.add_argument("to", type=Path, metavar="TO_FILE", help="the copy; nothing is overwritten")
+    backup.add_argument("to", type=Path, metavar="TO_FILE", help="file for the copy; an existing one is not overwritten")
 
 
 def _add_tools(add: Parsers, *, is_tenant: bool) -> None:
-    plugins = _command(add, "plugins", "list the stages that are installed", "ualpipe.pipeline.commands.plugins")
-    plugins.add_argument("--json", action="store_true", help="for programs")
+    plugins = _command(add, "plugins", "list the installed sources, transforms and sinks", "ualpipe.pipeline.commands.plugins")
+    plugins.add_argument("--json", action="store_true", help="print JSON, for programs")
     schema = _command(add, "schema", "print the JSON Schema of pipeline files, for editors", "ualpipe.pipeline.commands.schema")
     form = schema.add_mutually_exclusive_group()
-    form.add_argument("--markdown", action="store_true", help="the config reference, for people")
-    form.add_argument("--fields", action="store_true", help="what becomes of the fields of records, for people")
+    form.add_argument("--markdown", action="store_true", help="print the reference of all options as Markdown instead")
+    form.add_argument("--fields", action="store_true", help="print the reference of mapped fields as Markdown instead")
     tenant = _command(add, "tenant", "serve a simulated Microsoft 365 tenant on loopback", "ualpipe.simulator.cli")
     if is_tenant:  # its options need the module; other commands start faster without
         importlib.import_module("ualpipe.simulator.cli").add_arguments(tenant)
     demo = _command(add, "demo", "run the main job on a simulated tenant and show what arrived", "ualpipe.simulator.demo")
-    demo.add_argument("--keep", type=Path, metavar="DIR", help="keep config, journal and output in this folder")
+    demo.add_argument(
+        "--keep",
+        type=Path,
+        metavar="DIR",
+        help="keep config, journal and output in this folder (default: delete them at the end)",
+    )
 
 
 if __name__ == "__main__":

@@ -156,7 +156,7 @@ class Source(Protocol):
     tenant: str  # id of the tenant whose records these are, lower case; empty where only the records tell
 
     def check(self) -> Iterable[Finding]:
-        """Asks the service, read-only, whether it would let us work."""
+        """Asks the service, read-only, for what a run needs: login, permission. Starts nothing."""
 
     def open(self) -> None:
         """Makes the source ready to list and fetch. Idempotent.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import itertools
 import secrets
 import signal
@@ -36,20 +37,45 @@ _SECRET_FILE = "client_secret"  # noqa: S105 - a file's name
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of the command."""
     content = parser.add_mutually_exclusive_group()
-    content.add_argument("--records", type=Path, metavar="FILE", help="serve these records: one a line, or a JSON array")
+    content.add_argument(
+        "--records", type=Path, metavar="FILE", help="serve the records of this file: one record a line, or a JSON array"
+    )
     content.add_argument(
         "--count", type=int, metavar="N", help=f"serve N generated records of the last hours (default {DEFAULT_COUNT})"
     )
-    parser.add_argument("--rate", type=float, metavar="N", help="N new generated records a second keep arriving")
-    parser.add_argument("--tenants", type=int, default=1, metavar="N", help="serve N tenants that share --count and --rate")
-    parser.add_argument("--incidents", action="store_true", help="plant incidents among them, and say which")
-    parser.add_argument("--seed", type=int, default=365, metavar="S", help="the same seed generates the same records")
-    parser.add_argument("--records-per-blob", type=int, default=300, metavar="N", help="most records of a content blob")
-    parser.add_argument("--page-size", type=int, default=200, metavar="N", help="content blobs on a page of a listing")
+    parser.add_argument("--rate", type=float, metavar="N", help="generate N further records a second")
+    parser.add_argument(
+        "--tenants", type=int, default=1, metavar="N", help="serve N tenants, among which --count and --rate are divided"
+    )
+    parser.add_argument("--incidents", action="store_true", help="add attack scenarios to the records, and print which")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=365,
+        metavar="S",
+        help="seed of the generator: the same seed gives the same records (default 365)",
+    )
+    parser.add_argument(
+        "--records-per-blob", type=int, default=300, metavar="N", help="records in a content blob at most (default 300)"
+    )
+    parser.add_argument(
+        "--page-size", type=int, default=200, metavar="N", help="content blobs on each page of a listing (default 200)"
+    )
     parser.add_argument("--faults", metavar="FILE|NAME", help="play a fault script: a YAML file, or a ready-made one (throttled)")
+    parser.add_argument(
+        "--roles",
+        metavar="ROLE,ROLE",
+        help="application permissions in the tokens (default ActivityFeed.Read,ActivityFeed.ReadDlp); without the "
+        "second, DLP.All is refused",
+    )
     parser.add_argument("--port", type=int, default=0, help="TCP port (default: a free one)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: loopback only)")
-    parser.add_argument("--folder", type=Path, metavar="DIR", help="keep certificates and client secret here, for the next start")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        metavar="DIR",
+        help="folder for certificates and client secret, kept for the next start (default: a temporary one)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -67,7 +93,9 @@ def run(args: argparse.Namespace) -> int:
     with _stop_signals() as stop, _folder(args.folder) as folder, _defects_as_config_errors():
         secret_file = _secret_file(folder)
         tenants = _tenants(args, secret_file.read_text(encoding="utf-8"))
-        with SimulatedService(folder, port=args.port, host=args.host) as service:
+        with _naming_the_port(args.host, args.port):
+            service = SimulatedService(folder, port=args.port, host=args.host)
+        with service:
             incidents = _incidents(args, tenants[0]) if args.incidents else []
             _fill(service, tenants, args, incidents)
             _announce(service, tenants, secret_file, args.host, incidents)
@@ -105,8 +133,9 @@ def _check(args: argparse.Namespace) -> None:
 
 def _tenants(args: argparse.Namespace, secret: str) -> list[SimulatedTenant]:
     from ualpipe.simulator.records.organisation import DEFAULT_DOMAIN, DEFAULT_TENANT_ID  # noqa: PLC0415
-    from ualpipe.simulator.service.tenant import SimulatedTenant  # noqa: PLC0415
+    from ualpipe.simulator.service.tenant import DEFAULT_ROLES, SimulatedTenant  # noqa: PLC0415
 
+    roles = DEFAULT_ROLES if args.roles is None else tuple(filter(None, map(str.strip, args.roles.split(","))))
     first = uuid.UUID(DEFAULT_TENANT_ID).int
     return [
         SimulatedTenant(
@@ -114,6 +143,8 @@ def _tenants(args: argparse.Namespace, secret: str) -> list[SimulatedTenant]:
             name=f"branch{at + 1}.{DEFAULT_DOMAIN}" if at else DEFAULT_DOMAIN,
             client_id=CLIENT_ID,
             client_secret=secret,
+            roles=roles,
+            dlp_without_role="refuse",
             page_size=args.page_size,
         )
         for at in range(args.tenants)
@@ -232,6 +263,21 @@ def _defects_as_config_errors() -> Iterator[None]:
         yield
     except (OSError, ValueError, ContentUndecodable) as exc:
         raise ConfigError(f"tenant: {exc}") from exc
+
+
+@contextlib.contextmanager
+def _naming_the_port(host: str, port: int) -> Iterator[None]:
+    """Says of an address that can't be listened at which one it is, and what to do."""
+    try:
+        yield
+    except OSError as exc:
+        remedies = {
+            errno.EADDRINUSE: "another process listens there: end it, or choose another --port (none for a free one)",
+            errno.EACCES: "a port below 1024 needs root: choose a higher --port",
+            errno.EADDRNOTAVAIL: "this machine has no such address: correct --host",
+        }
+        remedy = remedies.get(exc.errno or 0, "correct --host or --port")
+        raise ConfigError(f"tenant: can't listen at {host} port {port}: {exc.strerror or exc}; {remedy}") from exc
 
 
 def _secret_file(folder: Path) -> Path:

@@ -38,13 +38,17 @@ CLIENT_ID = "11111111-1111-1111-1111-111111111111"
 TENANT_ID = "22222222-2222-2222-2222-222222222222"
 _AGE = timedelta(hours=6)
 _SHOWN_FIELDS = 16
+_SHOWN_WORKLOADS = 5
+"""Rows of the last table that have a name; with more of them a terminal of 24 lines would not show it whole."""
 _NEXT_STEPS = """
 [bold]To run it on your tenant[/]
-  1. Entra admin centre → App registrations: register one, with the application permission [bold]ActivityFeed.Read[/]
-     of “Office 365 Management APIs” (and ActivityFeed.ReadDlp for DLP.All), admin consent, and a client secret.
-  2. In the config: your [bold]tenant_id[/], [bold]client_id[/] and secret; [bold]cloud: commercial[/]; no ca_file; your sinks.
+  1. Entra admin centre → App registrations: register an app with the application
+     permission [bold]ActivityFeed.Read[/] of “Office 365 Management APIs” (for DLP.All
+     also ActivityFeed.ReadDlp), grant admin consent, make a client secret.
+  2. In the config: your [bold]tenant_id[/], [bold]client_id[/], secret and sinks;
+     [bold]cloud: commercial[/]; no ca_file.
   3. [bold]{ualpipe} check --live CONFIG[/], then [bold]{ualpipe} run CONFIG[/].
-The config, the journal and the documents of this demo can be had {where}."""
+Config, journal and documents of this demo are kept {where}."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
     """Runs the demo; returns the pipeline's exit code, or 1 when something did not arrive."""
     console = Console(highlight=False)
     log.set_up("warning")
+    console.print(f"Making {ORDINARY_RECORDS:,} audit records for a simulated tenant …")
     with _folder(args.keep) as name:
         folder = Path(name)
         records, incidents = _make_records()
@@ -123,8 +128,12 @@ def _show_arrivals(console: Console, records: Sequence[dict[str, Any]], arrived:
     table = Table(title="What arrived", title_justify="left", box=None, padding=(0, 3, 0, 0))
     for title in ("workload", "served", "in the file", "at syslog"):
         table.add_column(title, justify="left" if title == "workload" else "right")
-    for name, count in served.most_common():
-        table.add_row(name, *(f"{n:,}" for n in (count, in_file[name], at_syslog[name])))
+    ranked = [name for name, _count in served.most_common()]
+    for name in ranked[:_SHOWN_WORKLOADS]:
+        table.add_row(name, *(f"{counter[name]:,}" for counter in (served, in_file, at_syslog)))
+    if others := ranked[_SHOWN_WORKLOADS:]:
+        sums = (sum(counter[name] for name in others) for counter in (served, in_file, at_syslog))
+        table.add_row(f"{len(others)} others", *(f"{total:,}" for total in sums))
     table.add_row("[bold]all[/]", *(f"[bold]{counter.total():,}[/]" for counter in (served, in_file, at_syslog)))
     console.print(table)
     console.print(f"[dim]{len(records) / took_s:,.0f} records a second, journal and all[/]\n")

@@ -52,6 +52,16 @@ def test_image_runs_as_another_user_than_root(dockerfile: str) -> None:
     assert int(users[-1]) > 0
 
 
+def test_folders_of_the_image_are_as_private_as_a_run_wants_them() -> None:
+    modes = dict(re.findall(r"install -d .* -m (\d+) (/var/lib/\w+)", DOCKERFILE)[::-1])
+    assert modes == {"0700": "/var/lib/ualpipe", "0750": "/var/lib/tenant"}
+    assert PIPELINE["state_dir"] == modes["0700"]
+
+
+def test_syslog_names_the_sender_and_not_the_id_of_its_container() -> None:
+    assert PIPELINE["sinks"]["siem"]["hostname"] == "ualpipe"
+
+
 def test_ualpipe_waits_until_everything_else_is_healthy() -> None:
     waits = SERVICES["ualpipe"]["depends_on"]
     assert waits == {name: {"condition": "service_healthy"} for name in SERVICES if name != "ualpipe"}

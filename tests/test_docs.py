@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import configparser
+import json
 import re
 import shutil
+import socketserver
 import subprocess
+import sys
+import threading
+import time
 import tomllib
+import types
 from pathlib import Path
 
 import jsonschema_rs
 import pytest
 import yaml
 
+from fakes import env
+from ualpipe.pipeline import metrics
 from ualpipe.pipeline.cli import main
 from ualpipe.pipeline.commands.schema import full_schema
 from ualpipe.pipeline.config.loader import load_config
 from ualpipe.pipeline.config.reference import fields_markdown, markdown
+from ualpipe.pipeline.options import build
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_INCOMPLETE, EXIT_USAGE
+from ualpipe.testing import SINK_CHECKS, SinkCase
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
@@ -99,6 +109,48 @@ def test_the_unit_is_closed(tmp_path):
     assert "Unknown" not in done.stderr
 
 
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+class Receiver(socketserver.ThreadingTCPServer):
+    """Notes each line that it gets."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), LineHandler)
+        self.lines: list[bytes] = []
+
+
+class LineHandler(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        for line in self.rfile:
+            self.server.lines.append(line)
+
+
+@pytest.mark.parametrize("check", SINK_CHECKS, ids=lambda check: check.__name__)
+def test_the_sink_of_the_readme_is_complete_and_keeps_the_contract(check):
+    (text,) = PYTHON
+    module = types.ModuleType("pager")
+    sys.modules["pager"] = module  # where a dataclass looks its types up
+    exec(compile(text, "README.md", "exec"), module.__dict__)
+    with Receiver() as receiver:
+        threading.Thread(target=receiver.serve_forever, args=(0.01,), daemon=True).start()
+        values = {"host": "127.0.0.1", "port": receiver.server_address[1]}
+
+        def received() -> list[str]:
+            deadline = time.monotonic() + 5
+            before = -1
+            while before != len(receiver.lines) and time.monotonic() < deadline:
+                before = len(receiver.lines)
+                time.sleep(0.02)
+            return [json.loads(line)["event"]["id"] for line in receiver.lines]
+
+        config = build(module.PagerSinkConfig, values, Path())
+        check(SinkCase(lambda: module.PagerSink(config, env("pager")), received))
+        receiver.shutdown()
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_readme_names_every_command(command):
     assert re.search(rf"^\|.*`{command}\b.*\|", README, re.MULTILINE)
@@ -141,6 +193,16 @@ def test_architecture_has_a_line_for_every_package():
 
 PLACES = re.compile(r"`((?:\.ci|bench|docs|pipeline|schemas|simulator|sinks|sources|testing|tests|transforms)/[\w.*/-]+)`")
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/adr/*.md")]
+
+
+METRICS = [value for name, value in vars(metrics).items() if name.isupper() and isinstance(value, str)]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_no_document_names_a_metric_as_nothing_serves_them(document):
+    text = document.read_text(encoding="utf-8")
+    assert METRICS
+    assert [name for name in METRICS if f"`{name}`" in text] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -23,11 +23,11 @@ class FilterTransformConfig:
     """Options of the ``filter`` transform: at least one of the two."""
 
     drop: Any = conditions_option(
-        f"Leaves out the events that these conditions fit. {_NOTATION}",
+        f"Conditions that match the events to drop. {_NOTATION}",
         examples=[{"event.action": ["FileAccessedExtended"], "user.id|endswith": "@sharepoint"}],
     )
     keep: Any = conditions_option(
-        f"Leaves out the events that these conditions do not fit. {_NOTATION}",
+        f"Conditions that match the events to keep; all others are dropped. {_NOTATION}",
         examples=[[{"event.category": "authentication"}, {"event.kind": "alert"}]],
     )
 

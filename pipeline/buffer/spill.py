@@ -23,7 +23,7 @@ _log = logging.getLogger("ualpipe.spill")
 
 
 class SpillFile:
-    """A ring of bytes in a file without a name, which goes with the process, however the process ends. Thread-safe."""
+    """A ring of bytes in an unlinked temporary file, which goes with the process, however the process ends. Thread-safe."""
 
     def __init__(self, folder: Path, capacity: int | None = None) -> None:
         """Makes no file yet.

@@ -24,6 +24,9 @@ from ualpipe.pipeline.stages import Apply
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE
 from ualpipe.pipeline.wording import counted, visible_json
 
+FILTERED = b"null"
+"""Stands in the place of a document where a transform filtered the record."""
+
 
 @dataclass(slots=True)
 class Mapped:
@@ -31,11 +34,21 @@ class Mapped:
 
     Attributes:
         complaints: What could not be read or mapped, and why.
+        records: How many pieces of the input were records.
+        documents: Of how many of them a document was made.
         failed: How many records could not go on.
     """
 
     complaints: Complaints
+    records: int = 0
+    documents: int = 0
     failed: int = 0
+
+    def summary(self) -> str:
+        """Returns what became of the input, in one line."""
+        unread = self.complaints.counts["not read"]
+        counts = [counted(self.records, "record"), counted(self.documents, "document")]
+        return ", ".join([*counts, f"{counted(unread, 'piece')} of the input that {'is' if unread == 1 else 'are'} no record"])
 
 
 def run(args: argparse.Namespace) -> int:
@@ -46,7 +59,10 @@ def run(args: argparse.Namespace) -> int:
     if mapped.failed:
         lines = "its line" if mapped.failed == 1 else "their lines"
         print(f"{counted(mapped.failed, 'record')} could not go on; see {lines}", file=sys.stderr)
-    return EXIT_INCOMPLETE if mapped.failed or mapped.complaints.counts else EXIT_FINE
+    if not (mapped.failed or mapped.complaints.counts):
+        return EXIT_FINE
+    print(mapped.summary(), file=sys.stderr)
+    return EXIT_INCOMPLETE
 
 
 def map_records(
@@ -68,6 +84,8 @@ def map_records(
                 mapped.complaints.note("not read", piece.defect)
         for event in events_of(Origin("stdin", "", "stdin", "stdin", chunk_of(pieces))):
             line, is_fine = _document(event, transforms)
+            mapped.records += event.defect is None
+            mapped.documents += event.defect is None and is_fine and line != FILTERED
             documents.write(line if line.isascii() and b"\x7f" not in line else visible_json(line.decode()).encode())
             documents.write(b"\n")
             mapped.failed += not is_fine
@@ -99,4 +117,4 @@ def _document(event: Event, transforms: list[Apply]) -> tuple[bytes, bool]:
         made = run_transforms(event, transforms)
     except EventError as exc:
         return orjson.dumps({"error": as_error(exc)}), False
-    return b"null" if made is None else made.encoded, True
+    return FILTERED if made is None else made.encoded, True

@@ -39,7 +39,11 @@ ROOT_SCHEMA: dict[str, Any] = {
             "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]*$",
             "description": "Name of the pipeline, for logs and status.",
         },
-        "state_dir": {"type": "string", "minLength": 1, "description": "Folder of the journal; one pipeline each."},
+        "state_dir": {
+            "type": "string",
+            "minLength": 1,
+            "description": "Folder of the journal. Each pipeline needs a folder of its own.",
+        },
         "credentials": {"type": "object", "description": "App registrations, by name."},
         "sources": {**_SECTION, "description": "Where records come from, by name."},
         "transforms": {"type": "array", "description": "What happens to each record, in order.", "default": []},
@@ -49,19 +53,21 @@ ROOT_SCHEMA: dict[str, Any] = {
             "type": "integer",
             "minimum": 1,
             "maximum": MAX_WORKERS,
-            "description": "Processes that decode, transform and encode records, when there are more than one process can take; "
-            "by default as many as there are processors. With 1 the pipeline's own process does it all, on one processor.",
+            "description": "Worker processes that decode, transform and encode records, started when one process can't "
+            "keep up; by "
+            "default one for each processor. With 1 there are none: the pipeline's own process does the work.",
         },
         "memory_limit": {
             **SIZE_SCHEMA,
-            "description": "Memory that the pipeline and its workers may take; near it one item is fetched at a time. "
+            "description": "Memory limit of the pipeline and its workers; near the limit work items are fetched one at a time. "
             "By default what the control group (container, systemd unit) allows, else 80 % of the machine's memory.",
         },
         "known_fields": {
             "type": "array",
             "items": {"type": "string", "minLength": 1},
             "default": [],
-            "description": "Fields that conditions may name though ualpipe does not know them, with all that stands below them.",
+            "description": "Further fields that conditions may name, besides those that ualpipe knows; each includes "
+            "the fields below it.",
         },
         "unmappable": {
             "enum": ["error", "accept"],
@@ -87,7 +93,9 @@ def load_config(path: Path) -> PipelineConfig:
         source = marked_yaml.load(path)
     except OSError as exc:
         raise ConfigError(f"{path}: can't read the config: {exc.strerror}") from exc
-    config = None if source.defects and source.data is None else _Checker(source, path).check()
+    if source.data is None and not source.defects:
+        raise ConfigError(f"{path}: the file is empty: write `version: 1` and what follows it in the example of the README")
+    config = None if source.data is None else _Checker(source, path).check()
     if source.defects or config is None:
         raise ConfigError("\n".join(f"{path}:{defect}" for defect in sorted(set(source.defects))))
     return config

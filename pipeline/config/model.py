@@ -17,8 +17,12 @@ from ualpipe.pipeline.records.identity import OnConflict
 class DeadLetterOptions:
     """The ``journal.dead_letters`` section."""
 
-    max_age: Duration | None = option("Oldest dead letter that nobody has looked after; null for no limit.", default="30d")
-    max_size: Size | None = option("What dead letters may take in the journal, compressed; null for no limit.", default="256MiB")
+    max_age: Duration | None = option(
+        "Longest time that a dead letter may wait to be retried or discarded; null for no limit.", default="30d"
+    )
+    max_size: Size | None = option(
+        "Space that dead letters may take in the journal, compressed; null for no limit.", default="256MiB"
+    )
     on_limit: Literal["warn", "stop"] = option(
         "Beyond a limit, `warn` says so in the log, in `status` and by exit code 1; `stop` also pauses fetching until dead "
         "letters are sent again or discarded. They are never dropped.",
@@ -31,8 +35,11 @@ class JournalOptions:
     """The ``journal`` section."""
 
     keep: Duration = option("How long delivered records stay in the journal, for replay and proof.", default="7d")
-    max_size: Size = option("At this size fetching pauses until sinks have caught up; nothing is dropped.", default="10GiB")
-    dead_letters: DeadLetterOptions = option("When dead letters are too old or too many.", default={})
+    max_size: Size = option(
+        "Size limit of the journal. When it is reached, fetching pauses until sinks have caught up; nothing is dropped.",
+        default="10GiB",
+    )
+    dead_letters: DeadLetterOptions = option("Limits of dead letters.", default={})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +48,8 @@ class SourceOptions:
 
     enabled: bool = option("False leaves the source out without removing it.", default=True)
     poll_interval: Duration = option("Pause between two listings of a stream.", default="60s")
-    requests_per_minute: int | None = option("Request budget of the source; null for none.", default=None, minimum=1)
-    concurrency: int = option("Work items fetched at the same time.", default=8, minimum=1, maximum=64)
+    requests_per_minute: int | None = option("Requests per minute at most; null for no limit.", default=None, minimum=1)
+    concurrency: int = option("Work items fetched at the same time, at most.", default=8, minimum=1, maximum=64)
     on_conflict: OnConflict = option(
         "What becomes of a record with other content than the first that came under its Id: `keep` delivers it, tagged "
         "`id_conflict`; `dead_letter` sets it aside. A feed's record is delivered in any case where the first came from a file.",

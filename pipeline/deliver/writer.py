@@ -23,6 +23,7 @@ from ualpipe.pipeline.observe.health import FailureLog, Health, PartHealth, Stat
 from ualpipe.pipeline.runtime.context import RunContext
 from ualpipe.pipeline.runtime.retry import DENIED, ONCE, SINK
 from ualpipe.pipeline.stages import Batch, Sink
+from ualpipe.pipeline.wording import rounded
 
 
 class SinkWriter:
@@ -97,9 +98,9 @@ class SinkWriter:
             self.give_up(str(error), State.DENIED if is_denied else State.GIVEN_UP)
             return False
         delay_s = policy.delay_s(failures, error.retry_after_s if isinstance(error, SinkThrottled) else None)
-        what = "access denied" if is_denied else "not delivered; trying again"
-        retry_in_s = round(delay_s, 1)
-        self._said.failed(f"{what}: {error}", "", is_denied=is_denied, failures=failures, retry_in_s=retry_in_s)
+        what, wait = "access denied" if is_denied else "not delivered", rounded(delay_s)
+        text = f"{what}; next try in {wait}: {error}"
+        self._said.failed(text, "", names=(wait,), is_denied=is_denied, failures=failures, retry_in_s=round(delay_s, 1))
         self.stands_still(_state_of(error), str(error), delay_s)
         return not self._clock.wait(self._stop, delay_s)
 

@@ -27,7 +27,7 @@ class DueItems:
     """The due items of one source, read ahead, live content and back-fill in turn.
 
     Live content goes first, three items of four, the newest of it first: whoever watches the SIEM wants to see now what happens
-    now. The fourth is back-fill, the item that the service drops first. Thus an outage delays nothing new by more than a third,
+    now. The fourth is back-fill, the item that expires first. Thus an outage delays nothing new by more than a third,
     and a backlog shrinks even in a tenant whose live content alone would fill the budget. Where only one of the two waits, every
     item is of that kind.
 

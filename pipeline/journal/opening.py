@@ -44,7 +44,7 @@ def look_at_state_dir(config: PipelineConfig) -> Iterable[Finding]:
     """Yields what would keep a run from using the state directory, or is unsafe about it. Nothing is changed."""
     from ualpipe.pipeline.journal.sqlite.state_dir.inspection import look_at  # noqa: PLC0415
 
-    return look_at(config.state_dir)
+    return look_at(config.state_dir, config.journal.max_size)
 
 
 def open_reader(config: PipelineConfig, clock: Clock) -> JournalReader:

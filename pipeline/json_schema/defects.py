@@ -71,7 +71,7 @@ def _word(failure: Failure, where: Pointer, shown: str) -> Iterator[tuple[Pointe
     elif failure.keyword == "required":
         yield where, f"{failure.expected} is missing{_meaning(failure.schema, failure.expected)}"
     elif failure.value == "" and any(choice.get("x-secret") for choice in _choices(failure.schema)):
-        yield where, f"{shown} is not there: the text, or the file or variable that it comes from, is empty"
+        yield where, f"{shown} is empty: write the secret into the file or environment variable that it comes from"
     else:
         yield where, f"{shown} is not {_expected(failure)}"
 

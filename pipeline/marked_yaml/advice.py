@@ -11,7 +11,6 @@ from ualpipe.pipeline.wording import is_unseen, named
 _QUOTE = "put the value in single quotes"
 _TYPOGRAPHIC = "\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb"
 _BY_PROBLEM = {
-    "a tab character": "a tab stands where only blanks indent: write blanks",
     "unknown escape": "in double quotes a backslash begins an escape: write a Windows path in single quotes, 'C:\\data'",
     "expected hexdecimal": "in double quotes a backslash begins an escape: write a Windows path in single quotes, 'C:\\users'",
     "another document": "a config is one document: remove the line ---, or what stands before it",
@@ -22,20 +21,19 @@ _BY_PROBLEM = {
     "expected ',' or ']'": f"close the list with ]; {_QUOTE}, if it begins with [ or holds one of [ ] {{ }} ,",
     "expected ',' or '}'": f"close the mapping with }}; {_QUOTE}, if it begins with {{ or holds one of [ ] {{ }} ,",
     "expected node content": f"{_QUOTE}, if it begins with one of [ ] {{ }} ,",
-    "mapping values": "indent the line as its neighbours; put a value that holds ': ' in quotes; write a blank behind a colon",
     "mapping keys are not": f"a value that begins with ? is taken for a key: {_QUOTE}",
     "block sequence entries": f"begin a list on a line of its own; {_QUOTE}, if it begins with '- '",
-    "expected key": "indent the line as its neighbours; a quoted value ends at its second quotation mark",
     "expected ':'": "write a blank behind the colon of a key",
     "directive": "a line that begins with % is taken for a directive: put it in quotes",
     "tag": f"a value that begins with ! is taken for a tag: {_QUOTE}",
     "anchor": f"a value that begins with & is taken for an anchor: {_QUOTE}",
     "alias": f"a value that begins with * is taken for an alias: {_QUOTE}",
 }
+_TAB = "a tab stands where only blanks indent: write blanks"
 
 
-def advice(exc: yaml.MarkedYAMLError, text: str, line: int, column: int) -> str:
-    """Returns what to do about an error of the parser, to stand behind its words; empty where nothing is known.
+def in_words(exc: yaml.MarkedYAMLError, text: str, line: int, column: int) -> str:
+    """Returns what is wrong and what to do about it: of indentation in plain words, else behind the words of the parser.
 
     Args:
         exc: The error.
@@ -46,8 +44,35 @@ def advice(exc: yaml.MarkedYAMLError, text: str, line: int, column: int) -> str:
     lines = text.splitlines()
     here = lines[line - 1] if line <= len(lines) else ""
     odd = _odd_signs(lines[max(0, line - 2) : line])
-    found = [_of_character(here[column - 1 : column]) if "start any token" in str(exc.problem) else _of_problem(exc), odd]
-    return "".join(f"; {part}" for part in found if part)
+    if plain := _of_indentation(exc, lines, line, column):
+        return "; ".join(filter(None, [plain, odd]))
+    advice = _of_character(here[column - 1 : column]) if "start any token" in str(exc.problem) else _of_problem(exc)
+    return "; ".join(filter(None, [str(exc.problem or exc.context), advice, odd]))
+
+
+def _of_indentation(exc: yaml.MarkedYAMLError, lines: list[str], line: int, column: int) -> str:
+    """Returns what is wrong in the words of whoever wrote the file, where a line is indented wrongly; else nothing."""
+    problem = str(exc.problem)
+    here = lines[line - 1] if line <= len(lines) else ""
+    if "a tab character" in problem or ("start any token" in problem and here.lstrip(" ").startswith("\t")):
+        return _TAB
+    is_too_deep = "mapping values" in problem
+    if not (is_too_deep or "expected key" in problem or "block end" in problem or "expected '-' indicator" in problem):
+        return ""
+    above = next((one for one in reversed(lines[: line - 1]) if one.strip() and not one.lstrip().startswith("#")), "")
+    is_below_key = above.rstrip().endswith(":") and _indent(here) > _indent(above)
+    is_elsewhere = not is_too_deep and column - 1 != _indent(here)
+    if _indent(here) == _indent(above) or is_below_key or is_elsewhere:
+        cause = "put a value that holds ': ' in quotes, and write a blank behind a colon that ends a key"
+        return cause if is_too_deep else "a quoted value ends at its second quotation mark: put it in quotes of the other kind"
+    return (
+        f"the line is indented by {_indent(here)}, the line above by {_indent(above)}: begin each key of a mapping in the same "
+        "column, and what belongs to a key further to the right"
+    )
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))
 
 
 def _of_problem(exc: yaml.MarkedYAMLError) -> str:
@@ -57,7 +82,7 @@ def _of_problem(exc: yaml.MarkedYAMLError) -> str:
 
 def _of_character(sign: str) -> str:
     if sign == "\t":
-        return "a tab stands where only blanks indent: write blanks"
+        return _TAB
     return f"a value can't begin with {sign}: {_QUOTE}" if sign else ""
 
 

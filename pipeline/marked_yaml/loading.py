@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from ualpipe.pipeline.marked_yaml.advice import advice
+from ualpipe.pipeline.marked_yaml.advice import in_words
 from ualpipe.pipeline.marked_yaml.decoding import NotText, decoded, read_bounded
 from ualpipe.pipeline.marked_yaml.model import Defect, MarkedYaml
 from ualpipe.pipeline.marked_yaml.reader import MAX_DEPTH, Reader
@@ -74,7 +74,7 @@ def _is_deeper_than(text: str, limit: int) -> bool:
 def _defect_of(exc: yaml.MarkedYAMLError, text: str) -> Defect:
     mark = exc.problem_mark or exc.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    return Defect(line, column, "", f"not YAML: {exc.problem or exc.context}{advice(exc, text, line, column)}")
+    return Defect(line, column, "", f"not YAML: {in_words(exc, text, line, column)}")
 
 
 def _odd_character(exc: yaml.reader.ReaderError, text: str) -> Defect:

@@ -104,7 +104,14 @@ class _Handler(logging.StreamHandler[TextIO]):
             self.stream.write(f"a line of {record.name} can't be written\n")
 
 
-def set_up(level: str, secrets: Iterable[str] = (), stream: TextIO | None = None, *, plain: bool | None = None) -> None:
+def set_up(
+    level: str,
+    secrets: Iterable[str] = (),
+    stream: TextIO | None = None,
+    *,
+    plain: bool | None = None,
+    libraries: str = "warning",
+) -> None:
     """Sends all logs to one stream, and makes secrets known to ``blanked``.
 
     Args:
@@ -112,6 +119,7 @@ def set_up(level: str, secrets: Iterable[str] = (), stream: TextIO | None = None
         secrets: Texts that are blanked where they stand whole, in any spelling; those of secret options are known in parts too.
         stream: Where logs go; stderr by default.
         plain: Lines for people instead of JSON; by default where the stream is a terminal.
+        libraries: Level of the clients' own loggers, ``info`` with ``debug``.
     """
     out = stream or sys.stderr
     for secret in secrets:
@@ -124,7 +132,7 @@ def set_up(level: str, secrets: Iterable[str] = (), stream: TextIO | None = None
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     for name in LIBRARIES:
-        logging.getLogger(name).setLevel(logging.INFO if level == "debug" else logging.WARNING)
+        logging.getLogger(name).setLevel(logging.INFO if level == "debug" else libraries.upper())
 
 
 def _in_short(record: logging.LogRecord) -> str:

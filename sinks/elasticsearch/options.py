@@ -45,9 +45,9 @@ class ElasticsearchSinkConfig:
         default="60s",
     )
     pipeline: str | None = option("Ingest pipeline that documents go through.", default=None, minLength=1)
-    compress: bool = option("Whether requests are compressed (gzip).", default=False)
+    compress: bool = option("Compresses requests with gzip.", default=False)
     concurrency: int = option(
-        "Requests that a write is sent in, at once. A node works on each in a thread of its own.",
+        "Bulk requests in parallel, into which each batch is divided. A node handles each in a thread of its own.",
         default=2,
         minimum=1,
         maximum=32,

@@ -49,17 +49,18 @@ class FileSinkConfig:
         examples=["./out/audit-%Y-%m-%d.ndjson"],
     )
     dated_by: Literal["delivery", "event"] = option(
-        "Which date goes into the name: that of writing, so that a past day's file never changes again, or the event's own "
+        "Date in the file name: that of writing, so that a past day's file never changes again, or the event's own "
         "(`@timestamp`), so that a day's events stand together however late they come.",
         default="delivery",
     )
-    payload: Literal["ecs", "original"] = option("What is written: the ECS document, or the record as received.", default="ecs")
+    payload: Literal["ecs", "original"] = option("Content of a line: the ECS document, or the record as received.", default="ecs")
     rotate_size: Size | None = option(
-        "At this size the next file is begun: `audit.ndjson`, then `audit.1.ndjson`, and so on. Files keep their names, none "
+        "File size at which the next file is begun: `audit.ndjson`, then `audit.1.ndjson`, and so on. Files keep their "
+        "names, none "
         "is overwritten. A write is never split, so a file may be a little larger than one write.",
         default=None,
     )
-    gzip: bool = option("Whether files are compressed; `.gz` is put behind the name.", default=False)
+    gzip: bool = option("Compresses files with gzip; `.gz` is appended to the name.", default=False)
     mode: str = option("Permissions of new files, octal, in quotes.", default="0600", pattern="^0[0-7]{3}$")
 
 
@@ -88,7 +89,8 @@ class FileSink:
     def check(self) -> Iterable[Finding]:
         path = self._path(self._clock.now())
         try:
-            return [_look_at(path.parent), *self._look_at_newest(path)]
+            folder = _look_at(path.parent)
+            return [folder] if folder.level == "error" else [folder, *self._look_at_newest(path)]
         except OSError as exc:
             return [Finding("error", f"folder {path.parent}", _reason(exc), _ADVICE)]
 

@@ -35,7 +35,7 @@ class KafkaSinkConfig:
     """Options of the ``kafka`` sink."""
 
     bootstrap_servers: list[str] = option(
-        "Brokers to ask first, as `host:port`.",
+        "Brokers for the first connection, as `host:port`.",
         minItems=1,
         items={"type": "string", "pattern": r"^(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+)(:\d{1,5})?$"},
         examples=[["kafka1.contoso.example:9092", "kafka2.contoso.example:9092"]],
@@ -46,7 +46,7 @@ class KafkaSinkConfig:
         default="auto",
     )
     payload: Literal["ecs", "original"] = option(
-        "What a message holds: the ECS document, or the record as received.", default="ecs"
+        "Content of a message: the ECS document, or the record as received.", default="ecs"
     )
     timestamp: Literal["delivery", "event"] = option(
         "Time of a message. With `event`, a topic's retention counts from when the audited act took place, so that records older "
@@ -54,10 +54,10 @@ class KafkaSinkConfig:
         default="delivery",
     )
     compression: Compression = option("Compression of message batches.", default="none")
-    sasl: Sasl | None = option("Log-in; none by default.", default=None)
-    tls: TlsOptions | None = option("Encryption; none by default. `{}` turns it on.", default=None)
+    sasl: Sasl | None = option("SASL authentication; none by default.", default=None)
+    tls: TlsOptions | None = option("TLS; off by default. `{}` turns it on with defaults.", default=None)
     timeout: Duration = option("Longest wait for the brokers to acknowledge a batch.", default="30s")
-    linger: Duration = option("How long messages are gathered before they are sent.", default="5ms")
+    linger: Duration = option("How long the producer waits for further messages to send them in one request.", default="5ms")
     max_message_bytes: Size = option(
         "Largest message, headers included and before compression; larger ones are dead-lettered. Not above the topic's "
         "`max.message.bytes`.",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import ssl
 from collections.abc import Callable, Iterable, Sequence
 
 from ualpipe.clients.errors import as_sink_errors
 from ualpipe.clients.sockets import OpenSockets
-from ualpipe.clients.tls import client_context
+from ualpipe.clients.tls import TlsOptions, client_context
 from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.errors import SinkError
 from ualpipe.sinks.syslog.frames import newline_framed, octet_counted
@@ -16,6 +17,8 @@ from ualpipe.sinks.syslog.options import SyslogSinkConfig
 from ualpipe.sinks.syslog.resend import Unproven
 from ualpipe.sinks.syslog.tcp import Stream
 
+EMPTY_LINES = b"\n" * 5
+"""As long as the header of a TLS record, so that a TLS server looks at it."""
 LAST_WAIT_S = 2.0
 """How long the end of a run waits for the receiver: for its close, and for a new connection where the old one broke."""
 
@@ -144,6 +147,33 @@ class Link:
             stream.close()
             raise
         return stream
+
+    def speaks_tls(self) -> bool:
+        """Returns whether the receiver, to which this sink speaks plain TCP, turns out to speak TLS.
+
+        It is sent empty lines, which syslog receivers pass over, and TLS servers answer by an alert or the end of the connection.
+        Only a receiver that does so is then asked for a TLS handshake, whose result is the answer.
+        """
+        try:
+            with contextlib.closing(self.new_stream(must_settle=False)) as plain:
+                if not plain.answers(EMPTY_LINES):
+                    return False
+            with as_sink_errors():
+                anyone = client_context(TlsOptions(verify=False))
+            timeout_s = min(self._config.timeout, LAST_WAIT_S)
+            secured = Stream(
+                self._config.host,
+                self._port,
+                timeout_s,
+                monotonic=self._clock.monotonic,
+                sockets=self._sockets,
+                tls=anyone,
+                server_name=self._config.host,
+            )
+        except SinkError as exc:
+            return "ALERT" in str(getattr(exc.__cause__, "reason", ""))  # a refusal in the words of TLS
+        secured.close()
+        return True
 
     def _look(self) -> None:
         """Checks the connection, and drops one that is not in order."""

@@ -44,16 +44,17 @@ class SyslogSinkConfig:
         "Port of the receiver; null for 514 (udp, tcp) or 6514 (tls).", default=None, minimum=1, maximum=65535
     )
     transport: Literal["udp", "tcp", "tls"] = option(
-        "How messages travel. With `udp` nobody notices a lost message; with `tcp` others can read them.", default="tls"
+        "Transport protocol. With `udp` nobody notices a lost message; with `tcp` others can read them.", default="tls"
     )
     format: Literal["rfc5424", "rfc3164"] = option(
-        "Form of the header. `rfc3164` has neither year nor zone (UTC is sent) and no structured data.", default="rfc5424"
+        "Syslog header format. `rfc3164` has neither year nor zone (UTC is sent) and no structured data.", default="rfc5424"
     )
     framing: Literal["octet_counting", "newline"] = option(
-        "How messages are told apart in `tcp` and `tls`.", default="octet_counting"
+        "How messages are delimited over `tcp` and `tls`.", default="octet_counting"
     )
     payload: Literal["ecs", "original", "cef", "leef"] = option(
-        "What is sent: the ECS document as JSON, the record as received, or the document as CEF or LEEF 2.0.", default="ecs"
+        "Content of a message: the ECS document as JSON, the record as received, or the document as CEF or LEEF 2.0.",
+        default="ecs",
     )
     confirm: Literal["ack", "close"] = option(
         "When a batch counts as delivered (`tcp`, `tls`). `ack`: the receiver's machine has acknowledged every byte (only Linux "
@@ -69,16 +70,21 @@ class SyslogSinkConfig:
         default="5s",
     )
     resend_size: Size = option(
-        "Most that is kept for that, in memory. The newest messages win. Linux acknowledges up to 6 MiB that a receiver has not "
-        "read (`tcp_rmem`).",
+        "Memory limit of the buffer for `resend`; beyond it the oldest messages are dropped. Linux acknowledges up to 6 MiB that "
+        "a receiver has not read (`tcp_rmem`).",
         default="8MiB",
     )
     facility: Facility = option("Facility of all messages.", default="local0")
     severity: SeverityOptions = option("Severity by kind of event.", default={})
-    hostname: str | None = option("Sender's name in the header; null for the machine's.", default=None, pattern="^[!-~]{1,255}$")
+    hostname: str | None = option(
+        "Host name in the header; null for the machine's, which in a container is the container's id.",
+        default=None,
+        pattern="^[!-~]{1,255}$",
+    )
     app_name: str = option("Program's name in the header (the tag of RFC 3164).", default="ualpipe", pattern="^[!-~]{1,48}$")
     structured_data: str | None = option(
-        "Id of the structured data that bears the record's id, tenant and type; null for none. 32473 is the number that RFC 5612 "
+        "SD-ID of the structured data, which holds the record's id, tenant and type; null for no structured data. 32473 "
+        "is the number that RFC 5612 "
         "reserves for examples: put your own enterprise number where the receiver wants a registered one.",
         default="ualpipe@32473",
         pattern=r"^[!#-<>-\\^-~]{1,32}$",  # no blank, =, ] or "
@@ -93,4 +99,4 @@ class SyslogSinkConfig:
         default=None,
     )
     tls: SyslogTlsOptions = option("Certificates, for `transport: tls`.", default={})
-    timeout: Duration = option("Longest wait for connecting, and for a batch to be taken.", default="10s")
+    timeout: Duration = option("Longest wait for a connection, and for the receiver to acknowledge a batch.", default="10s")

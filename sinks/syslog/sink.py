@@ -59,6 +59,8 @@ class SyslogSink:
                 Finding("error", self._where, str(exc), "check `host`, `port`, `transport` and `tls`, and the receiver's log")
             ]
         with contextlib.closing(connection):
+            if self._config.transport == "tcp" and self._link.speaks_tls():
+                return [Finding("error", self._where, "the receiver speaks TLS on this port", "set `transport: tls`")]
             return list(findings(connection, self._where, self._env.clock.now()))
 
     def open(self) -> None:

@@ -98,6 +98,16 @@ class Stream:
                     f"{GONE} right after the TLS handshake; it may refuse `tls.client_certificate`: see its log"
                 )
 
+    def answers(self, data: bytes) -> bool:
+        """Sends bytes; returns whether the other side sends something back, or hangs up, within some round trips.
+
+        Raises:
+            SinkUnavailable: The connection broke before.
+        """
+        with as_unavailable():
+            self._sock.sendall(data)
+        return self._is_readable(max(SETTLE_MIN_S, SETTLE_HANDSHAKES * self._handshake_s))
+
     def is_closed(self) -> bool:
         """Returns whether the other side has closed or broken the connection since the last look."""
         try:

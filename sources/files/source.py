@@ -40,7 +40,7 @@ class FilesConfig:
         examples=[["./export/AuditLog_2026-11-20.csv", "./archive/**/*.json.gz"]],
     )
     envelopes: list[str] = option(
-        "Where records stand in objects that are none themselves, besides the places that ualpipe knows "
+        "Paths to records inside other JSON objects, in addition to the envelopes that ualpipe knows "
         "([the list](reading.md#envelopes)): keys from the outside in, with dots. What is there may be the record, text that "
         "holds it as JSON, or a list. The last key is also looked for among the columns of CSV exports.",
         default=[],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from ualpipe.pipeline.credentials.options import Credential
 from ualpipe.pipeline.stages import Env, Finding
 from ualpipe.sources.management_activity.client import ApiClient
 from ualpipe.sources.management_activity.clouds import cloud_of
+from ualpipe.sources.management_activity.permissions import all_content_types
 from ualpipe.sources.management_activity.subscriptions import Subscriptions, enabled_types
 from ualpipe.sources.management_activity.windows import CLOCK_TOLERANCE
 
@@ -42,15 +43,16 @@ class Connection:
         if self.credential.certificate:
             yield certificate_finding(read_certificate(self.credential.certificate).expires, self.env.clock.now())
 
-    def check_subscriptions(self, content_types: Iterable[str]) -> Iterator[Finding]:
+    def check_subscriptions(self, content_types: Sequence[str]) -> Iterator[Finding]:
         """Says which subscriptions run. The request for them proves the permission as well."""
         enabled = enabled_types(self.client)
-        for name in content_types:
-            if name in enabled:
-                yield Finding("ok", f"subscription {name}", "enabled")
-            else:
-                action = "nothing: `run` starts it; the first content can take up to 12 hours"
-                yield Finding("warning", f"subscription {name}", "not started", action)
+        running = [name for name in content_types if name in enabled]
+        missing = [name for name in content_types if name not in enabled]
+        if running:
+            yield Finding("ok", "subscriptions", f"enabled: {', '.join(running)}")
+        if missing:
+            action = "nothing: `run` starts them; the first content can take up to 12 hours"
+            yield Finding("warning", "subscriptions", f"not started: {', '.join(missing)}", action)
 
     def check_clock(self) -> Iterator[Finding]:
         """Compares the clocks, by the latest answer of the API."""
@@ -71,7 +73,7 @@ def connect(config: ManagementActivityConfig, credential: Credential, env: Env, 
             TlsOptions(ca_file=config.ca_file),
             proxy=config.proxy.reveal() if config.proxy else None,
             read_timeout_s=config.timeout,
-            pool_size=config.concurrency + len(config.content_types),
+            pool_size=config.concurrency + len(config.content_types or all_content_types()),
             adapter=adapter,
         )
     client = ApiClient(

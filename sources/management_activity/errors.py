@@ -34,12 +34,21 @@ class PageExpired(SourceUnavailable):
     """The position of a next page is no longer valid: the window is listed from its beginning."""
 
 
+class NotPermitted(SourceDenied):
+    """The app was not granted the permission for what it asks for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """What the engine does about a code, and what an operator can do."""
+    """What the engine does about a code, and what an operator can do.
+
+    Attributes:
+        cause: What has happened, where the service's own words do not tell it; they are left out then.
+    """
 
     error: type[SourceError]
     advice: str = ""
+    cause: str = ""
 
 
 _TURN_ON_AUDITING = (
@@ -56,7 +65,7 @@ _CHECK_TENANT = "check `tenant_id` and `cloud`"
 
 REACTIONS: dict[str, Reaction] = {
     "AF429": Reaction(SourceThrottled),
-    "AF10001": Reaction(SourceDenied, _GRANT_PERMISSION),
+    "AF10001": Reaction(NotPermitted, _GRANT_PERMISSION),
     "AF20010": Reaction(SourceDenied, "`tenant_id` and the tenant that signs in differ: " + _CHECK_TENANT),
     "AF20011": Reaction(SourceDenied, _CHECK_TENANT),
     "AF20012": Reaction(SourceDenied, "the tenant is set up wrongly in the service: open a case with Microsoft support"),
@@ -74,8 +83,8 @@ REACTIONS: dict[str, Reaction] = {
 }
 
 _BY_STATUS: dict[int, Reaction] = {
-    401: Reaction(SourceDenied, _GRANT_PERMISSION),
-    403: Reaction(SourceDenied, _GRANT_PERMISSION),
+    401: Reaction(NotPermitted, _GRANT_PERMISSION),
+    403: Reaction(NotPermitted, _GRANT_PERMISSION),
     404: Reaction(SourceDenied, _CHECK_TENANT),
     408: Reaction(SourceOverloaded),
     429: Reaction(SourceThrottled),
@@ -96,7 +105,9 @@ def error_of(answer: HttpAnswer, what: str, *, now: datetime, is_blob: bool = Fa
     """
     code, message = read_error(answer.body)
     reaction = _reaction(answer, code, message, is_blob=is_blob)
-    shown = " ".join(filter(None, [code if _AF_CODE.fullmatch(code) else "", f"(HTTP {answer.status})", shorten(message)]))
+    named = code if _AF_CODE.fullmatch(code) else ""
+    said = [reaction.cause, f"(HTTP {answer.status})"] if reaction.cause else [named, f"(HTTP {answer.status})", shorten(message)]
+    shown = " ".join(filter(None, said))
     text = with_advice(f"{what}: {shown}", reaction.advice)
     if reaction.error is SourceThrottled:
         return SourceThrottled(f"{text}{cut_wait(answer.headers, now)}", retry_after_s(answer.headers, now))
@@ -110,7 +121,7 @@ def _reaction(answer: HttpAnswer, code: str, message: str, *, is_blob: bool) -> 
         return REACTIONS["AF429"]
     # Where auditing is off, the code is a log line and the message a stack trace.
     if "DataServiceException" in message and "does not exist" in message:
-        return Reaction(SourceDenied, _TURN_ON_AUDITING)
+        return Reaction(SourceDenied, _TURN_ON_AUDITING, "auditing is off in the tenant")
     if is_page(answer.body) or _AF_CODE.fullmatch(code):
         return Reaction(SourceUnavailable)  # a proxy that fails, or a code that nobody knows yet: a retry loses nothing
     return (_BLOB_BY_STATUS if is_blob else _BY_STATUS).get(answer.status, Reaction(SourceUnavailable))

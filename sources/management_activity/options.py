@@ -32,34 +32,41 @@ class ManagementActivityConfig:
     )
     credential: str = option("The app registration that signs in: its name under `credentials`.", ref="credentials")
     cloud: CloudName | CustomCloud = option("The Microsoft cloud that the tenant is in.", default="commercial")
-    content_types: list[ContentType] = option(
-        "What to collect, each a stream of its own; their subscriptions are started where they are missing. `DLP.All` needs "
-        "the permission ActivityFeed.ReadDlp besides.",
-        default=["Audit.AzureActiveDirectory", "Audit.Exchange", "Audit.SharePoint", "Audit.General", "DLP.All"],
+    content_types: list[ContentType] | None = option(
+        "Content types to collect, each a stream of its own; all five by default. Missing subscriptions are started. `DLP.All` "
+        "also needs the permission ActivityFeed.ReadDlp. Without it, and where the service then refuses `DLP.All`, the default "
+        "leaves it out with a warning; a content type that is named here is an error.",
+        default=None,
         minItems=1,
         uniqueItems=True,
     )
     start: Duration = option(
-        "How far back the first run reaches; at most 7d, which is what the service keeps. What is older is left alone; "
+        "How far back the first run collects; at most 7d, which is what the service keeps. What is older is left alone; "
         "`ualpipe reconcile` fetches it.",
         default="24h",
     )
     lookback: Duration = option(
-        "How far back each listing reaches again: content turns up late, under an earlier time. At most 7d. Once an "
+        "Overlap of each listing with the one before: content turns up late, under an earlier time. At most 7d. Once an "
         "hour all that the service still has is listed, for what turned up even later.",
         default="24h",
     )
     poll_interval: Duration = option("Pause between two listings of a content type.", default="60s")
     requests_per_minute: int = option(
-        "Request budget; the service allows a tenant 2,000, more to large ones. Sources of one tenant share the strictest.",
+        "Requests per minute at most. The service allows 2,000 per tenant, more for large ones. Sources of the same tenant share "
+        "one budget, the lowest.",
         default=2000,
         minimum=1,
     )
     concurrency: int = option(
-        "Content blobs fetched at the same time; fewer while the service is strained.", default=8, minimum=1, maximum=64
+        "Content blobs fetched at the same time, at most; fewer while the service throttles or answers late.",
+        default=8,
+        minimum=1,
+        maximum=64,
     )
     ca_file: Path | None = option(CA_FILE, default=None, reads=True)
-    proxy: Secret | None = option("URL of an HTTP proxy, with name and password where it wants them.", default=None)
+    proxy: Secret | None = option(
+        "URL of an HTTP proxy, with user and password if it asks for them. HTTPS_PROXY and the like are not read.", default=None
+    )
     publisher_id: str | None = option(
         "GUID under which the service counts requests; your own tenant id by default.",
         default=None,
@@ -70,4 +77,4 @@ class ManagementActivityConfig:
         "a second is given up after about that time, any answer after fifteen times that.",
         default="60s",
     )
-    max_blob_size: Size = option("Longest content blob, decompressed; a longer one is dead-lettered.", default="1GiB")
+    max_blob_size: Size = option("Largest content blob, decompressed; a larger one is dead-lettered.", default="1GiB")

@@ -14,8 +14,9 @@ from ualpipe.pipeline.errors import ConfigError, SourceError, SourceUnavailable
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.records.cutting import chunks_of_array
 from ualpipe.pipeline.stages import Env, Finding, Gap, Instant, Listed, WorkItem
-from ualpipe.sources.management_activity.errors import NotSubscribed, PageExpired
+from ualpipe.sources.management_activity.errors import NotPermitted, NotSubscribed, PageExpired
 from ualpipe.sources.management_activity.options import ManagementActivityConfig
+from ualpipe.sources.management_activity.permissions import WHERE_TO_GRANT, all_content_types, findings, lacking
 from ualpipe.sources.management_activity.windows import RETENTION, Window, late, lost, reach, split_newest_first
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class ManagementActivitySource:
         self._adapter = adapter
         self._credential = _checked(config, env)
         self._connection: Connection | None = None
+        self._left_out: set[str] = set()  # content types, once the log says so
         self._lock = threading.Lock()
 
     def open(self) -> None:
@@ -82,10 +84,10 @@ class ManagementActivitySource:
             connection.close()
 
     def streams(self) -> Sequence[str]:
-        return tuple(self._config.content_types)
+        return tuple(self._config.content_types or all_content_types())
 
     def check(self) -> Iterable[Finding]:
-        """Logs in, and looks at certificate, clock and subscriptions; starts nothing."""
+        """Logs in, and looks at certificate, permissions, subscriptions and clock; starts nothing."""
         try:
             self.open()
         except SourceError as exc:
@@ -94,8 +96,10 @@ class ManagementActivitySource:
         connection = self._open_connection()
         yield Finding("ok", "login", f"app {self._credential.client_id} got a token for tenant {self.tenant}")
         yield from connection.check_certificate()
+        unpermitted = dict(findings(self.streams(), connection.client.log_in(), are_named=bool(self._config.content_types)))
+        yield from unpermitted.values()
         try:
-            yield from connection.check_subscriptions(self.streams())
+            yield from connection.check_subscriptions([name for name in self.streams() if name not in unpermitted])
         except SourceError as exc:
             yield _problem("subscriptions", exc)
         yield from connection.check_clock()
@@ -104,9 +108,19 @@ class ManagementActivitySource:
         """Lists content, the newest day first.
 
         What can no longer be fetched comes as a gap. An entry of the listing that can't be read costs itself alone: it is
-        reported when all others are listed, and looked at again as far as later listings reach back.
+        reported when all others are listed, and looked at again as far as later listings reach back. A content type that is
+        collected by default, and refused as the app lacks its permission, is left out.
         """
         connection = self._open_connection()
+        try:
+            yield from self._discover(connection, stream, since)
+        except NotPermitted:
+            if not self._leaves_out(connection, stream):
+                raise
+        else:
+            self._left_out.discard(stream)
+
+    def _discover(self, connection: Connection, stream: str, since: Instant | None) -> Iterator[WorkItem | Listed | Gap]:
         now = self._env.clock.now()
         connection.subscriptions.ensure(stream)
         if gone := lost(now, since):
@@ -137,6 +151,15 @@ class ManagementActivitySource:
         client = self._open_connection().client
         for body in client.blob(item.locator["uri"], f"fetching {item.key}"):
             yield from chunks_of_array(body)
+
+    def _leaves_out(self, connection: Connection, stream: str) -> bool:
+        """Returns whether a content type that was refused is done without; the log says so once, until it is let in."""
+        permission = "" if self._config.content_types else lacking(stream, connection.client.log_in())
+        if permission and stream not in self._left_out:
+            self._left_out.add(stream)
+            grant = WHERE_TO_GRANT.format(permission=permission)
+            self._env.log.warning("%s is left out: the app lacks the permission %s. What to do: %s", stream, permission, grant)
+        return bool(permission)
 
     def _open_connection(self) -> Connection:
         connection = self._connection

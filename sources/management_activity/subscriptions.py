@@ -79,7 +79,7 @@ class Subscriptions:
 
     def _raise_if_denied(self, content_type: str) -> None:
         if denied := self._denied.get(content_type):
-            raise SourceDenied(str(denied))
+            raise type(denied)(str(denied))
 
 
 def enabled_types(client: ApiClient) -> frozenset[str]:

@@ -72,7 +72,7 @@ def items_are_leased_by_stream_and_source(case: JournalCase) -> None:
 
 
 def new_content_goes_first_and_back_fill_gets_a_quarter(case: JournalCase) -> None:
-    """Of live content the newest is begun first; of back-fill what the service drops first."""
+    """Of live content the newest is begun first; of back-fill what expires first."""
     journal, now = case.make(), case.clock.now()
     live = [WorkItem(STREAM, f"live {age}", {}, now - timedelta(minutes=age)) for age in range(12)]
     old = [WorkItem(STREAM, f"old {left}", {}, now - timedelta(days=2), now + timedelta(hours=left)) for left in (3, 1, 2)]

@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 ROUNDS = int(os.environ.get("UALPIPE_CHAOS_ROUNDS", "10" if os.environ.get("UALPIPE_CHAOS") == "long" else "1"))
 SHORT_SHIFTS = [0, 3]  # so that each of the hard faults occurs
 SEED = 5
-TROUBLE, WELL_AGAIN = "not delivered; trying again", "delivering again"
+TROUBLE, WELL_AGAIN = "not delivered; next try in", "delivering again"
 FED_AT_ONCE = 50
 FEED_EVERY_S = 0.5
 STREAM = "Audit.General"

@@ -13,8 +13,8 @@ class EcsTransformConfig:
     """Options of the ``ecs`` transform."""
 
     mapping: list[Path] = option(
-        "Mapping files of your own, in the format of those that ship with ualpipe. Their rows come before ours, the last file "
-        "first.",
+        "Your mapping files, in the format of the shipped ones. Their rows come before the shipped rows, those of the "
+        "last file first.",
         default=[],
     )
     messages: list[Path] = option(
@@ -29,11 +29,11 @@ class EcsTransformConfig:
         default=True,
     )
     dataset: str = option(
-        "Goes to `event.dataset` and `data_stream.dataset`.",
+        "Value of `event.dataset` and `data_stream.dataset`.",
         default="o365.audit",
         pattern=r"^[a-z0-9][a-z0-9_.]*$",
         maxLength=100,
     )
     namespace: str = option(
-        "Goes to `data_stream.namespace`.", default="default", pattern=r"^[a-z0-9][a-z0-9_.]*$", maxLength=100
+        "Value of `data_stream.namespace`.", default="default", pattern=r"^[a-z0-9][a-z0-9_.]*$", maxLength=100
     )

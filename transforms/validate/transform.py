@@ -15,7 +15,7 @@ from ualpipe.transforms.validate.options import ValidateTransformConfig
 
 
 class ValidateTransform:
-    """Finds records that are not as the service promises.
+    """Checks each record against the JSON Schemas of Microsoft's documents.
 
     The schema is chosen by ``RecordType``. It is strict on the five fields that all real records carry and on the types
     that the mapping relies on; unknown fields and unknown record types are fine, and noted as drift.

@@ -73,7 +73,7 @@ class Ledger:
     def back_fill(
         self, source: str, most: int, exclude: Collection[int], streams: Collection[str], *, before: float
     ) -> list[LedgerItem]:
-        """Returns due items, first the one that the service drops first; before those, the ones of which it does not say when.
+        """Returns due items, the one that expires first before others; before those, the ones whose expiry is not known.
 
         Args:
             source: Name of the source.
@@ -91,7 +91,7 @@ class Ledger:
         return [number for (number,) in rows]
 
     def due_among(self, source: str, numbers: Collection[int], streams: Collection[str]) -> list[LedgerItem]:
-        """Returns the due ones of some items, the one that the service drops first before others."""
+        """Returns the due ones of some items, the one that expires first before others."""
         condition = f" AND id IN ({_marks(numbers)}) ORDER BY expires, created, id"
         return self._read_due(source, (), streams, condition, tuple(numbers))
 

@@ -174,3 +174,38 @@ def test_a_server_that_is_not_there_is_no_sign_of_strain(host: str) -> None:
     with session() as made, pytest.raises(urllib3.exceptions.HTTPError) as caught:
         made.ask("GET", f"https://{host}/", {})
     assert type(unreachable(caught.value, "listing")) is Unreachable
+
+
+def failure(proxy: str | None, host: str = "localhost:1") -> str:
+    with session(proxy=proxy) as made, pytest.raises(urllib3.exceptions.HTTPError) as caught:
+        made.ask("GET", f"https://{host}/", {})
+    return str(unreachable(caught.value, "listing"))
+
+
+@pytest.mark.parametrize("host", ["localhost:1", "nowhere.invalid"])
+def test_a_server_that_is_not_reached_has_its_remedy(host: str) -> None:
+    text = failure(None, host)
+    assert "`cloud`" in text
+    assert "set `proxy` (HTTPS_PROXY is not read)" in text
+
+
+@pytest.mark.parametrize("proxy", ["http://localhost:1", "http://nowhere.invalid:3128"])
+def test_a_proxy_that_is_not_reached_is_named_as_what_fails(proxy: str) -> None:
+    text = failure(proxy, "manage.example")
+    assert text.startswith("listing: the proxy fails: [Errno ")
+    assert "host and port of `proxy`" in text
+    assert "`cloud`" not in text
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"), [("407 Proxy Authentication Required", "http://USER:PASSWORD@HOST:PORT"), ("403 Forbidden", "CONNECT")]
+)
+def test_a_proxy_that_refuses_has_a_remedy_of_its_own(status: str, advice: str) -> None:
+    inner = OSError(f"Tunnel connection failed: {status}")
+    outer = urllib3.exceptions.ProxyError("Unable to connect to proxy", inner)
+    outer.__cause__ = inner
+    assert advice in str(unreachable(outer, "listing"))
+
+
+def test_a_connection_that_breaks_later_says_nothing_of_the_way_out() -> None:
+    assert "proxy" not in str(unreachable(ConnectionResetError(104, "Connection reset by peer"), "listing"))

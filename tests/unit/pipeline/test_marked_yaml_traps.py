@@ -275,3 +275,23 @@ def test_what_a_reference_brought_is_blanked_in_a_defect_also_where_it_is_escape
     found.defect(("a",), f"there is no {value!r} and no {value}")
     (line,) = said(found)
     assert line == "1:1  a: there is no '***' and no ***"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a:\n  - x\n y: 2\n", "the line is indented by 1, the line above by 2: begin each key of a mapping in the same column"),
+        ("a: 1\n  b: 2\n", "the line is indented by 2, the line above by 0"),
+        ("a:\n    b: 2\n  # note\n\n  c: 1\n", "the line is indented by 2, the line above by 4"),
+        ("a:\n  b: 1\n   c: 2\n", "the line is indented by 3, the line above by 2"),
+        ("a:\n\tb: 1\n", "a tab stands where only blanks indent"),
+        ("a:\n  c: x: y\n", "put a value that holds ': ' in quotes"),
+        ("a:\n  b:1\n  c: 2\n", "put a value that holds ': ' in quotes, and write a blank behind a colon"),
+        ("a:\n  b: 'x' y\n", "a quoted value ends at its second quotation mark"),
+    ],
+)
+def test_indentation_is_told_in_plain_words_alone(tmp_path: Path, text: str, words: str) -> None:
+    (defect,) = map(str, read(tmp_path, text).defects)
+    assert f"  not YAML: {words}" in defect
+    assert "found" not in defect
+    assert "mapping values" not in defect

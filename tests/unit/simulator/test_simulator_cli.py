@@ -94,3 +94,30 @@ def test_the_server_certificate_names_loopback_and_its_key_is_private(tmp_path: 
     assert names.value.get_values_for_type(x509.DNSName) == ["localhost"]
     assert [str(address) for address in names.value.get_values_for_type(x509.IPAddress)] == ["127.0.0.1", "::1"]
     assert files.server_file.stat().st_mode & 0o077 == 0
+
+
+def test_a_port_in_use_is_named_with_what_to_do(tmp_path: Path) -> None:
+    with SimulatedService(tmp_path) as service, pytest.raises(ConfigError) as refused:
+        cli.run(parse("--port", str(service.port), "--folder", str(tmp_path / "other")))
+    assert f"127.0.0.1 port {service.port}: Address already in use" in str(refused.value)
+    assert "choose another --port" in str(refused.value)
+
+
+@pytest.mark.parametrize("host", ["203.0.113.1", "nosuch.invalid"])
+def test_an_address_that_is_not_ours_is_named(tmp_path: Path, host: str) -> None:
+    with pytest.raises(ConfigError, match=rf"can't listen at {host} port 0: .*correct --host"):
+        cli.run(parse("--host", host, "--folder", str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("argv", "roles"),
+    [
+        ([], ("ActivityFeed.Read", "ActivityFeed.ReadDlp")),
+        (["--roles", "ActivityFeed.Read"], ("ActivityFeed.Read",)),
+        (["--roles", "One, Two,"], ("One", "Two")),
+        (["--roles", ""], ()),
+    ],
+)
+def test_tokens_have_the_roles_that_were_asked_for(argv: list[str], roles: tuple[str, ...]) -> None:
+    (tenant,) = cli._tenants(parse(*argv), "secret")
+    assert tenant.roles == roles

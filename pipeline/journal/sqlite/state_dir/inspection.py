@@ -24,14 +24,19 @@ _FILES = (LOCK_NAME, MARK_NAME, FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}-shm
 _ADVICE = "check `state_dir`, and owner and permissions of the folder"
 
 
-def look_at(state_dir: Path) -> Iterator[Finding]:
-    """Yields what is wrong with a state directory, there or not; nothing where all is fine."""
+def look_at(state_dir: Path, max_size: int) -> Iterator[Finding]:
+    """Yields what is wrong with a state directory, there or not; nothing where all is fine.
+
+    Args:
+        state_dir: The directory.
+        max_size: What the journal may take, in bytes (``journal.max_size``).
+    """
     try:
         if state_dir.is_dir():
             yield from _directory(state_dir)
         else:
             yield from _place(state_dir)
-        yield from _room(state_dir)
+        yield from _room(state_dir, max_size)
     except JournalError as exc:
         yield _finding(state_dir, str(exc))
     except OSError as exc:
@@ -92,10 +97,33 @@ def _journal(state_dir: Path) -> Iterator[Finding]:
         yield _finding(path, set_back, level="warning")
 
 
-def _room(state_dir: Path) -> Iterator[Finding]:
+def _room(state_dir: Path, max_size: int) -> Iterator[Finding]:
+    """Compares the free space with what a run needs at least, and with what the journal may still grow by."""
     free = shutil.disk_usage(_nearest(state_dir)).free
-    if free >= LITTLE_SPACE_BYTES:
-        return
-    level = "error" if free < MIN_FREE_BYTES else "warning"
-    what = "nothing is fetched with less than 32 MiB" if level == "error" else "a full disk stops fetching"
-    yield _finding(state_dir, f"only {free >> 20} MiB are free", f"make room: {what}", level)
+    if finding := room_finding(state_dir, free, _size(state_dir / FILE_NAME), max_size):
+        yield finding
+
+
+def room_finding(state_dir: Path, free: int, taken: int, max_size: int) -> Finding | None:
+    """Returns what is to be said of the room for a journal; None where there is enough.
+
+    Args:
+        state_dir: Its directory.
+        free: Free bytes there.
+        taken: Bytes that the journal takes already.
+        max_size: Bytes that it may take (``journal.max_size``).
+    """
+    said = f"only {free >> 20:,} MiB are free"
+    if free < MIN_FREE_BYTES:
+        return _finding(state_dir, said, f"make room: nothing is fetched with less than {MIN_FREE_BYTES >> 20} MiB")
+    if free < LITTLE_SPACE_BYTES:
+        return _finding(state_dir, said, "make room: a full disk stops fetching", "warning")
+    if taken + free < max_size:
+        action = "make room, or lower `journal.max_size`: while sinks are down, fetching stops when the disk is full"
+        said += f", and the journal may grow by {max_size - taken >> 20:,} MiB (`journal.max_size`)"
+        return _finding(state_dir, said, action, "warning")
+    return None
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

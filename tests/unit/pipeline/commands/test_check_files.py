@@ -19,6 +19,7 @@ CONFIG = """\
 version: 1
 pipeline: contoso
 state_dir: state
+journal: {max_size: 64MiB}
 credentials:
   with-pfx: {client_id: app, certificate: {pfx: app.pfx, passphrase: "${file:passphrase}"}}
   with-pem: {client_id: app, certificate: {private_key: app.key, public: app.pem}}
@@ -80,7 +81,10 @@ def test_a_file_that_is_not_there_is_an_error(folder: Path, check: Check, name: 
     reason = "can't be read: No such file or directory" if how == "missing" else "is no file"
     code, said = check()
     assert code == 3
-    assert said == "".join(f"ERROR    {option}: {folder / name}: {reason}\n           -> check the path\n" for option in options)
+    first, others = options[0], options[1:]
+    assert said == f"ERROR    {first}: {folder / name}: {reason}\n           -> check the path\n" + "".join(
+        f"ERROR    {first}: {folder / name}: the same for {option}\n" for option in others
+    )
 
 
 @pytest.mark.parametrize("name", ["app.pfx", "app.key", "ours.key", "passphrase"])

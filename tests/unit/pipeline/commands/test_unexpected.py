@@ -52,6 +52,7 @@ def test_a_bug_in_a_command_is_one_line_and_exit_code_1(
 
 def test_a_bug_in_one_stage_is_a_finding_and_the_others_are_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from ualpipe.pipeline.commands import check  # noqa: PLC0415
+    from ualpipe.pipeline.commands._findings import Report  # noqa: PLC0415
     from ualpipe.pipeline.config.loader import load_for_use  # noqa: PLC0415
     from ualpipe.pipeline.supervisor.stages import StageMaker  # noqa: PLC0415
 
@@ -67,7 +68,9 @@ def test_a_bug_in_one_stage_is_a_finding_and_the_others_are_asked(tmp_path: Path
             return Failing()
 
     maker = Maker.for_command(config)
-    assert check.probe_stages(config, maker)
+    report = Report()
+    check.probe_stages(config, maker, report)
+    assert report.has_error
     printed = capsys.readouterr()
     assert printed.out.count("ERROR") == 3
     assert "failed unexpectedly: ValueError: Invalid header value" in printed.out

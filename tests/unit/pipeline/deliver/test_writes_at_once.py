@@ -117,7 +117,7 @@ def test_a_destination_that_is_down_is_asked_by_one_and_said_to_be_down_once(jou
     wait_for_others(journal.clock)
     delivery, _context = deliver(sink)
     assert Counter(sink.delivered) == Counter(expected)
-    assert caplog.text.count("not delivered; trying again") == 1
+    assert caplog.text.count("not delivered; next try in") == 1
     assert len(journal.clock.waits) == 4, "four failed together, one of them tried again until it came through"
     assert sink.opened == 1 + 4
     assert not delivery.health.stands_still

@@ -272,8 +272,8 @@ class TestCheck:
         http = ScriptedHttp()
         assert self.findings(http, content_types=[EXCHANGE, "DLP.All"]) == [
             ("ok", "login"),
-            ("ok", f"subscription {EXCHANGE}"),
-            ("warning", "subscription DLP.All"),
+            ("ok", "subscriptions"),
+            ("warning", "subscriptions"),
         ]
         assert {request.method for request in http.sent if FEED in str(request.url)} == {"GET"}
 
