@@ -23,7 +23,7 @@ from ualpipe.pipeline.records.cutting import chunks_of_array
 from ualpipe.pipeline.stages import Batch
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_INCOMPLETE
 from ualpipe.sinks.file.sink import FileSink
-from ualpipe.sources.management_activity.body import bounded, decoded
+from ualpipe.sources.management_activity.body import Room, bounded, decoded
 from ualpipe.transforms.ecs.transform import EcsTransform
 from ualpipe.transforms.validate.transform import ValidateTransform
 
@@ -107,7 +107,7 @@ def test_a_gzip_bomb_ends_at_the_limit_and_takes_no_memory():
     assert sum(map(len, parts)) < MIB
     tracemalloc.start()
     try:
-        pieces = bounded(decoded(parts, "gzip", "fetching x"), 200 * MIB, "fetching x")
+        pieces = bounded(decoded(parts, "gzip", "fetching x"), Room(200 * MIB), "fetching x")
         with pytest.raises(ContentUndecodable, match="larger than"):
             for _piece in pieces:
                 pass
