@@ -70,4 +70,6 @@ class ManagementActivityConfig:
         "a second is given up after about that time, any answer after fifteen times that.",
         default="60s",
     )
-    max_blob_size: Size = option("Longest content blob, decompressed, all of its pages together; a longer one is dead-lettered.", default="1GiB")
+    max_blob_size: Size = option(
+        "Longest content blob, decompressed, of all its pages; a longer one is dead-lettered.", default="1GiB"
+    )
