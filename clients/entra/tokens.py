@@ -36,8 +36,8 @@ LONGEST_LIFETIME_S = 86400.0
 KEPT_SECRET = 3
 """Tokens of an app that are blanked in texts: a service may still repeat the one before."""
 _MSAL_ERRORS = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RuntimeError, msal.exceptions.MsalError)
-"""Of msal: ValueError for a refused or senseless discovery, LookupError for a half one, TypeError, AttributeError and OverflowError
-for values of other types and sizes in an answer, the others for a 5xx."""
+"""Of msal: ValueError for a refused or senseless discovery, LookupError for a half one, TypeError, AttributeError and
+OverflowError for values of other types and sizes in an answer, the others for a 5xx."""
 SHORT_LIFETIME_S = 600.0  # of a token that does not tell its lifetime
 
 

@@ -150,6 +150,7 @@ class FetchTask:
         except SourceError as exc:
             self._undo(item)
             failures.failed(leased, exc, begun_in)
+            _forget_frames(exc)
             return False
         except BaseException:
             self._undo(item)
@@ -366,7 +367,7 @@ def _refuse_deadly(item: LedgerItem) -> None:
 
 
 def _forget_frames(error: BaseException | None) -> None:
-    """Drops the frames of an error's traceback: they hold the task that keeps the error, and with it the chunks read."""
+    """Drops the frames of an error's traceback: they hold what was read, up to some megabytes, until cycles are looked for."""
     while error is not None:
         error.__traceback__ = None
         error = error.__cause__ or error.__context__
