@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 TESTS = Path(__file__).parent.parent / "tests"
-MOST_RSS_MB, MOST_STOP_S = 400, 15.0
 HEAD = f"{'':36s} {'late p95 s':>10s} {'RSS MB':>7s} {'stop s':>7s} {'missing':>8s}"
 
 
 def measure(kinds: list[str], runs: int) -> dict[str, Any]:
     """Runs 20 good tenants alone, then beside one that does harm, so many times for each way; the median counts."""
     sys.path.append(str(TESTS))
-    from chaos.neighbours import limit_of_lateness  # noqa: PLC0415
+    from chaos.neighbours import MOST_RSS_MB, MOST_STOP_S, limit_of_lateness  # noqa: PLC0415
     from servers.hostile_tenant import HARMS  # noqa: PLC0415
 
     print(f"\n20 good tenants beside one that does harm, median of {runs}\n{HEAD}")

@@ -35,7 +35,11 @@ class ConcurrencyLimit:
 
     def succeeded(self) -> None:
         """Notes a request that succeeded."""
-        self._level = min(self._most, self._level + 1 / self._level)
+        if self._spoilt <= MAY_BE_CHANCE:
+            self._level = min(self._most, self._level + 1 / self._level)
+
+    def readable(self) -> None:
+        """Notes content that could be read."""
         self._spoilt = max(0, self._spoilt - 1)
 
     def overloaded(self, begun_in: int) -> bool:

@@ -138,9 +138,21 @@ class FetchFailures:
         self._undecodable[item.id] += 1
         return self._dead_letter(item, error, error.body) if self._is_final(item, error) else None
 
-    def stored(self, item: LedgerItem, rest: DeadLetter | None) -> None:
-        """Notes that an item is stored, and that the rest of it, if there is one, is a dead letter."""
+    def stored(self, item: LedgerItem, rest: DeadLetter | None, *, good: int, bad: int) -> None:
+        """Notes that an item is stored.
+
+        Args:
+            item: The item.
+            rest: The dead letter that the rest of it is; None where there is none.
+            good: How many records it holds.
+            bad: How many there are that can't be read.
+        """
         self._undecodable.pop(item.id, None)
+        if good:
+            with self._lock:
+                self._limit.readable()
+        elif bad:
+            self._hold_back(self._stream_of(item), ContentUndecodable("none of the records can be read", b""))
         if rest is not None:
             self._note_dead(item, rest.reason)
 

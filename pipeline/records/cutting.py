@@ -92,6 +92,8 @@ class _ArrayCutter:
         with _one_at_a_time(self._buffer):
             splitter, data = self._splitter_here(), bytes(self._buffer)
             found = [_chunk_of(data, run, self._taken) for run in _runs(splitter.split(data, is_end=False), self._max_bytes)]
+            if splitter.is_desert:
+                raise ContentUndecodable("the body holds value after value, and no record", data)
             self._take(splitter.taken)
         return found
 

@@ -31,6 +31,8 @@ EVERY_S = 1.0
 """Between two content blobs of a good tenant, and between two listings."""
 BLOB_RECORDS = 5
 LOOK_S = 0.02
+MOST_RSS_MB, MOST_STOP_S = 400, 15.0
+"""What the pipeline may take in any case: memory, and time for a stop."""
 SOON_S = 60.0
 LATEST_S = 60.0
 """How long is waited for the last record."""
@@ -214,7 +216,7 @@ def _arrivals(path: Path, wanted: set[str], run: Running) -> dict[str, float]:
         now, at = time.time(), at + len(more)
         *lines, rest = (rest + more).split(b"\n")
         for line in lines:
-            found.setdefault(orjson.loads(line)["event"]["id"], now)
+            found.setdefault(orjson.loads(line)["event"].get("id"), now)
     return {name: instant for name, instant in found.items() if name in wanted}
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import functools
 import json
+import unicodedata
 import zlib
 
 from hypothesis import strategies as st
 
 import odd_records
 
-DEPTHS = (60, 70, 990, 1030, 20_000)
+_ACTING = {"Cc", "Cs", "Zl", "Zp"}
+_DIRECTING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+
+DEPTHS = (60, 70, 990, 1030, 3_000)
 
 
 def _deep(depth: int, mark: str, *, is_closed: bool) -> bytes:
@@ -29,14 +33,16 @@ def _cut(body: bytes, share: float) -> bytes:
 
 def spoilt(whole: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
     """Makes bodies: whole ones, with a byte order mark, cut off, with other bytes in the middle, twice."""
+
+    def damaged(body: bytes, at: int, bad: bytes) -> bytes:
+        return body[: at % (len(body) + 1)] + bad + body[at % (len(body) + 1) :]
+
     damage = st.sampled_from(odd_records.NOT_UTF8) | st.binary(min_size=1, max_size=3)
     return st.one_of(
         *[whole] * 3,
         whole.map(lambda body: b"\xef\xbb\xbf" + body),
         st.builds(_cut, whole, st.floats(0, 1)),
-        st.builds(
-            lambda body, at, bad: body[: at % (len(body) + 1)] + bad + body[at % (len(body) + 1) :], whole, st.integers(0), damage
-        ),
+        st.builds(damaged, whole, st.integers(0), damage),
         st.builds(lambda one, other: one + other, whole, whole),
     )
 
@@ -71,6 +77,11 @@ def anything() -> st.SearchStrategy[bytes]:
 def arrays() -> st.SearchStrategy[bytes]:
     """Makes arrays of records, some of them odd."""
     return st.lists(odd_records.lines(), max_size=6).map(lambda lines: b"[" + b",".join(lines) + b"]")
+
+
+def acting(text: str) -> set[str]:
+    """Returns the characters of a text that a terminal or a reader takes for something else than text."""
+    return {sign for sign in text if unicodedata.category(sign) in _ACTING or unicodedata.bidirectional(sign) in _DIRECTING}
 
 
 def gzipped(body: bytes) -> bytes:

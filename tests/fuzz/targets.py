@@ -19,7 +19,7 @@ READERS = (
     "ualpipe.clients.retry_after:retry_after_s",
     "ualpipe.clients.urls:resolved",
     "ualpipe.pipeline.commands._cases:read_cases",
-    "ualpipe.pipeline.commands._tables:cell",
+    "ualpipe.pipeline.commands._tables:shown",
     "ualpipe.pipeline.conditions.compiler:compile_conditions",
     "ualpipe.pipeline.config.loader:load_config",
     "ualpipe.pipeline.reading.csv_export:pieces_of_export",

@@ -124,6 +124,14 @@ def test_a_body_without_any_record_is_given_up_long_before_it_fills_the_memory()
     assert sum(1 for _part in endless) > 9_900, "most of it was never asked for"
 
 
+@pytest.mark.parametrize("value", [b"0", b"{}", b'"x"', b"[]", b"null"])
+def test_a_body_of_values_that_are_no_records_is_given_up_before_each_is_named(value):
+    endless = (b"[" + value if not at else (b"," + value) * 10_000 for at in range(100_000))
+    with pytest.raises(ContentUndecodable, match="no record"):
+        list(chunks_of_array(endless))
+    assert sum(1 for _part in endless) > 99_900, "most of it was never asked for"
+
+
 # --- paths -----------------------------------------------------------------------------------------------------------
 
 
