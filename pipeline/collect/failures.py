@@ -32,7 +32,7 @@ LAST_CHANCE_S = 60.0
 """How long before the service drops an item the last attempt to fetch it is made."""
 
 
-HOLD_S, LONGEST_HOLD_S = 0.1, 1.0
+HOLD_S, LONGEST_HOLD_S = 0.5, 10.0
 """By how much the pause grows with each item in a row that can't be read, and the longest one."""
 
 

@@ -6,13 +6,11 @@ import re
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from ualpipe.pipeline.errors import ContentUndecodable
 from ualpipe.pipeline.records.chunk import Chunk, Piece, packed_pieces
 from ualpipe.pipeline.records.decoding import BLANK, BORDER, FIRST_KEY, decode, kind_of, refuse_crowded
-from ualpipe.pipeline.records.scanning import LARGE_BYTES
 from ualpipe.pipeline.records.splitting import Found, Splitter, holds_record, kind_defect, trimmed
 
 CHUNK_BYTES = 1024 * 1024
@@ -25,7 +23,8 @@ CHUNK_RECORDS = 4096
 """Most records of a chunk whose records are smaller than audit records are; each takes some kilobytes on its way."""
 
 _UTF8_BOM = b"\xef\xbb\xbf"
-_large = threading.Lock()
+_searching = threading.Lock()
+"""Held by the one thread that looks for records one by one: it takes three copies of the text, and others the interpreter."""
 _MAX_GUESSES = 8  # borders that are tried, from the end of the buffer, before the slow search
 _BYTES_A_MARK = 8  # fewer bytes for each comma and brace than that hold next to nothing; audit records have 25
 
@@ -89,7 +88,9 @@ class _ArrayCutter:
 
     def _split(self) -> list[Chunk]:
         """Takes the records off the buffer that are whole, found one by one."""
-        with _one_at_a_time(self._buffer):
+        if len(self._buffer) > 2 * self._max_bytes:  # it was looked through before, and no record ended
+            refuse_crowded(self._buffer)
+        with _searching:
             splitter, data = self._splitter_here(), bytes(self._buffer)
             found = [_chunk_of(data, run, self._taken) for run in _runs(splitter.split(data, is_end=False), self._max_bytes)]
             if splitter.is_desert:
@@ -135,11 +136,6 @@ class _ArrayCutter:
         if len(self._buffer) > MAX_RECORD_BYTES:
             reason = f"a record is longer than {MAX_RECORD_BYTES >> 20} MiB, or none at all, at byte {self._taken:,}"
             raise ContentUndecodable(reason, bytes(self._buffer[:MAX_RECORD_BYTES]))
-
-
-def _one_at_a_time(buffer: bytearray) -> AbstractContextManager[Any]:
-    """Lets only one thread work on a large buffer: the copies take three times its size, and no other thread the interpreter."""
-    return _large if len(buffer) > LARGE_BYTES else nullcontext()
 
 
 def mended(chunk: Chunk) -> tuple[list[Chunk], ContentUndecodable | None]:

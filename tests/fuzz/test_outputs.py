@@ -59,8 +59,9 @@ def test_a_record_is_one_message_of_one_line_in_each_format(raw: bytes) -> None:
         composer = _composer(payload)
         made, _errors = encoded(_encoded(raw), lambda found, use=composer: [use.compose(event, NOW) for event in found])
         for message in made.values():
-            assert not set(message) & ACTING
-            assert not acting(message.decode("utf-8"))
+            text = message.replace(b"\t", b" ") if payload == "leef" else message  # a tab parts fields there
+            assert not set(text) & ACTING
+            assert not acting(text.decode("utf-8"))
 
 
 JSON = st.recursive(
