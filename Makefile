@@ -22,8 +22,8 @@ demo: $(VENV)/.ready  ## runs the main job on a simulated tenant and shows what 
 unit: $(VENV)/.ready  ## runs the tests that need no server, on all processors
 	@$(BIN)/pytest -q --numprocesses auto --dist worksteal tests $(patsubst %,--ignore %,$(ALONE) $(BY_HAND))
 
-fuzz: $(VENV)/.ready  ## looks for records that break the mapping, longer than the tests do (UALPIPE_FUZZ_EXAMPLES)
-	@$(BIN)/pytest -q -m fuzz --hypothesis-profile=fuzz tests/unit
+fuzz: $(VENV)/.ready  ## looks for bytes that break a reader or the mapping, longer than the tests do (UALPIPE_FUZZ_EXAMPLES)
+	@$(BIN)/pytest -q --numprocesses auto --dist worksteal -m fuzz --hypothesis-profile=fuzz tests/fuzz tests/unit
 
 servers: $(VENV)/.ready  ## installs what the real servers of the tests need
 	@PYTHONPATH=tests $(BIN)/python -m servers install

@@ -14,7 +14,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from bench import corpus, destinations, footprint, growth, hot_path, pipeline_run, plot, seen_ids
+from bench import corpus, destinations, footprint, growth, hostile, hot_path, pipeline_run, plot, seen_ids
 from bench.pipeline_run import Row
 
 from ualpipe.pipeline.runtime import interpreter
@@ -68,6 +68,9 @@ class Bench:
         plot.draw(found)
         return {what: {str(amount): row for amount, row in rows.items()} for what, rows in found.items()}
 
+    def hostile(self) -> dict[str, Any]:
+        return hostile.measure(self.args.harm, self.args.runs)
+
     def seen_ids(self) -> dict[str, Any]:
         return seen_ids.measure(self.args.ids)
 
@@ -82,6 +85,7 @@ PARTS: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "tenants": lambda _bench: footprint.measure_many(),
     "install": lambda _bench: footprint.measure_install(),
     "seen-ids": Bench.seen_ids,
+    "hostile": Bench.hostile,
 }
 
 
@@ -96,6 +100,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=1, help="runs of each pipeline, of which the median counts (default 1)")
     parser.add_argument("--workers", type=int, default=2, help="measure the main job with so many workers, too (default 2)")
     parser.add_argument("--ids", type=int, default=10_000_000, help="record Ids to remember (default 10,000,000)")
+    parser.add_argument("--harm", action="append", default=[], metavar="WORD", help="of `hostile`, those with this in their name")
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="where the figures go as JSON (default: a new file in bench/results)"
     )

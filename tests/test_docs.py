@@ -209,3 +209,19 @@ def test_no_document_names_a_metric_as_nothing_serves_them(document):
 def test_files_and_folders_that_a_document_names_are_there(document):
     named = set(PLACES.findall(document.read_text(encoding="utf-8"))) - {"bench/results/"}  # which benchmarks make
     assert [place for place in named if not list(ROOT.glob(place.rstrip("/")))] == []
+
+
+def test_each_test_that_the_security_document_names_is_there():
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:tests/[\w/]+/)?test_[\w*]+\.py)`", text)
+    assert len(named) > 20
+    missing = [name for name in named if not [*ROOT.glob(name if "/" in name else f"tests/**/{name}")]]
+    assert not missing
+
+
+def test_the_security_document_has_a_figure_for_each_way_to_do_harm(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "tests"))
+    from servers.hostile_tenant import HARMS  # noqa: PLC0415
+
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    assert set(HARMS) == {match[1] for match in re.finditer(r"^\| ([a-z]+: [^|]+?) \| [\d.]+ \|", text, re.MULTILINE)}

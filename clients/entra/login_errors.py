@@ -6,7 +6,6 @@ Source: "Microsoft Entra authentication and authorization error codes"; the code
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from datetime import datetime
 from typing import Any
@@ -15,6 +14,7 @@ from ualpipe.clients.answer import HttpAnswer
 from ualpipe.clients.entra.api import Api
 from ualpipe.clients.errors import ClientError, Refused, Throttled, Unreachable, with_advice
 from ualpipe.clients.retry_after import cut_wait, retry_after_s
+from ualpipe.pipeline.records.json_reader import UnreadableJson, read_json
 from ualpipe.pipeline.wording import LONGEST_READ, shorten
 
 _AADSTS = re.compile(r"AADSTS(\d{1,12})")
@@ -89,8 +89,8 @@ def _refusal(code: int, api: Api) -> tuple[str, str]:
 def _read(body: bytes) -> tuple[str, str]:
     """Returns ``error`` and ``error_description``; no error, and the text itself, where it is not the service that speaks."""
     value: Any = None
-    with contextlib.suppress(ValueError):
-        value = json.loads(body)
+    with contextlib.suppress(UnreadableJson):
+        value = read_json(body)
     if isinstance(value, dict) and isinstance(value.get("error"), str):
         return value["error"], str(value.get("error_description") or value["error"])
     return "", body[:LONGEST_READ].decode("utf-8", "replace")

@@ -6,8 +6,9 @@ A token is meant for the API, which verifies it; here its claims make messages m
 from __future__ import annotations
 
 import base64
-import json
 from typing import Any
+
+from ualpipe.pipeline.records.json_reader import read_json
 
 MOST_TOKEN_CHARACTERS = 64 * 1024
 """Of a token that is looked into; one with all roles of all APIs takes some thousand."""
@@ -25,6 +26,6 @@ def roles_of(token: str) -> frozenset[str] | None:
 
 def _claims(payload: str) -> Any:
     try:
-        return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    except (ValueError, RecursionError):  # no Base64, no UTF-8, no JSON, or JSON that is nested too deeply
+        return read_json(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except ValueError:  # no Base64, or no JSON within bounds
         return None

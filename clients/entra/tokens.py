@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msal
+import orjson
 import requests
 
 from ualpipe.clients.answer import HttpAnswer
@@ -17,12 +18,13 @@ from ualpipe.clients.bounds import bounded_number
 from ualpipe.clients.entra.api import Api
 from ualpipe.clients.entra.login_errors import login_error
 from ualpipe.clients.errors import ClientError, Refused
-from ualpipe.clients.http import Session, unreachable
+from ualpipe.clients.http import MOST_ANSWER_BYTES, Session, unreachable
 from ualpipe.clients.urls import difference, is_served_by, shown_host
 from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.credentials.certificate import read_certificate
 from ualpipe.pipeline.credentials.options import Credential
 from ualpipe.pipeline.errors import SourceDenied
+from ualpipe.pipeline.records.json_reader import UnreadableJson, read_json
 from ualpipe.pipeline.redaction import hide
 
 EARLY_S = 300.0
@@ -33,6 +35,9 @@ LONGEST_LIFETIME_S = 86400.0
 """Longest lifetime that is believed: with an older token the API answers 401, which is no reason to ask for none until then."""
 KEPT_SECRET = 3
 """Tokens of an app that are blanked in texts: a service may still repeat the one before."""
+_MSAL_ERRORS = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RuntimeError, msal.exceptions.MsalError)
+"""Of msal: ValueError for a refused or senseless discovery, LookupError for a half one, TypeError, AttributeError and
+OverflowError for values of other types and sizes in an answer, the others for a 5xx."""
 SHORT_LIFETIME_S = 600.0  # of a token that does not tell its lifetime
 
 
@@ -146,9 +151,7 @@ class Tokens:
             result: dict[str, Any] = app.acquire_token_for_client([self._api.scope])
         except requests.RequestException as exc:
             raise unreachable(exc, what) from exc
-        # msal: ValueError for a refused or senseless discovery, KeyError for a half one, TypeError, AttributeError and
-        # OverflowError for values of other types and sizes in an answer, the others for a 5xx.
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RuntimeError, msal.exceptions.MsalError) as exc:
+        except _MSAL_ERRORS as exc:
             raise login_error(self._http.last, what, self._api, self._clock.now()) from exc
         token = result.get("access_token")
         if not isinstance(token, str) or not (token.isascii() and token.isprintable()):  # it goes into a header
@@ -218,6 +221,16 @@ class _RememberingHttp:
         body = b""
         with contextlib.suppress(requests.RequestException):
             body = response.content
+        _tidy(response, body)
         # A good answer holds a token and is not kept.
         self.last = HttpAnswer(response.status_code, response.headers, b"" if response.ok else body)
         return response
+
+
+def _tidy(response: requests.Response, body: bytes) -> None:
+    """Leaves msal nothing to decode that would surprise it: JSON within bounds, in UTF-8, which is not guessed; else nothing."""
+    response.encoding = "utf-8"
+    try:
+        response._content = orjson.dumps(read_json(body, most_bytes=MOST_ANSWER_BYTES))  # noqa: SLF001 - it has no setter
+    except UnreadableJson:
+        response._content = b""  # noqa: SLF001

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+MAY_BE_CHANCE = 3
+"""So many more items that can't be read than that can change nothing."""
+MOST_SPOILT = 24
+"""So many are remembered: a source that was mended is not held back for long."""
+
 
 class ConcurrencyLimit:
     """Limits requests by additive increase and multiplicative decrease. Not thread-safe: several threads need a lock.
@@ -19,6 +24,7 @@ class ConcurrencyLimit:
         """
         self._most = float(most)
         self._level = float(most)
+        self._spoilt = 0  # items that can't be read, less those that could
         self.epoch = 0
         """How often the limit was halved. Callers note it when they begin a request, for ``overloaded``."""
 
@@ -29,7 +35,12 @@ class ConcurrencyLimit:
 
     def succeeded(self) -> None:
         """Notes a request that succeeded."""
-        self._level = min(self._most, self._level + 1 / self._level)
+        if self._spoilt <= MAY_BE_CHANCE:
+            self._level = min(self._most, self._level + 1 / self._level)
+
+    def readable(self) -> None:
+        """Notes content that could be read."""
+        self._spoilt = max(0, self._spoilt - 1)
 
     def overloaded(self, begun_in: int) -> bool:
         """Notes a request that was throttled or had no answer in time.
@@ -42,6 +53,21 @@ class ConcurrencyLimit:
         """
         if begun_in != self.epoch:
             return False
-        before, self._level = self.limit, max(1.0, self._level / 2)
+        return self._lower_to(self._level / 2)
+
+    def spoilt(self) -> int:
+        """Notes content that can't be read: such may cost much memory and time, so that after some the next is fetched alone.
+
+        Returns:
+            How many more there were than could be read, beyond those that change nothing.
+        """
+        self._spoilt = min(MOST_SPOILT, self._spoilt + 1)
+        beyond = max(0, self._spoilt - MAY_BE_CHANCE)
+        if beyond:
+            self._lower_to(1.0)
+        return beyond
+
+    def _lower_to(self, level: float) -> bool:
+        before, self._level = self.limit, max(1.0, level)
         self.epoch += 1
         return self.limit < before

@@ -32,6 +32,10 @@ LAST_CHANCE_S = 60.0
 """How long before the service drops an item the last attempt to fetch it is made."""
 
 
+HOLD_S, LONGEST_HOLD_S = 0.5, 10.0
+"""By how much the pause grows with each item in a row that can't be read, and the longest one."""
+
+
 class FetchFailures:
     """Decides what becomes of items that one collector could not fetch. Thread-safe.
 
@@ -98,6 +102,7 @@ class FetchFailures:
         stream = self._stream_of(item)
         self._metrics.add(m.ITEMS_FAILED, source=self._name, stream=stream.name)
         self._lower_limit(error, begun_in)
+        self._hold_back(stream, error)
         if isinstance(error, SourceDenied | SourceThrottled):
             self._backoff.failed(stream, stream.fetching, error, FETCH)
             stream.is_given_up |= self._backoff.is_exhausted(stream.fetching)
@@ -114,14 +119,40 @@ class FetchFailures:
             if isinstance(error, SourceThrottled | SourceOverloaded) and self._limit.overloaded(begun_in):
                 self._log.info("fetching fewer items at a time", extra={"at_once": self._limit.limit})
 
+    def _hold_back(self, stream: StreamState, error: SourceError) -> None:
+        """Fetches one item at a time, and with pauses, where one after the other can't be read.
+
+        To find that out may take seconds of the processor each, and much memory, which other sources want.
+        """
+        if not isinstance(error, ContentUndecodable) or isinstance(error, ContentRefused):  # the latter is found at once
+            return
+        with self._lock:
+            beyond = self._limit.spoilt()
+            if beyond and not self._context.once:
+                stream.fetching.pause(error, min(LONGEST_HOLD_S, beyond * HOLD_S))
+        if beyond == 1:
+            self._log.warning("item after item can't be read: fetching one at a time, with pauses, until one can")
+
     def rest_of(self, item: LedgerItem, error: ContentUndecodable) -> DeadLetter | None:
         """Counts that the rest of an item can't be decoded; returns its dead letter after enough attempts, None before that."""
         self._undecodable[item.id] += 1
         return self._dead_letter(item, error, error.body) if self._is_final(item, error) else None
 
-    def stored(self, item: LedgerItem, rest: DeadLetter | None) -> None:
-        """Notes that an item is stored, and that the rest of it, if there is one, is a dead letter."""
+    def stored(self, item: LedgerItem, rest: DeadLetter | None, *, good: int, bad: int) -> None:
+        """Notes that an item is stored.
+
+        Args:
+            item: The item.
+            rest: The dead letter that the rest of it is; None where there is none.
+            good: How many records it holds.
+            bad: How many there are that can't be read.
+        """
         self._undecodable.pop(item.id, None)
+        if good:
+            with self._lock:
+                self._limit.readable()
+        elif bad:
+            self._hold_back(self._stream_of(item), ContentUndecodable("none of the records can be read", b""))
         if rest is not None:
             self._note_dead(item, rest.reason)
 

@@ -86,6 +86,8 @@ class _Item:
         last: The chunk that was processed last, unless it is staged.
         rest: Dead letter of what can't be decoded behind its records.
         has_good: Whether records of the held chunk come before that rest.
+        good: How many records were found in it.
+        bad: How many were found that can't be read.
     """
 
     item: LedgerItem
@@ -95,6 +97,8 @@ class _Item:
     last: tuple[ProcessedChunk, PackedChunk] | None = None
     rest: DeadLetter | None = None
     has_good: bool = False
+    good: int = 0
+    bad: int = 0
 
     @property
     def held_bytes(self) -> int:
@@ -150,6 +154,7 @@ class FetchTask:
         except SourceError as exc:
             self._undo(item)
             failures.failed(leased, exc, begun_in)
+            _forget_frames(exc)
             return False
         except BaseException:
             self._undo(item)
@@ -244,6 +249,8 @@ class FetchTask:
         done = self._parts.processor.process(item.origin, transform=transform)
         packed = PackedChunk(chunk.framing, done.digests, chunk.received or len(chunk.body), done.packed, done.sha256, now)
         item.last = (done, packed) if done.digests else None
+        bad = done.digests.count(None)
+        item.good, item.bad = item.good + len(done.digests) - bad, item.bad + bad
         return done
 
     def _stage(self, item: _Item) -> None:
@@ -334,7 +341,7 @@ class FetchTask:
     def _count(self, item: _Item, result: CommitResult) -> None:
         """Counts what a stored item brought, and has the rest of it that could not be decoded logged."""
         item.staged = []
-        self._with.failures.stored(item.item, item.rest)
+        self._with.failures.stored(item.item, item.rest, good=item.good, bad=item.bad)
         count = partial(self._parts.context.metrics.add, source=self._with.name, stream=item.item.work.stream)
         count(m.ITEMS_FETCHED, 1)
         count(m.RECORDS_RECEIVED, result.records)
@@ -366,7 +373,7 @@ def _refuse_deadly(item: LedgerItem) -> None:
 
 
 def _forget_frames(error: BaseException | None) -> None:
-    """Drops the frames of an error's traceback: they hold the task that keeps the error, and with it the chunks read."""
+    """Drops the frames of an error's traceback: they hold what was read, up to some megabytes, until cycles are looked for."""
     while error is not None:
         error.__traceback__ = None
         error = error.__cause__ or error.__context__

@@ -15,6 +15,7 @@ from ualpipe.pipeline.explain.document_fields import ABSENT, Difference, differe
 from ualpipe.pipeline.files import PRIVATE, refuse_unsafe, replace_file
 from ualpipe.pipeline.reading import known_envelopes, pieces_of
 from ualpipe.pipeline.reading.encoding import in_utf8
+from ualpipe.pipeline.records.json_reader import UnreadableJson, read_strictly
 from ualpipe.pipeline.wording import counted, did_you_mean
 
 _KEYS = ("name", "record", "document", "fields")
@@ -155,8 +156,8 @@ def _of_value(path: Path, value: Any) -> Cases:
 def _decoded(text: bytes) -> Any:
     """Returns decoded JSON, or what is wrong with it as text."""
     try:
-        found = orjson.loads(text)
-    except ValueError as exc:
+        found = read_strictly(text)
+    except UnreadableJson as exc:
         return f"not JSON: {exc}"
     return found if not isinstance(found, str) else "not a JSON object"
 

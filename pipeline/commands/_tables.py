@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ualpipe.pipeline.explain.contract import Rule
+from ualpipe.pipeline.records.json_reader import UnreadableJson, read_strictly
 from ualpipe.pipeline.wording import visible, visible_json
 
 MAX_SHOWN = 300
@@ -81,8 +82,8 @@ def place_from_here(rule: Rule) -> str:
 
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text)
-    except ValueError:
+        read_strictly(text)
+    except UnreadableJson:
         return False
     return True
 

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-import orjson
-
 from ualpipe.pipeline.reading.envelopes import Envelopes
 from ualpipe.pipeline.records.chunk import Piece
+from ualpipe.pipeline.records.json_reader import UnreadableJson, read_strictly
 
 MAX_ROW_BYTES = 1024 * 1024
 """How far a quoted field is followed over line ends before its opening quote counts as a mistake."""
@@ -179,8 +178,8 @@ def _object(text: bytes) -> dict[str, Any] | None:
     if not text.startswith(b"{"):
         return None
     try:
-        value: dict[str, Any] = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        value: dict[str, Any] = read_strictly(text)
+    except UnreadableJson:
         return None
     return value
 

@@ -15,6 +15,7 @@ from ualpipe.pipeline.errors import ContentUndecodable
 from ualpipe.pipeline.reading.facts import facts_of
 from ualpipe.pipeline.records.chunk import Piece
 from ualpipe.pipeline.records.decoding import decode, kind_of
+from ualpipe.pipeline.records.json_reader import UnreadableJson, read_strictly
 from ualpipe.pipeline.records.splitting import COMMON_FIELDS
 from ualpipe.schemas import read_yaml
 
@@ -68,8 +69,8 @@ class Envelopes:
     def is_record(self, text: bytes) -> bool:
         """Tells whether some text is a record in no envelope, nothing more and nothing less."""
         try:
-            value = orjson.loads(text)
-        except orjson.JSONDecodeError:
+            value = read_strictly(text)
+        except UnreadableJson:
             return False
         return type(value) is dict and _is_record(value)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -22,6 +23,8 @@ CHUNK_RECORDS = 4096
 """Most records of a chunk whose records are smaller than audit records are; each takes some kilobytes on its way."""
 
 _UTF8_BOM = b"\xef\xbb\xbf"
+_searching = threading.Lock()
+"""Held by the one thread that looks for records one by one: it takes three copies of the text, and others the interpreter."""
 _MAX_GUESSES = 8  # borders that are tried, from the end of the buffer, before the slow search
 _BYTES_A_MARK = 8  # fewer bytes for each comma and brace than that hold next to nothing; audit records have 25
 
@@ -68,7 +71,8 @@ class _ArrayCutter:
                 yield from self._chunks()
                 if self._taken == before:
                     self._refuse_endless()
-                    threshold = 2 * len(self._buffer)  # one record larger than a chunk: it is looked at again much later
+                    # One record larger than a chunk: it is looked at again much later, and once more when it is too long.
+                    threshold = min(2 * len(self._buffer), max(MAX_RECORD_BYTES, len(self._buffer)) + 1)
                     break
                 threshold = self._max_bytes
         yield from self._last()
@@ -80,10 +84,19 @@ class _ArrayCutter:
         if self._splitter is None and (chunk := self._guessed()) is not None:
             yield chunk
             return
-        splitter, data = self._splitter_here(), bytes(self._buffer)
-        for run in _runs(splitter.split(data, is_end=False), self._max_bytes):
-            yield _chunk_of(data, run, self._taken)
-        self._take(splitter.taken)
+        yield from self._split()
+
+    def _split(self) -> list[Chunk]:
+        """Takes the records off the buffer that are whole, found one by one."""
+        if len(self._buffer) > 2 * self._max_bytes:  # it was looked through before, and no record ended
+            refuse_crowded(self._buffer)
+        with _searching:
+            splitter, data = self._splitter_here(), bytes(self._buffer)
+            found = [_chunk_of(data, run, self._taken) for run in _runs(splitter.split(data, is_end=False), self._max_bytes)]
+            if splitter.is_desert:
+                raise ContentUndecodable("the body holds value after value, and no record", data)
+            self._take(splitter.taken)
+        return found
 
     def _guessed(self) -> Chunk | None:
         """Takes a run of whole records off the buffer in one cut."""

@@ -58,7 +58,7 @@ _MOST_BARREN = 1000
 _WINDOW_BYTES = 64 * 1024  # so far the next record is guessed
 _LINE_BYTES = 64 * 1024  # so much is waited for where a broken text may end with its line
 _BROKEN_BYTES = 16 * 1024  # so far brackets are followed in a broken record, before the next whole one is looked for
-_BUDGET_BYTES = 8 * 1024 * 1024  # so much text is read in search of a whole record behind a broken one
+_BUDGET_BYTES = 2 * 1024 * 1024  # so much text is read in search of a whole record behind a broken one
 _LEAST_COST = 64  # bytes; of looking at a place where no record begins
 _LEAST_KEYS = 3  # of a record, to tell others by it
 _IDENTIFYING = {"Id", "CreationTime"}  # no object inside of a record has both
@@ -99,6 +99,8 @@ class Splitter:
         """
         self.taken = 0
         self.is_closed = False
+        self._barren = 0  # values since the last record
+        self._has_record = False
         self._is_array = is_array
         self._separators = _SEPARATORS_IN_ARRAY if is_array else _SEPARATORS
         self._is_begun = is_begun
@@ -121,11 +123,10 @@ class Splitter:
         text = data.decode(BYTE_A_CHARACTER)
         broken: Found | None = None
         self.taken = self.skip(data, 0)
-        barren = 0
         while self.taken < len(data) and (found := self._next(data, text, self.taken, is_end=is_end)) is not None:
             self.is_closed = False
-            barren = 0 if type(found.value) is dict and found.value else barren + 1
-            if barren > _MOST_BARREN:
+            self._count(found)
+            if self._barren > _MOST_BARREN:
                 found = self._rest_of_barren(data, text, found)
             self.taken = self.skip(data, found.end)
             if broken is not None and _goes_on(data, broken, found):
@@ -139,11 +140,21 @@ class Splitter:
         if broken is not None:
             yield broken
 
+    def _count(self, found: Found) -> None:
+        is_record = type(found.value) is dict and bool(found.value)
+        self._has_record |= is_record
+        self._barren = 0 if is_record else self._barren + 1
+
     def _rest_of_barren(self, data: bytes, text: str, found: Found) -> Found:
         """Returns all up to the next record as one broken text: to name each comma of a desert costs more than it tells."""
         start = self._next_record(data, text, found.start + 1, len(data))
         reason = f"not JSON: more than {_MOST_BARREN:,} times no record"
         return Found(found.start, len(data) if start is None else start, None, reason)
+
+    @property
+    def is_desert(self) -> bool:
+        """Whether there was no record up to now, and so many values that are none that there will hardly be one."""
+        return not self._has_record and self._barren > _MOST_BARREN
 
     def skip(self, data: bytes, at: int) -> int:
         """Returns the next position that belongs to no separator."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from ualpipe.pipeline.records.json_reader import UnreadableJson, read_strictly
 from ualpipe.simulator.data import read_yaml
 
 CONTENT_TYPES = ("Audit.AzureActiveDirectory", "Audit.Exchange", "Audit.SharePoint", "Audit.General", "DLP.All")
@@ -105,8 +106,8 @@ def cut_into_bodies(records: Iterable[Record], records_per_blob: int) -> Iterato
 
 def _decoded(text: bytes) -> Mapping[str, Any]:
     """Decodes a record; text that is no JSON object has no fields, and so arrives in Audit.General."""
-    with contextlib.suppress(orjson.JSONDecodeError):
-        value = orjson.loads(text)
+    with contextlib.suppress(UnreadableJson):
+        value = read_strictly(text)
         if isinstance(value, dict):
             return value
     return {}

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-import orjson
-
+from ualpipe.pipeline.records.json_reader import UnreadableJson, read_json
 from ualpipe.simulator.service import listing
 from ualpipe.simulator.service.content import CONTENT_TYPES, is_content_id
 from ualpipe.simulator.service.errors import JSON_HEADERS, Refused, json_reply
@@ -61,8 +60,8 @@ def _start(request: Request, content_type: str, tenant: SimulatedTenant) -> Repl
 
 def _webhook_of(body: bytes) -> dict[str, Any] | None:
     try:
-        asked = orjson.loads(body or b"{}")
-    except orjson.JSONDecodeError:
+        asked = read_json(body or b"{}")
+    except UnreadableJson:
         raise Refused("AF20002", name="webhook", expected="object") from None
     webhook = asked.get("webhook") if isinstance(asked, dict) else None
     return webhook if isinstance(webhook, dict) else None

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-
-import orjson
 
 from ualpipe.clients.answer import HttpAnswer
 from ualpipe.clients.retry_after import cut_wait, retry_after_s
 from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkThrottled, SinkUnavailable
+from ualpipe.pipeline.records.json_reader import UnreadableJson, read_object
 from ualpipe.pipeline.wording import shorten
 
 if TYPE_CHECKING:
@@ -44,6 +44,31 @@ def refusal(answer: HttpAnswer, now: datetime) -> SinkError:
     return SinkDenied(f"{text}: check `urls` and `data_stream`, and whether Elasticsearch answers there")
 
 
+def said_of(body: bytes) -> str:
+    """Returns what the body of a refusal says in Elasticsearch's form; empty where it does not."""
+    try:
+        error = read_object(body).get("error")
+    except UnreadableJson:
+        return ""
+    return describe(error) if error is not None else ""
+
+
+@contextmanager
+def of_elasticsearch(what: str) -> Iterator[None]:
+    """Turns what goes wrong where an answer is read that has another shape than Elasticsearch's into an error of the sink.
+
+    Args:
+        what: Begins the message.
+
+    Raises:
+        SinkUnavailable: The answer is a proxy's page, or of something else.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, AttributeError) as exc:
+        raise SinkUnavailable(f"{what} is not Elasticsearch's: is there a proxy?") from exc
+
+
 def describe(error: Any) -> str:
     """Returns ``type: reason`` of an error object of Elasticsearch, its innermost cause first, shortened."""
     if not isinstance(error, Mapping):
@@ -72,7 +97,5 @@ def _reason_of(error: Mapping[str, Any]) -> str:
 
 
 def _reason(body: bytes) -> str:
-    try:
-        return f" {describe(orjson.loads(body)['error'])}"
-    except (ValueError, TypeError, KeyError):
-        return ""
+    said = said_of(body)
+    return f" {said}" if said else ""

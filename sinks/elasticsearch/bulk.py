@@ -7,12 +7,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
-
 from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkRejected, SinkThrottled, SinkUnavailable
 from ualpipe.pipeline.events import EncodedEvent
 from ualpipe.pipeline.records.identity import is_usable
-from ualpipe.sinks.elasticsearch.answers import describe
+from ualpipe.pipeline.records.json_reader import read_object
+from ualpipe.sinks.elasticsearch.answers import describe, of_elasticsearch
 
 _USABLE_ID = re.compile(r"[A-Za-z0-9._@:-]{1,400}")  # needs no escape in JSON; Elasticsearch takes 512 bytes
 _ALL_FINE = re.compile(rb'\s*\{\s*(?:"took"\s*:\s*\d+\s*,\s*)?"errors"\s*:\s*false')
@@ -63,10 +62,8 @@ def failures(answer: bytes, count: int) -> dict[int, SinkError]:
     """
     if _ALL_FINE.match(answer):
         return {}
-    try:
-        found = [_failure(item["create"]) for item in orjson.loads(answer)["items"]]
-    except (ValueError, TypeError, KeyError, AttributeError) as exc:
-        raise SinkUnavailable(f"the answer to _bulk is not Elasticsearch's ({len(answer)} bytes): is there a proxy?") from exc
+    with of_elasticsearch(f"the answer to _bulk ({len(answer)} bytes)"):
+        found = [_failure(item["create"]) for item in read_object(answer)["items"]]
     if len(found) != count:
         raise SinkUnavailable(f"the answer to _bulk has {len(found)} items for {count} events")
     return {index: error for index, error in enumerate(found) if error}

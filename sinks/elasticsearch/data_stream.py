@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from ualpipe.clients.answer import HttpAnswer
-from ualpipe.pipeline.errors import SinkError, SinkUnavailable
-from ualpipe.sinks.elasticsearch.answers import answer_of
+from ualpipe.pipeline.errors import SinkError
+from ualpipe.pipeline.records.json_reader import read_object
+from ualpipe.sinks.elasticsearch.answers import answer_of, of_elasticsearch
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
@@ -56,15 +55,13 @@ def write_index(api: Elasticsearch, data_stream: str, refusal: Refusal) -> Write
     answer = answer_of(api.indices.resolve_index(name=data_stream))
     if answer.status == 404:
         return None
-    try:
+    with of_elasticsearch(f"the answer about {data_stream}"):
         streams = [stream for stream in _decoded(answer, refusal)["data_streams"] if stream["name"] == data_stream]
         if not streams:
             return None
         name = _newest(data_stream, streams[0]["backing_indices"])
         mapping = _decoded(answer_of(api.indices.get_mapping(index=name)), refusal)[name]
-        return WriteIndex(name, mapping["mappings"].get("properties", {}))
-    except (ValueError, TypeError, LookupError, AttributeError) as exc:
-        raise SinkUnavailable(f"the answer about {data_stream} is not Elasticsearch's: is there a proxy?") from exc
+        return WriteIndex(name, _fields(mapping["mappings"]))
 
 
 def _newest(data_stream: str, indices: Sequence[str]) -> str:
@@ -81,12 +78,25 @@ def next_fields(api: Elasticsearch, data_stream: str, refusal: Refusal) -> Field
         SinkError: They can't be seen, as ``refusal`` says.
         SinkUnavailable: The answer is not Elasticsearch's.
     """
-    return fields_of(_decoded(answer_of(api.indices.simulate_index_template(name=data_stream)), refusal))
+    answer = answer_of(api.indices.simulate_index_template(name=data_stream))
+    with of_elasticsearch(f"the answer about the templates of {data_stream}"):
+        return fields_of(_decoded(answer, refusal))
 
 
 def fields_of(template: Mapping[str, Any]) -> Fields:
-    """Returns the fields of an index template's body."""
-    found: Fields = template.get("template", {}).get("mappings", {}).get("properties", {})
+    """Returns the fields of an index template's body.
+
+    Raises:
+        TypeError, AttributeError: It is the body of something else.
+    """
+    return _fields(template.get("template", {}).get("mappings", {}))
+
+
+def _fields(mapping: Mapping[str, Any]) -> Fields:
+    """Returns the fields of a mapping, or of a field that is an object; raises as ``fields_of``."""
+    found: Fields = mapping.get("properties", {})
+    for field in found.values():
+        _fields(field)
     return found
 
 
@@ -132,8 +142,9 @@ def _add_fields(api: Elasticsearch, data_stream: str, index: WriteIndex, wanted:
 
 def _guard(api: Elasticsearch, index: WriteIndex, refusal: Refusal) -> dict[str, Any]:
     """Returns a condition that this index meets, and none that was made after it."""
-    stats = _decoded(answer_of(api.indices.stats(index=index.name, metric="docs")), refusal)
-    count = stats["_all"]["primaries"]["docs"]["count"]
+    answer = answer_of(api.indices.stats(index=index.name, metric="docs"))
+    with of_elasticsearch(f"the answer about {index.name}"):
+        count = _decoded(answer, refusal)["_all"]["primaries"]["docs"]["count"]
     return {"max_docs": count} if count else {"max_age": "1s"}
 
 
@@ -148,13 +159,11 @@ def some(names: list[str]) -> str:
     return ", ".join(names[:_MAX_NAMED]) + (f" and {more} more fields" if more > 0 else "")
 
 
-def _decoded(answer: HttpAnswer, refusal: Refusal) -> Any:
+def _decoded(answer: HttpAnswer, refusal: Refusal) -> dict[str, Any]:
     if not answer.is_ok:
         raise refusal(answer)
-    try:
-        return orjson.loads(answer.body)
-    except ValueError as exc:
-        raise SinkUnavailable(f"an answer of {len(answer.body)} bytes is not Elasticsearch's: is there a proxy?") from exc
+    with of_elasticsearch(f"an answer of {len(answer.body)} bytes"):
+        return read_object(answer.body)
 
 
 def _type(field: Mapping[str, Any]) -> str:

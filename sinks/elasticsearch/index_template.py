@@ -9,7 +9,8 @@ from typing import Any
 
 import orjson
 
-from ualpipe.pipeline.errors import SinkUnavailable
+from ualpipe.pipeline.records.json_reader import read_object
+from ualpipe.sinks.elasticsearch.answers import of_elasticsearch
 
 PRIORITY = 250  # Elasticsearch's own `logs-*-*` has 100, integrations installed by Fleet have 200
 OWNER = "ualpipe"
@@ -65,7 +66,8 @@ def must_install(found: Mapping[str, Any] | None, template: Mapping[str, Any]) -
 
 def is_ours(template: Mapping[str, Any]) -> bool:
     """Returns whether a ualpipe wrote an index template."""
-    return bool((template.get("_meta") or {}).get("managed_by") == OWNER)
+    meta = template.get("_meta")
+    return isinstance(meta, Mapping) and meta.get("managed_by") == OWNER
 
 
 def installed(answer: bytes) -> dict[str, Any]:
@@ -74,13 +76,8 @@ def installed(answer: bytes) -> dict[str, Any]:
     Raises:
         SinkUnavailable: The body is no such answer (a proxy's page).
     """
-    try:
-        found = orjson.loads(answer)["index_templates"][0]["index_template"]
-    except (ValueError, TypeError, LookupError) as exc:
-        raise SinkUnavailable(
-            f"the answer to _index_template is not Elasticsearch's ({len(answer)} bytes): is there a proxy?"
-        ) from exc
-    return dict(found)
+    with of_elasticsearch(f"the answer to _index_template ({len(answer)} bytes)"):
+        return dict(read_object(answer)["index_templates"][0]["index_template"])
 
 
 def _release_of(found: Mapping[str, Any]) -> int:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-
-import orjson
 
 from ualpipe.clients.answer import HttpAnswer
 from ualpipe.pipeline.errors import SinkDenied, SinkError
+from ualpipe.pipeline.records.json_reader import UnreadableJson, read_object
 from ualpipe.pipeline.stages import Finding
-from ualpipe.sinks.elasticsearch.answers import answer_of, describe
+from ualpipe.sinks.elasticsearch.answers import answer_of, of_elasticsearch, said_of
 from ualpipe.sinks.elasticsearch.data_stream import fields_of, next_fields, some, write_index
 from ualpipe.sinks.elasticsearch.index_template import installed, must_install, template_name
 from ualpipe.sinks.elasticsearch.product import unsupported
@@ -84,7 +84,8 @@ def _of_privileges(api: Elasticsearch, data_stream: str, *, setup: bool) -> Iter
         yield Finding("warning", "privileges", f"can't be asked for: {_said(answer)}")
         return
     found = _json(answer)
-    held = {**found["cluster"], **found["index"][data_stream]}
+    with of_elasticsearch("the answer about privileges"):
+        held = {**found["cluster"], **found["index"][data_stream]}
     lacking = [name for name, is_held in held.items() if not is_held]
     missing = [name for name in lacking if name not in _TO_ROLL_OVER]
     if lacking and not missing:
@@ -164,14 +165,10 @@ def _of_pipeline(api: Elasticsearch, pipeline: str) -> Finding:
 
 
 def _said(answer: HttpAnswer) -> str:
-    try:
-        return f"HTTP {answer.status} {describe(orjson.loads(answer.body)['error'])}"
-    except (ValueError, TypeError, KeyError):
-        return f"HTTP {answer.status}"
+    return f"HTTP {answer.status} {said_of(answer.body)}".rstrip()
 
 
-def _json(answer: HttpAnswer) -> Any:
-    try:
-        return orjson.loads(answer.body)
-    except ValueError:
-        return {}
+def _json(answer: HttpAnswer) -> Mapping[str, Any]:
+    with suppress(UnreadableJson):
+        return read_object(answer.body)
+    return {}

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-import orjson
-
 from ualpipe.clients.answer import HttpAnswer
+from ualpipe.pipeline.records.json_reader import UnreadableJson, read_object
 from ualpipe.pipeline.wording import shorten
 
 OLDEST_MAJOR = 8
@@ -64,8 +64,6 @@ def _shown(text: str) -> str:
 
 
 def _json(body: bytes) -> Mapping[str, Any]:
-    try:
-        found = orjson.loads(body)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    with suppress(UnreadableJson):
+        return read_object(body)
+    return {}

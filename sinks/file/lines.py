@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-import orjson
-
+from ualpipe.pipeline.records.json_reader import UnreadableJson, read_strictly
 from ualpipe.sinks.file.append_file import End, NotOurs
 
 _LOOK_BACK_BYTES = 64 * 1024
@@ -82,6 +81,6 @@ def _with_tail(file: BinaryIO, end: int, size: int) -> End:
 
 def _is_object(line: bytes) -> bool:
     try:
-        return isinstance(orjson.loads(line), dict)
-    except ValueError:
+        return isinstance(read_strictly(line), dict)
+    except UnreadableJson:
         return False

@@ -26,22 +26,46 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _BLANK = b" \t\r\n"
 
 
-def whole_array(parts: Iterable[bytes], encoding: str, *, max_bytes: int, what: str) -> Iterator[bytes]:
+class Room:
+    """How much of one item may still come, over all of its pages."""
+
+    def __init__(self, max_bytes: int, option: str = "") -> None:
+        """Begins with nothing taken.
+
+        Args:
+            max_bytes: How much may come, decompressed.
+            option: The option that says so, for messages; empty where none does.
+        """
+        self._max_bytes = self._left = max_bytes
+        self._advice = f" (`{option}`)" if option else ""
+
+    def take(self, piece: bytes, what: str) -> None:
+        """Takes a piece in.
+
+        Raises:
+            ContentUndecodable: There is no room for it.
+        """
+        self._left -= len(piece)
+        if self._left < 0:
+            raise ContentUndecodable(f"{what}: the body is larger than {self._max_bytes} bytes{self._advice}", b"")
+
+
+def whole_array(parts: Iterable[bytes], encoding: str, *, room: Room, what: str) -> Iterator[bytes]:
     """Yields the body of an answer that should be a JSON array, decompressed, in pieces of bounded size.
 
     Args:
         parts: The body as it comes from the wire.
         encoding: The header ``Content-Encoding``; empty for none.
-        max_bytes: Longest body, decompressed.
+        room: For the body, and those of further pages.
         what: What was asked for, for messages.
 
     Raises:
         SourceUnavailable: There is no body, it was cut off while it was compressed, or it is a proxy's page. Where the array
             ends is for whoever reads it to see.
-        ContentUndecodable: The body is longer than ``max_bytes``; the error carries no bytes.
+        ContentUndecodable: There is no room for the body; the error carries no bytes.
     """
     first = b""
-    for piece in bounded(decoded(parts, encoding, what), max_bytes, what):
+    for piece in bounded(decoded(parts, encoding, what), room, what):
         first = first or piece.strip(_BLANK)[:1]
         if first and is_page(first):
             raise SourceUnavailable(f"{what}: an HTML page came in place of records: is there a proxy in between?")
@@ -50,17 +74,14 @@ def whole_array(parts: Iterable[bytes], encoding: str, *, max_bytes: int, what: 
         raise SourceUnavailable(f"{what}: the body was cut off")
 
 
-def bounded(pieces: Iterable[bytes], max_bytes: int, what: str) -> Iterator[bytes]:
-    """Yields pieces up to a sum of ``max_bytes``.
+def bounded(pieces: Iterable[bytes], room: Room, what: str) -> Iterator[bytes]:
+    """Yields pieces for which there is room.
 
     Raises:
-        ContentUndecodable: The sum is larger.
+        ContentUndecodable: There is none for the next one.
     """
-    total = 0
     for piece in pieces:
-        total += len(piece)
-        if total > max_bytes:
-            raise ContentUndecodable(f"{what}: the body is larger than {max_bytes} bytes (`max_blob_size`)", b"")
+        room.take(piece, what)
         yield piece
 
 

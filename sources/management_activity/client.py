@@ -20,7 +20,7 @@ from ualpipe.clients.urls import difference, is_served_by, resolved, shown_host
 from ualpipe.pipeline.errors import ContentUndecodable, SourceUnavailable
 from ualpipe.pipeline.records.cutting import NotAnArray, entries_of
 from ualpipe.pipeline.stages import Budget, Instant
-from ualpipe.sources.management_activity.body import PIECE_BYTES, bounded, decoded, whole_array
+from ualpipe.sources.management_activity.body import PIECE_BYTES, Room, bounded, decoded, whole_array
 from ualpipe.sources.management_activity.clouds import Cloud
 from ualpipe.sources.management_activity.errors import error_of, read_error
 from ualpipe.sources.management_activity.urls import with_publisher
@@ -39,7 +39,7 @@ class ApiClient:
     Attributes:
         feed: URL below which all operations of the tenant stand.
         publisher_id: Who asks; the service counts requests by it.
-        max_blob_bytes: Longest content blob, decompressed.
+        max_blob_bytes: Longest content blob, decompressed, all of its pages together.
         now: The time of day, UTC.
         on_answer: Called for each good answer, to count it.
         skew: How far the service's clock is ahead of ours, by its latest answer; None before the first.
@@ -97,10 +97,11 @@ class ApiClient:
     def blob(self, uri: str, what: str) -> Iterator[Iterator[bytes]]:
         """Yields the body of a content blob in pieces; a further body for each further page, should it have any.
 
-        A body has to be read, or given up, before the next is asked for.
+        A body has to be read, or given up, before the next is asked for. All together have ``max_blob_bytes``.
         """
+        room = Room(self.max_blob_bytes, "max_blob_size")
         for answer in self._pages(uri, what, is_blob=True):
-            yield self._pieces(answer, what)
+            yield self._pieces(answer, what, room)
 
     def _pages(self, url: str, what: str, *, is_blob: bool = False) -> Iterator[urllib3.BaseHTTPResponse]:
         seen: set[str] = set()
@@ -157,15 +158,15 @@ class ApiClient:
     def _read_array(self, answer: urllib3.BaseHTTPResponse, what: str) -> list[Any]:
         pieces = decoded(_parts(answer, what), _encoding(answer), what)
         try:
-            body = b"".join(bounded(pieces, MAX_LISTING_BYTES, what))
+            body = b"".join(bounded(pieces, Room(MAX_LISTING_BYTES), what))
             return entries_of(body)
         except NotAnArray as exc:
             raise error_of(HttpAnswer(answer.status, answer.headers, body), what, now=self.now()) from exc
         except ContentUndecodable as exc:
             raise SourceUnavailable(f"{what}: the answer is no list of this service: {exc}") from exc
 
-    def _pieces(self, answer: urllib3.BaseHTTPResponse, what: str) -> Iterator[bytes]:
-        pieces = whole_array(_parts(answer, what), _encoding(answer), max_bytes=self.max_blob_bytes, what=what)
+    def _pieces(self, answer: urllib3.BaseHTTPResponse, what: str, room: Room) -> Iterator[bytes]:
+        pieces = whole_array(_parts(answer, what), _encoding(answer), room=room, what=what)
         head = next(pieces)
         if head.lstrip()[:1] == b"{" and read_error(head)[0]:
             raise error_of(HttpAnswer(answer.status, answer.headers, head), what, now=self.now(), is_blob=True)

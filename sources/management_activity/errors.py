@@ -7,7 +7,6 @@ Source: Office 365 Management Activity API reference, "Errors", and reports from
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +16,7 @@ from ualpipe.clients.answer import HttpAnswer
 from ualpipe.clients.errors import with_advice
 from ualpipe.clients.retry_after import cut_wait, retry_after_s
 from ualpipe.pipeline.errors import ContentGone, SourceDenied, SourceError, SourceOverloaded, SourceThrottled, SourceUnavailable
+from ualpipe.pipeline.records.json_reader import UnreadableJson, read_json
 from ualpipe.pipeline.wording import LONGEST_READ, shorten
 
 _AF_CODE = re.compile(r"AF\d+")
@@ -130,8 +130,8 @@ def _reaction(answer: HttpAnswer, code: str, message: str, *, is_blob: bool) -> 
 def read_error(body: bytes) -> tuple[str, str]:
     """Returns code and message of ``{"error": {"code", "message"}}`` or ``{"Message"}``, else no code and the text itself."""
     value: Any = None
-    with contextlib.suppress(ValueError):
-        value = json.loads(body)
+    with contextlib.suppress(UnreadableJson):
+        value = read_json(body)
     error = value.get("error") if isinstance(value, dict) else None
     if isinstance(error, dict):
         return str(error.get("code") or ""), str(error.get("message") or "")

@@ -77,4 +77,6 @@ class ManagementActivityConfig:
         "a second is given up after about that time, any answer after fifteen times that.",
         default="60s",
     )
-    max_blob_size: Size = option("Largest content blob, decompressed; a larger one is dead-lettered.", default="1GiB")
+    max_blob_size: Size = option(
+        "Largest content blob, decompressed, all its pages together; a larger one is dead-lettered.", default="1GiB"
+    )

@@ -85,4 +85,5 @@ class Subscriptions:
 def enabled_types(client: ApiClient) -> frozenset[str]:
     """Returns the content types whose subscription runs; one without a status counts: the service leaves it out at times."""
     entries = [entry for entry in client.subscriptions() if isinstance(entry, dict)]
-    return frozenset(str(entry.get("contentType")) for entry in entries if entry.get("status", "enabled") == "enabled")
+    names = [entry.get("contentType") for entry in entries if entry.get("status", "enabled") == "enabled"]
+    return frozenset(name for name in names if isinstance(name, str))

@@ -23,7 +23,7 @@ from ualpipe.pipeline.records.cutting import chunks_of_array
 from ualpipe.pipeline.stages import Batch
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_INCOMPLETE
 from ualpipe.sinks.file.sink import FileSink
-from ualpipe.sources.management_activity.body import bounded, decoded
+from ualpipe.sources.management_activity.body import Room, bounded, decoded
 from ualpipe.transforms.ecs.transform import EcsTransform
 from ualpipe.transforms.validate.transform import ValidateTransform
 
@@ -107,7 +107,7 @@ def test_a_gzip_bomb_ends_at_the_limit_and_takes_no_memory():
     assert sum(map(len, parts)) < MIB
     tracemalloc.start()
     try:
-        pieces = bounded(decoded(parts, "gzip", "fetching x"), 200 * MIB, "fetching x")
+        pieces = bounded(decoded(parts, "gzip", "fetching x"), Room(200 * MIB), "fetching x")
         with pytest.raises(ContentUndecodable, match="larger than"):
             for _piece in pieces:
                 pass
@@ -122,6 +122,14 @@ def test_a_body_without_any_record_is_given_up_long_before_it_fills_the_memory()
     with pytest.raises(ContentUndecodable, match="longer than 16 MiB"):
         list(chunks_of_array(endless))
     assert sum(1 for _part in endless) > 9_900, "most of it was never asked for"
+
+
+@pytest.mark.parametrize("value", [b"0", b"{}", b'"x"', b"[]", b"null"])
+def test_a_body_of_values_that_are_no_records_is_given_up_before_each_is_named(value):
+    endless = (b"[" + value if not at else (b"," + value) * 10_000 for at in range(100_000))
+    with pytest.raises(ContentUndecodable, match="no record"):
+        list(chunks_of_array(endless))
+    assert sum(1 for _part in endless) > 99_900, "most of it was never asked for"
 
 
 # --- paths -----------------------------------------------------------------------------------------------------------

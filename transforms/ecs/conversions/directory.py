@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
+from ualpipe.pipeline.records.json_reader import UnreadableJson, read_strictly
 
 _NAME, _OTHER, _UPN = "1", "2", "5"
 _MAX_JSON = 65_536
@@ -59,8 +59,8 @@ def json_value(text: str) -> str | None:
     if text[:1] not in ('"', "[") or len(text) > _MAX_JSON:
         return text.strip() or None
     try:
-        value = orjson.loads(text)
-    except ValueError:
+        value = read_strictly(text)
+    except UnreadableJson:
         return text.strip() or None
     if isinstance(value, list):
         value = value[0] if len(value) == 1 else None
@@ -72,8 +72,8 @@ def details_agent(text: str) -> str | None:
     if "User-Agent" not in text or len(text) > _MAX_JSON:
         return None
     try:
-        details = orjson.loads(text)
-    except ValueError:
+        details = read_strictly(text)
+    except UnreadableJson:
         return None
     agent = details.get("User-Agent") if isinstance(details, dict) else None
     return agent.strip() or None if isinstance(agent, str) else None

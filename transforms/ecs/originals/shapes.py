@@ -6,8 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import orjson
-
+from ualpipe.pipeline.records.json_reader import UnreadableJson, read_strictly
 from ualpipe.transforms.ecs.originals.clean import Scalar, clean, is_empty, json_text, usable_name
 from ualpipe.transforms.record_types import record_type
 
@@ -203,8 +202,8 @@ def parse_json(text: str) -> dict[str, Any] | list[Any] | None:
     if text.lstrip()[:1] not in ("{", "["):
         return None
     try:
-        parsed = orjson.loads(text)
-    except ValueError:
+        parsed = read_strictly(text)
+    except UnreadableJson:
         return None
     return parsed if isinstance(parsed, dict | list) else None
 

@@ -894,6 +894,17 @@ def test_strain_lowers_how_many_items_are_fetched_at_a_time(bench, error):
         until(lambda: bench.context.metrics.get(m.AT_ONCE, source="source") < 8)
 
 
+def test_a_source_of_which_nothing_can_be_read_is_held_back_and_others_go_on(bench):
+    source = many("s", 6)
+    for name in source.items["s"]:
+        source.fetch_errors[name] = [ContentUndecodable("no records", b"[{")] * UNDECODABLE_ATTEMPTS
+    with bench.collecting(source, concurrency=2) as collector:
+        until(lambda: collector._limit.limit == 1, "one at a time")
+        until(lambda: collector.streams[0].health.stands_still, "a pause that is told of")
+        assert "no records" in collector.streams[0].health.reason
+        until(lambda: len(bench.dead_letters()) == 6, "the end of all of them")
+
+
 def test_an_item_that_fails_for_reasons_of_its_own_slows_nothing(bench):
     source = many("s", 3)
     source.fetch_errors["s0"] = [SourceUnavailable("500"), ContentUndecodable("cut off", b"[{")]

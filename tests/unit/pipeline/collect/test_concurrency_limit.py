@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ualpipe.pipeline.collect.concurrency_limit import ConcurrencyLimit
+from ualpipe.pipeline.collect.concurrency_limit import MAY_BE_CHANCE, MOST_SPOILT, ConcurrencyLimit
 
 
 def succeeded(pace: ConcurrencyLimit, count: int) -> None:
@@ -73,3 +73,33 @@ def test_whatever_happens_it_stays_between_one_and_the_most(most, happenings):
     for is_strain, back in happenings:
         pace.overloaded(pace.epoch - back) if is_strain else pace.succeeded()
         assert 1 <= pace.limit <= most
+
+
+def test_some_items_that_can_not_be_read_may_be_chance_and_more_are_fetched_alone():
+    pace = ConcurrencyLimit(8)
+    assert [pace.spoilt() for _item in range(MAY_BE_CHANCE)] == [0] * MAY_BE_CHANCE
+    assert pace.limit == 8
+    assert [pace.spoilt(), pace.spoilt()] == [1, 2]
+    assert pace.limit == 1
+
+
+def test_good_items_between_bad_ones_hide_only_as_many_as_they_are():
+    pace = ConcurrencyLimit(8)
+    for _round in range(3):
+        for _item in range(3):
+            beyond = pace.spoilt()
+        pace.readable()
+        pace.succeeded()
+    assert beyond == 4
+    assert pace.limit == 1
+
+
+def test_a_source_that_was_mended_is_soon_as_fast_as_before():
+    pace = ConcurrencyLimit(8)
+    for _item in range(10_000):
+        pace.spoilt()
+    for _item in range(MOST_SPOILT):
+        pace.readable()
+    succeeded(pace, 36)
+    assert pace.limit == 8
+    assert pace.spoilt() == 0

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from isal import isal_zlib
 
 from ualpipe.pipeline.errors import ContentUndecodable, SourceUnavailable
-from ualpipe.sources.management_activity.body import PIECE_BYTES, bounded, decoded, whole_array
+from ualpipe.sources.management_activity.body import PIECE_BYTES, Room, bounded, decoded, whole_array
 
 MIB = 1024 * 1024
 
 
 def read(parts: list[bytes], encoding: str = "", max_bytes: int = MIB) -> bytes:
-    return b"".join(whole_array(parts, encoding, max_bytes=max_bytes, what="fetching x"))
+    return b"".join(whole_array(parts, encoding, room=Room(max_bytes, "max_blob_size"), what="fetching x"))
 
 
 def cut(body: bytes, size: int) -> list[bytes]:
@@ -61,7 +61,7 @@ def test_a_small_body_that_unpacks_to_a_huge_one_stays_in_small_pieces_and_is_re
     assert len(bomb) < 100_000
     pieces: list[bytes] = []
     with pytest.raises(ContentUndecodable, match=r"larger than 1048576 bytes \(`max_blob_size`\)") as caught:
-        pieces.extend(bounded(decoded([bomb], "gzip", "fetching x", inflater), MIB, "fetching x"))
+        pieces.extend(bounded(decoded([bomb], "gzip", "fetching x", inflater), Room(MIB, "max_blob_size"), "fetching x"))
     assert len(pieces) == MIB // PIECE_BYTES
     assert max(map(len, pieces)) == PIECE_BYTES
     assert caught.value.body == b""

@@ -115,6 +115,14 @@ class TestFetch:
         with pytest.raises(ContentUndecodable, match="max_blob_size"):
             records(source_on(http, max_blob_size="1KiB"), blob())
 
+    def test_pages_of_a_blob_have_the_size_of_one_together(self) -> None:
+        http = ScriptedHttp()
+        page = [{"Id": "x" * 200}]
+        http.on("/audit/", *(Reply(page, headers={"NextPageUri": f"{FEED}/audit/page{number}"}) for number in range(900)))
+        with pytest.raises(ContentUndecodable, match="max_blob_size"):
+            records(source_on(http, max_blob_size="1KiB"), blob())
+        assert http.count("/audit/") == 5
+
 
 class TestRequests:
     def test_each_one_listing_and_fetching_alike_is_taken_from_the_budget(self) -> None:
