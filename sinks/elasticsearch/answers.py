@@ -41,7 +41,7 @@ def refusal(answer: HttpAnswer, now: datetime) -> SinkError:
         return SinkThrottled(f"{text}{cut_wait(answer.headers, now)}", retry_after_s(answer.headers, now))
     if status >= 500 or status == 408:
         return SinkUnavailable(text)
-    return SinkDenied(f"{text}: check `urls` and `data_stream`, and whether Elasticsearch answers there")
+    return SinkDenied(f"{text}: check `urls` and `data_stream`, and whether the cluster answers there")
 
 
 def describe(error: Any) -> str:

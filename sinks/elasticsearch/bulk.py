@@ -66,7 +66,7 @@ def failures(answer: bytes, count: int) -> dict[int, SinkError]:
     try:
         found = [_failure(item["create"]) for item in orjson.loads(answer)["items"]]
     except (ValueError, TypeError, KeyError, AttributeError) as exc:
-        raise SinkUnavailable(f"the answer to _bulk is not Elasticsearch's ({len(answer)} bytes): is there a proxy?") from exc
+        raise SinkUnavailable(f"the answer to _bulk is not the cluster's ({len(answer)} bytes): is there a proxy?") from exc
     if len(found) != count:
         raise SinkUnavailable(f"the answer to _bulk has {len(found)} items for {count} events")
     return {index: error for index, error in enumerate(found) if error}
@@ -88,11 +88,16 @@ def _failure(item: Mapping[str, Any]) -> SinkError | None:
         return SinkUnavailable(text)
     if kind in _ACTIONS:
         reaction, action = _ACTIONS[kind]
-        return reaction(f"{text}: {action}")
+        return reaction(f"{text}: {_PERMISSIONS if 'no permissions for [' in text else action}")  # OpenSearch's words
     if kind == "illegal_argument_exception" and str(error.get("reason", "")).startswith("pipeline with id ["):
         return SinkDenied(f"{text}: create the ingest pipeline, or mend `pipeline`")
     return SinkRejected(text)
 
+
+_PERMISSIONS = (
+    "grant `indices:data/write/index`, `indices:data/write/bulk*` and `create_index` on the data stream and its backing indices, "
+    "and `indices:data/write/bulk` on the cluster"
+)
 
 # Item errors of status 4xx that are no event's fault; dead-lettering for them would empty the stream.
 _ACTIONS: dict[str, tuple[type[SinkError], str]] = {

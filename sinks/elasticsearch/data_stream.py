@@ -64,7 +64,7 @@ def write_index(api: Elasticsearch, data_stream: str, refusal: Refusal) -> Write
         mapping = _decoded(answer_of(api.indices.get_mapping(index=name)), refusal)[name]
         return WriteIndex(name, mapping["mappings"].get("properties", {}))
     except (ValueError, TypeError, LookupError, AttributeError) as exc:
-        raise SinkUnavailable(f"the answer about {data_stream} is not Elasticsearch's: is there a proxy?") from exc
+        raise SinkUnavailable(f"the answer about {data_stream} is not the cluster's: is there a proxy?") from exc
 
 
 def _newest(data_stream: str, indices: Sequence[str]) -> str:
@@ -81,7 +81,19 @@ def next_fields(api: Elasticsearch, data_stream: str, refusal: Refusal) -> Field
         SinkError: They can't be seen, as ``refusal`` says.
         SinkUnavailable: The answer is not Elasticsearch's.
     """
-    return fields_of(_decoded(answer_of(api.indices.simulate_index_template(name=data_stream)), refusal))
+    answer = answer_of(api.indices.simulate_index_template(name=data_stream))
+    if answer.status == 500 and b"conflicts with index" in answer.body:  # OpenSearch composes none of a name that is taken
+        answer = answer_of(api.indices.simulate_template(name=_template_of(api, data_stream, refusal)))
+    return fields_of(_decoded(answer, refusal))
+
+
+def _template_of(api: Elasticsearch, data_stream: str, refusal: Refusal) -> str:
+    """Returns the name of the index template that makes the backing indices of a data stream."""
+    found = _decoded(answer_of(api.indices.get_data_stream(name=data_stream)), refusal)
+    try:
+        return str(found["data_streams"][0]["template"])
+    except (TypeError, LookupError) as exc:
+        raise SinkUnavailable(f"the answer about {data_stream} is not the cluster's: is there a proxy?") from exc
 
 
 def fields_of(template: Mapping[str, Any]) -> Fields:
@@ -154,7 +166,7 @@ def _decoded(answer: HttpAnswer, refusal: Refusal) -> Any:
     try:
         return orjson.loads(answer.body)
     except ValueError as exc:
-        raise SinkUnavailable(f"an answer of {len(answer.body)} bytes is not Elasticsearch's: is there a proxy?") from exc
+        raise SinkUnavailable(f"an answer of {len(answer.body)} bytes is not the cluster's: is there a proxy?") from exc
 
 
 def _type(field: Mapping[str, Any]) -> str:

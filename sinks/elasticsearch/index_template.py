@@ -78,7 +78,7 @@ def installed(answer: bytes) -> dict[str, Any]:
         found = orjson.loads(answer)["index_templates"][0]["index_template"]
     except (ValueError, TypeError, LookupError) as exc:
         raise SinkUnavailable(
-            f"the answer to _index_template is not Elasticsearch's ({len(answer)} bytes): is there a proxy?"
+            f"the answer to _index_template is not the cluster's ({len(answer)} bytes): is there a proxy?"
         ) from exc
     return dict(found)
 

@@ -48,8 +48,8 @@ def _process(major: Major, folder: Path, http_port: int, transport_port: int) ->
     program = lend(distribution, folder / "program")
     config = folder / "config"
     config.mkdir()
-    for file in ("jvm.options", "log4j2.properties"):
-        (config / file).write_bytes((distribution / "config" / file).read_bytes())
+    (config / "log4j2.properties").write_bytes((distribution / "config" / "log4j2.properties").read_bytes())
+    (config / "jvm.options").write_text(_jvm_options(distribution), encoding="utf-8")
     settings = common_settings(http_port, transport_port) | {
         "path.data": folder / "data",
         "path.logs": folder / "logs",
@@ -66,3 +66,9 @@ def _process(major: Major, folder: Path, http_port: int, transport_port: int) ->
         "OPENSEARCH_TMPDIR": str(folder / "tmp"),
     }
     return ServerProcess(name, [str(program / "bin" / "opensearch")], folder, environment=environment, user=PLAIN_USER)
+
+
+def _jvm_options(distribution: Path) -> str:
+    """Returns the product's own, without those that write below its program, which is not the server's."""
+    lines = (distribution / "config" / "jvm.options").read_text(encoding="utf-8").splitlines(keepends=True)
+    return "".join(line for line in lines if "logs/" not in line and "HeapDump" not in line)
