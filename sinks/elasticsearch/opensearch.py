@@ -101,7 +101,8 @@ def _cut(value: Any, path: str, whole: list[dict[str, Any]]) -> Any:
 
 
 def _is_usable(name: str, value: Any, path: str, whole: list[dict[str, Any]]) -> bool:
-    if len(name.encode()) <= MOST_KEY_BYTES:
+    size = len(name.encode())
+    if size <= MOST_KEY_BYTES and len(path.encode()) + size <= MOST_TERM_BYTES // 2:
         return True
     whole.append({"field": path, "value": {name: value}})
     return False

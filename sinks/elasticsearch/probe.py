@@ -54,7 +54,8 @@ def probe(
         if other := unsupported(root, urls):
             yield Finding("error", "cluster", other)
             return
-        product = product_of(root, urls) or Product()
+        told = product_of(root, urls)
+        product = told or Product()
         template = template_for(product)
         answer = answer_of(api.perform_request("GET", "/_plugins/_security/authinfo")) if product.is_opensearch else None
         answer = answer or answer_of(api.security.authenticate())
@@ -66,7 +67,7 @@ def probe(
         found = answer_of(api.indices.get_index_template(name=template_name(data_stream)))
         yield _of_template(found, data_stream, setup=setup)
         if setup:
-            yield from _of_installation(api, found, template, product)
+            yield from _of_installation(api, found, template_for, told)
         yield _of_data_stream(api, data_stream, found, template, setup=setup)
         if pipeline:
             yield _of_pipeline(api, pipeline)
@@ -95,18 +96,23 @@ def _user(answer: HttpAnswer) -> str:
     return f"{shorten(name)} with the roles {shorten(named)}; whether these may write, the first documents show"
 
 
-def _of_installation(api: Elasticsearch, found: HttpAnswer, template: Mapping[str, Any], product: Product) -> Iterator[Finding]:
+def _of_installation(
+    api: Elasticsearch, found: HttpAnswer, template_for: Callable[[Product], Mapping[str, Any]], product: Product | None
+) -> Iterator[Finding]:
     """Yields why the index template can't be installed, where it has to be: the cluster composes it without keeping it."""
-    if not must_install(installed(found.body) if found.is_ok else None, template):
-        return
-    answer = answer_of(api.indices.simulate_template(body=dict(template)))
+    there = installed(found.body) if found.is_ok else None
+    for candidate in [product] if product else [Product(), Product("OpenSearch")]:  # a run tries both, too
+        template = template_for(candidate)
+        if not must_install(there, template):
+            return
+        answer = answer_of(api.indices.simulate_template(body=dict(template)))
+        if answer.is_ok or answer.status in _NOT_ASKED or answer.status >= 500:
+            return
     if answer.status in (401, 403):
-        advice = _advice(["manage_index_templates"], "") if not product.is_opensearch else _OPENSEARCH_ADVICE
+        advice = _OPENSEARCH_ADVICE if candidate.is_opensearch else _advice(["manage_index_templates"], "")
         yield Finding("error", "index template", f"can't be installed: {_said(answer)}", advice)
-    elif 400 <= answer.status < 500 and answer.status not in _NOT_ASKED:
-        yield Finding(
-            "error", "index template", f"would be refused: {_said(answer)}", "install another one, and say `setup: false`"
-        )
+        return
+    yield Finding("error", "index template", f"would be refused: {_said(answer)}", "install another one, and say `setup: false`")
 
 
 def _of_privileges(api: Elasticsearch, data_stream: str, *, setup: bool) -> Iterator[Finding]:
