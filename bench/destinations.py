@@ -19,10 +19,10 @@ Sink = dict[str, Any]
 
 
 def measure(tenant_options: tuple[object, ...], floor_us: float, runs: int) -> dict[str, Figures]:
-    """Prints and returns the figures of each sink, and of all four kinds together."""
+    """Prints and returns the figures of each sink, and of four kinds together."""
     print(f"\ninto each destination, workers: 1, median of {runs}\n{pipeline_run.HEAD}")
-    with _servers() as (kafka, elasticsearch, rsyslog):
-        makers = _makers(kafka, elasticsearch, rsyslog)
+    with _servers() as (kafka, elasticsearch, rsyslog, victoria_logs):
+        makers = _makers(kafka, elasticsearch, rsyslog, victoria_logs)
         rows = {name: (name,) for name in makers}
         rows["all four"] = ("file", "kafka, confluent", "elasticsearch", "syslog, tcp")
 
@@ -34,7 +34,7 @@ def measure(tenant_options: tuple[object, ...], floor_us: float, runs: int) -> d
         return dict(zip(rows, pipeline_run.measure(plan, floor_us, runs), strict=True))
 
 
-def _makers(kafka: Any, elasticsearch: Any, rsyslog: Any) -> dict[str, Callable[[], Sink]]:
+def _makers(kafka: Any, elasticsearch: Any, rsyslog: Any, victoria_logs: Any) -> dict[str, Callable[[], Sink]]:
     """Returns a function for each sink that makes its options, with a topic or index that is still empty."""
     numbers = itertools.count(1)
 
@@ -54,6 +54,10 @@ def _makers(kafka: Any, elasticsearch: Any, rsyslog: Any) -> dict[str, Callable[
             "urls": [elasticsearch.url],
             "data_stream": f"logs-o365.audit-bench{next(numbers)}",
         },
+        "http": lambda: {
+            "type": "http",
+            "url": f"{victoria_logs.url}/insert/jsonline?_time_field=@timestamp&_msg_field=message&_stream_fields=event.provider",
+        },
         "syslog, tcp": lambda: {**siem, "transport": "tcp", "port": rsyslog.tcp_port},
         "syslog, tls": lambda: {
             **siem,
@@ -65,7 +69,7 @@ def _makers(kafka: Any, elasticsearch: Any, rsyslog: Any) -> dict[str, Callable[
 
 
 @contextmanager
-def _servers() -> Iterator[tuple[Any, Any, Any]]:
+def _servers() -> Iterator[tuple[Any, Any, Any, Any]]:
     """Starts the real servers of the tests, which `make servers` installs."""
     sys.path.append(str(TESTS))
     from servers.certificates import write_certificates  # noqa: PLC0415
@@ -73,6 +77,7 @@ def _servers() -> Iterator[tuple[Any, Any, Any]]:
     from servers.kafka import find_kafka  # noqa: PLC0415
     from servers.rsyslog import find_rsyslog  # noqa: PLC0415
     from servers.run_folder import make_run_folder  # noqa: PLC0415
+    from servers.victoria_logs import victoria_logs  # noqa: PLC0415
 
     folders = [make_run_folder() for _folder in range(4)]
     certificates = write_certificates(folders[0])
@@ -83,4 +88,4 @@ def _servers() -> Iterator[tuple[Any, Any, Any]]:
         stack.callback(elasticsearch.stop)
         rsyslog = find_rsyslog(folders[3], certificates)
         stack.callback(rsyslog.stop)
-        yield kafka, elasticsearch, rsyslog
+        yield kafka, elasticsearch, rsyslog, stack.enter_context(victoria_logs())

@@ -41,7 +41,7 @@ def refusal(answer: HttpAnswer, now: datetime) -> SinkError:
         return SinkThrottled(f"{text}{cut_wait(answer.headers, now)}", retry_after_s(answer.headers, now))
     if status >= 500 or status == 408:
         return SinkUnavailable(text)
-    return SinkDenied(f"{text}: check `urls` and `data_stream`, and whether Elasticsearch answers there")
+    return SinkDenied(f"{text}: check `urls` and `data_stream`, and whether the cluster answers there")
 
 
 def said_of(body: bytes) -> str:
@@ -54,8 +54,8 @@ def said_of(body: bytes) -> str:
 
 
 @contextmanager
-def of_elasticsearch(what: str) -> Iterator[None]:
-    """Turns what goes wrong where an answer is read that has another shape than Elasticsearch's into an error of the sink.
+def of_the_cluster(what: str) -> Iterator[None]:
+    """Turns what goes wrong where an answer is read that has another shape than the cluster's into an error of the sink.
 
     Args:
         what: Begins the message.
@@ -66,7 +66,7 @@ def of_elasticsearch(what: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, LookupError, AttributeError) as exc:
-        raise SinkUnavailable(f"{what} is not Elasticsearch's: is there a proxy?") from exc
+        raise SinkUnavailable(f"{what} is not the cluster's: is there a proxy?") from exc
 
 
 def describe(error: Any) -> str:

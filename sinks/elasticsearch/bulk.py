@@ -11,7 +11,7 @@ from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkRejected, SinkThr
 from ualpipe.pipeline.events import EncodedEvent
 from ualpipe.pipeline.records.identity import is_usable
 from ualpipe.pipeline.records.json_reader import read_object
-from ualpipe.sinks.elasticsearch.answers import describe, of_elasticsearch
+from ualpipe.sinks.elasticsearch.answers import describe, of_the_cluster
 
 _USABLE_ID = re.compile(r"[A-Za-z0-9._@:-]{1,400}")  # needs no escape in JSON; Elasticsearch takes 512 bytes
 _ALL_FINE = re.compile(rb'\s*\{\s*(?:"took"\s*:\s*\d+\s*,\s*)?"errors"\s*:\s*false')
@@ -62,7 +62,7 @@ def failures(answer: bytes, count: int) -> dict[int, SinkError]:
     """
     if _ALL_FINE.match(answer):
         return {}
-    with of_elasticsearch(f"the answer to _bulk ({len(answer)} bytes)"):
+    with of_the_cluster(f"the answer to _bulk ({len(answer)} bytes)"):
         found = [_failure(item["create"]) for item in read_object(answer)["items"]]
     if len(found) != count:
         raise SinkUnavailable(f"the answer to _bulk has {len(found)} items for {count} events")
@@ -85,11 +85,16 @@ def _failure(item: Mapping[str, Any]) -> SinkError | None:
         return SinkUnavailable(text)
     if kind in _ACTIONS:
         reaction, action = _ACTIONS[kind]
-        return reaction(f"{text}: {action}")
+        return reaction(f"{text}: {_PERMISSIONS if 'no permissions for [' in text else action}")  # OpenSearch's words
     if kind == "illegal_argument_exception" and str(error.get("reason", "")).startswith("pipeline with id ["):
         return SinkDenied(f"{text}: create the ingest pipeline, or mend `pipeline`")
     return SinkRejected(text)
 
+
+_PERMISSIONS = (
+    "grant `indices:data/write/index`, `indices:data/write/bulk*` and `create_index` on the data stream and its backing indices, "
+    "and `indices:data/write/bulk` on the cluster"
+)
 
 # Item errors of status 4xx that are no event's fault; dead-lettering for them would empty the stream.
 _ACTIONS: dict[str, tuple[type[SinkError], str]] = {

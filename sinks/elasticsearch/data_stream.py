@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ualpipe.clients.answer import HttpAnswer
 from ualpipe.pipeline.errors import SinkError
 from ualpipe.pipeline.records.json_reader import read_object
-from ualpipe.sinks.elasticsearch.answers import answer_of, of_elasticsearch
+from ualpipe.sinks.elasticsearch.answers import answer_of, of_the_cluster
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
@@ -55,7 +55,7 @@ def write_index(api: Elasticsearch, data_stream: str, refusal: Refusal) -> Write
     answer = answer_of(api.indices.resolve_index(name=data_stream))
     if answer.status == 404:
         return None
-    with of_elasticsearch(f"the answer about {data_stream}"):
+    with of_the_cluster(f"the answer about {data_stream}"):
         streams = [stream for stream in _decoded(answer, refusal)["data_streams"] if stream["name"] == data_stream]
         if not streams:
             return None
@@ -79,8 +79,17 @@ def next_fields(api: Elasticsearch, data_stream: str, refusal: Refusal) -> Field
         SinkUnavailable: The answer is not Elasticsearch's.
     """
     answer = answer_of(api.indices.simulate_index_template(name=data_stream))
-    with of_elasticsearch(f"the answer about the templates of {data_stream}"):
+    if answer.status == 500 and b"conflicts with index" in answer.body:  # OpenSearch composes none of a name that is taken
+        answer = answer_of(api.indices.simulate_template(name=_template_of(api, data_stream, refusal)))
+    with of_the_cluster(f"the answer about the templates of {data_stream}"):
         return fields_of(_decoded(answer, refusal))
+
+
+def _template_of(api: Elasticsearch, data_stream: str, refusal: Refusal) -> str:
+    """Returns the name of the index template that makes the backing indices of a data stream."""
+    found = _decoded(answer_of(api.indices.get_data_stream(name=data_stream)), refusal)
+    with of_the_cluster(f"the answer about {data_stream}"):
+        return str(found["data_streams"][0]["template"])
 
 
 def fields_of(template: Mapping[str, Any]) -> Fields:
@@ -143,7 +152,7 @@ def _add_fields(api: Elasticsearch, data_stream: str, index: WriteIndex, wanted:
 def _guard(api: Elasticsearch, index: WriteIndex, refusal: Refusal) -> dict[str, Any]:
     """Returns a condition that this index meets, and none that was made after it."""
     answer = answer_of(api.indices.stats(index=index.name, metric="docs"))
-    with of_elasticsearch(f"the answer about {index.name}"):
+    with of_the_cluster(f"the answer about {index.name}"):
         count = _decoded(answer, refusal)["_all"]["primaries"]["docs"]["count"]
     return {"max_docs": count} if count else {"max_age": "1s"}
 
@@ -162,7 +171,7 @@ def some(names: list[str]) -> str:
 def _decoded(answer: HttpAnswer, refusal: Refusal) -> dict[str, Any]:
     if not answer.is_ok:
         raise refusal(answer)
-    with of_elasticsearch(f"an answer of {len(answer.body)} bytes"):
+    with of_the_cluster(f"an answer of {len(answer.body)} bytes"):
         return read_object(answer.body)
 
 

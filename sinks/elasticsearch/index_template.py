@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from ualpipe.pipeline.records.json_reader import read_object
-from ualpipe.sinks.elasticsearch.answers import of_elasticsearch
+from ualpipe.sinks.elasticsearch.answers import of_the_cluster
 
 PRIORITY = 250  # Elasticsearch's own `logs-*-*` has 100, integrations installed by Fleet have 200
 OWNER = "ualpipe"
@@ -76,7 +76,7 @@ def installed(answer: bytes) -> dict[str, Any]:
     Raises:
         SinkUnavailable: The body is no such answer (a proxy's page).
     """
-    with of_elasticsearch(f"the answer to _index_template ({len(answer)} bytes)"):
+    with of_the_cluster(f"the answer to _index_template ({len(answer)} bytes)"):
         return dict(read_object(answer)["index_templates"][0]["index_template"])
 
 

@@ -1,8 +1,8 @@
-"""Questions to an Elasticsearch cluster before a run: does it know us, and would it take our documents? Nothing is written."""
+"""Questions to a cluster before a run: which product is it, does it know us, would it take our documents? Nothing is written."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +10,11 @@ from ualpipe.clients.answer import HttpAnswer
 from ualpipe.pipeline.errors import SinkDenied, SinkError
 from ualpipe.pipeline.records.json_reader import UnreadableJson, read_object
 from ualpipe.pipeline.stages import Finding
-from ualpipe.sinks.elasticsearch.answers import answer_of, of_elasticsearch, said_of
+from ualpipe.pipeline.wording import shorten
+from ualpipe.sinks.elasticsearch.answers import answer_of, of_the_cluster, said_of
 from ualpipe.sinks.elasticsearch.data_stream import fields_of, next_fields, some, write_index
 from ualpipe.sinks.elasticsearch.index_template import installed, must_install, template_name
-from ualpipe.sinks.elasticsearch.product import unsupported
+from ualpipe.sinks.elasticsearch.product import Product, product_of, unsupported
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
@@ -21,13 +22,16 @@ if TYPE_CHECKING:
 _TO_ROLL_OVER = ("view_index_metadata", "manage")
 """Privileges on the data stream without which documents are delivered all the same."""
 
+_OPENSEARCH_ADVICE = "grant `cluster_manage_index_templates`, or install the template by other means and say `setup: false`"
+_NOT_ASKED = (404, 405, 429)  # no answer to the question
+
 _NO_SECURITY = (400, 404, 405)  # what servers without the security feature answer on its paths
 
 
 def probe(
     api: Elasticsearch,
     data_stream: str,
-    template: Mapping[str, Any],
+    template_for: Callable[[Product], Mapping[str, Any]],
     *,
     pipeline: str | None,
     setup: bool,
@@ -40,23 +44,30 @@ def probe(
     Args:
         api: The cluster.
         data_stream: Its name.
-        template: Our index template, as ``setup`` would install it.
+        template_for: Makes our index template, as ``setup`` would install it.
         pipeline: Name of the ingest pipeline.
         setup: Whether the sink installs the template.
         urls: Where the cluster is: some products are known by that alone.
     """
     try:
-        if other := unsupported(answer_of(api.info()), urls):
+        root = answer_of(api.info())
+        if other := unsupported(root, urls):
             yield Finding("error", "cluster", other)
             return
-        answer = answer_of(api.security.authenticate())
-        yield (entry := _of_entry(answer))
+        told = product_of(root, urls)
+        product = told or Product()
+        template = template_for(product)
+        answer = answer_of(api.perform_request("GET", "/_plugins/_security/authinfo")) if product.is_opensearch else None
+        answer = answer or answer_of(api.security.authenticate())
+        yield (entry := _of_entry(answer, product))
         if entry.level == "error":
             return
-        if answer.is_ok:
+        if answer.is_ok and not product.is_opensearch:  # which can't be asked
             yield from _of_privileges(api, data_stream, setup=setup)
         found = answer_of(api.indices.get_index_template(name=template_name(data_stream)))
         yield _of_template(found, data_stream, setup=setup)
+        if setup:
+            yield from _of_installation(api, found, template_for, told)
         yield _of_data_stream(api, data_stream, found, template, setup=setup)
         if pipeline:
             yield _of_pipeline(api, pipeline)
@@ -64,14 +75,44 @@ def probe(
         yield Finding("error", "cluster", str(exc), "check `urls`, the TLS options and the network between")
 
 
-def _of_entry(answer: HttpAnswer) -> Finding:
+def _of_entry(answer: HttpAnswer, product: Product) -> Finding:
     if answer.is_ok:
-        return Finding("ok", "cluster", f"reached, logged in as {_json(answer).get('username', '?')}")
+        return Finding("ok", "cluster", f"reached {product}, logged in as {_user(answer)}")
     if answer.status in _NO_SECURITY:
-        return Finding("ok", "cluster", "reached; it asks for no log-in")
+        return Finding("ok", "cluster", f"reached {product}; it asks for no log-in")
     if answer.status == 401:
         return Finding("error", "log-in", _said(answer), "check `api_key`, or `username` and `password`")
-    return Finding("error", "cluster", _said(answer), "check `urls`, and whether Elasticsearch answers there")
+    return Finding("error", "cluster", _said(answer), "check `urls`, and whether the cluster answers there")
+
+
+def _user(answer: HttpAnswer) -> str:
+    """Returns who we are, with our roles where the answer is OpenSearch's, whose permissions can't be asked for."""
+    found = _json(answer)
+    found = found if isinstance(found, dict) else {}
+    name, roles = str(found.get("username") or found.get("user_name") or "?"), found.get("roles")
+    if "user_name" not in found:
+        return shorten(name)
+    named = ", ".join(map(str, roles)) if isinstance(roles, list) and roles else "none"
+    return f"{shorten(name)} with the roles {shorten(named)}; whether these may write, the first documents show"
+
+
+def _of_installation(
+    api: Elasticsearch, found: HttpAnswer, template_for: Callable[[Product], Mapping[str, Any]], product: Product | None
+) -> Iterator[Finding]:
+    """Yields why the index template can't be installed, where it has to be: the cluster composes it without keeping it."""
+    there = installed(found.body) if found.is_ok else None
+    for candidate in [product] if product else [Product(), Product("OpenSearch")]:  # a run tries both, too
+        template = template_for(candidate)
+        if not must_install(there, template):
+            return
+        answer = answer_of(api.indices.simulate_template(body=dict(template)))
+        if answer.is_ok or answer.status in _NOT_ASKED or answer.status >= 500:
+            return
+    if answer.status in (401, 403):
+        advice = _OPENSEARCH_ADVICE if candidate.is_opensearch else _advice(["manage_index_templates"], "")
+        yield Finding("error", "index template", f"can't be installed: {_said(answer)}", advice)
+        return
+    yield Finding("error", "index template", f"would be refused: {_said(answer)}", "install another one, and say `setup: false`")
 
 
 def _of_privileges(api: Elasticsearch, data_stream: str, *, setup: bool) -> Iterator[Finding]:
@@ -84,7 +125,7 @@ def _of_privileges(api: Elasticsearch, data_stream: str, *, setup: bool) -> Iter
         yield Finding("warning", "privileges", f"can't be asked for: {_said(answer)}")
         return
     found = _json(answer)
-    with of_elasticsearch("the answer about privileges"):
+    with of_the_cluster("the answer about privileges"):
         held = {**found["cluster"], **found["index"][data_stream]}
     lacking = [name for name, is_held in held.items() if not is_held]
     missing = [name for name in lacking if name not in _TO_ROLL_OVER]
@@ -101,6 +142,13 @@ def _advice(missing: list[str], data_stream: str) -> str:
     if missing == ["manage_index_templates"]:
         return "grant it, or install the template by other means and say `setup: false`"
     return f"grant them to the user or API key, on {data_stream}"
+
+
+def rights_to_roll_over(product: Product) -> str:
+    """Returns what lets a user roll a data stream over, in the words of a product."""
+    if product.is_opensearch:
+        return "`indices:admin/resolve/index`, `indices:admin/mappings/get`, `indices:monitor/stats` and `indices:admin/rollover`"
+    return " and ".join(f"`{name}`" for name in _TO_ROLL_OVER)
 
 
 def _next_fields(

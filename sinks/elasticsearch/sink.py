@@ -1,8 +1,8 @@
-"""Delivers events to an Elasticsearch data stream with the bulk API; an event that comes again is not written twice."""
+"""Delivers events to a data stream of Elasticsearch or OpenSearch with the bulk API; what comes again is not written twice."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -21,9 +21,10 @@ from ualpipe.sinks.elasticsearch.answers import answer_of, refusal
 from ualpipe.sinks.elasticsearch.bulk import bulk_body, existing, failures
 from ualpipe.sinks.elasticsearch.data_stream import bring_up_to_date
 from ualpipe.sinks.elasticsearch.index_template import installed, is_ours, must_install, template_name, wanted
+from ualpipe.sinks.elasticsearch.opensearch import content_for_opensearch, flat_objects, is_for_length, shortened
 from ualpipe.sinks.elasticsearch.options import ElasticsearchSinkConfig
-from ualpipe.sinks.elasticsearch.probe import probe
-from ualpipe.sinks.elasticsearch.product import unsupported
+from ualpipe.sinks.elasticsearch.probe import probe, rights_to_roll_over
+from ualpipe.sinks.elasticsearch.product import Product, product_of, unsupported
 from ualpipe.sinks.outcome import raise_if_all_failed
 from ualpipe.sinks.splitting import cut, halved, joined, size_of
 
@@ -55,6 +56,7 @@ class ElasticsearchSink:
         self._connection: Connection | None = None
         self._is_set_up = not config.setup
         self._is_recognised = False
+        self._product = Product()
         self._requires_data_stream = True
         self._has_told = False  # that documents were there already
         self._largest = self.limits.max_bytes  # bytes of documents in a request that the server takes, as far as we know
@@ -62,12 +64,11 @@ class ElasticsearchSink:
     def check(self) -> Iterable[Finding]:
         """Asks the cluster, without writing, whether it knows us and would take documents."""
         config, connection = self._config, self._connect()
-        template = wanted(config.data_stream, schemas.read_json(TEMPLATE))
         try:
             yield from probe(
                 connection.api,
                 config.data_stream,
-                template,
+                _template_for(config.data_stream),
                 pipeline=config.pipeline,
                 setup=config.setup,
                 urls=config.urls,
@@ -76,12 +77,12 @@ class ElasticsearchSink:
             connection.close()
 
     def open(self) -> None:
-        """Connects, sees that it is Elasticsearch that answers, and installs the index template the first time.
+        """Connects, sees which product answers, and installs the index template the first time.
 
         Raises:
             SinkUnavailable: The cluster gives no answer.
-            SinkDenied: The cluster refuses our credentials, or the right to install the template; or it is no
-                Elasticsearch, or one that is too old.
+            SinkDenied: The cluster refuses our credentials, or the right to install the template; or it is neither
+                Elasticsearch nor OpenSearch, or one that is too old.
         """
         self._connection = self._connection or self._connect()
         if not self._is_recognised:
@@ -126,7 +127,11 @@ class ElasticsearchSink:
         answer = self._first_answer(connection)
         if other := unsupported(answer, self._config.urls):
             raise SinkDenied(other)
-        self._is_recognised = answer.is_ok  # who may not ask is told by what follows
+        found = product_of(answer, self._config.urls)
+        self._is_recognised = found is not None  # who may not ask, and gets no hint, is told by what follows
+        self._product = found or self._product
+        if self._product.is_opensearch:
+            self._requires_data_stream = False  # it does not know the parameter
 
     def _first_answer(self, connection: Connection) -> HttpAnswer:
         """Returns what the first node says of itself that can be reached; one that fails is passed over."""
@@ -141,7 +146,7 @@ class ElasticsearchSink:
 
     def _installed_template(self, connection: Connection, name: str) -> Mapping[str, Any]:
         """Returns the index template that is there, after it was written where it was missing or older."""
-        template = wanted(self._config.data_stream, schemas.read_json(TEMPLATE))
+        template = _template_for(self._config.data_stream)(self._product)
         answer = answer_of(connection.api.indices.get_index_template(name=name))
         if not answer.is_ok and answer.status != 404:
             raise self._not_set_up(answer)
@@ -149,6 +154,10 @@ class ElasticsearchSink:
         if found is not None and not must_install(found, template):
             return found
         answer = answer_of(connection.api.indices.put_index_template(name=name, body=template))
+        if answer.status == 400 and not self._is_recognised and b"[flattened]" in answer.body:
+            self._product = Product("OpenSearch")  # behind a proxy that hides what it is
+            self._is_recognised, self._requires_data_stream = True, False
+            return self._installed_template(connection, name)
         if not answer.is_ok:
             raise self._not_set_up(answer)
         self._env.log.info("installed the index template %s", name)
@@ -165,8 +174,8 @@ class ElasticsearchSink:
         except SinkDenied as exc:
             self._env.log.warning(
                 "%s may need a rollover before detection rules can read new documents, and it can't be done or seen: %s; grant "
-                "`view_index_metadata` and `manage` on it, or send POST /%s/_rollover once after an update",
-                *(data_stream, exc, data_stream),
+                "%s on it, or send POST /%s/_rollover once after an update",
+                *(data_stream, exc, rights_to_roll_over(self._product), data_stream),
             )
         else:
             if done:
@@ -176,8 +185,9 @@ class ElasticsearchSink:
         error = self._refusal(answer)
         if not isinstance(error, SinkDenied):
             return error
+        right = "cluster_manage_index_templates" if self._product.is_opensearch else "manage_index_templates"
         return SinkDenied(
-            f"the index template can't be installed: {error}; grant `manage_index_templates`, "
+            f"the index template can't be installed: {error}; grant `{right}`, "
             f"or install it by other means and say `setup: false`"
         )
 
@@ -198,7 +208,18 @@ class ElasticsearchSink:
             raise self._refusal(answer)
         errors = failures(answer.body, len(events))
         self._note_existing(existing(answer.body), len(events))
-        return errors
+        return self._deliver_shortened(events, errors) if errors and self._product.is_opensearch else errors
+
+    def _deliver_shortened(self, events: Sequence[EncodedEvent], errors: dict[int, SinkError]) -> dict[int, SinkError]:
+        """Sends documents again of which OpenSearch can't index a value as it is too long, with what is too long set aside."""
+        paths = flat_objects(schemas.read_json(TEMPLATE)) if any(map(is_for_length, errors.values())) else []
+        made = {at: shortened(events[at], paths) for at, error in errors.items() if paths and is_for_length(error)}
+        again = {at: replace(events[at], encoded=encoded) for at, encoded in made.items() if encoded}
+        if not again:
+            return errors
+        found = self._deliver_part(list(again.values()))
+        kept = {at: error for at, error in errors.items() if at not in again}
+        return kept | {at: error for number, at in enumerate(again) if (error := found.get(number))}
 
     def _note_existing(self, count: int, of: int) -> None:
         """Counts documents that were there already, and says so once: after a crash that is as it should be."""
@@ -247,6 +268,16 @@ class ElasticsearchSink:
 
     def _refusal(self, answer: HttpAnswer) -> SinkError:
         return refusal(answer, self._env.clock.now())
+
+
+def _template_for(data_stream: str) -> Callable[[Product], dict[str, Any]]:
+    """Returns a function that makes our index template in the form of a product."""
+
+    def made(product: Product) -> dict[str, Any]:
+        content = schemas.read_json(TEMPLATE)
+        return wanted(data_stream, content_for_opensearch(content) if product.is_opensearch else content)
+
+    return made
 
 
 def _revealed(secret: Secret | None) -> Any:

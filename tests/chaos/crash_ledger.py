@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from chaos.crash_scene import SINKS, Scene
+from chaos.crash_scene import Scene
 from fakes import change, rows
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.journal.sqlite.file import FILE_NAME
@@ -17,16 +18,18 @@ from ualpipe.pipeline.journal.status import Status
 _ID = re.compile(r'"Id":\s*"([^"]+)"')
 
 
-def unexplained(state_dir: Path, scene: Scene, *, is_pruned: bool = False) -> list[str]:
+def unexplained(state_dir: Path, scene: Scene, sinks: Sequence[str], *, is_pruned: bool = False) -> list[str]:
     """Returns what the journal of a finished run does not explain; nothing where all is well.
 
     Args:
         state_dir: Of the journal.
         scene: What was served.
+        sinks: Names of the sinks.
         is_pruned: Settled batches were removed meanwhile, so the sums of sinks are lower.
     """
     aside = set_aside(state_dir, scene)
-    complaints = [*_of_items(state_dir, scene), *_of_status(_status(state_dir), scene, aside), *_of_letters(state_dir, scene)]
+    status = _status(state_dir, sinks)
+    complaints = [*_of_items(state_dir, scene), *_of_status(status, scene, aside), *_of_letters(state_dir, scene)]
     return complaints + ([] if is_pruned else _of_batches(state_dir, scene, aside))
 
 
@@ -37,11 +40,11 @@ def set_aside(state_dir: Path, scene: Scene) -> frozenset[str]:
     return frozenset(found for body in bodies for found in _ID.findall(body)) & scene.ids
 
 
-def left(state_dir: Path) -> int:
+def left(state_dir: Path, sinks: Sequence[str]) -> int:
     """Returns how many items are to be fetched and records to be delivered yet; -1 where there is no journal."""
     if not (state_dir / FILE_NAME).exists():
         return -1
-    status = _status(state_dir)
+    status = _status(state_dir, sinks)
     if not status.streams:
         return -1
     return sum(stream.waiting for stream in status.streams) + sum(sink.backlog for sink in status.sinks)
@@ -58,9 +61,9 @@ def forgotten(state_dir: Path) -> int:
     return int(rows(state_dir, "SELECT coalesce(sum(fetched), 0) FROM item_past")[0][0])
 
 
-def _status(state_dir: Path) -> Status:
+def _status(state_dir: Path, sinks: Sequence[str]) -> Status:
     with closing(SqliteJournalReader(state_dir, SystemClock())) as reader:
-        return reader.status(SINKS)
+        return reader.status(sinks)
 
 
 def _of_items(state_dir: Path, scene: Scene) -> list[str]:
@@ -87,9 +90,10 @@ def _of_status(status: Status, scene: Scene, aside: frozenset[str]) -> list[str]
 
 def _of_flaws(status: Status, scene: Scene, aside: frozenset[str]) -> list[str]:
     """Each flawed record is counted once, and once at each sink that has it."""
-    found = {sink: sum(flaw.sinks.get(sink, 0) for flaw in status.flaws) for sink in SINKS}
+    sinks = [sink.sink for sink in status.sinks]
+    found = {sink: sum(flaw.sinks.get(sink, 0) for flaw in status.flaws) for sink in sinks}
     found["(all)"] = sum(flaw.records for flaw in status.flaws)
-    wanted = {sink: len(scene.flawed & scene.wanted(sink, aside)) for sink in SINKS} | {"(all)": len(scene.flawed - aside)}
+    wanted = {sink: len(scene.flawed & scene.wanted(sink, aside)) for sink in sinks} | {"(all)": len(scene.flawed - aside)}
     return [] if found == wanted else [f"status: flawed records {found}, not {wanted}"]
 
 

@@ -82,6 +82,7 @@ _FILE, _APPEND = "ualpipe.sinks.file:FileSink", "ualpipe.sinks.file.append_file"
 _KAFKA, _PRODUCER = "ualpipe.sinks.kafka:KafkaSink", "ualpipe.sinks.kafka.producer_confluent:ConfluentProducer.send"
 _AWAIT = "ualpipe.sinks.kafka.producer_python:PythonProducer._await"
 _SEARCH, _ANSWER = "ualpipe.sinks.elasticsearch:ElasticsearchSink", "urllib3.connection:HTTPConnection.getresponse"
+_HTTP = "ualpipe.sinks.http:HttpSink"
 _SYSLOG, _STREAM = "ualpipe.sinks.syslog:SyslogSink", "ualpipe.sinks.syslog.tcp:Stream"
 
 _MAKING, _KEEPING = f"{_JOURNAL}.file:_create", "ualpipe.pipeline.journal.reserve:Reserve._make"
@@ -187,6 +188,13 @@ SEARCH = [
     Point("elasticsearch: answered, not read", _ANSWER, within=f"{_SEARCH}._deliver", act=wait_for_the_other_side),
     Point("elasticsearch: read, not understood", "ualpipe.sinks.elasticsearch.bulk:failures"),
 ]
+HTTP = [
+    Point("http: open", f"{_HTTP}.open", "after"),
+    *_around("http: write", f"{_HTTP}.write"),
+    Point("http: sent", _ANSWER, within=f"{_HTTP}._send"),
+    Point("http: answered, not read", _ANSWER, within=f"{_HTTP}._send", act=wait_for_the_other_side),
+    Point("http: read, not understood", "ualpipe.sinks.http.answers:judged"),
+]
 SYSLOG = [
     *_around("syslog: write", f"{_SYSLOG}.write"),
     Point("syslog: inside a frame", f"{_STREAM}.send", act=half_to_socket),
@@ -196,7 +204,7 @@ SYSLOG = [
 
 _WAY_IN = (MAKING, MARKING, KEEPING, MIGRATING, LISTING, CHUNKS, DISCARDING, LETTERS, BURIAL, SETTLING, FLAWS, DRIFT, GAPS)
 _CARE = (SEEN, FORGETTING, PRUNING, REQUEUE)
-POINTS = {point.name: point for group in (*_WAY_IN, *_CARE, FILE, KAFKA, KAFKA_PYTHON, SEARCH, SYSLOG) for point in group}
+POINTS = {point.name: point for group in (*_WAY_IN, *_CARE, FILE, HTTP, KAFKA, KAFKA_PYTHON, SEARCH, SYSLOG) for point in group}
 
 ELSEWHERE = {
     "notes:DeathsNote.add": "a start that blames an item for the end of a run: without it the item is blamed once less",

@@ -15,8 +15,9 @@ from typing import Any
 import orjson
 
 from runs import Tenant, generated, ids_in, record_ids, served
+from servers.fake_receiver import FakeReceiver
 
-SINKS = ["local", "bus", "search", "siem"]
+SINKS = ["local", "bus", "search", "siem", "hook"]
 RECORDS_PER_BLOB = 10
 OVERSIZED = 64
 OVERSIZED_BYTES = 40_000  # more than the syslog sink takes here; all of them together are more than one chunk
@@ -89,7 +90,7 @@ def _oversized(record: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Destinations:
-    """A file, a topic, a data stream and a receiver that got nothing before."""
+    """A file, a topic, a data stream and a receiver that got nothing before; perhaps one that takes events by HTTP."""
 
     folder: Path
     name: str
@@ -97,6 +98,7 @@ class Destinations:
     elasticsearch: Any
     rsyslog: Any
     kafka_driver: str = "auto"
+    hook: FakeReceiver | None = None
 
     def prepared(self) -> Destinations:
         """Makes the topic, and forgets what the receiver got before."""
@@ -109,8 +111,10 @@ class Destinations:
         """The config section."""
         bus = {"bootstrap_servers": [self.kafka.bootstrap_servers], "topic": self.name, "driver": self.kafka_driver}
         syslog = {"host": "127.0.0.1", "port": self.rsyslog.tcp_port, "transport": "tcp", "max_message_bytes": SYSLOG_LIMIT}
+        hook = {"hook": {"type": "http", "url": self.hook.url, "compression": "gzip"}} if self.hook else {}
         return {
             "sinks": {
+                **hook,
                 "local": {
                     "type": "file",
                     "path": str(self.folder / "audit.ndjson"),
@@ -124,6 +128,11 @@ class Destinations:
         }
 
     @property
+    def names(self) -> list[str]:
+        """Names of the sinks."""
+        return [sink for sink in SINKS if sink != "hook" or self.hook]
+
+    @property
     def _data_stream(self) -> str:
         return f"logs-o365.audit-{self.name}"
 
@@ -135,6 +144,7 @@ class Destinations:
             "bus": Counter(message.key.decode() for message in messages),
             "search": Counter(record_ids(self.elasticsearch.search_ids(self._data_stream))),
             "siem": self._syslog_ids(len(scene.wanted("siem", aside))),
+            **({"hook": Counter(event["event"]["id"] for event in self.hook.taken)} if self.hook else {}),
         }
 
     def _syslog_ids(self, wanted: int, timeout_s: float = 10.0) -> Counter[str]:

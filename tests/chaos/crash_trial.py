@@ -1,4 +1,4 @@
-"""One trial: a tenant, four destinations and a state directory of its own; runs that end badly, then one that ends well."""
+"""One trial: a tenant, its destinations and a state directory of its own; runs that end badly, then one that ends well."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Tallies(dict[str, Tally]):
 
     def table(self, title: str) -> str:
         """Returns the figures for people."""
-        kinds = dict(zip(SINKS, ("file", "Kafka", "Elasticsearch", "syslog"), strict=True))
+        kinds = dict(zip(SINKS, ("file", "Kafka", "Elasticsearch", "syslog", "HTTP"), strict=True))
         head = f"\n{title}\n{'sink':<14}{'ended':>8}{'records':>10}{'lost':>6}{'doubled':>9}{'torn':>6}"
         rows = [f"{kinds[at]:<14}{x.ends:>8,}{x.records:>10,}{x.lost:>6,}{x.doubled:>9,}{x.torn:>6,}" for at, x in self.items()]
         return "\n".join([head, *rows])
@@ -77,7 +77,7 @@ class Trial:
     @property
     def left(self) -> int:
         """What is to be fetched and delivered yet; negative before the first listing."""
-        return left(self.state_dir)
+        return left(self.state_dir, self._destinations.names)
 
     def finish(self) -> None:
         """Runs to the end."""
@@ -97,7 +97,7 @@ class Trial:
             is_pruned: See ``unexplained``.
             notices: How many notices of the pipeline itself each sink must have besides.
         """
-        complaints = unexplained(self.state_dir, self._scene, is_pruned=is_pruned)
+        complaints = unexplained(self.state_dir, self._scene, self._destinations.names, is_pruned=is_pruned)
         aside = set_aside(self.state_dir, self._scene)
         for sink, found in self._destinations.delivered(self._scene, aside).items():
             wanted = self._scene.wanted(sink, aside)

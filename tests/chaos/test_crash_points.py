@@ -11,7 +11,7 @@ import os
 import random
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -27,6 +27,7 @@ from chaos.crash_scene import SOURCE, STREAM, Destinations, Scene, served_scene
 from chaos.crash_trial import Tallies, Trial
 from fakes import FakeClock, open_journal
 from runs import TENANT_ID
+from servers.fake_receiver import FakeReceiver
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.journal.sqlite import journal as journal_module
 from ualpipe.pipeline.journal.sqlite.file import FILE_NAME, JournalFile
@@ -104,6 +105,7 @@ class Row:
         prepare: Makes the state that the first of them finds.
         notices: What the pipeline itself says to the sinks meanwhile.
         forgotten: Work items that the ledger has forgotten in the end, each counted once.
+        is_posting: There is a receiver by HTTP, too.
     """
 
     name: str
@@ -114,6 +116,7 @@ class Row:
     notices: int = 0
     forgotten: int = 0
     kafka_driver: str = "auto"
+    is_posting: bool = False
 
     def apart(self) -> list[Row]:
         """Returns a row for each step."""
@@ -153,6 +156,7 @@ ROWS = [
     Row("requeue", each(at.REQUEUE, at.MARKING[2:]), all_done, SEND_AGAIN),
     Row("kafka-and-file", [*each(at.KAFKA, _FILE), (_TORN, _TORN_FOUND)]),
     Row("kafka-python", each(at.KAFKA_PYTHON), kafka_driver="kafka-python"),
+    Row("http", each(at.HTTP), is_posting=True),
     Row("syslog-and-elasticsearch", each(at.SYSLOG, at.SEARCH)),
 ]
 
@@ -172,20 +176,19 @@ def tallies(pytestconfig: pytest.Config) -> Iterator[Tallies]:
         print(tallies.table(f"kills at {len(at.POINTS)} named points"))
 
 
+@pytest.fixture
+def destinations(row: Row, tmp_path: Path, kafka: Any, elasticsearch: Any, rsyslog: Any) -> Iterator[Destinations]:
+    with ExitStack() as stack:
+        hook = stack.enter_context(FakeReceiver()) if row.is_posting else None
+        yield Destinations(tmp_path / "out", f"points-{row.name}", kafka, elasticsearch, rsyslog, row.kafka_driver, hook)
+
+
 @pytest.mark.parametrize(
     "row", [alone for row in ROWS for alone in (row.apart() if IS_LONG else [row])], ids=lambda row: row.name
 )
 def test_a_kill_at_a_named_point_loses_nothing_and_doubles_nothing_in_elasticsearch(
-    row: Row,
-    scene: Scene,
-    tallies: Tallies,
-    tmp_path: Path,
-    warm_process: Any,
-    kafka: Any,
-    elasticsearch: Any,
-    rsyslog: Any,
+    row: Row, scene: Scene, tallies: Tallies, tmp_path: Path, warm_process: Any, destinations: Destinations
 ) -> None:
-    destinations = Destinations(tmp_path / "out", f"points-{row.name}", kafka, elasticsearch, rsyslog, row.kafka_driver)
     trial = Trial(tmp_path / "trial", scene, warm_process, destinations, row.sections)
     row.prepare(trial)
     for point in (point for step in row.steps for point in step):

@@ -31,10 +31,10 @@ def install() -> None:
     for note in docker_engine.notes:
         _say(note)
     _install_packages(missing_packages())
-    _fetch(installed.jar_folder("kafka"), _copied("kafka"))
-    _fetch(installed.jar_folder("elasticsearch8"), _unpacked("elasticsearch8"))
+    fetch(installed.jar_folder("kafka"), _copied("kafka"))
+    fetch(installed.jar_folder("elasticsearch8"), unpacked("elasticsearch8"))
     if has_java_for_elasticsearch9():
-        _fetch(installed.elasticsearch9_folder(), _compiled)
+        fetch(installed.elasticsearch9_folder(), _compiled)
     else:
         _say(f"no JDK {ELASTICSEARCH9_JAVA} or newer here: Elasticsearch 8 serves the tests in the place of 9")
 
@@ -76,7 +76,7 @@ def _install_packages(packages: Sequence[str]) -> None:
     installed.forget_javas()
 
 
-def _fetch(folder: Path, fill: Callable[[Path], None]) -> None:
+def fetch(folder: Path, fill: Callable[[Path], None]) -> None:
     """Fills a folder of the cache; it appears whole or not at all."""
     if folder.is_dir():
         return
@@ -96,7 +96,7 @@ def _copied(name: str) -> Callable[[Path], None]:
     return fill
 
 
-def _unpacked(name: str) -> Callable[[Path], None]:
+def unpacked(name: str) -> Callable[[Path], None]:
     def fill(folder: Path) -> None:
         _maven(name, "dependency:unpack-dependencies", "-DexcludeTransitive=true", f"-DoutputDirectory={folder}")
 

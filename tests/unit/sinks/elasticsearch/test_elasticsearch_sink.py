@@ -665,7 +665,8 @@ def test_check_reports_what_a_missing_pipeline_and_privilege_would_do() -> None:
 
 
 def test_check_takes_a_server_without_security_for_fine() -> None:
-    assert findings(HttpAnswer(405, {}, b""), HttpAnswer(404, {}, b""), HttpAnswer(404, {}, b""), setup=True) == {
+    composed = HttpAnswer(200, {}, b"{}")
+    assert findings(HttpAnswer(405, {}, b""), HttpAnswer(404, {}, b""), composed, HttpAnswer(404, {}, b""), setup=True) == {
         "cluster": "ok",
         "index template ualpipe-o365.audit": "ok",
         "data stream logs-o365.audit-default": "ok",
