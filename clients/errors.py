@@ -18,8 +18,6 @@ from ualpipe.pipeline.errors import (
     SourceUnavailable,
 )
 
-_ADVICE = ". What to do: "
-
 
 class ClientError(PipelineError):
     """Another system did not do what it was asked."""
@@ -106,14 +104,3 @@ def chain_of(exc: BaseException) -> list[BaseException]:
     while (below := chain[-1].__cause__ or chain[-1].__context__) is not None:
         chain.append(below)
     return chain
-
-
-def with_advice(happened: str, advice: str) -> str:
-    """Returns the text of an error: what happened, and what to do about it where that is known."""
-    return f"{happened.rstrip('.')}{_ADVICE}{advice}" if advice else happened
-
-
-def split_advice(error: PipelineError) -> tuple[str, str]:
-    """Returns what happened and what to do about it, from an error's text."""
-    happened, _, advice = str(error).partition(_ADVICE)
-    return happened, advice

@@ -13,10 +13,11 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.cookies import RequestsCookieJar
 
 from ualpipe.clients.body import read_body
-from ualpipe.clients.errors import Overloaded, Refused, Unreachable, chain_of, with_advice
+from ualpipe.clients.errors import Overloaded, Refused, Unreachable, chain_of
 from ualpipe.clients.http_connections import pool_classes
 from ualpipe.clients.sockets import OpenSockets
 from ualpipe.clients.tls import HTTP, TlsOptions, client_context
+from ualpipe.pipeline.errors import with_advice
 from ualpipe.pipeline.wording import shorten
 
 CONNECT_TIMEOUT_S = 10.0

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
+_ADVICE = ". What to do: "
+
 
 class PipelineError(Exception):
     """Anything that goes wrong in ualpipe and is not a bug."""
@@ -154,6 +156,17 @@ class SinkRejected(SinkError):
 
 class SinkDenied(SinkError):
     """The destination refuses our credentials or rights: this sink pauses and says why."""
+
+
+def with_advice(happened: str, advice: str) -> str:
+    """Returns the text of an error: what happened, and what to do about it where that is known."""
+    return f"{happened.rstrip('.')}{_ADVICE}{advice}" if advice else happened
+
+
+def split_advice(error: PipelineError) -> tuple[str, str]:
+    """Returns what happened and what to do about it, from an error's text."""
+    happened, _, advice = str(error).partition(_ADVICE)
+    return happened, advice
 
 
 @contextmanager

@@ -12,8 +12,9 @@ from typing import Any
 
 from ualpipe.clients.answer import HttpAnswer
 from ualpipe.clients.entra.api import Api
-from ualpipe.clients.errors import ClientError, Refused, Throttled, Unreachable, with_advice
+from ualpipe.clients.errors import ClientError, Refused, Throttled, Unreachable
 from ualpipe.clients.retry_after import cut_wait, retry_after_s
+from ualpipe.pipeline.errors import with_advice
 from ualpipe.pipeline.records.json_reader import UnreadableJson, read_json
 from ualpipe.pipeline.wording import LONGEST_READ, shorten
 

@@ -8,10 +8,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ualpipe.clients.errors import split_advice
 from ualpipe.pipeline.config.model import PipelineConfig
 from ualpipe.pipeline.credentials.status import CertificateStatus
-from ualpipe.pipeline.errors import PipelineError
+from ualpipe.pipeline.errors import PipelineError, split_advice
 from ualpipe.pipeline.journal.status import Status, StreamStatus
 from ualpipe.pipeline.journal.types import StandingStill
 from ualpipe.pipeline.observe.health import alike

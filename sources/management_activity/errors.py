@@ -13,9 +13,16 @@ from datetime import datetime
 from typing import Any
 
 from ualpipe.clients.answer import HttpAnswer
-from ualpipe.clients.errors import with_advice
 from ualpipe.clients.retry_after import cut_wait, retry_after_s
-from ualpipe.pipeline.errors import ContentGone, SourceDenied, SourceError, SourceOverloaded, SourceThrottled, SourceUnavailable
+from ualpipe.pipeline.errors import (
+    ContentGone,
+    SourceDenied,
+    SourceError,
+    SourceOverloaded,
+    SourceThrottled,
+    SourceUnavailable,
+    with_advice,
+)
 from ualpipe.pipeline.records.json_reader import UnreadableJson, read_json
 from ualpipe.pipeline.wording import LONGEST_READ, shorten
 

@@ -8,9 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ualpipe.clients.entra.app import app_registration
-from ualpipe.clients.errors import split_advice
 from ualpipe.pipeline.credentials.options import Credential
-from ualpipe.pipeline.errors import ConfigError, SourceError, SourceUnavailable
+from ualpipe.pipeline.errors import ConfigError, SourceError, SourceUnavailable, split_advice
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.records.cutting import chunks_of_array
 from ualpipe.pipeline.stages import Env, Finding, Gap, Instant, Listed, WorkItem

@@ -4,17 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ualpipe.clients.errors import (
-    ClientError,
-    Overloaded,
-    Refused,
-    Throttled,
-    Unreachable,
-    as_sink_errors,
-    as_source_errors,
-    split_advice,
-    with_advice,
-)
+from ualpipe.clients.errors import ClientError, Overloaded, Refused, Throttled, Unreachable, as_sink_errors, as_source_errors
 from ualpipe.pipeline.errors import (
     SinkDenied,
     SinkError,
@@ -25,6 +15,8 @@ from ualpipe.pipeline.errors import (
     SourceOverloaded,
     SourceThrottled,
     SourceUnavailable,
+    split_advice,
+    with_advice,
 )
 
 

@@ -28,12 +28,12 @@ from ualpipe.clients.answer import HttpAnswer
 from ualpipe.clients.entra import login_errors as _login_errors
 from ualpipe.clients.entra.api import Api
 from ualpipe.clients.entra.tokens import EARLY_S, RETRY_S, Tokens
-from ualpipe.clients.errors import ClientError, Overloaded, Refused, Throttled, Unreachable, split_advice
+from ualpipe.clients.errors import ClientError, Overloaded, Refused, Throttled, Unreachable
 from ualpipe.clients.http import make_session
 from ualpipe.clients.tls import TlsOptions
 from ualpipe.pipeline.credentials.certificate import read_certificate
 from ualpipe.pipeline.credentials.options import Certificate, Credential
-from ualpipe.pipeline.errors import SourceDenied
+from ualpipe.pipeline.errors import SourceDenied, split_advice
 from ualpipe.pipeline.options import FileText, Secret
 from ualpipe.pipeline.redaction import blanked
 

@@ -8,8 +8,15 @@ from hypothesis import strategies as st
 
 from fakes import NOW
 from ualpipe.clients.answer import HttpAnswer
-from ualpipe.clients.errors import split_advice
-from ualpipe.pipeline.errors import ContentGone, SourceDenied, SourceError, SourceOverloaded, SourceThrottled, SourceUnavailable
+from ualpipe.pipeline.errors import (
+    ContentGone,
+    SourceDenied,
+    SourceError,
+    SourceOverloaded,
+    SourceThrottled,
+    SourceUnavailable,
+    split_advice,
+)
 from ualpipe.sources.management_activity.errors import (
     REACTIONS,
     AlreadyEnabled,
