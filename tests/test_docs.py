@@ -120,12 +120,24 @@ class Receiver(socketserver.ThreadingTCPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), LineHandler)
         self.lines: list[bytes] = []
+        self.begun = self.ended = 0
+
+    def settled_lines(self) -> list[bytes]:
+        """Returns the lines once every connection that was made has ended, and none has followed for a moment."""
+        deadline, quiet = time.monotonic() + 10, 0
+        while quiet < 5 and time.monotonic() < deadline:
+            before = self.begun
+            time.sleep(0.02)
+            quiet = quiet + 1 if 0 < before == self.begun == self.ended else 0
+        return self.lines
 
 
 class LineHandler(socketserver.StreamRequestHandler):
     def handle(self) -> None:
+        self.server.begun += 1
         for line in self.rfile:
             self.server.lines.append(line)
+        self.server.ended += 1
 
 
 @pytest.mark.parametrize("check", SINK_CHECKS, ids=lambda check: check.__name__)
@@ -139,12 +151,7 @@ def test_the_sink_of_the_readme_is_complete_and_keeps_the_contract(check):
         values = {"host": "127.0.0.1", "port": receiver.server_address[1]}
 
         def received() -> list[str]:
-            deadline = time.monotonic() + 5
-            before = -1
-            while before != len(receiver.lines) and time.monotonic() < deadline:
-                before = len(receiver.lines)
-                time.sleep(0.02)
-            return [json.loads(line)["event"]["id"] for line in receiver.lines]
+            return [json.loads(line)["event"]["id"] for line in receiver.settled_lines()]
 
         config = build(module.PagerSinkConfig, values, Path())
         check(SinkCase(lambda: module.PagerSink(config, env("pager")), received))

@@ -18,6 +18,7 @@ from ualpipe.clients.answer import HttpAnswer
 from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkUnavailable
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.stages import Batch
+from ualpipe.pipeline.wording import visible
 from ualpipe.sinks.http import HttpSink
 from ualpipe.sinks.http.answers import Success, judged
 from ualpipe.sinks.http.bodies import body_of, pieces, size_of
@@ -49,10 +50,10 @@ def test_any_answer_means_something(status: int, headers: dict[str, str], body: 
         except SinkError as exc:
             text = str(exc)
         assert len(text) < 700
-        assert not text or text.isprintable()
+        assert visible(text) == text
 
 
-@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"a":' * 10_000, b"\xff" * 100, b'{"a": 1e999}', b'{"\\ud800": 1}', b""])
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"a":' * 10_000, b"\xff" * 100, b'{"\\ud800": 1}', b""])
 def test_what_is_no_such_answer_is_no_success(body: bytes) -> None:
     with pytest.raises(SinkUnavailable):
         judged(HttpAnswer(200, {}, body), Success(None, "/a", 0), NOW)
