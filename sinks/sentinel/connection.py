@@ -9,7 +9,7 @@ from ualpipe.clients.answer import HttpAnswer
 from ualpipe.clients.entra.tokens import Tokens
 from ualpipe.clients.errors import as_sink_errors
 from ualpipe.clients.http import Adapter, Session, make_session
-from ualpipe.clients.poster import Poster
+from ualpipe.clients.posting.poster import Poster
 from ualpipe.clients.tls import TlsOptions
 from ualpipe.pipeline.credentials.options import Credential
 from ualpipe.pipeline.stages import Env

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ualpipe.pipeline.events import EncodedEvent
 from ualpipe.sinks.sentinel.cutting import written_row
@@ -30,10 +31,16 @@ class Profile:
         return [self._row(event) for event in events]
 
     def _row(self, event: EncodedEvent) -> tuple[Kind, bytes]:
-        record = event.decode_record()
+        record = event.decode_record() or _unreadable(event)
         kind = self._only or act_of(record).kind
         make, mark = self._makers[kind]
         return kind, written_row(make(record, event), mark)
+
+
+def _unreadable(event: EncodedEvent) -> dict[str, Any]:
+    """Returns what stands in the place of a record that can't be read: what is known of it, and its text."""
+    known = {"Id": event.id, "CreationTime": event.time, "OrganizationId": event.tenant}
+    return {**known, "UnreadableRecord": event.raw.decode("utf-8", "replace")}
 
 
 def mark_column(table: Table) -> str:

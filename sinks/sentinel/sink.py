@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from ualpipe.clients.answer import HttpAnswer
 from ualpipe.clients.entra.app import app_registration
+from ualpipe.clients.posting.compression import gzipped
 from ualpipe.pipeline.errors import SinkError, SinkUnavailable
-from ualpipe.pipeline.events import EncodedEvent
 from ualpipe.pipeline.stages import Batch, Env, Finding, SinkLimits
 from ualpipe.sinks.encoding import encoded
 from ualpipe.sinks.outcome import raise_if_all_failed
@@ -17,7 +17,7 @@ from ualpipe.sinks.sentinel.delivery import RowDelivery
 from ualpipe.sinks.sentinel.options import SentinelSinkConfig
 from ualpipe.sinks.sentinel.probe import probe
 from ualpipe.sinks.sentinel.profile import Profile
-from ualpipe.sinks.sentinel.tables import Kind, tables_of
+from ualpipe.sinks.sentinel.tables import tables_of
 
 if TYPE_CHECKING:
     from ualpipe.sinks.sentinel.connection import Connection
