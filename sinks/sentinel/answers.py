@@ -26,8 +26,8 @@ _ROLE = (
 )
 _CLOUD = "check `cloud`, for whose Azure Monitor the token was made, `tenant_id`, and this machine's clock"
 _NAMES = (
-    "check `dcr` (the rule's immutable id, not its name), the stream, which the rule has to declare, and `endpoint`, which has to "
-    "be this rule's"
+    "check `dcr` (the rule's immutable id, not its name), the stream, which the rule has to declare, and `endpoint`, which has "
+    "to be this rule's"
 )
 _PROXY = "check `endpoint`, and whether a proxy answers in its place"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from ualpipe.sinks.sentinel.written import written
+from ualpipe.sinks.sentinel.written import tamed, written
 
 MAX_VALUE_BYTES = 64_000
 """Longest value: the documents say 64 KB, and not whether that is 64,000 or 65,536 bytes."""
@@ -83,17 +83,17 @@ def _cut(row: dict[str, Any], limit: int, mark_column: str) -> dict[str, Any]:
 def _said(marks: Sequence[str]) -> str:
     """Returns the names of what was cut, not too long."""
     said = ", ".join(marks)
-    if len(said.encode("utf-8", "replace")) <= _MAX_MARK:
+    if len(said.encode("utf-8", "surrogatepass")) <= _MAX_MARK:
         return said
     return f"{_cut_bytes(said, _MAX_MARK - 40)} (of {len(marks)} in all)"
 
 
 def _cut_value(name: str, value: Any, limit: int, mark: _Mark) -> Any:
     if type(value) is str:
-        if len(value) * 4 <= limit or len(value.encode("utf-8", "replace")) <= limit:
+        if len(value) * 4 <= limit or len((whole := tamed(value)).encode()) <= limit:
             return value
         mark(name)
-        return _cut_bytes(value, limit)
+        return _cut_bytes(whole, limit)
     if type(value) not in (dict, list) or len(written(value)) <= limit:
         return value
     if type(value) is dict:
@@ -120,7 +120,9 @@ def _cut_object(name: str, members: dict[str, Any], limit: int, mark: _Mark) -> 
             if share < around + _LEAST:
                 continue
             value = members[key]
-            kept[short] = value if is_whole else _cut_json(value if type(value) is str else written(value).decode(), share - around)
+            kept[short] = (
+                value if is_whole else _cut_json(value if type(value) is str else written(value).decode(), share - around)
+            )
             size = around + len(written(kept[short]))
         room -= size
     return {short: kept[short] for short in (_cut_bytes(key, _MAX_KEY) for key in members) if short in kept}
@@ -128,7 +130,7 @@ def _cut_object(name: str, members: dict[str, Any], limit: int, mark: _Mark) -> 
 
 def _cut_bytes(text: str, limit: int) -> str:
     """Returns the beginning of a text, of at most so many bytes in UTF-8."""
-    raw = text.encode("utf-8", "replace")
+    raw = tamed(text).encode()
     return text if len(raw) <= limit else raw[:limit].decode("utf-8", "ignore")
 
 

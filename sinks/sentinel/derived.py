@@ -7,7 +7,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from ualpipe.pipeline.events import EncodedEvent
 from ualpipe.pipeline.records.identity import is_usable
@@ -44,7 +44,7 @@ def _acts() -> Mapping[tuple[str, str], Act]:
     """Returns the acts by record type and operation; ``*`` stands for any operation of a type."""
     return {
         (row["record_type"], row["operation"]): Act(
-            row["table"],  # type: ignore[arg-type] - one of the kinds
+            cast("Kind", row["table"]),
             row["event_type"],
             row["event_sub_type"],
             bool(row["two_files"]),
@@ -67,14 +67,16 @@ def _logon_errors() -> Mapping[str, str]:
 def _outcomes() -> tuple[Mapping[str, str], frozenset[str]]:
     """Returns what a status says, and the operations that are failures whatever it says: as the ``ecs`` transform has them."""
     words = read_yaml("ecs/words.yaml")["outcomes"]
-    said = {str(word).lower(): "Success" for word in words["success"]} | {str(word).lower(): "Failure" for word in words["failure"]}
+    said = {str(word).lower(): "Success" for word in words["success"]} | {
+        str(word).lower(): "Failure" for word in words["failure"]
+    }
     return said, frozenset(name.lower() for name in words["failed_operations"])
 
 
 def act_of(record: Record) -> Act:
     """Returns what ASIM calls the operation of a record. What is neither a logon nor about a file is an audit event."""
     record_type, operation = record.get("RecordType"), record.get("Operation")
-    return _act(str(record_type)[:16] if type(record_type) in (int, str) else "", operation if type(operation) is str else "")
+    return _act(str(record_type)[:64] if type(record_type) in (int, str) else "", operation if type(operation) is str else "")
 
 
 @functools.lru_cache(maxsize=4096)
@@ -96,7 +98,7 @@ def _event_type(operation: str) -> str:
     return next((_verbs()[word] for word in ordered if word in _verbs()), "Other")
 
 
-def record_id(record: Record, event: EncodedEvent) -> str:
+def record_id(_record: Record, event: EncodedEvent) -> str:
     """Returns what tells a row: the record's ``Id``, and what tells the content of another record under the same ``Id``.
 
     A record without a usable ``Id`` (a placeholder is none) has the hash of its bytes as received, so that dropping what has
@@ -180,5 +182,3 @@ def derived() -> Mapping[str, Derive]:
         "target_extension": _target("DestinationFileExtension", "SourceFileExtension"),
         "whole_record": lambda record, _event: record,
     }
-
-

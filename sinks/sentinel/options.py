@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ualpipe.clients.tls import CA_FILE
 from ualpipe.pipeline.errors import ConfigError
@@ -13,6 +13,10 @@ from ualpipe.pipeline.options import Duration, Secret, option
 from ualpipe.sinks.sentinel.clouds import AzureCloudName, CustomAzureCloud
 from ualpipe.sinks.sentinel.tables import Kind, ProfileName, tables_of
 
+_OF_RULE: dict[str, Any] = {
+    "x-form": "the immutable id of a rule, `dcr-` and 32 digits and letters",
+    "pattern": r"^dcr-[0-9a-f]{32}$",
+}
 _STREAM = r"^(Custom|Microsoft)-[A-Za-z][A-Za-z0-9_]{0,80}$"
 
 
@@ -37,9 +41,8 @@ class SentinelSinkConfig:
     )
     dcr: str = option(
         "Immutable id of the data collection rule.",
-        pattern=r"^dcr-[0-9a-f]{32}$",
         examples=["dcr-00000000000000000000000000000000"],
-        **{"x-form": "the immutable id of a rule, `dcr-` and 32 hexadecimal digits"},
+        **_OF_RULE,
     )
     tenant_id: str = option(
         "Tenant that the app signs in to (directory id or domain): that of the workspace's subscription.",

@@ -21,42 +21,25 @@ LEFT_OVER, CUT_COLUMNS = "left_over", "cut_columns"
 _TIME = "TimeGenerated"
 _Target = tuple[str, Convert | None]  # None: text stays as it is, which needs no call
 _Reader = Callable[[Mapping[str, Any]], Any]
+_Choice = tuple[str, list[tuple[str, _Reader, Convert]]]
+_Maker = tuple[str, Derive, tuple[str, ...]]
 
 
 def compile_table(table: Table) -> MakeRow:
     """Returns the function that makes the row of a record, by the names of the columns."""
     constants = {column.name: _constant(column) for column in table.columns if column.value[:1] in ("=", "?")}
     by_field = _by_field(table.columns)
-    chosen = [_choice(column) for column in table.columns if _is_chosen(column)]
+    choices = [_choice(column) for column in table.columns if _is_chosen(column)]
     makers = [_maker(column) for column in table.columns if column.value in derived()]
     rest = next((column.name for column in table.columns if column.value == LEFT_OVER), "")
-    get_targets = by_field.get
 
     def make(record: Mapping[str, Any], event: EncodedEvent) -> Row:
         row = dict(constants)
-        left: Row = {}
-        for name, value in record.items():
-            if value is None or value == "":
-                continue
-            targets = get_targets(name)
-            if targets is None:
-                left[name] = value
-                continue
-            is_taken = False
-            for column, convert in targets:
-                if (found := value if convert is None and type(value) is str else (convert or text)(value)) is not None:
-                    row[column] = found
-                    is_taken = True
-            if not is_taken:
-                left[name] = value
-        for column, readers in chosen:
-            _choose(row, column, readers, record, left)
-        for column, maker, stands_for in makers:
-            if (found := maker(record, event)) is not None:
-                row[column] = found
-                for name in stands_for:
-                    if left.get(name) == found:
-                        del left[name]
+        left = _place(row, record, by_field)
+        for choice in choices:
+            _choose(row, choice, record, left)
+        for maker in makers:
+            _derive(row, maker, record, event, left)
         if _TIME not in row and event.origin.received:
             row[_TIME] = event.origin.received
         if rest and left:
@@ -66,12 +49,53 @@ def compile_table(table: Table) -> MakeRow:
     return make
 
 
+def _place(row: Row, record: Mapping[str, Any], by_field: Mapping[str, tuple[_Target, ...]]) -> Row:
+    """Puts each field into its columns; returns the fields that none took."""
+    left: Row = {}
+    for name, value in record.items():
+        if value is None or value == "":
+            continue
+        is_taken = False
+        for column, convert in by_field.get(name, ()):
+            if (found := value if convert is None and type(value) is str else (convert or text)(value)) is not None:
+                row[column] = found
+                is_taken = True
+        if not is_taken:
+            left[name] = value
+    return left
+
+
+def _choose(row: Row, choice: _Choice, record: Mapping[str, Any], left: Row) -> None:
+    """Fills a column from the first of its sources that says something; others with the same value are not left over either."""
+    column, readers = choice
+    chosen: Any = None
+    for source, read, convert in readers:
+        if (value := read(record)) is None or (found := convert(value)) is None:
+            continue
+        if chosen is None:
+            row[column] = chosen = found
+            left.pop(source, None)
+        elif found == chosen:
+            left.pop(source, None)
+
+
+def _derive(row: Row, maker: _Maker, record: Mapping[str, Any], event: EncodedEvent, left: Row) -> None:
+    """Fills a column from the whole record; fields that hold the same are not left over."""
+    column, derive, stands_for = maker
+    if (found := derive(record, event)) is None:
+        return
+    row[column] = found
+    for name in stands_for:
+        if left.get(name) == found:
+            del left[name]
+
+
 def _constant(column: Column) -> Any:
     said = column.value[1:]
     return conversions()["int"](said) if column.type == "int" else said
 
 
-def _maker(column: Column) -> tuple[str, Derive, tuple[str, ...]]:
+def _maker(column: Column) -> _Maker:
     return column.name, derived()[column.value], column.sources
 
 
@@ -96,28 +120,9 @@ def _by_field(columns: Sequence[Column]) -> dict[str, tuple[_Target, ...]]:
     return {name: tuple(targets) for name, targets in found.items()}
 
 
-def _choice(column: Column) -> tuple[str, list[tuple[str, _Reader, Convert]]]:
+def _choice(column: Column) -> _Choice:
     convert = _convert(column)
     return column.name, [(source, _reader(source), convert) for source in column.sources]
-
-
-def _choose(
-    row: Row,
-    column: str,
-    readers: Sequence[tuple[str, _Reader, Convert]],
-    record: Mapping[str, Any],
-    left: Row,
-) -> None:
-    """Fills a column from the first of its sources that says something; others with the same value are not left over either."""
-    chosen: Any = None
-    for source, read, convert in readers:
-        if (value := read(record)) is None or (found := convert(value)) is None:
-            continue
-        if chosen is None:
-            row[column] = chosen = found
-            left.pop(source, None)
-        elif found == chosen:
-            left.pop(source, None)
 
 
 def _reader(source: str) -> _Reader:

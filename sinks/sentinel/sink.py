@@ -1,4 +1,4 @@
-"""Writes events as rows of tables of Microsoft Sentinel (a Log Analytics workspace), by the Logs Ingestion API of Azure Monitor."""
+"""Writes events as rows of tables of Microsoft Sentinel, by the Logs Ingestion API of Azure Monitor."""
 
 from __future__ import annotations
 

@@ -23,7 +23,8 @@ class Column:
         name: Its name in the workspace.
         type: Its type in the data collection rule (``string``, ``datetime``, ``dynamic`` …).
         sources: Fields of the record that it comes from; the first that says something counts. A path into an object has a dot
-            (``AppAccessContext.AADSessionId``), a member of a list of names and values brackets (``ExtendedProperties[UserAgent]``).
+            (``AppAccessContext.AADSessionId``), one into the first object of a list ``[].`` (``Target[].ID``), and a member of a
+            list of names and values brackets (``ExtendedProperties[UserAgent]``).
         value: How the value is made of that; empty for the plain conversion of the type. ``=TEXT`` is a constant, ``?TEXT`` a
             default, and a name one of ``conversions`` or ``derived``.
     """

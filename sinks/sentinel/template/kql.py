@@ -11,10 +11,11 @@ from ualpipe.sinks.sentinel.tables import Column, ProfileName, Table, tables_of
 OFFICE = "O365Activity"
 """Function that has the columns of OfficeActivity."""
 
-_HEAD = """// Functions for the tables of `profile: {profile}`. In the workspace: Logs, paste one, Save > Save as function, under its name.
+_HEAD = """// Functions for the tables of `profile: {profile}`.
+// In the workspace: Logs, paste one, Save > Save as function, under its name.
 """
-_SHAPED = """what came to {table}, with the columns of OfficeActivity. A rule or query that was written for OfficeActivity runs
-// on it unchanged, with this line in front:  let OfficeActivity = O365Activity;
+_SHAPED = """what came to {table}, with the columns of OfficeActivity. A rule or query that was written for
+// OfficeActivity runs on it unchanged, with this line in front:  let OfficeActivity = O365Activity();
 // TimeGenerated is the time of arrival for records that came more than two days late; EventTime is always that of the act."""
 _ONCE = """each record once. After a lost answer or a crash rows come twice; of those, the one that came last."""
 _BOTH = """what Microsoft's own connector brought, and what came to {table}: each record once."""
@@ -73,7 +74,9 @@ def _once(table: Table, name: str, scope: str, key: str, only: str = "") -> Func
 def _both() -> str:
     return "\n".join(
         [
-            f"union isfuzzy=true (OfficeActivity | extend IngestedAt = ingestion_time()), ({OFFICE} | extend IngestedAt = ingestion_time())",
+            "union isfuzzy=true",
+            "    (OfficeActivity | extend IngestedAt = ingestion_time()),",
+            f"    ({OFFICE} | extend IngestedAt = ingestion_time())",
             "| summarize arg_max(IngestedAt, *) by OrganizationId, OfficeId",
         ]
     )

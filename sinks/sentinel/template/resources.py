@@ -69,7 +69,8 @@ def rule_properties(profile: ProfileName) -> dict[str, Any]:
     tables = tables_of(profile).values()
     return {
         "streamDeclarations": {
-            table.stream: {"columns": [{"name": column.name, "type": column.type} for column in table.columns]} for table in tables
+            table.stream: {"columns": [{"name": column.name, "type": column.type} for column in table.columns]}
+            for table in tables
         },
         "destinations": {"logAnalytics": [{"workspaceResourceId": WORKSPACE, "name": DESTINATION}]},
         "dataFlows": [
