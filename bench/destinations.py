@@ -21,8 +21,8 @@ Sink = dict[str, Any]
 def measure(tenant_options: tuple[object, ...], floor_us: float, runs: int) -> dict[str, Figures]:
     """Prints and returns the figures of each sink, and of all four kinds together."""
     print(f"\ninto each destination, workers: 1, median of {runs}\n{pipeline_run.HEAD}")
-    with _servers() as (kafka, elasticsearch, rsyslog):
-        makers = _makers(kafka, elasticsearch, rsyslog)
+    with _servers() as (kafka, elasticsearch, rsyslog, sentinel):
+        makers = _makers(kafka, elasticsearch, rsyslog, sentinel)
         rows = {name: (name,) for name in makers}
         rows["all four"] = ("file", "kafka, confluent", "elasticsearch", "syslog, tcp")
 
@@ -34,7 +34,7 @@ def measure(tenant_options: tuple[object, ...], floor_us: float, runs: int) -> d
         return dict(zip(rows, pipeline_run.measure(plan, floor_us, runs), strict=True))
 
 
-def _makers(kafka: Any, elasticsearch: Any, rsyslog: Any) -> dict[str, Callable[[], Sink]]:
+def _makers(kafka: Any, elasticsearch: Any, rsyslog: Any, sentinel: Any) -> dict[str, Callable[[], Sink]]:
     """Returns a function for each sink that makes its options, with a topic or index that is still empty."""
     numbers = itertools.count(1)
 
@@ -61,20 +61,27 @@ def _makers(kafka: Any, elasticsearch: Any, rsyslog: Any) -> dict[str, Callable[
             "port": rsyslog.tls_port,
             "tls": {"ca_file": str(rsyslog.ca_file)},
         },
+        "sentinel, office_activity": lambda: _sentinel(sentinel, "office_activity"),
+        "sentinel, asim": lambda: _sentinel(sentinel, "asim"),
     }
 
 
+def _sentinel(sentinel: Any, profile: str) -> Sink:
+    return {"type": "sentinel", "credential": "simulated-app", "profile": profile, **sentinel.options}
+
+
 @contextmanager
-def _servers() -> Iterator[tuple[Any, Any, Any]]:
-    """Starts the real servers of the tests, which `make servers` installs."""
+def _servers() -> Iterator[tuple[Any, Any, Any, Any]]:
+    """Starts the real servers of the tests, which `make servers` installs, and the fake of a service that nobody else has."""
     sys.path.append(str(TESTS))
+    from sentinel_scene import light_service  # noqa: PLC0415
     from servers.certificates import write_certificates  # noqa: PLC0415
     from servers.elasticsearch import find_elasticsearch  # noqa: PLC0415
     from servers.kafka import find_kafka  # noqa: PLC0415
     from servers.rsyslog import find_rsyslog  # noqa: PLC0415
     from servers.run_folder import make_run_folder  # noqa: PLC0415
 
-    folders = [make_run_folder() for _folder in range(4)]
+    folders = [make_run_folder() for _folder in range(5)]
     certificates = write_certificates(folders[0])
     with ExitStack() as stack:
         kafka = find_kafka(folders[1], certificates)
@@ -83,4 +90,4 @@ def _servers() -> Iterator[tuple[Any, Any, Any]]:
         stack.callback(elasticsearch.stop)
         rsyslog = find_rsyslog(folders[3], certificates)
         stack.callback(rsyslog.stop)
-        yield kafka, elasticsearch, rsyslog
+        yield kafka, elasticsearch, rsyslog, stack.enter_context(light_service(folders[4]))

@@ -34,6 +34,14 @@ def served(folder: Path) -> Iterator[FakeSentinel]:
         yield service
 
 
+@contextmanager
+def light_service(folder: Path) -> Iterator[FakeSentinel]:
+    """Serves whoever comes, and keeps nothing: for benchmarks."""
+    with served(folder) as service:
+        service.is_light = True
+        yield service
+
+
 def credential(secret: str = CLIENT_SECRET) -> Credential:
     return Credential(client_id=CLIENT_ID, client_secret=Secret(secret), certificate=None)
 
