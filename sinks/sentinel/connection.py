@@ -93,7 +93,14 @@ def connect(config: SentinelSinkConfig, credential: Credential, env: Env, adapte
     proxy = config.proxy.reveal() if config.proxy else None
     with as_sink_errors():
         session = make_session(tls, proxy=proxy, read_timeout_s=config.timeout, pool_size=1, adapter=adapter)
-        poster = Poster([config.endpoint.rstrip("/")], tls=tls, proxy=proxy, timeout_s=config.timeout, at_once=config.concurrency)
+        poster = Poster(
+            [config.endpoint.rstrip("/")],
+            tls=tls,
+            proxy=proxy,
+            timeout_s=config.timeout,
+            at_once=config.concurrency,
+            option="endpoint",
+        )
     authority = f"{cloud.authority}/{config.tenant_id.lower()}"
     tokens = Tokens(credential, authority, cloud.token_for, session, env.clock, env.log)
     return Connection(session, poster, tokens, config.dcr)

@@ -21,6 +21,7 @@ _GUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _PUID = re.compile(r"[0-9A-Fa-f]{16}|i:0h\.f\|membership\|.{1,200}", re.IGNORECASE)
 _SID = re.compile(r"S-1-[0-9-]{3,180}")
 _LARGEST_PORT = 65535
+_LONGEST_INSTANT = 64  # characters; what is longer is none, and is not remembered
 
 
 def text(value: Any) -> str | None:
@@ -32,7 +33,7 @@ def text(value: Any) -> str | None:
 
 def instant(value: Any) -> str | None:
     """Returns an instant in RFC 3339, UTC; text without a zone is UTC."""
-    return _instant(value) if type(value) is str else None
+    return _instant(value) if type(value) is str and len(value) <= _LONGEST_INSTANT else None
 
 
 @functools.lru_cache(maxsize=4096)

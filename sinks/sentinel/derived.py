@@ -18,7 +18,8 @@ Record = Mapping[str, Any]
 Derive = Callable[[Record, EncodedEvent], Any]
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")  # the words of FileSyncDownloadedFull
-_LONGEST_OPERATION = 200  # characters; what is longer is no operation
+_LONGEST_NAME = 200  # characters; what is longer names no operation
+_LARGEST = 1_000_000  # no type of record has such a number
 _PARTIAL = frozenset({"partiallysucceeded", "partial", "partialsuccess"})
 
 
@@ -76,7 +77,12 @@ def _outcomes() -> tuple[Mapping[str, str], frozenset[str]]:
 def act_of(record: Record) -> Act:
     """Returns what ASIM calls the operation of a record. What is neither a logon nor about a file is an audit event."""
     record_type, operation = record.get("RecordType"), record.get("Operation")
-    return _act(str(record_type)[:64] if type(record_type) in (int, str) else "", operation if type(operation) is str else "")
+    return _act(_short(record_type), _short(operation))
+
+
+def _short(value: Any) -> str:
+    """Returns text or a number as text, bounded: it is remembered."""
+    return str(value)[:_LONGEST_NAME] if type(value) is str or (type(value) is int and abs(value) < _LARGEST) else ""
 
 
 @functools.lru_cache(maxsize=4096)
@@ -93,7 +99,7 @@ def _record_type_numbers() -> Mapping[str, str]:
 
 def _event_type(operation: str) -> str:
     """Returns the word of ASIM for an operation: by the verb of a cmdlet or sentence, else by the last word of its name."""
-    words = [word.lower() for word in _WORD.findall(operation[:_LONGEST_OPERATION])]
+    words = [word.lower() for word in _WORD.findall(operation)]
     ordered = words if re.search(r"[- ]", operation) else [*reversed(words)]
     return next((_verbs()[word] for word in ordered if word in _verbs()), "Other")
 

@@ -219,6 +219,11 @@ def test_an_address_is_parted_from_its_port(given: Any, address: str | None, por
     assert (conversions.address(given), conversions.port(given)) == (address, port)
 
 
+def test_names_without_end_are_not_remembered() -> None:
+    assert act_of({"RecordType": 10**400, "Operation": "FileAccessed" * 100_000}).kind == "audit"
+    assert conversions.instant("2026-11-20T08:00:00" + "0" * 100_000) is None
+
+
 # --- all -----------------------------------------------------------------------------------------------------------
 
 
