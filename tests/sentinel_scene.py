@@ -29,8 +29,8 @@ def streams() -> dict[str, dict[str, str]]:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[FakeSentinel]:
-    with FakeSentinel(folder, tenant(), streams()) as service:
+def served(folder: Path, app: SimulatedTenant | None = None) -> Iterator[FakeSentinel]:
+    with FakeSentinel(folder, app or tenant(), streams()) as service:
         yield service
 
 

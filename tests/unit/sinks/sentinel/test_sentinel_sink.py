@@ -14,9 +14,12 @@ from typing import Any
 import pytest
 
 from fakes import env
-from sentinel_scene import credential, served, sink_on
+from runs import CLIENT_ID
+from sentinel_scene import credential, served, sink_on, tenant
 from servers.fake_sentinel import CUT_BEFORE, CUT_BEHIND, OTHER_MONITOR, FakeSentinel, Fault
 from ualpipe.clients.answer import HttpAnswer
+from ualpipe.pipeline.clock import SystemClock
+from ualpipe.pipeline.credentials.options import Certificate, Credential
 from ualpipe.pipeline.errors import (
     ConfigError,
     SinkDenied,
@@ -28,6 +31,7 @@ from ualpipe.pipeline.errors import (
 from ualpipe.pipeline.events import EncodedEvent
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.stages import Batch
+from ualpipe.simulator.service.login.client_certificate import write_client_certificate
 from ualpipe.sinks.sentinel import SentinelSink
 from ualpipe.sinks.sentinel.answers import refusal
 from ualpipe.sinks.sentinel.cutting import MAX_BODY_BYTES
@@ -297,6 +301,22 @@ def test_a_token_that_is_no_longer_taken_is_renewed_once(service: FakeSentinel, 
     service.revoke()
     assert not sink.write(Batch(events))
     assert ids(service) == wanted(events)
+
+
+def test_a_certificate_signs_in_as_well(folder: Path) -> None:
+    files = write_client_certificate(folder / "app")
+    app = tenant()
+    app.client_secret, app.certificate = None, files.public
+    pair = Certificate(pfx=None, private_key=files.private_key, public=files.public, passphrase=None)
+    with served(folder, app) as service:
+        config = build(SentinelSink.Config, {"credential": "app", **service.options}, Path())
+        known = {"app": Credential(client_id=CLIENT_ID, client_secret=None, certificate=pair)}
+        sink = SentinelSink(config, env("siem", clock=SystemClock(), credentials=known))
+        sink.open()
+        events = make_events(2)
+        assert not sink.write(Batch(events))
+        assert ids(service) == wanted(events)
+        sink.close()
 
 
 # --- check, and what is wrong --------------------------------------------------------------------------------------
