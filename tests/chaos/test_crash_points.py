@@ -169,7 +169,7 @@ def tallies(pytestconfig: pytest.Config) -> Iterator[Tallies]:
     tallies = Tallies()
     yield tallies
     with pytestconfig.pluginmanager.get_plugin("capturemanager").global_and_fixture_disabled():
-        print(tallies.table(f"kills at {len(at.POINTS)} named points"))
+        print(tallies.table(f"kills at {len(at.POINTS) - len(at.SENTINEL)} named points"))
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
 RECORDS = 400
 MOST_RUNS = 4
+MAY_DOUBLE = 4  # points behind which rows may have been taken and the journal does not know: all but the first two
 FAULTS = (
     *(CUT_BEFORE, CUT_BEHIND, Fault(429, {"Retry-After": "0"}), Fault(429), Fault(500), Fault(503), Fault(413)),
     *(Fault(200, body=b"<html>"), Fault(204, takes=True)),
@@ -59,7 +60,7 @@ def test_a_kill_at_a_named_point_loses_nothing(profile: str, service: FakeSentin
         assert ended.code == 0, runs.tail()
         rows = found(service)
         assert rows.keys() == tenant.ids
-        assert rows.total() - len(rows) <= RECORDS * len(at.SENTINEL)  # a kill repeats no more than what was under way
+        assert max(rows.values()) <= 1 + MAY_DOUBLE
         assert service.notes == []
 
 

@@ -86,7 +86,7 @@ def test_a_row_of_many_long_values_is_cut_until_it_fits() -> None:
 
 
 def test_an_object_of_very_many_members_or_names_is_cut_and_says_so() -> None:
-    for members in ({f"name{at}": at for at in range(100_000)}, {"k" * 1_000_000: 1, "b": 2}):
+    for members in ({f"name{at}": at for at in range(20_000)}, {"k" * 1_000_000: 1, "b": 2}):
         row = orjson.loads(written_row({"Record": members}, "CutColumns"))
         assert size_of(row["Record"]) <= MAX_VALUE_BYTES
         assert row["CutColumns"]

@@ -261,6 +261,18 @@ def test_of_several_bodies_those_taken_count_and_the_rest_comes_again(
     assert ids(service) == wanted(more)
 
 
+def test_a_service_in_trouble_is_asked_for_one_stream_alone(service: FakeSentinel, opened: Callable[..., SentinelSink]) -> None:
+    sink = opened(profile="asim")
+    events = [*make_events(2), *make_events(2, RecordType=6, Operation="FileAccessed")]
+    service.meets([Fault(503)])
+    assert isinstance(failed(sink, events), SinkUnavailable)
+    assert not ids(service)
+    service.meets([Fault(404)])  # one stream has another name: the others go on
+    errors = sink.write(Batch(events))
+    assert {at: type(error) for at, error in errors.items()} == {0: SinkDenied, 1: SinkDenied}
+    assert ids(service) == wanted(events[2:])
+
+
 def test_bodies_that_are_too_large_for_a_server_go_in_halves(service: FakeSentinel, opened: Callable[..., SentinelSink]) -> None:
     service.most_bytes = 5_000
     sink, events = opened(), make_events(40)
