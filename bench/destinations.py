@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from bench import pipeline_run
@@ -17,31 +18,33 @@ TESTS = Path(__file__).parents[1] / "tests"
 
 Sink = dict[str, Any]
 
+_JSON_LINES = "_time_field=@timestamp&_msg_field=message&_stream_fields=event.provider"  # what VictoriaLogs is to read where
+
 
 def measure(tenant_options: tuple[object, ...], floor_us: float, runs: int) -> dict[str, Figures]:
     """Prints and returns the figures of each sink, and of four kinds together."""
     print(f"\ninto each destination, workers: 1, median of {runs}\n{pipeline_run.HEAD}")
-    with _servers() as (kafka, elasticsearch, rsyslog, victoria_logs):
-        makers = _makers(kafka, elasticsearch, rsyslog, victoria_logs)
+    with _servers() as servers:
+        makers = _makers(servers)
         rows = {name: (name,) for name in makers}
         rows["all four"] = ("file", "kafka, confluent", "elasticsearch", "syslog, tcp")
 
         def sections(names: Sequence[str]) -> dict[str, Any]:
-            rsyslog.forget()
+            servers.rsyslog.forget()
             return {"sinks": {f"sink{at}": makers[name]() for at, name in enumerate(names)}}
 
         plan = [Row(row, tenant_options, partial(sections, names)) for row, names in rows.items()]
         return dict(zip(rows, pipeline_run.measure(plan, floor_us, runs), strict=True))
 
 
-def _makers(kafka: Any, elasticsearch: Any, rsyslog: Any, victoria_logs: Any) -> dict[str, Callable[[], Sink]]:
+def _makers(servers: SimpleNamespace) -> dict[str, Callable[[], Sink]]:
     """Returns a function for each sink that makes its options, with a topic or index that is still empty."""
     numbers = itertools.count(1)
 
     def bus(driver: str) -> Sink:
         topic = f"bench-{next(numbers)}"
-        kafka.create_topic(topic, retention_bytes=str(1 << 28), segment_bytes=str(1 << 26))
-        return {"type": "kafka", "bootstrap_servers": [kafka.bootstrap_servers], "topic": topic, "driver": driver}
+        servers.kafka.create_topic(topic, retention_bytes=str(1 << 28), segment_bytes=str(1 << 26))
+        return {"type": "kafka", "bootstrap_servers": [servers.kafka.bootstrap_servers], "topic": topic, "driver": driver}
 
     siem = {"type": "syslog", "host": "localhost"}
     return {
@@ -51,27 +54,34 @@ def _makers(kafka: Any, elasticsearch: Any, rsyslog: Any, victoria_logs: Any) ->
         "kafka, kafka-python": lambda: bus("kafka-python"),
         "elasticsearch": lambda: {
             "type": "elasticsearch",
-            "urls": [elasticsearch.url],
+            "urls": [servers.elasticsearch.url],
             "data_stream": f"logs-o365.audit-bench{next(numbers)}",
         },
         "http": lambda: {
             "type": "http",
-            "url": f"{victoria_logs.url}/insert/jsonline?_time_field=@timestamp&_msg_field=message&_stream_fields=event.provider",
+            "url": f"{servers.victoria_logs.url}/insert/jsonline?{_JSON_LINES}",
         },
-        "syslog, tcp": lambda: {**siem, "transport": "tcp", "port": rsyslog.tcp_port},
+        "syslog, tcp": lambda: {**siem, "transport": "tcp", "port": servers.rsyslog.tcp_port},
         "syslog, tls": lambda: {
             **siem,
             "transport": "tls",
-            "port": rsyslog.tls_port,
-            "tls": {"ca_file": str(rsyslog.ca_file)},
+            "port": servers.rsyslog.tls_port,
+            "tls": {"ca_file": str(servers.rsyslog.ca_file)},
         },
+        "sentinel, office_activity": lambda: _sentinel(servers.sentinel, "office_activity"),
+        "sentinel, asim": lambda: _sentinel(servers.sentinel, "asim"),
     }
 
 
+def _sentinel(sentinel: Any, profile: str) -> Sink:
+    return {"type": "sentinel", "credential": "simulated-app", "profile": profile, **sentinel.options}
+
+
 @contextmanager
-def _servers() -> Iterator[tuple[Any, Any, Any, Any]]:
-    """Starts the real servers of the tests, which `make servers` installs."""
+def _servers() -> Iterator[SimpleNamespace]:
+    """Starts the real servers of the tests, which `make servers` installs, and fakes of services that nobody else has."""
     sys.path.append(str(TESTS))
+    from sentinel_scene import light_service  # noqa: PLC0415
     from servers.certificates import write_certificates  # noqa: PLC0415
     from servers.elasticsearch import find_elasticsearch  # noqa: PLC0415
     from servers.kafka import find_kafka  # noqa: PLC0415
@@ -79,7 +89,7 @@ def _servers() -> Iterator[tuple[Any, Any, Any, Any]]:
     from servers.run_folder import make_run_folder  # noqa: PLC0415
     from servers.victoria_logs import victoria_logs  # noqa: PLC0415
 
-    folders = [make_run_folder() for _folder in range(4)]
+    folders = [make_run_folder() for _folder in range(5)]
     certificates = write_certificates(folders[0])
     with ExitStack() as stack:
         kafka = find_kafka(folders[1], certificates)
@@ -88,4 +98,10 @@ def _servers() -> Iterator[tuple[Any, Any, Any, Any]]:
         stack.callback(elasticsearch.stop)
         rsyslog = find_rsyslog(folders[3], certificates)
         stack.callback(rsyslog.stop)
-        yield kafka, elasticsearch, rsyslog, stack.enter_context(victoria_logs())
+        yield SimpleNamespace(
+            kafka=kafka,
+            elasticsearch=elasticsearch,
+            rsyslog=rsyslog,
+            victoria_logs=stack.enter_context(victoria_logs()),
+            sentinel=stack.enter_context(light_service(folders[4])),
+        )

@@ -271,6 +271,12 @@ def _add_tools(add: Parsers, *, is_tenant: bool) -> None:
     form = schema.add_mutually_exclusive_group()
     form.add_argument("--markdown", action="store_true", help="print the reference of all options as Markdown instead")
     form.add_argument("--fields", action="store_true", help="print the reference of mapped fields as Markdown instead")
+    sentinel = _command(add, "sentinel", "print what Microsoft Sentinel needs for the sink", "ualpipe.pipeline.commands.sentinel")
+    actions = sentinel.add_subparsers(required=True, metavar="ACTION", dest="action")
+    text = "print a template of table, data collection rule and role, or functions for queries"
+    template = actions.add_parser("template", help=text, description=text)
+    template.add_argument("--profile", default="office_activity", choices=("office_activity", "asim", "raw"))
+    template.add_argument("--format", default="arm", choices=("arm", "bicep", "kql"))
     tenant = _command(add, "tenant", "serve a simulated Microsoft 365 tenant on loopback", "ualpipe.simulator.cli")
     if is_tenant:  # its options need the module; other commands start faster without
         importlib.import_module("ualpipe.simulator.cli").add_arguments(tenant)

@@ -35,7 +35,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 COMMANDS = (
     *("run", "check", "map", "explain", "test", "status", "dead-letters", "reconcile", "replay", "backup"),
-    *("tenant", "demo", "plugins", "schema"),
+    *("sentinel", "tenant", "demo", "plugins", "schema"),
 )
 
 

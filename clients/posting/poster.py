@@ -31,7 +31,6 @@ AVOIDED_S = 30.0
 USER_AGENT = "ualpipe"
 
 _NOTHING_SENT = (NewConnectionError, ConnectTimeoutError, NameResolutionError)
-_SERVER = Peer("the server", "check `url`")
 
 
 class Poster:
@@ -52,6 +51,7 @@ class Poster:
         timeout_s: float = 30.0,
         at_once: int = 1,
         keeps_cookies: bool = False,
+        option: str = "url",
     ) -> None:
         """Reads the files of the TLS options; sends nothing yet.
 
@@ -62,6 +62,7 @@ class Poster:
             timeout_s: Longest wait for an answer, and longest silence in it, in seconds.
             at_once: Requests of several threads that are sent at the same time.
             keeps_cookies: Whether a server gets back the cookies that it sets.
+            option: The option of the config that names the servers, for messages.
 
         Raises:
             Refused: A file of the TLS options, or the proxy's URL, can't be used.
@@ -69,6 +70,7 @@ class Poster:
         self.servers = tuple(server.rstrip("/") for server in servers)
         self._timeout = urllib3.Timeout(connect=min(CONNECT_TIMEOUT_S, timeout_s), read=timeout_s)
         self._timeout_s = timeout_s
+        self._peer = Peer("the server", f"check `{option}`")
         self._cookies = {server: Cookies() for server in self.servers} if keeps_cookies else {}
         self._avoided_until = dict.fromkeys(self.servers, 0.0)
         self._turn = 0
@@ -175,7 +177,7 @@ class Poster:
         """Returns what a failure means, with its innermost cause: the outer ones say no more."""
         cause = root_of(exc)
         if isinstance(cause, ssl.SSLError):
-            error = tls_failure(cause, _SERVER)
+            error = tls_failure(cause, self._peer)
             return type(error)(f"{server}: {error}")
         if isinstance(cause, TooSlow | TimeoutError) and not isinstance(_innermost_wrapping(exc), _NOTHING_SENT):
             return Overloaded(f"{server}: {shorten(str(cause))}")

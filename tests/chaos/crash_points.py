@@ -83,6 +83,7 @@ _KAFKA, _PRODUCER = "ualpipe.sinks.kafka:KafkaSink", "ualpipe.sinks.kafka.produc
 _AWAIT = "ualpipe.sinks.kafka.producer_python:PythonProducer._await"
 _SEARCH, _ANSWER = "ualpipe.sinks.elasticsearch:ElasticsearchSink", "urllib3.connection:HTTPConnection.getresponse"
 _HTTP = "ualpipe.sinks.http:HttpSink"
+_SENTINEL, _ROWS = "ualpipe.sinks.sentinel:SentinelSink", "ualpipe.sinks.sentinel.delivery:RowDelivery._send"
 _SYSLOG, _STREAM = "ualpipe.sinks.syslog:SyslogSink", "ualpipe.sinks.syslog.tcp:Stream"
 
 _MAKING, _KEEPING = f"{_JOURNAL}.file:_create", "ualpipe.pipeline.journal.reserve:Reserve._make"
@@ -201,10 +202,18 @@ SYSLOG = [
     Point("syslog: sent, not acknowledged", f"{_STREAM}._await_acknowledgement"),
     Point("syslog: acknowledged", f"{_STREAM}._await_acknowledgement", "after"),
 ]
+SENTINEL = [
+    Point("sentinel: open", f"{_SENTINEL}.open", "after"),
+    *_around("sentinel: write", f"{_SENTINEL}.write"),
+    Point("sentinel: sent", _ANSWER, within=_ROWS),
+    Point("sentinel: answered, not read", _ANSWER, within=_ROWS, act=wait_for_the_other_side),
+    Point("sentinel: one body taken", _ROWS, "after"),
+]
 
 _WAY_IN = (MAKING, MARKING, KEEPING, MIGRATING, LISTING, CHUNKS, DISCARDING, LETTERS, BURIAL, SETTLING, FLAWS, DRIFT, GAPS)
 _CARE = (SEEN, FORGETTING, PRUNING, REQUEUE)
-POINTS = {point.name: point for group in (*_WAY_IN, *_CARE, FILE, HTTP, KAFKA, KAFKA_PYTHON, SEARCH, SYSLOG) for point in group}
+_SINKS = (FILE, HTTP, KAFKA, KAFKA_PYTHON, SEARCH, SENTINEL, SYSLOG)
+POINTS = {point.name: point for group in (*_WAY_IN, *_CARE, *_SINKS) for point in group}
 
 ELSEWHERE = {
     "notes:DeathsNote.add": "a start that blames an item for the end of a run: without it the item is blamed once less",
