@@ -31,12 +31,18 @@ from servers.installed import NotInstalled
 from servers.kafka import ExternalKafka, Kafka, find_kafka
 from servers.missing import missing
 from servers.process import ServerFailed
-from servers.rsyslog import Rsyslog, find_rsyslog
+from servers.rsyslog import RELP, Rsyslog, find_rsyslog
 from servers.run_folder import make_run_folder
 from ualpipe.pipeline import redaction
 from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 
-_MARKERS = {"kafka": "kafka", "elasticsearch": "elasticsearch", "secure_elasticsearch": "elasticsearch", "rsyslog": "rsyslog"}
+_MARKERS = {
+    "kafka": "kafka",
+    "elasticsearch": "elasticsearch",
+    "secure_elasticsearch": "elasticsearch",
+    "rsyslog": "rsyslog",
+    "relp": "rsyslog",
+}
 
 _started: list[Any] = []
 
@@ -95,6 +101,12 @@ def secure_elasticsearch(run_folder: Path, certificates: Certificates) -> Iterat
 def rsyslog(run_folder: Path, certificates: Certificates) -> Iterator[Rsyslog]:
     """A syslog receiver. At the start of each test it has received nothing."""
     yield from _served(lambda: find_rsyslog(_below(run_folder, "rsyslog"), certificates))
+
+
+@pytest.fixture(scope="session")
+def relp(run_folder: Path, certificates: Certificates) -> Iterator[Rsyslog]:
+    """A receiver of RELP, which acknowledges what it has written. At the start of each test it has received nothing."""
+    yield from _served(lambda: find_rsyslog(_below(run_folder, "relp"), certificates, RELP))
 
 
 @pytest.fixture

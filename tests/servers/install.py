@@ -50,6 +50,7 @@ def missing_packages() -> list[str]:
         "maven": _is_there(lambda: installed.program("mvn")),
         "rsyslog": _is_there(lambda: installed.program("rsyslogd")),
         "rsyslog-gnutls": installed.rsyslog_has("lmnsd_gtls"),
+        "rsyslog-relp": installed.rsyslog_has("imrelp"),
         "rsyslog-openssl": installed.rsyslog_has("lmnsd_ossl"),
     }
     return [package for package, is_there in wanted.items() if not is_there]
