@@ -29,6 +29,7 @@ from servers.certificates import Certificates, write_certificates
 from servers.elasticsearch import ExternalElasticsearch, LocalElasticsearch, find_elasticsearch, find_secure_elasticsearch
 from servers.installed import NotInstalled
 from servers.kafka import ExternalKafka, Kafka, find_kafka
+from servers.lumberjack_receiver import LumberjackReceiver, find_lumberjack
 from servers.missing import missing
 from servers.process import ServerFailed
 from servers.rsyslog import RELP, Rsyslog, find_rsyslog
@@ -42,6 +43,7 @@ _MARKERS = {
     "secure_elasticsearch": "elasticsearch",
     "rsyslog": "rsyslog",
     "relp": "rsyslog",
+    "lumberjack": "lumberjack",
 }
 
 _started: list[Any] = []
@@ -109,6 +111,12 @@ def relp(run_folder: Path, certificates: Certificates) -> Iterator[Rsyslog]:
     yield from _served(lambda: find_rsyslog(_below(run_folder, "relp"), certificates, RELP))
 
 
+@pytest.fixture(scope="session")
+def lumberjack(run_folder: Path, certificates: Certificates) -> Iterator[LumberjackReceiver]:
+    """A receiver of Beats, which acknowledges what is on the disk. At the start of each test it has received nothing."""
+    yield from _served(lambda: find_lumberjack(_below(run_folder, "lumberjack"), certificates))
+
+
 @pytest.fixture
 def clock() -> FakeClock:
     """A clock that stands still until it is told to go on."""
@@ -155,7 +163,7 @@ def pytest_runtest_setup() -> None:
     for server in _started:
         if not server.is_running:
             server.start()
-        if isinstance(server, Rsyslog):
+        if isinstance(server, Rsyslog | LumberjackReceiver):
             server.forget()
 
 

@@ -119,7 +119,5 @@ class SyslogSinkConfig:
             return
         for name, default in _OF_UNANSWERED.items():
             if getattr(self, name) != default:
-                raise ConfigError(
-                    f"syslog: `{name}` has no meaning with `transport: {self.transport}`, where the receiver acknowledges each message: "
-                    "remove it"
-                )
+                what = f"`{name}` has no meaning with `transport: {self.transport}`"
+                raise ConfigError(f"syslog: {what}, where the receiver acknowledges each message: remove it")
