@@ -20,7 +20,7 @@ PIPELINED = 2
 """Windows under way: receivers read the next while they work on one. Beats have as many."""
 
 _ACK_BYTES = 64 * 1024
-"""More than what a receiver sends before the next acknowledgement has been looked at."""
+"""So much a receiver may send during a write; who says each second that he lives sends 6 bytes a second."""
 _TLS_RECORDS = (b"\x15\x03", b"\x16\x03")  # an alert, a handshake
 
 
@@ -28,7 +28,7 @@ class Connection:
     """A connection to one receiver.
 
     Attributes:
-        where: The receiver, for messages.
+        address: Host and port of the receiver.
     """
 
     def __init__(
@@ -51,12 +51,13 @@ class Connection:
             SinkUnavailable: Nobody answers, or the connection breaks.
             SinkDenied: A certificate, theirs or ours, is refused, or a file of the options can't be used.
         """
-        self.where = shown(address)
+        self.address = address
         self._timeout_s = config.timeout
         self._level = config.compression
         self._monotonic = monotonic
         self._acks = Acks()
         self._has_acknowledged = False
+        self._heard_bytes = 0
         tls = None
         if config.tls:
             with as_sink_errors("logstash."):
@@ -76,6 +77,7 @@ class Connection:
             of no use any more then.
         """
         progress = Progress()
+        self._heard_bytes = 0
         until = self._monotonic() + LONGEST_SILENCES * self._timeout_s
         part: Sequence[bytes] | None = next(parts, None)
         try:
@@ -121,13 +123,13 @@ class Connection:
         self._dialogue.close()
 
     def _begin_step(self, until: float) -> None:
-        left_s = until - self._monotonic()
-        if left_s <= 0:
+        if self._monotonic() >= until:
             raise SinkUnavailable(f"the receiver puts us off: not all is acknowledged after {LONGEST_SILENCES} times `timeout`")
-        self._dialogue.begin(_ACK_BYTES, min(self._timeout_s, left_s), left_s)
+        self._dialogue.begin(_ACK_BYTES - self._heard_bytes)
 
     def _received(self) -> Iterator[int]:
         data = self._dialogue.receive()
+        self._heard_bytes += len(data)
         try:
             yield from self._acks.feed(data)
         except NotLumberjack:

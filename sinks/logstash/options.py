@@ -55,6 +55,13 @@ class LogstashSinkConfig:
         minimum=1,
         maximum=10_000,
     )
+    concurrency: int = option(
+        "Writes at once, each over a connection of its own: for receivers that are slow to acknowledge. With more than one, "
+        "batches may change places.",
+        default=1,
+        minimum=1,
+        maximum=32,
+    )
     max_event_bytes: Size = option(
         "A larger document is dead-lettered. No more than the receiver takes, which ends the connection at once.",
         default="10MiB",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from ualpipe.clients.sockets import OpenSockets
 from ualpipe.pipeline.errors import SinkError, SinkUnavailable
@@ -12,6 +11,7 @@ from ualpipe.sinks.encoding import encoded
 from ualpipe.sinks.logstash.connection import Connection, shown
 from ualpipe.sinks.logstash.documents import encoder
 from ualpipe.sinks.logstash.frames import windows
+from ualpipe.sinks.logstash.hosts import Hosts
 from ualpipe.sinks.logstash.options import LogstashSinkConfig
 from ualpipe.sinks.logstash.probe import findings
 from ualpipe.sinks.outcome import raise_if_all_failed
@@ -30,20 +30,18 @@ class LogstashSink:
     Config = LogstashSinkConfig
 
     def __init__(self, config: LogstashSinkConfig, env: Env) -> None:
-        self.limits = replace(SinkLimits(), max_event_bytes=config.max_event_bytes)
+        self.limits = SinkLimits(max_event_bytes=config.max_event_bytes, writes_at_once=config.concurrency)
         self._config = config
         self._env = env
         self._encode = encoder(original=config.payload == "original")
-        self._addresses = config.addresses
-        self._connections: dict[int, Connection] = {}  # by place in ``hosts``
+        self._hosts = Hosts(config.addresses, self._connected, in_turn=config.loadbalance)
         self._is_open = False
-        self._at = 0  # the host whose turn it is
         self._sockets = OpenSockets()
 
     def check(self) -> Iterable[Finding]:
         """Connects to each host, sends no event, and says what answers there."""
         now = self._env.clock.now()
-        for address in self._addresses:
+        for address in self._config.addresses:
             yield from findings(address, self._connected, now, is_secured=self._config.tls)
 
     def open(self) -> None:
@@ -53,7 +51,7 @@ class LogstashSink:
             SinkUnavailable: None can be reached.
             SinkDenied: A certificate, theirs or ours, is refused.
         """
-        self._choose()
+        self._hosts.give_back(self._hosts.borrow())
         self._is_open = True
 
     def write(self, batch: Batch) -> Mapping[int, SinkError]:
@@ -74,52 +72,20 @@ class LogstashSink:
     def close(self) -> None:
         """Closes the connections."""
         self._is_open = False
-        for connection in self._connections.values():
-            connection.close()
-        self._connections.clear()
+        self._hosts.close()
 
     def _send(self, made: Mapping[int, bytes]) -> dict[int, SinkError]:
         """Sends documents; returns errors by position."""
         positions = list(made)
-        connection = self._choose()
+        connection = self._hosts.borrow()
         taken, error = connection.send(windows(list(made.values()), self._config.window, WINDOW_BYTES))
-        if error is not None:
-            self._drop()
-            named = type(error)(f"receiver {connection.where}: {error}")
-            return dict.fromkeys(positions[taken:], named)
-        if self._config.loadbalance:
-            self._pass_on()
-        return {}
-
-    def _choose(self) -> Connection:
-        """Returns a connection to the host whose turn it is; where that can't be reached, to the next that can."""
-        failures: list[SinkError] = []
-        for _host in self._addresses:
-            try:
-                return self._connection()
-            except SinkError as exc:
-                failures.append(type(exc)(f"receiver {shown(self._addresses[self._at])}: {exc}"))
-                self._pass_on()
-        kinds = {type(failure) for failure in failures}
-        kind = kinds.pop() if len(kinds) == 1 else SinkUnavailable
-        raise kind("; ".join(map(str, failures)))
-
-    def _connection(self) -> Connection:
-        found = self._connections.get(self._at)
-        if found is not None and found.is_closed():
-            self._connections.pop(self._at).close()
-            found = None
-        if found is None:
-            found = self._connections[self._at] = self._connected(self._addresses[self._at])
-        return found
-
-    def _drop(self) -> None:
-        """Closes the connection of the host whose turn it is; another host is next."""
-        self._connections.pop(self._at).close()
-        self._pass_on()
-
-    def _pass_on(self) -> None:
-        self._at = (self._at + 1) % len(self._addresses)
+        if error is None:
+            self._hosts.give_back(connection)
+            return {}
+        connection.close()
+        self._hosts.pass_over(connection.address)
+        named = type(error)(f"receiver {shown(connection.address)}: {error}")
+        return dict.fromkeys(positions[taken:], named)
 
     def _connected(self, address: tuple[str, int]) -> Connection:
         return Connection(address, self._config, self._sockets, monotonic=self._env.clock.monotonic)
