@@ -21,8 +21,8 @@ Sink = dict[str, Any]
 def measure(tenant_options: tuple[object, ...], floor_us: float, runs: int) -> dict[str, Figures]:
     """Prints and returns the figures of each sink, and of all four kinds together."""
     print(f"\ninto each destination, workers: 1, median of {runs}\n{pipeline_run.HEAD}")
-    with _servers() as (kafka, elasticsearch, rsyslog):
-        makers = _makers(kafka, elasticsearch, rsyslog)
+    with _servers() as (kafka, elasticsearch, rsyslog, acked):
+        makers = _makers(kafka, elasticsearch, rsyslog) | _acked(*acked)
         rows = {name: (name,) for name in makers}
         rows["all four"] = ("file", "kafka, confluent", "elasticsearch", "syslog, tcp")
 
@@ -64,17 +64,28 @@ def _makers(kafka: Any, elasticsearch: Any, rsyslog: Any) -> dict[str, Callable[
     }
 
 
+def _acked(relp: Any, lumberjack: Any) -> dict[str, Callable[[], Sink]]:
+    """Returns the same for sinks whose receivers acknowledge events themselves."""
+    beats = {"type": "logstash", "hosts": [f"127.0.0.1:{lumberjack.port}"], "tls": False}
+    return {
+        "logstash": lambda: beats,
+        "logstash, uncompressed": lambda: {**beats, "compression": 0},
+        "syslog, relp": lambda: {"type": "syslog", "host": "127.0.0.1", "transport": "relp", "port": relp.tcp_port},
+    }
+
+
 @contextmanager
-def _servers() -> Iterator[tuple[Any, Any, Any]]:
+def _servers() -> Iterator[tuple[Any, Any, Any, tuple[Any, Any]]]:
     """Starts the real servers of the tests, which `make servers` installs."""
     sys.path.append(str(TESTS))
     from servers.certificates import write_certificates  # noqa: PLC0415
     from servers.elasticsearch import find_elasticsearch  # noqa: PLC0415
     from servers.kafka import find_kafka  # noqa: PLC0415
-    from servers.rsyslog import find_rsyslog  # noqa: PLC0415
+    from servers.lumberjack_receiver import find_lumberjack  # noqa: PLC0415
+    from servers.rsyslog import RELP, find_rsyslog  # noqa: PLC0415
     from servers.run_folder import make_run_folder  # noqa: PLC0415
 
-    folders = [make_run_folder() for _folder in range(4)]
+    folders = [make_run_folder() for _folder in range(6)]
     certificates = write_certificates(folders[0])
     with ExitStack() as stack:
         kafka = find_kafka(folders[1], certificates)
@@ -83,4 +94,8 @@ def _servers() -> Iterator[tuple[Any, Any, Any]]:
         stack.callback(elasticsearch.stop)
         rsyslog = find_rsyslog(folders[3], certificates)
         stack.callback(rsyslog.stop)
-        yield kafka, elasticsearch, rsyslog
+        relp = find_rsyslog(folders[4], certificates, RELP)
+        stack.callback(relp.stop)
+        lumberjack = find_lumberjack(folders[5], certificates)
+        stack.callback(lumberjack.stop)
+        yield kafka, elasticsearch, rsyslog, (relp, lumberjack)

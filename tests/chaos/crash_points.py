@@ -83,6 +83,8 @@ _KAFKA, _PRODUCER = "ualpipe.sinks.kafka:KafkaSink", "ualpipe.sinks.kafka.produc
 _AWAIT = "ualpipe.sinks.kafka.producer_python:PythonProducer._await"
 _SEARCH, _ANSWER = "ualpipe.sinks.elasticsearch:ElasticsearchSink", "urllib3.connection:HTTPConnection.getresponse"
 _SYSLOG, _STREAM = "ualpipe.sinks.syslog:SyslogSink", "ualpipe.sinks.syslog.tcp:Stream"
+_BEATS, _SESSION = "ualpipe.sinks.logstash.connection:Connection", "ualpipe.sinks.syslog.relp:Session"
+_HEAR = "ualpipe.sinks.dialogue:Dialogue.receive"
 
 _MAKING, _KEEPING = f"{_JOURNAL}.file:_create", "ualpipe.pipeline.journal.reserve:Reserve._make"
 _MARK = f"{_JOURNAL}.state_dir"
@@ -193,10 +195,20 @@ SYSLOG = [
     Point("syslog: sent, not acknowledged", f"{_STREAM}._await_acknowledgement"),
     Point("syslog: acknowledged", f"{_STREAM}._await_acknowledgement", "after"),
 ]
+ACKED = [  # two sinks whose receivers acknowledge events themselves
+    *_around("logstash: write", f"{_BEATS}.send"),
+    Point("logstash: inside a window", "ualpipe.sinks.dialogue:Dialogue.send", within=f"{_BEATS}.send", act=half_to_socket),
+    Point("logstash: sent, not acknowledged", _HEAR, within=f"{_BEATS}.send"),
+    Point("logstash: acknowledged, not read", _HEAR, within=f"{_BEATS}.send", act=wait_for_the_other_side),
+    *_around("relp: write", f"{_SESSION}.send"),
+    Point("relp: inside a frame", "ualpipe.sinks.dialogue:Dialogue.send", within=f"{_SESSION}.send", act=half_to_socket),
+    Point("relp: sent, not acknowledged", _HEAR, within=f"{_SESSION}.send"),
+    Point("relp: acknowledged, not read", _HEAR, within=f"{_SESSION}.send", act=wait_for_the_other_side),
+]
 
 _WAY_IN = (MAKING, MARKING, KEEPING, MIGRATING, LISTING, CHUNKS, DISCARDING, LETTERS, BURIAL, SETTLING, FLAWS, DRIFT, GAPS)
 _CARE = (SEEN, FORGETTING, PRUNING, REQUEUE)
-POINTS = {point.name: point for group in (*_WAY_IN, *_CARE, FILE, KAFKA, KAFKA_PYTHON, SEARCH, SYSLOG) for point in group}
+POINTS = {point.name: point for group in (*_WAY_IN, *_CARE, FILE, KAFKA, KAFKA_PYTHON, SEARCH, SYSLOG, ACKED) for point in group}
 
 ELSEWHERE = {
     "notes:DeathsNote.add": "a start that blames an item for the end of a run: without it the item is blamed once less",
