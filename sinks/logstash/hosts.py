@@ -10,21 +10,34 @@ from ualpipe.sinks.logstash.connection import Connection, shown
 
 Address = tuple[str, int]
 
+REST_S = 30.0
+"""So long a receiver that failed comes behind all others: each attempt may take the whole timeout."""
+
 
 class Hosts:
     """Connections that writes borrow, and give back when all went well. Thread-safe."""
 
-    def __init__(self, addresses: Sequence[Address], connect: Callable[[Address], Connection], *, in_turn: bool) -> None:
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        connect: Callable[[Address], Connection],
+        monotonic: Callable[[], float],
+        *,
+        in_turn: bool,
+    ) -> None:
         """Connects to nothing yet.
 
         Args:
             addresses: Host and port of each receiver.
             connect: Makes a connection; raises a ``SinkError`` where it can't.
+            monotonic: Seconds, on a clock that only goes forward.
             in_turn: Whether each write goes to another receiver than the one before; else to the same until it fails.
         """
         self._addresses = addresses
         self._connect = connect
+        self._monotonic = monotonic
         self._in_turn = in_turn
+        self._failed_at: dict[Address, float] = {}
         self._idle: dict[Address, list[Connection]] = {address: [] for address in addresses}
         self._at = 0
         self._lock = threading.Lock()
@@ -37,8 +50,7 @@ class Hosts:
             SinkDenied: All of them refuse us, or a certificate of theirs is refused.
         """
         failures: list[SinkError] = []
-        for _address in self._addresses:
-            address = self._next()
+        for address in self._order():
             try:
                 return self._live(address) or self._connect(address)
             except SinkError as exc:
@@ -53,8 +65,9 @@ class Hosts:
             self._idle[connection.address].append(connection)
 
     def pass_over(self, address: Address) -> None:
-        """Notes that a receiver failed: where receivers do not take turns, it is that of the next now."""
+        """Notes that a receiver failed: for a while others come first."""
         with self._lock:
+            self._failed_at[address] = self._monotonic()
             if not self._in_turn and self._addresses[self._at] == address:
                 self._at = (self._at + 1) % len(self._addresses)
 
@@ -66,12 +79,14 @@ class Hosts:
         for connection in idle:
             connection.close()
 
-    def _next(self) -> Address:
+    def _order(self) -> list[Address]:
+        """Returns the receivers in the order in which they are tried."""
         with self._lock:
-            address = self._addresses[self._at]
+            order = [*self._addresses[self._at :], *self._addresses[: self._at]]
             if self._in_turn:
                 self._at = (self._at + 1) % len(self._addresses)
-            return address
+            resting = {address for address, at in self._failed_at.items() if self._monotonic() - at < REST_S}
+        return sorted(order, key=resting.__contains__)
 
     def _live(self, address: Address) -> Connection | None:
         """Returns an idle connection to a receiver that it has not closed meanwhile."""

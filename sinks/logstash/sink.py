@@ -34,7 +34,7 @@ class LogstashSink:
         self._config = config
         self._env = env
         self._encode = encoder(original=config.payload == "original")
-        self._hosts = Hosts(config.addresses, self._connected, in_turn=config.loadbalance)
+        self._hosts = Hosts(config.addresses, self._connected, env.clock.monotonic, in_turn=config.loadbalance)
         self._is_open = False
         self._sockets = OpenSockets()
 
