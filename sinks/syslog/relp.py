@@ -65,7 +65,6 @@ class Session:
             SinkUnavailable: There is no answer, or none of RELP.
             SinkDenied: The receiver refuses the session or our certificate, or takes no syslog.
         """
-        self._dialogue.begin(MAX_ANSWER_BYTES * 2)
         answer = self._asked(b"open", _OFFERS % version("ualpipe").encode())
         if answer.code != OK:
             raise SinkDenied(f"the receiver refuses the session: {answer.text}")
@@ -109,8 +108,7 @@ class Session:
         """Ends the session and its connection. Never raises."""
         if not self.is_broken:
             with contextlib.suppress(SinkError):
-                self._dialogue.begin(MAX_ANSWER_BYTES, LAST_WAIT_S, LAST_WAIT_S)
-                self._asked(b"close")
+                self._asked(b"close", wait_s=LAST_WAIT_S)
         self.drop()
 
     def drop(self) -> None:
@@ -123,11 +121,13 @@ class Session:
         waiting[self._txnr] = at
         return frame(self._txnr, b"syslog", message)
 
-    def _asked(self, command: bytes, data: bytes = b"") -> Answer:
-        """Sends a command; returns the answer to it."""
+    def _asked(self, command: bytes, data: bytes = b"", wait_s: float | None = None) -> Answer:
+        """Sends a command; returns the answer to it, which may take the timeout, or another time."""
         self._txnr = next_txnr(self._txnr)
         try:
+            self._dialogue.begin(0, wait_s, wait_s)
             self._dialogue.send(frame(self._txnr, command, data))
+            self._dialogue.begin(2 * MAX_ANSWER_BYTES, wait_s, wait_s)
             for answer in self._forever():
                 if answer.txnr == self._txnr and answer.command == b"rsp":
                     return answer

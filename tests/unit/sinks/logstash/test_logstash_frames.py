@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes import env
@@ -48,6 +48,7 @@ def test_a_window_is_as_the_protocol_has_it() -> None:
     assert window([], 1) == b"2W\0\0\0\0"
 
 
+@settings(max_examples=50)
 @given(DOCUMENTS.filter(bool), st.integers(1, 9))
 def test_a_compressed_window_holds_what_a_plain_one_holds(documents: list[bytes], level: int) -> None:
     plain, packed = window(documents, 0), window(documents, level)
@@ -57,6 +58,7 @@ def test_a_compressed_window_holds_what_a_plain_one_holds(documents: list[bytes]
     assert zlib.decompress(packed[12:]) == plain[6:]
 
 
+@settings(max_examples=50)
 @given(DOCUMENTS, st.integers(1, 10), st.integers(1, 900))
 def test_windows_hold_each_document_once_in_order_and_keep_to_their_bounds(
     documents: list[bytes], most_events: int, most_bytes: int
@@ -68,6 +70,7 @@ def test_windows_hold_each_document_once_in_order_and_keep_to_their_bounds(
         assert sum(map(len, part)) <= most_bytes or len(part) == 1
 
 
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 2**32 - 1)), st.lists(st.integers(0, 300)))
 def test_acknowledgements_are_read_whole_however_they_come_in_pieces(numbers: list[int], cuts: list[int]) -> None:
     stream = b"".join(b"2A" + number.to_bytes(4, "big") for number in numbers)
@@ -131,6 +134,7 @@ def test_what_tells_no_time_has_none(original: bool) -> None:
     assert found["@metadata"]["beat"] == "ualpipe"
 
 
+@settings(max_examples=50)
 @given(st.text())
 def test_original_is_the_record_as_received(text: str) -> None:
     record = orjson.dumps({"Id": "a", "Operation": text})
