@@ -28,9 +28,12 @@ def install() -> None:
     Raises:
         NotInstalled: It can't; the message says what to install by hand.
     """
+    if not docker_engine.has_all():
+        _install_local()
     _install_lumberjack()
-    if docker_engine.has_all():
-        return
+
+
+def _install_local() -> None:
     for note in docker_engine.notes:
         _say(note)
     _install_packages(missing_packages())
