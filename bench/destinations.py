@@ -46,6 +46,7 @@ def _makers(servers: SimpleNamespace) -> dict[str, Callable[[], Sink]]:
         servers.kafka.create_topic(topic, retention_bytes=str(1 << 28), segment_bytes=str(1 << 26))
         return {"type": "kafka", "bootstrap_servers": [servers.kafka.bootstrap_servers], "topic": topic, "driver": driver}
 
+    beats = {"type": "logstash", "hosts": [f"127.0.0.1:{servers.lumberjack.port}"], "tls": False}
     siem = {"type": "syslog", "host": "localhost"}
     return {
         "file": lambda: {"type": "file", "path": "out/audit.ndjson"},
@@ -68,6 +69,9 @@ def _makers(servers: SimpleNamespace) -> dict[str, Callable[[], Sink]]:
             "port": servers.rsyslog.tls_port,
             "tls": {"ca_file": str(servers.rsyslog.ca_file)},
         },
+        "syslog, relp": lambda: {"type": "syslog", "host": "127.0.0.1", "transport": "relp", "port": servers.relp.tcp_port},
+        "logstash": lambda: beats,
+        "logstash, uncompressed": lambda: {**beats, "compression": 0},
         "sentinel, office_activity": lambda: _sentinel(servers.sentinel, "office_activity"),
         "sentinel, asim": lambda: _sentinel(servers.sentinel, "asim"),
     }
@@ -85,11 +89,12 @@ def _servers() -> Iterator[SimpleNamespace]:
     from servers.certificates import write_certificates  # noqa: PLC0415
     from servers.elasticsearch import find_elasticsearch  # noqa: PLC0415
     from servers.kafka import find_kafka  # noqa: PLC0415
-    from servers.rsyslog import find_rsyslog  # noqa: PLC0415
+    from servers.lumberjack_receiver import find_lumberjack  # noqa: PLC0415
+    from servers.rsyslog import RELP, find_rsyslog  # noqa: PLC0415
     from servers.run_folder import make_run_folder  # noqa: PLC0415
     from servers.victoria_logs import victoria_logs  # noqa: PLC0415
 
-    folders = [make_run_folder() for _folder in range(5)]
+    folders = [make_run_folder() for _folder in range(7)]
     certificates = write_certificates(folders[0])
     with ExitStack() as stack:
         kafka = find_kafka(folders[1], certificates)
@@ -98,10 +103,16 @@ def _servers() -> Iterator[SimpleNamespace]:
         stack.callback(elasticsearch.stop)
         rsyslog = find_rsyslog(folders[3], certificates)
         stack.callback(rsyslog.stop)
+        relp = find_rsyslog(folders[4], certificates, RELP)
+        stack.callback(relp.stop)
+        lumberjack = find_lumberjack(folders[5], certificates)
+        stack.callback(lumberjack.stop)
         yield SimpleNamespace(
             kafka=kafka,
             elasticsearch=elasticsearch,
             rsyslog=rsyslog,
+            relp=relp,
+            lumberjack=lumberjack,
             victoria_logs=stack.enter_context(victoria_logs()),
-            sentinel=stack.enter_context(light_service(folders[4])),
+            sentinel=stack.enter_context(light_service(folders[6])),
         )

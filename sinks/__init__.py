@@ -1,1 +1,1 @@
-"""Destinations: ``elasticsearch``, ``kafka``, ``syslog``, ``file``."""
+"""Destinations: ``elasticsearch``, ``kafka``, ``logstash``, ``syslog``, ``file``."""

@@ -29,14 +29,22 @@ from servers.certificates import Certificates, write_certificates
 from servers.elasticsearch import ExternalElasticsearch, LocalElasticsearch, find_elasticsearch, find_secure_elasticsearch
 from servers.installed import NotInstalled
 from servers.kafka import ExternalKafka, Kafka, find_kafka
+from servers.lumberjack_receiver import LumberjackReceiver, find_lumberjack
 from servers.missing import missing
 from servers.process import ServerFailed
-from servers.rsyslog import Rsyslog, find_rsyslog
+from servers.rsyslog import RELP, Rsyslog, find_rsyslog
 from servers.run_folder import make_run_folder
 from ualpipe.pipeline import redaction
 from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 
-_MARKERS = {"kafka": "kafka", "elasticsearch": "elasticsearch", "secure_elasticsearch": "elasticsearch", "rsyslog": "rsyslog"}
+_MARKERS = {
+    "kafka": "kafka",
+    "elasticsearch": "elasticsearch",
+    "secure_elasticsearch": "elasticsearch",
+    "rsyslog": "rsyslog",
+    "relp": "rsyslog",
+    "lumberjack": "lumberjack",
+}
 
 _started: list[Any] = []
 
@@ -97,6 +105,18 @@ def rsyslog(run_folder: Path, certificates: Certificates) -> Iterator[Rsyslog]:
     yield from _served(lambda: find_rsyslog(_below(run_folder, "rsyslog"), certificates))
 
 
+@pytest.fixture(scope="session")
+def relp(run_folder: Path, certificates: Certificates) -> Iterator[Rsyslog]:
+    """A receiver of RELP, which acknowledges what it has written. At the start of each test it has received nothing."""
+    yield from _served(lambda: find_rsyslog(_below(run_folder, "relp"), certificates, RELP))
+
+
+@pytest.fixture(scope="session")
+def lumberjack(run_folder: Path, certificates: Certificates) -> Iterator[LumberjackReceiver]:
+    """A receiver of Beats, which acknowledges what is on the disk. At the start of each test it has received nothing."""
+    yield from _served(lambda: find_lumberjack(_below(run_folder, "lumberjack"), certificates))
+
+
 @pytest.fixture
 def clock() -> FakeClock:
     """A clock that stands still until it is told to go on."""
@@ -143,7 +163,7 @@ def pytest_runtest_setup() -> None:
     for server in _started:
         if not server.is_running:
             server.start()
-        if isinstance(server, Rsyslog):
+        if isinstance(server, Rsyslog | LumberjackReceiver):
             server.forget()
 
 

@@ -19,6 +19,7 @@ from ualpipe.pipeline.options import build
 from ualpipe.pipeline.stages import Batch
 from ualpipe.sinks.elasticsearch.sink import ElasticsearchSink
 from ualpipe.sinks.kafka.sink import KafkaSink
+from ualpipe.sinks.logstash.sink import LogstashSink
 from ualpipe.sinks.syslog.sink import SyslogSink
 from ualpipe.testing import make_events
 
@@ -92,6 +93,16 @@ def _through_syslog(port: int, tls: Tls) -> None:
     _write(SyslogSink(build(SyslogSink.Config, options, Path()), env(clock=SystemClock())))
 
 
+def _through_relp(port: int, tls: Tls) -> None:
+    options = {"host": "localhost", "port": port, "transport": "relp+tls", "timeout": "5s", "tls": tls}
+    _write(SyslogSink(build(SyslogSink.Config, options, Path()), env(clock=SystemClock())))
+
+
+def _through_logstash(port: int, tls: Tls) -> None:
+    options = {"hosts": [f"localhost:{port}"], "timeout": "5s", **tls}
+    _write(LogstashSink(build(LogstashSink.Config, options, Path()), env(clock=SystemClock())))
+
+
 CLIENTS: dict[str, Callable[[int, Tls], None]] = {
     "session": _through_a_session,
     "session, asked": _asked_by_a_session,
@@ -99,5 +110,7 @@ CLIENTS: dict[str, Callable[[int, Tls], None]] = {
     "kafka, our question": _ask_kafka,
     "kafka-python": _through_kafka("kafka-python"),
     "confluent": _through_kafka("confluent"),
+    "logstash": _through_logstash,
+    "relp": _through_relp,
     "syslog": _through_syslog,
 }

@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkRejected, SinkThrottled, SinkUnavailable
 from ualpipe.pipeline.events import EncodedEvent
-from ualpipe.pipeline.records.identity import is_usable
 from ualpipe.pipeline.records.json_reader import read_object
 from ualpipe.sinks.elasticsearch.answers import describe, of_the_cluster
+from ualpipe.sinks.event_fields import document_id
 
-_USABLE_ID = re.compile(r"[A-Za-z0-9._@:-]{1,400}")  # needs no escape in JSON; Elasticsearch takes 512 bytes
 _ALL_FINE = re.compile(rb'\s*\{\s*(?:"took"\s*:\s*\d+\s*,\s*)?"errors"\s*:\s*false')
 _EXISTS = re.compile(rb'"status"\s*:\s*409\b')
 _CREATED, _CONFLICT = 201, 409
-
-
-def document_id(event: EncodedEvent) -> str:
-    """Returns the ``_id`` of an event: the same whenever the event comes again, at most 400 characters.
-
-    It is ``TENANT:Id``, or ``TENANT:Id~CONTENT`` for a record with other content than the first under its ``Id``. The tenant
-    is in it because Microsoft calls an ``Id`` unique but not across tenants: in a data stream that several tenants share, an
-    equal ``Id`` would be answered 409 and pass for delivered, which is a silent loss. The cost is small: a data stream's ids
-    share the prefix, which the term dictionary stores once.
-    A record without a usable ``Id`` (a placeholder is none) gets the hash of its bytes as received.
-    """
-    name = f"{event.tenant}:{event.id}"
-    if is_usable(event.id) and _USABLE_ID.fullmatch(name):
-        return f"{name}~{event.conflict}" if event.conflict else name
-    return "raw:" + hashlib.sha256(event.tenant.encode("utf-8", "surrogatepass") + b"\0" + event.raw).hexdigest()
 
 
 def bulk_body(events: Sequence[EncodedEvent]) -> bytes:

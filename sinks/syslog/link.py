@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import ssl
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ualpipe.clients.errors import as_sink_errors
 from ualpipe.clients.sockets import OpenSockets
@@ -60,8 +60,8 @@ class Link:
         self._look()
         self._stream = self._stream or self.new_stream(must_settle=not self._is_admitted)
 
-    def send(self, messages: Sequence[bytes]) -> None:
-        """Sends messages that the last connection may have swallowed, then a batch; returns when the other machine has them.
+    def send(self, messages: Sequence[bytes]) -> Mapping[int, SinkError]:
+        """Sends messages that the last connection may have swallowed, then a batch; returns when the other machine has them all.
 
         Raises:
             SinkUnavailable: The connection broke, or takes too long: the batch has to come again.
@@ -80,6 +80,7 @@ class Link:
         except SinkError:
             self._unproven.broke(messages)
             raise
+        return {}
 
     def interrupt(self) -> None:
         """Ends the connection at once, from any thread; whoever waits for it gets an error."""

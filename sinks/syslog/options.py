@@ -7,9 +7,16 @@ from typing import Literal
 
 from ualpipe.clients.tls import TlsOptions
 from ualpipe.clients.tls_failures import Peer
+from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.options import Duration, Size, option
 
 RECEIVER = Peer("the receiver", "check `host`, or set `tls.server_name`", "tls.")
+
+ACKNOWLEDGED = ("relp", "relp+tls")
+"""Transports in which the receiver itself answers each message."""
+
+_OF_UNANSWERED = {"framing": "octet_counting", "confirm": "ack", "resend": 5.0, "resend_size": 8 << 20}
+"""Options that are about connections over which the receiver says nothing, with their defaults."""
 
 Severity = Literal["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"]
 Facility = Literal[
@@ -41,10 +48,15 @@ class SyslogSinkConfig:
 
     host: str = option("Name or address of the receiver.", minLength=1, examples=["siem.contoso.example"])
     port: int | None = option(
-        "Port of the receiver; null for 514 (udp, tcp) or 6514 (tls).", default=None, minimum=1, maximum=65535
+        "Port of the receiver; null for 514 (udp, tcp), 6514 (tls) or 2514 (relp, relp+tls).",
+        default=None,
+        minimum=1,
+        maximum=65535,
     )
-    transport: Literal["udp", "tcp", "tls"] = option(
-        "Transport protocol. With `udp` nobody notices a lost message; with `tcp` others can read them.", default="tls"
+    transport: Literal["udp", "tcp", "tls", "relp", "relp+tls"] = option(
+        "Transport protocol. With `udp` nobody notices a lost message; with `tcp` and `relp` others can read them. With `relp` "
+        "and `relp+tls` the receiver itself acknowledges each message (rsyslog's imrelp does), so that none is lost.",
+        default="tls",
     )
     format: Literal["rfc5424", "rfc3164"] = option(
         "Syslog header format. `rfc3164` has neither year nor zone (UTC is sent) and no structured data.", default="rfc5424"
@@ -93,10 +105,27 @@ class SyslogSinkConfig:
         "Whether the text begins with the byte order mark that RFC 5424 asks for; many receivers dislike it.", default=False
     )
     max_message_bytes: Size | None = option(
-        "A larger message, header included, is dead-lettered, never cut. Null for 65507B (udp) or 64KiB (tcp, tls). No more than "
-        "the receiver takes, which cuts in silence: rsyslog 8 KiB (`maxMessageSize`) and syslog-ng 64 KiB (`log-msg-size`) where "
-        "nobody changed it.",
+        "A larger message, header included, is dead-lettered, never cut. Null for 65507B (udp) or 64KiB (all others). No more "
+        "than the receiver takes, which cuts in silence, and acknowledges what it has cut: rsyslog 8 KiB (`maxMessageSize`) and "
+        "syslog-ng 64 KiB (`log-msg-size`) where nobody changed it.",
         default=None,
     )
-    tls: SyslogTlsOptions = option("Certificates, for `transport: tls`.", default={})
-    timeout: Duration = option("Longest wait for a connection, and for the receiver to acknowledge a batch.", default="10s")
+    tls: SyslogTlsOptions = option("Certificates, for `transport: tls` and `relp+tls`.", default={})
+    timeout: Duration = option(
+        "Longest wait for a connection, and for the receiver to acknowledge a batch; with `relp` longest silence of the "
+        "receiver.",
+        default="10s",
+    )
+
+    def __post_init__(self) -> None:
+        """Refuses what has no meaning where each message is acknowledged.
+
+        Raises:
+            ConfigError: Such an option has another value than it has by itself.
+        """
+        if self.transport not in ACKNOWLEDGED:
+            return
+        for name, default in _OF_UNANSWERED.items():
+            if getattr(self, name) != default:
+                what = f"`{name}` has no meaning with `transport: {self.transport}`"
+                raise ConfigError(f"syslog: {what}, where the receiver acknowledges each message: remove it")

@@ -1,4 +1,4 @@
-"""Sends events to a syslog receiver: RFC 5424 or RFC 3164, over UDP, TCP or TLS, as JSON, CEF or LEEF."""
+"""Sends events to a syslog receiver: RFC 5424 or RFC 3164, over UDP, TCP, TLS or RELP, as JSON, CEF or LEEF."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from ualpipe.sinks.encoding import NOT_WRITABLE, not_writable
 from ualpipe.sinks.syslog.frames import MAX_DATAGRAM_BYTES
 from ualpipe.sinks.syslog.link import Link
 from ualpipe.sinks.syslog.message import Composer
-from ualpipe.sinks.syslog.options import SyslogSinkConfig
+from ualpipe.sinks.syslog.options import ACKNOWLEDGED, SyslogSinkConfig
 from ualpipe.sinks.syslog.probe import findings
+from ualpipe.sinks.syslog.relp import RelpLink
 from ualpipe.sinks.syslog.udp import Datagrams
 
-DEFAULT_PORTS = {"udp": 514, "tcp": 514, "tls": 6514}  # RFC 5426, RFC 6587 as practised, RFC 5425
-DEFAULT_MAX_BYTES = {"udp": MAX_DATAGRAM_BYTES, "tcp": 64 * 1024, "tls": 64 * 1024}
+DEFAULT_PORTS = {"udp": 514, "tcp": 514, "tls": 6514, "relp": 2514, "relp+tls": 2514}
+"""By RFC 5426, RFC 6587 as practised and RFC 5425; RELP has none of its own, and rsyslog's examples have this one."""
+DEFAULT_MAX_BYTES = 64 * 1024
 LAST_WORD = (
     "%s: the connection broke at the end, and the last %d messages may be lost: "
     "`ualpipe replay CONFIG --sink %s --since 10m` sends them again"
@@ -31,7 +33,7 @@ class SyslogSink:
 
     A batch counts as delivered when the receiver's machine has acknowledged it (``tcp``, ``tls``; see ``confirm``). When the
     connection breaks, the whole batch is sent again, and with it what was sent in the seconds before (``resend``): messages may
-    come twice. ``udp`` promises nothing.
+    come twice. ``relp`` has the receiver's own word for each message. ``udp`` promises nothing.
     """
 
     Config = SyslogSinkConfig
@@ -42,26 +44,21 @@ class SyslogSink:
         self._env = env
         self._port = config.port or DEFAULT_PORTS[config.transport]
         self._where = f"syslog receiver {config.host}:{self._port} ({config.transport})"
-        self._max_bytes = config.max_message_bytes or DEFAULT_MAX_BYTES[config.transport]
+        self._max_bytes = config.max_message_bytes or DEFAULT_MAX_BYTES
         if config.transport == "udp":
-            self._max_bytes = min(self._max_bytes, MAX_DATAGRAM_BYTES)
+            self._max_bytes = min(config.max_message_bytes or MAX_DATAGRAM_BYTES, MAX_DATAGRAM_BYTES)
         self._composer: Composer | None = None
         self._datagrams: Datagrams | None = None
         self._looking_up = OpenSockets()
-        self._link = Link(config, self._port, env.clock, env.log, self._marked)
+        self._link = self._new_link()
 
     def check(self) -> Iterable[Finding]:
         try:
-            is_udp = self._config.transport == "udp"
-            connection = self._new_datagrams() if is_udp else self._link.new_stream(must_settle=True)
+            return list(self._findings())
         except SinkError as exc:
             return [
                 Finding("error", self._where, str(exc), "check `host`, `port`, `transport` and `tls`, and the receiver's log")
             ]
-        with contextlib.closing(connection):
-            if self._config.transport == "tcp" and self._link.speaks_tls():
-                return [Finding("error", self._where, "the receiver speaks TLS on this port", "set `transport: tls`")]
-            return list(findings(connection, self._where, self._env.clock.now()))
 
     def open(self) -> None:
         self._composer = self._composer or Composer(self._config, socket.gethostname())
@@ -87,6 +84,24 @@ class SyslogSink:
         if lost := self._link.part():
             self._env.log.warning(LAST_WORD, self._where, lost, self._env.name)
         self._disconnect()
+
+    def _new_link(self) -> Link | RelpLink:
+        config, env = self._config, self._env
+        if config.transport in ACKNOWLEDGED:
+            return RelpLink(config, self._port)
+        return Link(config, self._port, env.clock, env.log, self._marked)
+
+    def _findings(self) -> Iterator[Finding]:
+        now = self._env.clock.now()
+        if isinstance(self._link, RelpLink):
+            yield from self._link.findings(self._where, now)
+            return
+        is_udp = self._config.transport == "udp"
+        with contextlib.closing(self._new_datagrams() if is_udp else self._link.new_stream(must_settle=True)) as connection:
+            if self._config.transport == "tcp" and self._link.speaks_tls():
+                yield Finding("error", self._where, "the receiver speaks TLS on this port", "set `transport: tls`")
+                return
+            yield from findings(connection, self._where, now)
 
     def _disconnect(self) -> None:
         self._link.disconnect()
@@ -114,13 +129,11 @@ class SyslogSink:
         return messages, errors
 
     def _send(self, messages: Mapping[int, bytes]) -> dict[int, SinkError]:
-        if self._config.transport != "udp":
-            self._link.send(list(messages.values()))
-            return {}
-        self._datagrams = self._datagrams or self._new_datagrams()
-        too_large = self._datagrams.send(list(messages.values()))
         positions = list(messages)
-        return {positions[at]: error for at, error in too_large.items()}
+        if self._config.transport == "udp":
+            self._datagrams = self._datagrams or self._new_datagrams()
+        errors = (self._datagrams or self._link).send(list(messages.values()))
+        return {positions[at]: self._of_receiver(error) for at, error in errors.items()}
 
     def _connect(self) -> None:
         if self._config.transport == "udp":
@@ -142,4 +155,8 @@ class SyslogSink:
         try:
             yield
         except SinkError as exc:
-            raise type(exc)(f"{self._where}: {exc}") from exc
+            raise self._of_receiver(exc) from exc
+
+    def _of_receiver(self, error: SinkError) -> SinkError:
+        """Returns an error with the name of the receiver."""
+        return error if isinstance(error, SinkRejected) else type(error)(f"{self._where}: {error}")

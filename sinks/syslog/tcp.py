@@ -16,12 +16,15 @@ from collections.abc import Callable, Iterator
 from ualpipe.clients.pace import Pace
 from ualpipe.clients.sockets import OpenSockets, connect
 from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkUnavailable
+from ualpipe.sinks.dialogue import secured
+from ualpipe.sinks.socket_errors import as_unavailable, gone
 from ualpipe.sinks.syslog.options import RECEIVER
-from ualpipe.sinks.syslog.socket_errors import GONE, as_unavailable
 
 SETTLE_MIN_S = 0.5
 """How long a fresh TLS 1.3 connection is watched at least: a receiver refuses our certificate only after the handshake."""
 SETTLE_HANDSHAKES = 3  # … and at least so many times as long as connecting and the handshake took
+
+GONE = gone(RECEIVER)
 
 _READ_BYTES = 4096
 _LAST_ACK_RECV = struct.Struct("=56xI")  # tcpi_last_ack_recv, in ms: eight bytes and twelve numbers into `struct tcp_info`
@@ -60,10 +63,10 @@ class Stream:
         """
         self._timeout_s = timeout_s
         start = monotonic()
-        with as_unavailable():
+        with as_unavailable(RECEIVER):
             plain = connect(host, port, timeout_s, sockets)
         self._pace = plain.pace = Pace(timeout_s, longest_s=timeout_s)
-        self._sock: socket.socket = plain if tls is None else _secured(plain, tls, server_name)
+        self._sock: socket.socket = plain if tls is None else secured(plain, tls, server_name, RECEIVER)
         self._handshake_s = monotonic() - start
 
     @property
@@ -90,7 +93,7 @@ class Stream:
         wait_s = max(SETTLE_MIN_S, SETTLE_HANDSHAKES * self._handshake_s)
         if not self._is_readable(min(wait_s, self._timeout_s)):
             return
-        with as_unavailable("right after the TLS handshake"):
+        with as_unavailable(RECEIVER, "right after the TLS handshake"):
             if self._is_closed():
                 if not has_certificate:
                     raise SinkDenied(f"{GONE} right after the TLS handshake; it probably {RECEIVER.wants_certificate}")
@@ -104,7 +107,7 @@ class Stream:
         Raises:
             SinkUnavailable: The connection broke before.
         """
-        with as_unavailable():
+        with as_unavailable(RECEIVER):
             self._sock.sendall(data)
         return self._is_readable(max(SETTLE_MIN_S, SETTLE_HANDSHAKES * self._handshake_s))
 
@@ -138,7 +141,7 @@ class Stream:
             SinkDenied: A receiver with TLS 1.3 refuses our certificate.
         """
         self._begin_step(self._timeout_s)
-        with as_unavailable():
+        with as_unavailable(RECEIVER):
             try:
                 self._sock.sendall(data)
                 self._await_acknowledgement()
@@ -159,7 +162,7 @@ class Stream:
             SinkDenied: A receiver with TLS 1.3 refuses our certificate.
         """
         self._begin_step(wait_s or self._timeout_s)
-        with as_unavailable():
+        with as_unavailable(RECEIVER):
             if isinstance(self._sock, ssl.SSLSocket):
                 # A bare end of stream in answer to close_notify is an end too (RFC 8446 §6.1 as practised).
                 with contextlib.suppress(ssl.SSLEOFError):
@@ -213,15 +216,6 @@ class Stream:
             return False
         finally:
             self._sock.settimeout(self._timeout_s)
-
-
-def _secured(plain: socket.socket, tls: ssl.SSLContext, server_name: str) -> ssl.SSLSocket:
-    try:
-        with as_unavailable("during the TLS handshake (does this port speak TLS?)"):
-            return tls.wrap_socket(plain, server_hostname=server_name)
-    except SinkError:
-        plain.close()
-        raise
 
 
 def unacknowledged_bytes(sock: socket.socket) -> int:

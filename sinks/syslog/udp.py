@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ualpipe.clients.resolving import Address, resolve
 from ualpipe.pipeline.errors import SinkError, SinkRejected
-from ualpipe.sinks.syslog.socket_errors import as_unavailable
+from ualpipe.sinks.socket_errors import as_unavailable
+from ualpipe.sinks.syslog.options import RECEIVER
 
 BURST_MESSAGES, BURST_BYTES, BURST_PAUSE_S = 50, 64 * 1024, 0.005
 """Datagrams are sent in bursts with pauses, at most 10,000 or 13 MB a second: what overflows the receiver's buffer (about 200 KiB
@@ -33,7 +34,7 @@ class Datagrams:
             SinkUnavailable: The name can't be resolved, or there is no route.
         """
         family, kind, proto, _name, address = _resolve(host, port, timeout_s, check)
-        with as_unavailable():
+        with as_unavailable(RECEIVER):
             self._sock = socket.socket(family, kind, proto)
             self._sock.settimeout(timeout_s)
             try:
@@ -49,7 +50,7 @@ class Datagrams:
             SinkUnavailable: The receiver's machine refuses, or the network is down; some messages may have been sent.
         """
         errors: dict[int, SinkError] = {}
-        with as_unavailable():
+        with as_unavailable(RECEIVER):
             for burst in _bursts(messages):
                 for index in burst:
                     if not self._sent(messages[index]):
@@ -90,5 +91,5 @@ def _bursts(messages: Sequence[bytes]) -> Iterator[range]:
 
 
 def _resolve(host: str, port: int, timeout_s: float, check: Callable[[], None]) -> Address:
-    with as_unavailable():
+    with as_unavailable(RECEIVER):
         return resolve(host, port, socket.SOCK_DGRAM, timeout_s, check)[0]

@@ -85,6 +85,8 @@ _SEARCH, _ANSWER = "ualpipe.sinks.elasticsearch:ElasticsearchSink", "urllib3.con
 _HTTP = "ualpipe.sinks.http:HttpSink"
 _SENTINEL, _ROWS = "ualpipe.sinks.sentinel:SentinelSink", "ualpipe.sinks.sentinel.delivery:RowDelivery._send"
 _SYSLOG, _STREAM = "ualpipe.sinks.syslog:SyslogSink", "ualpipe.sinks.syslog.tcp:Stream"
+_BEATS, _SESSION = "ualpipe.sinks.logstash.connection:Connection", "ualpipe.sinks.syslog.relp:Session"
+_HEAR = "ualpipe.sinks.dialogue:Dialogue.receive"
 
 _MAKING, _KEEPING = f"{_JOURNAL}.file:_create", "ualpipe.pipeline.journal.reserve:Reserve._make"
 _MARK = f"{_JOURNAL}.state_dir"
@@ -209,10 +211,20 @@ SENTINEL = [
     Point("sentinel: answered, not read", _ANSWER, within=_ROWS, act=wait_for_the_other_side),
     Point("sentinel: one body taken", _ROWS, "after"),
 ]
+ACKED = [  # two sinks whose receivers acknowledge events themselves
+    *_around("logstash: write", f"{_BEATS}.send"),
+    Point("logstash: inside a window", "ualpipe.sinks.dialogue:Dialogue.send", within=f"{_BEATS}.send", act=half_to_socket),
+    Point("logstash: sent, not acknowledged", _HEAR, within=f"{_BEATS}.send"),
+    Point("logstash: acknowledged, not read", _HEAR, within=f"{_BEATS}.send", act=wait_for_the_other_side),
+    *_around("relp: write", f"{_SESSION}.send"),
+    Point("relp: inside a frame", "ualpipe.sinks.dialogue:Dialogue.send", within=f"{_SESSION}.send", act=half_to_socket),
+    Point("relp: sent, not acknowledged", _HEAR, within=f"{_SESSION}.send"),
+    Point("relp: acknowledged, not read", _HEAR, within=f"{_SESSION}.send", act=wait_for_the_other_side),
+]
 
 _WAY_IN = (MAKING, MARKING, KEEPING, MIGRATING, LISTING, CHUNKS, DISCARDING, LETTERS, BURIAL, SETTLING, FLAWS, DRIFT, GAPS)
 _CARE = (SEEN, FORGETTING, PRUNING, REQUEUE)
-_SINKS = (FILE, HTTP, KAFKA, KAFKA_PYTHON, SEARCH, SENTINEL, SYSLOG)
+_SINKS = (FILE, HTTP, KAFKA, KAFKA_PYTHON, SEARCH, SENTINEL, SYSLOG, ACKED)
 POINTS = {point.name: point for group in (*_WAY_IN, *_CARE, *_SINKS) for point in group}
 
 ELSEWHERE = {

@@ -22,8 +22,8 @@ from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.errors import SinkDenied, SinkRejected, SinkUnavailable
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.stages import Batch
-from ualpipe.sinks.elasticsearch.bulk import document_id
 from ualpipe.sinks.elasticsearch.sink import ElasticsearchSink
+from ualpipe.sinks.event_fields import document_id
 from ualpipe.testing import SINK_CHECKS, SinkCase, make_events
 
 

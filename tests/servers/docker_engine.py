@@ -22,7 +22,7 @@ SWITCH = "UALPIPE_TEST_DOCKER"
 KAFKA = "apache/kafka:4.3.1"
 ELASTICSEARCH8 = "docker.elastic.co/elasticsearch/elasticsearch:8.19.21"
 ELASTICSEARCH9 = "docker.elastic.co/elasticsearch/elasticsearch:9.5.3"
-RSYSLOG = "ualpipe-tests-rsyslog:bookworm"
+RSYSLOG = "ualpipe-tests-rsyslog:bookworm-relp"
 """Built from ``rsyslog.Dockerfile``: rsyslog's own images come without the GnuTLS driver that the tests speak to."""
 
 _DOCKERFILES = {RSYSLOG: "rsyslog.Dockerfile"}

@@ -1,5 +1,7 @@
 """Installs what the real servers need: images where Docker answers, else Debian packages as root, and jars through Maven.
 
+The receiver of Beats is built of Go modules.
+
 Where everything is there it takes no time and no network.
 """
 
@@ -26,8 +28,12 @@ def install() -> None:
     Raises:
         NotInstalled: It can't; the message says what to install by hand.
     """
-    if docker_engine.has_all():
-        return
+    if not docker_engine.has_all():
+        _install_local()
+    _install_lumberjack()
+
+
+def _install_local() -> None:
     for note in docker_engine.notes:
         _say(note)
     _install_packages(missing_packages())
@@ -37,6 +43,16 @@ def install() -> None:
         fetch(installed.elasticsearch9_folder(), _compiled)
     else:
         _say(f"no JDK {ELASTICSEARCH9_JAVA} or newer here: Elasticsearch 8 serves the tests in the place of 9")
+
+
+def _install_lumberjack() -> None:
+    """Builds the receiver of Beats, which is no image anywhere; says so where there is no Go."""
+    if not _is_there(lambda: installed.program("go")) and _may_install():
+        _install_packages(["golang-go"])
+    if _is_there(lambda: installed.program("go")):
+        fetch(installed.lumberjack_folder(), _built)
+    else:
+        _say("no Go here: tests of the logstash sink with a real receiver are left out")
 
 
 def has_java_for_elasticsearch9() -> bool:
@@ -50,6 +66,7 @@ def missing_packages() -> list[str]:
         "maven": _is_there(lambda: installed.program("mvn")),
         "rsyslog": _is_there(lambda: installed.program("rsyslogd")),
         "rsyslog-gnutls": installed.rsyslog_has("lmnsd_gtls"),
+        "rsyslog-relp": installed.rsyslog_has("imrelp"),
         "rsyslog-openssl": installed.rsyslog_has("lmnsd_ossl"),
     }
     return [package for package, is_there in wanted.items() if not is_there]
@@ -67,13 +84,17 @@ def _install_packages(packages: Sequence[str]) -> None:
     if not packages:
         return
     command = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
-    if not is_root() or shutil.which("apt-get") is None:
+    if not _may_install():
         raise NotInstalled(f"the test servers need more packages. As root: {' '.join(command)} (or what your system calls them)")
     _say(f"installing {', '.join(packages)}")
     environment = {"DEBIAN_FRONTEND": "noninteractive"}
     run_tool(["apt-get", "-qq", "update"], environment)
     run_tool(command, environment)
     installed.forget_javas()
+
+
+def _may_install() -> bool:
+    return is_root() and shutil.which("apt-get") is not None
 
 
 def fetch(folder: Path, fill: Callable[[Path], None]) -> None:
@@ -107,6 +128,12 @@ def _compiled(folder: Path) -> None:
     _copied("elasticsearch9")(folder)
     javac = installed.java_home(ELASTICSEARCH9_JAVA, compiler=True) / "bin/javac"
     run_tool([str(javac), "-d", str(folder / "classes"), "-cp", f"{folder / 'libs'}/*", str(HERE / "TestNode.java")])
+
+
+def _built(folder: Path) -> None:
+    go = str(installed.program("go"))
+    command = [go, "build", "-mod=readonly", "-trimpath", "-o", str(folder / "lumberjack"), "."]
+    run_tool(command, {"GOTOOLCHAIN": "local"}, HERE / "lumberjack")
 
 
 def _maven(name: str, *arguments: str) -> None:

@@ -1,4 +1,4 @@
-"""Where the servers' programs are: Java, rsyslog, and the jars in our cache folder."""
+"""Where the servers' programs are: Java, rsyslog, and what was fetched or built into our cache folder."""
 
 from __future__ import annotations
 
@@ -38,6 +38,14 @@ def jar_folder(name: str, *more_sources: str) -> Path:
 
 def elasticsearch9_folder() -> Path:
     return jar_folder("elasticsearch9", "TestNode.java")
+
+
+def lumberjack_folder() -> Path:
+    """Returns the folder that the receiver of Beats belongs in; another source has another folder."""
+    digest = hashlib.sha256()
+    for source in sorted((HERE / "lumberjack").iterdir()):
+        digest.update(source.read_bytes())
+    return cache_folder() / f"lumberjack-{digest.hexdigest()[:12]}"
 
 
 def require(folder: Path) -> Path:
@@ -85,14 +93,15 @@ def rsyslog_has(module: str) -> bool:
     return any(found for folders in ("lib*", "lib/*") for found in Path("/usr").glob(f"{folders}/rsyslog/{module}.so"))
 
 
-def run_tool(command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
-    """Runs a program to its end.
+def run_tool(command: Sequence[str], environment: Mapping[str, str] | None = None, folder: Path | None = None) -> None:
+    """Runs a program to its end, in a folder if one is named.
 
     Raises:
         NotInstalled: It failed; the message ends with what it said.
     """
     done = subprocess.run(
         command,
+        cwd=folder,
         env=os.environ | dict(environment or {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -1,4 +1,4 @@
-"""A real rsyslog as the receiver of syslog: UDP, TCP, TLS and mutual TLS."""
+"""A real rsyslog as the receiver of syslog: UDP, TCP, TLS and mutual TLS; another one of RELP."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import ssl
 import string
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,38 @@ _START_S = 15
 _POLL_S = 0.02
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a receiver takes.
+
+    Attributes:
+        template: File of its configuration.
+        module: Of rsyslog, which not every installation has.
+        package: Where Debian has that.
+        queue: Of its messages, where the configuration says.
+    """
+
+    template: str
+    module: str
+    package: str
+    queue: str = ""
+
+
+SYSLOG = Kind("rsyslog.conf", "lmnsd_gtls", "rsyslog-gnutls")
+RELP = Kind("rsyslog_relp.conf", "imrelp", "rsyslog-relp", queue="Direct")
+
+
 class Rsyslog:
     """A receiver of ours that writes each message as it understood it to a file. Ports and file outlive ``stop``.
 
     Attributes:
         host: Address that it listens at; its certificate is for this and for ``localhost``.
+        udp_port, tcp_port, tls_port, mtls_port: Where it listens. A receiver of RELP has no ``udp_port``.
     """
 
     host = HOST
 
-    def __init__(self, folder: Path, certificates: Certificates, *, listen: str) -> None:
+    def __init__(self, folder: Path, certificates: Certificates, kind: Kind, *, listen: str) -> None:
         self.udp_port, self.tcp_port, self.tls_port, self.mtls_port = free_ports(4)
         self.ca_file = certificates.ca_file
         self.client_cert = certificates.client_cert
@@ -40,7 +63,9 @@ class Rsyslog:
         self._capture = folder / "capture.jsonl"
         self._forgotten_bytes = 0
         self._config = folder / "rsyslog.conf"
-        self._config.write_text(self._configuration(folder, certificates, listen), encoding="utf-8")
+        self._config.write_text(
+            self._configuration(kind.template, folder, certificates, listen, queue=kind.queue), encoding="utf-8"
+        )
         # No pid file: a killed daemon would leave one that the next refuses to start with.
         self._arguments = ["-n", "-iNONE", "-f", str(self._config)]
         self._server: Server
@@ -113,8 +138,8 @@ class Rsyslog:
                 return False
         return True
 
-    def _configuration(self, folder: Path, certificates: Certificates, listen: str) -> str:
-        template = string.Template((installed.HERE / "rsyslog.conf").read_text(encoding="utf-8"))
+    def _configuration(self, template_name: str, folder: Path, certificates: Certificates, listen: str, *, queue: str) -> str:
+        template = string.Template((installed.HERE / template_name).read_text(encoding="utf-8"))
         return template.substitute(
             folder=folder,
             listen=listen,
@@ -126,16 +151,17 @@ class Rsyslog:
             tcp=self.tcp_port,
             tls=self.tls_port,
             mtls=self.mtls_port,
+            queue=queue,
         )
 
 
 class LocalRsyslog(Rsyslog):
     """A receiver of ours as a process of this machine."""
 
-    def __init__(self, folder: Path, certificates: Certificates) -> None:
-        if not installed.rsyslog_has("lmnsd_gtls"):
-            raise NotInstalled("rsyslog has no TLS (rsyslog-gnutls): run `make servers`")
-        super().__init__(folder, certificates, listen=HOST)
+    def __init__(self, folder: Path, certificates: Certificates, kind: Kind = SYSLOG) -> None:
+        if not installed.rsyslog_has(kind.module):
+            raise NotInstalled(f"rsyslog has no {kind.module} ({kind.package}): run `make servers`")
+        super().__init__(folder, certificates, kind, listen=HOST)
         self._program = str(installed.program("rsyslogd"))
         self._server = ServerProcess("rsyslog", [self._program, *self._arguments], folder)
 
@@ -150,8 +176,8 @@ class LocalRsyslog(Rsyslog):
 class ContainerRsyslog(Rsyslog):
     """A receiver of ours in a container. It has its folder and the certificates at the same paths, and writes as this user."""
 
-    def __init__(self, folder: Path, certificates: Certificates) -> None:
-        super().__init__(folder, certificates, listen="0.0.0.0")
+    def __init__(self, folder: Path, certificates: Certificates, kind: Kind = SYSLOG) -> None:
+        super().__init__(folder, certificates, kind, listen="0.0.0.0")
         recipe = Recipe(
             image=docker_engine.RSYSLOG,
             command=["rsyslogd", *self._arguments],
@@ -162,7 +188,7 @@ class ContainerRsyslog(Rsyslog):
         self._server = ServerContainer("rsyslog", recipe)
 
 
-def find_rsyslog(folder: Path, certificates: Certificates) -> Rsyslog:
+def find_rsyslog(folder: Path, certificates: Certificates, kind: Kind = SYSLOG) -> Rsyslog:
     """Returns a receiver of ours, started: the file it writes can't be read from another machine's.
 
     It is in a container where Docker answers.
@@ -172,6 +198,6 @@ def find_rsyslog(folder: Path, certificates: Certificates) -> Rsyslog:
         ServerFailed: It did not come up.
     """
     contained = docker_engine.has(docker_engine.RSYSLOG)
-    rsyslog = ContainerRsyslog(folder, certificates) if contained else LocalRsyslog(folder, certificates)
+    rsyslog = ContainerRsyslog(folder, certificates, kind) if contained else LocalRsyslog(folder, certificates, kind)
     rsyslog.start()
     return rsyslog

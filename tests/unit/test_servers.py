@@ -102,6 +102,6 @@ def test_missing_server_skips_and_fails_where_it_is_required(
         missing("no broker")
 
 
-@pytest.mark.parametrize("name", ["server.properties", "rsyslog.conf"])
+@pytest.mark.parametrize("name", ["server.properties", "rsyslog.conf", "rsyslog_relp.conf"])
 def test_templates_have_no_stray_dollar(name: str) -> None:
     assert string.Template((installed.HERE / name).read_text()).is_valid()

@@ -27,6 +27,7 @@ from ualpipe.sinks.encoding import encoded
 from ualpipe.sinks.event_fields import original_line
 from ualpipe.sinks.file.sink import FileSink, FileSinkConfig
 from ualpipe.sinks.kafka.message import messages_of
+from ualpipe.sinks.logstash.documents import encoder as beats_encoder
 from ualpipe.sinks.sentinel.profile import Profile
 from ualpipe.sinks.sentinel.tables import PROFILES
 from ualpipe.sinks.syslog.message import Composer
@@ -78,6 +79,7 @@ def encoders() -> Iterator[tuple[str, Callable[[list[EncodedEvent]], list[Any]]]
             f"kafka {is_original}",
             lambda found, is_original=is_original: messages_of(found, original=is_original, event_time=True),
         )
+        yield f"logstash {is_original}", beats_encoder(original=is_original)
     yield "elasticsearch", lambda found: [bulk_body([event]) for event in found]
     yield "original line", _each(original_line)
     for profile in PROFILES:

@@ -36,7 +36,7 @@ from ualpipe.pipeline.process.processor import LocalProcessor
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.stages import Batch, SinkLimits
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE
-from ualpipe.sinks.elasticsearch.bulk import document_id
+from ualpipe.sinks.event_fields import document_id
 from ualpipe.transforms.ecs.transform import EcsTransform
 
 REAL = records(1, 5)

@@ -26,10 +26,11 @@ from ualpipe.pipeline.options import build
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.stages import Batch
 from ualpipe.sinks.elasticsearch.answers import refusal
-from ualpipe.sinks.elasticsearch.bulk import bulk_body, document_id, existing, failures
+from ualpipe.sinks.elasticsearch.bulk import bulk_body, existing, failures
 from ualpipe.sinks.elasticsearch.connection import Connection, authorization
 from ualpipe.sinks.elasticsearch.index_template import index_pattern, installed, must_install, template_name, wanted
 from ualpipe.sinks.elasticsearch.sink import ElasticsearchSink
+from ualpipe.sinks.event_fields import document_id
 from ualpipe.sinks.outcome import raise_if_all_failed
 from ualpipe.testing import check_options, encode, make_events
 

@@ -9,18 +9,16 @@ from collections.abc import Iterator
 
 from ualpipe.clients.errors import sink_error
 from ualpipe.clients.pace import TooSlow
-from ualpipe.clients.tls_failures import tls_failure
+from ualpipe.clients.tls_failures import Peer, tls_failure
 from ualpipe.pipeline.errors import SinkUnavailable
-from ualpipe.sinks.syslog.options import RECEIVER
-
-GONE = "the receiver closed the connection"
 
 
 @contextlib.contextmanager
-def as_unavailable(when: str = "") -> Iterator[None]:
+def as_unavailable(peer: Peer, when: str = "") -> Iterator[None]:
     """Turns what sockets and TLS raise into the errors of a sink.
 
     Args:
+        peer: The other side.
         when: Text that is put behind that of the error (``during the TLS handshake``).
 
     Raises:
@@ -31,9 +29,9 @@ def as_unavailable(when: str = "") -> Iterator[None]:
     try:
         yield
     except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as exc:
-        raise SinkUnavailable(f"{GONE}{suffix}") from exc
+        raise SinkUnavailable(f"{gone(peer)}{suffix}") from exc
     except ssl.SSLError as exc:
-        raise sink_error(tls_failure(exc, RECEIVER)) from exc
+        raise sink_error(tls_failure(exc, peer)) from exc
     except socket.gaierror as exc:
         raise SinkUnavailable(f"the name can't be resolved: {exc.strerror}") from exc
     except TooSlow as exc:
@@ -42,3 +40,8 @@ def as_unavailable(when: str = "") -> Iterator[None]:
         raise SinkUnavailable(f"no answer in time{suffix}") from exc
     except OSError as exc:
         raise SinkUnavailable(f"{exc.strerror or exc}{suffix}".lower()) from exc
+
+
+def gone(peer: Peer) -> str:
+    """Returns what is said of a connection that the other side has closed."""
+    return f"{peer.noun} closed the connection"
