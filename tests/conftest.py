@@ -11,6 +11,7 @@ A test may stop or kill a server of ours: before the next test it is started aga
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -45,6 +46,8 @@ _MARKERS = {
     "relp": "rsyslog",
     "lumberjack": "lumberjack",
 }
+
+pytest_plugins = ["processor_time"]
 
 _started: list[Any] = []
 
@@ -156,6 +159,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for fixture in getattr(item, "fixturenames", ()):
             if marker := _MARKERS.get(fixture):
                 item.add_marker(marker)
+
+
+def pytest_collection_finish() -> None:
+    """Leaves what was collected out of the garbage collector: thousands of tests would be looked through again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup() -> None:
