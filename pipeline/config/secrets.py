@@ -62,7 +62,7 @@ def remarks(text: str, option: str = "password") -> Iterator[Remark]:
         )
     elif _PLACEHOLDER.fullmatch(bare):
         yield Remark("looks like a placeholder: put the real secret in its place")
-    elif _SCHEME.match(bare):
+    elif _SCHEME.match(bare) and option.lower() != "authorization":
         yield Remark("begins with the name of a log-in scheme, which is added by itself: leave the word out")
     elif is_client_secret and _GUID.fullmatch(bare):
         yield Remark(
