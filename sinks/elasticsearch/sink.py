@@ -170,7 +170,7 @@ class ElasticsearchSink:
         """
         data_stream = self._config.data_stream
         try:
-            done = bring_up_to_date(connection.api, data_stream, self._refusal)
+            done = bring_up_to_date(connection.api, data_stream, self._refusal, by_template=self._product.is_opensearch)
         except SinkDenied as exc:
             self._env.log.warning(
                 "%s may need a rollover before detection rules can read new documents, and it can't be done or seen: %s; grant "
