@@ -24,7 +24,7 @@ _PLACEHOLDER = re.compile(
     r"|todo|tbd|fixme|none|null|undefined|n/?a|redacted|hidden|placeholder",
     re.IGNORECASE | re.DOTALL,
 )
-_IN_HEADERS = ("api_key", "token")
+_IN_HEADERS = ("api_key", "bearer_token", "token")
 _SCHEME = re.compile(r"(bearer|basic|apikey)\s+\S", re.IGNORECASE)
 _WHERE = "Entra admin center > App registrations > the app > Certificates & secrets"
 
