@@ -81,6 +81,8 @@ def _of_entry(answer: HttpAnswer, product: Product) -> Finding:
         return Finding("ok", "cluster", f"reached {product}, logged in as {_user(answer)}")
     if answer.status in _NO_SECURITY:
         return Finding("ok", "cluster", f"reached {product}; it asks for no log-in")
+    if answer.status == 403 and product.is_opensearch:
+        return Finding("warning", "cluster", f"reached {product}; it does not say who we are: {_said(answer)}")
     if answer.status == 401:
         return Finding("error", "log-in", _said(answer), "check `api_key`, or `username` and `password`")
     return Finding("error", "cluster", _said(answer), "check `urls`, and whether the cluster answers there")
