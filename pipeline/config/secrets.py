@@ -24,7 +24,7 @@ _PLACEHOLDER = re.compile(
     r"|todo|tbd|fixme|none|null|undefined|n/?a|redacted|hidden|placeholder",
     re.IGNORECASE | re.DOTALL,
 )
-_IN_HEADERS = ("api_key", "token")
+_IN_HEADERS = ("api_key", "bearer_token", "token")
 _SCHEME = re.compile(r"(bearer|basic|apikey)\s+\S", re.IGNORECASE)
 _WHERE = "Entra admin center > App registrations > the app > Certificates & secrets"
 
@@ -62,7 +62,7 @@ def remarks(text: str, option: str = "password") -> Iterator[Remark]:
         )
     elif _PLACEHOLDER.fullmatch(bare):
         yield Remark("looks like a placeholder: put the real secret in its place")
-    elif _SCHEME.match(bare):
+    elif _SCHEME.match(bare) and option.lower() != "authorization":
         yield Remark("begins with the name of a log-in scheme, which is added by itself: leave the word out")
     elif is_client_secret and _GUID.fullmatch(bare):
         yield Remark(

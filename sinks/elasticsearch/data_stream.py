@@ -71,16 +71,23 @@ def _newest(data_stream: str, indices: Sequence[str]) -> str:
     return max(generations, key=lambda name: generations[name])
 
 
-def next_fields(api: Elasticsearch, data_stream: str, refusal: Refusal) -> Fields:
+def next_fields(api: Elasticsearch, data_stream: str, refusal: Refusal, *, by_template: bool = False) -> Fields:
     """Returns the fields that the next backing index gets, by whichever templates of the cluster make it.
+
+    Args:
+        api: The cluster.
+        data_stream: Its name; the data stream is there.
+        refusal: Makes the error of an answer.
+        by_template: Ask for the template that the data stream has: OpenSearch composes none for a name that is taken.
 
     Raises:
         SinkError: They can't be seen, as ``refusal`` says.
-        SinkUnavailable: The answer is not Elasticsearch's.
+        SinkUnavailable: The answer is not the cluster's.
     """
-    answer = answer_of(api.indices.simulate_index_template(name=data_stream))
-    if answer.status == 500 and b"conflicts with index" in answer.body:  # OpenSearch composes none of a name that is taken
+    if by_template:
         answer = answer_of(api.indices.simulate_template(name=_template_of(api, data_stream, refusal)))
+    else:
+        answer = answer_of(api.indices.simulate_index_template(name=data_stream))
     with of_the_cluster(f"the answer about the templates of {data_stream}"):
         return fields_of(_decoded(answer, refusal))
 
@@ -109,7 +116,7 @@ def _fields(mapping: Mapping[str, Any]) -> Fields:
     return found
 
 
-def bring_up_to_date(api: Elasticsearch, data_stream: str, refusal: Refusal) -> str:
+def bring_up_to_date(api: Elasticsearch, data_stream: str, refusal: Refusal, *, by_template: bool = False) -> str:
     """Lets new documents have the fields that the templates say: adds fields to the write index, or rolls over where it must.
 
     What the next index would get is compared with what the write index has, so that after one rollover there is nothing to do.
@@ -119,6 +126,7 @@ def bring_up_to_date(api: Elasticsearch, data_stream: str, refusal: Refusal) -> 
         api: The cluster.
         data_stream: Its name.
         refusal: Makes the error of an answer.
+        by_template: See ``next_fields``.
 
     Returns:
         What was done, for the log; empty where nothing was.
@@ -131,7 +139,7 @@ def bring_up_to_date(api: Elasticsearch, data_stream: str, refusal: Refusal) -> 
         index = write_index(api, data_stream, refusal)
         if index is None or done:
             return done
-        wanted = next_fields(api, data_stream, refusal)
+        wanted = next_fields(api, data_stream, refusal, by_template=by_template)
         conflicts = index.conflicts(wanted)
         if not conflicts:
             return _add_fields(api, data_stream, index, wanted, refusal)

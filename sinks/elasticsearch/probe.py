@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ualpipe.clients.answer import HttpAnswer
@@ -68,7 +69,7 @@ def probe(
         yield _of_template(found, data_stream, setup=setup)
         if setup:
             yield from _of_installation(api, found, template_for, told)
-        yield _of_data_stream(api, data_stream, found, template, setup=setup)
+        yield _of_data_stream(api, data_stream, found, template, product, setup=setup)
         if pipeline:
             yield _of_pipeline(api, pipeline)
     except SinkError as exc:
@@ -80,6 +81,8 @@ def _of_entry(answer: HttpAnswer, product: Product) -> Finding:
         return Finding("ok", "cluster", f"reached {product}, logged in as {_user(answer)}")
     if answer.status in _NO_SECURITY:
         return Finding("ok", "cluster", f"reached {product}; it asks for no log-in")
+    if answer.status == 403 and product.is_opensearch:
+        return Finding("warning", "cluster", f"reached {product}; it does not say who we are: {_said(answer)}")
     if answer.status == 401:
         return Finding("error", "log-in", _said(answer), "check `api_key`, or `username` and `password`")
     return Finding("error", "cluster", _said(answer), "check `urls`, and whether the cluster answers there")
@@ -152,30 +155,32 @@ def rights_to_roll_over(product: Product) -> str:
 
 
 def _next_fields(
-    api: Elasticsearch, data_stream: str, answer: HttpAnswer, template: Mapping[str, Any], *, setup: bool
+    ask: Callable[[], Mapping[str, Any]], answer: HttpAnswer, template: Mapping[str, Any], *, setup: bool
 ) -> Mapping[str, Any]:
     """Returns the fields of the next backing index, after ``setup``; where we may not ask, those of our template."""
     found = installed(answer.body) if answer.is_ok else None
     if setup and must_install(found, template):
         return fields_of(template)
     try:
-        return next_fields(api, data_stream, _denied)
+        return ask()
     except SinkDenied:
         return fields_of(found or template)
 
 
 def _of_data_stream(
-    api: Elasticsearch, data_stream: str, answer: HttpAnswer, template: Mapping[str, Any], *, setup: bool
+    api: Elasticsearch, data_stream: str, answer: HttpAnswer, template: Mapping[str, Any], product: Product, *, setup: bool
 ) -> Finding:
     subject = f"data stream {data_stream}"
     try:
         index = write_index(api, data_stream, _denied)
     except SinkDenied as exc:
         what = f"can't be read: {exc}"
-        return Finding("warning", subject, what, "grant `view_index_metadata` to see whether it needs a rollover")
+        right = rights_to_roll_over(product) if product.is_opensearch else "`view_index_metadata`"
+        return Finding("warning", subject, what, f"grant {right} to see whether it needs a rollover")
     if index is None:
         return Finding("ok", subject, "missing; it is made with the first document")
-    if conflicts := index.conflicts(_next_fields(api, data_stream, answer, template, setup=setup)):
+    ask = partial(next_fields, api, data_stream, _denied, by_template=product.is_opensearch)
+    if conflicts := index.conflicts(_next_fields(ask, answer, template, setup=setup)):
         return _needs_rollover(data_stream, subject, some(conflicts), setup=setup)
     return Finding("ok", subject, f"there; documents go to {index.name}")
 

@@ -92,7 +92,7 @@ def unsupported(answer: HttpAnswer, urls: Sequence[str] = ()) -> str:
         urls: The addresses that were asked: one product is known by them alone.
     """
     if any(_host(url).endswith(_SERVERLESS_HOST) for url in urls):
-        return f"this is OpenSearch Serverless, which takes no document with an id in a data stream; {_SUPPORTED}"
+        return f"this is OpenSearch Serverless, which takes no documents with ids of ours; {_SUPPORTED}"
     headers = {name.lower() for name in answer.headers}
     for header, name in (("kbn-name", "Kibana"), ("osd-name", "OpenSearch Dashboards")):
         if header in headers:

@@ -170,7 +170,7 @@ class ElasticsearchSink:
         """
         data_stream = self._config.data_stream
         try:
-            done = bring_up_to_date(connection.api, data_stream, self._refusal)
+            done = bring_up_to_date(connection.api, data_stream, self._refusal, by_template=self._product.is_opensearch)
         except SinkDenied as exc:
             self._env.log.warning(
                 "%s may need a rollover before detection rules can read new documents, and it can't be done or seen: %s; grant "
@@ -208,10 +208,10 @@ class ElasticsearchSink:
             raise self._refusal(answer)
         errors = failures(answer.body, len(events))
         self._note_existing(existing(answer.body), len(events))
-        return self._deliver_shortened(events, errors) if errors and self._product.is_opensearch else errors
+        return self._deliver_shortened(events, errors) if errors else errors
 
     def _deliver_shortened(self, events: Sequence[EncodedEvent], errors: dict[int, SinkError]) -> dict[int, SinkError]:
-        """Sends documents again of which OpenSearch can't index a value as it is too long, with what is too long set aside."""
+        """Sends documents again of which OpenSearch says that a value is too long, with what is too long set aside."""
         paths = flat_objects(schemas.read_json(TEMPLATE)) if any(map(is_for_length, errors.values())) else []
         made = {at: shortened(events[at], paths) for at, error in errors.items() if paths and is_for_length(error)}
         again = {at: replace(events[at], encoded=encoded) for at, encoded in made.items() if encoded}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 from ualpipe.clients.tls import CA_FILE, CLIENT_CERTIFICATE, CLIENT_KEY, CLIENT_KEY_PASSWORD, VERIFY, TlsOptions
 from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.options import Duration, Secret, Size, option
+from ualpipe.sinks.http.headers import see_to_headers
 
 Format = Literal["ndjson", "json_array", "single"]
 Question = Literal["options", "head", "empty", "none"]
@@ -44,10 +46,6 @@ class HttpSinkConfig:
     url: str | list[str] = option(
         "Where requests go. Of several, which differ in scheme, host and port alone, each is used in turn, and one that can't be "
         "reached is passed over for half a minute.",
-        anyOf=[
-            {"type": "string", "pattern": _URL},
-            {"type": "array", "items": {"type": "string", "pattern": _URL}, "minItems": 1},
-        ],
         examples=["https://logs.contoso.example/insert/jsonline?_time_field=@timestamp"],
     )
     method: Literal["POST", "PUT", "PATCH"] = option("Method of the requests.", default="POST")
@@ -113,7 +111,12 @@ class HttpSinkConfig:
     proxy: Secret | None = option("URL of an HTTP proxy, with name and password where it wants them.", default=None)
 
     def __post_init__(self) -> None:
-        """Refuses options that exclude one another or have no use alone."""
+        """Refuses options that exclude one another or have no use alone. No text holds an address, which may be a key."""
+        if not self.urls or not all(re.fullmatch(_URL, url) for url in self.urls):
+            raise ConfigError(
+                "http: `url` is no address: write https://HOST, or http://HOST, with port, path and query, without user or #"
+            )
+        see_to_headers(self.headers, self.secret_headers, has_log_in=bool(self.bearer_token or self.username or self.oauth))
         if len({target_of(url) for url in self.urls}) > 1:
             raise ConfigError("http: the addresses in `url` may differ in scheme, host and port alone: their paths do")
         if bool(self.username) != bool(self.password):

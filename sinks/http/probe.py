@@ -32,9 +32,14 @@ def probe(config: HttpSinkConfig, clock: Clock) -> Iterator[Finding]:
             requests.close()
         yield _of_answer(config, answer.server or server, answer, clock)
     except SinkDenied as exc:
-        yield Finding("error", server, str(exc))
+        yield Finding("error", server, _without(server, exc))
     except SinkError as exc:
-        yield Finding("error", server, str(exc), "check `url`, the TLS options, and the network between")
+        yield Finding("error", server, _without(server, exc), "check `url`, the TLS options, and the network between")
+
+
+def _without(server: str, error: SinkError) -> str:
+    """Returns the text of an error without the server that it begins with."""
+    return str(error).removeprefix(f"{server}: ")
 
 
 def _of_protection(config: HttpSinkConfig) -> Iterator[Finding]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Mapping
 
 from ualpipe.clients.answer import HttpAnswer
@@ -12,36 +11,10 @@ from ualpipe.clients.posting.client_credentials import Client, ClientCredentials
 from ualpipe.clients.posting.compression import gzipped
 from ualpipe.clients.posting.poster import Poster
 from ualpipe.pipeline.clock import Clock
-from ualpipe.pipeline.errors import ConfigError, SinkDenied
+from ualpipe.pipeline.errors import SinkDenied
 from ualpipe.pipeline.redaction import hide
 from ualpipe.sinks.http.bodies import CONTENT_TYPES
 from ualpipe.sinks.http.options import HttpSinkConfig, server_of, target_of
-
-_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 §5.6.2
-_OURS = {"connection", "content-encoding", "content-length", "expect", "host", "te", "trailer", "transfer-encoding", "upgrade"}
-_SECRET = re.compile(r"authorization|cookie|secret|token|passw|api-?key", re.IGNORECASE)
-
-
-def see_to_headers(config: HttpSinkConfig) -> None:
-    """Refuses headers that can't be sent, that are ours to send, or that should be secrets.
-
-    Raises:
-        ConfigError: The text names the header, never a value.
-    """
-    for section, names in (("headers", config.headers), ("secret_headers", config.secret_headers)):
-        for name in names:
-            if not _NAME.fullmatch(name):
-                raise ConfigError(f"http.{section}: {name!r} is no name of a header")
-            if name.lower() in _OURS:
-                raise ConfigError(f"http.{section}: the sink sends {name} itself")
-            if section == "headers" and _SECRET.search(name):
-                raise ConfigError(f"http.headers: {name} holds a secret, as it seems: put it under `secret_headers`")
-    both = {name.lower() for name in config.headers} & {name.lower() for name in config.secret_headers}
-    if both:
-        raise ConfigError(f"http: {min(both)} stands in `headers` and in `secret_headers`")
-    has_log_in = config.bearer_token or config.username or config.oauth
-    if has_log_in and "authorization" in {name.lower() for name in config.secret_headers}:
-        raise ConfigError("http: `secret_headers` holds Authorization, which another option makes: leave out one of them")
 
 
 class Requests:

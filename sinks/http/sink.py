@@ -12,7 +12,7 @@ from ualpipe.sinks.http.bodies import body_of, pieces, size_of, texts_of
 from ualpipe.sinks.http.delivery import Delivery, RefusedInARow
 from ualpipe.sinks.http.options import HttpSinkConfig
 from ualpipe.sinks.http.probe import probe
-from ualpipe.sinks.http.requests import Requests, see_to_headers
+from ualpipe.sinks.http.requests import Requests
 from ualpipe.sinks.outcome import raise_if_all_failed
 
 
@@ -25,7 +25,6 @@ class HttpSink:
     Config = HttpSinkConfig
 
     def __init__(self, config: HttpSinkConfig, env: Env) -> None:
-        see_to_headers(config)
         self.limits = SinkLimits(
             max_events=1 if config.format == "single" else config.max_events,
             max_bytes=config.max_body_bytes,

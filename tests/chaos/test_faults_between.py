@@ -22,6 +22,7 @@ import pytest
 from chaos.running import Running, running
 from runs import TENANT_ID, Tenant, ids_in, record_ids, served, write_config
 from servers.elasticsearch import LocalElasticsearch
+from servers.fake_receiver import FakeReceiver
 from servers.fault_proxy import NONE, Fault, FaultProxy, Mode
 from servers.kafka import Kafka
 from servers.rsyslog import Rsyslog
@@ -164,12 +165,19 @@ class Scene:
 
 @contextmanager
 def scene(
-    folder: Path, kafka: Kafka, elasticsearch: LocalElasticsearch, rsyslog: Rsyslog, *, kafka_drivers: Sequence[str]
+    folder: Path,
+    kafka: Kafka,
+    elasticsearch: LocalElasticsearch,
+    rsyslog: Rsyslog,
+    hook: FakeReceiver,
+    *,
+    kafka_drivers: Sequence[str],
 ) -> Iterator[Scene]:
-    """Runs a pipeline to a file and, each through a proxy, to all real servers."""
+    """Runs a pipeline to a file and, each through a proxy, to all real servers and a receiver by HTTP."""
     name = folder.name.replace("_", "-")
     ports = {
         "search": (urlsplit(elasticsearch.url).port or 0, 0),
+        "hook": (urlsplit(hook.url).port or 0, 0),
         "bus": (kafka.behind_proxy, kafka.proxied),
         "siem_tcp": (rsyslog.tcp_port, 0),
         "siem_tls": (rsyslog.tls_port, 0),
@@ -179,6 +187,7 @@ def scene(
     siem = {"type": "syslog", "host": "localhost", "timeout": "1s"}
     sinks: dict[str, dict[str, Any]] = {
         "search": {"type": "elasticsearch", "urls": [f"http://127.0.0.1:{proxies['search'].port}"], "timeout": "3s"},
+        "hook": {"type": "http", "url": f"http://127.0.0.1:{proxies['hook'].port}/in", "timeout": "3s"},
         "siem_tcp": {**siem, "transport": "tcp", "port": proxies["siem_tcp"].port},
         "siem_tls": {**siem, "transport": "tls", "port": proxies["siem_tls"].port, "tls": tls},
     }
@@ -218,12 +227,13 @@ def proxy_of(sink: str) -> str:
 
 
 def arrived(
-    scene: Scene, kafka: Kafka, elasticsearch: LocalElasticsearch, messages: Sequence[dict[str, Any]]
+    scene: Scene, kafka: Kafka, elasticsearch: LocalElasticsearch, hook: FakeReceiver, messages: Sequence[dict[str, Any]]
 ) -> dict[str, Counter[str]]:
     """Returns how often each record is at each destination."""
     found = {
         "local": Counter(ids_in(scene.folder / "out")),
         "search": Counter(record_ids(elasticsearch.search_ids(scene.sinks["search"]["data_stream"]))),
+        "hook": Counter(event["event"]["id"] for event in hook.taken),
         "siem_tcp": Counter(orjson.loads(line["msg"])["event"]["id"] for line in messages if line["input"] == "tcp"),
         "siem_tls": Counter(orjson.loads(line["msg"])["event"]["id"] for line in messages if line["input"] == "tls"),
     }
@@ -251,18 +261,19 @@ def test_faults_on_the_way_and_killed_servers_lose_nothing_and_stay_where_they_a
 ) -> None:
     servers = (kafka, elasticsearch, rsyslog)
     rng = random.Random(SEED)
-    with scene(tmp_path, kafka, elasticsearch, rsyslog, kafka_drivers=["kafka-python", "confluent"]) as found:
+    drivers = ["kafka-python", "confluent"]
+    with FakeReceiver() as hook, scene(tmp_path, kafka, elasticsearch, rsyslog, hook, kafka_drivers=drivers) as found:
         for round_ in range(ROUNDS):
             for shift in rng.sample(range(len(HARD)), len(HARD)) if ROUNDS > 1 else SHORT_SHIFTS:
                 found.suffer(shift)
             found.bear(SOFT[round_ % len(SOFT)])
             end = ("kill", "stop")[round_ % 2]
-            found.trouble(f"servers: {end}", lambda end=end: at_once(servers, end), lambda: at_once(servers, "start"))
+            found.trouble(f"servers: {end}", lambda end=end: at_once(servers, end), lambda: at_once(servers, "start"), ["hook"])
         found.stop_feeding()
         found.drained()
         found.run.stop()
         messages = rsyslog.received()
-        assert_all_there(arrived(found, kafka, elasticsearch, messages), found, capsys)
+        assert_all_there(arrived(found, kafka, elasticsearch, hook, messages), found, capsys)
         assert_repeats_are_marked(messages)
 
 

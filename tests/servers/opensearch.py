@@ -17,6 +17,7 @@ from servers.run_folder import PLAIN_USER, give_away, lend, make_run_folder
 
 Major = Literal[2, 3]
 
+_START_S = 300  # with all its modules 3 takes ten seconds on a machine that does nothing else
 _JAVA: dict[Major, int] = {2: 17, 3: 21}
 
 
@@ -32,7 +33,7 @@ def opensearch(major: Major) -> Iterator[LocalElasticsearch]:
     process = _process(major, make_run_folder(), http_port, transport_port)
     server = LocalElasticsearch(f"http://{HOST}:{http_port}", process)
     try:
-        server.start()
+        process.start(server.is_serving, timeout_s=_START_S)
         yield server
     finally:
         server.stop()

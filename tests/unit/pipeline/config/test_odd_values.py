@@ -229,6 +229,11 @@ def test_the_name_of_a_scheme_before_a_key_is_named() -> None:
     assert "leave the word out" in remark.text
 
 
+def test_a_whole_header_holds_the_name_of_its_scheme() -> None:
+    assert list(remarks("Bearer VnVhQ2ZHY0JDZGJrUW0tZTVhT3g6dWk", "Authorization")) == []
+    assert len(list(remarks("Bearer VnVhQ2ZHY0JDZGJrUW0tZTVhT3g6dWk", "bearer_token"))) == 1
+
+
 def test_a_secret_that_ends_before_a_comment_is_named_though_the_comment_looks_like_one(config) -> None:
     found = lines(config('"${env:PLANTED_KEY}"', "abcdefgh # ijkl").warnings)
     assert any("api_key: the secret ends before ' #'" in line for line in found)

@@ -32,7 +32,7 @@ from ualpipe.sinks.elasticsearch.index_template import index_pattern, installed,
 from ualpipe.sinks.elasticsearch.sink import ElasticsearchSink
 from ualpipe.sinks.event_fields import document_id
 from ualpipe.sinks.outcome import raise_if_all_failed
-from ualpipe.testing import check_options, encode, make_events
+from ualpipe.testing import check_options, encode, make_events, make_unencoded_events
 
 ROOT = HttpAnswer(200, {}, b'{"version": {"number": "8.19.3", "build_flavor": "default"}, "tagline": "You Know, for Search"}')
 CREATED = {"create": {"status": 201}}
@@ -686,3 +686,76 @@ def test_a_key_that_no_header_can_hold_is_refused_without_it(key: str) -> None:
     with pytest.raises(SinkDenied, match="`api_key` holds a line break or another character") as caught:
         ScriptedSink(api_key=key).open()
     assert "planted" not in "".join(traceback.format_exception(caught.value)).partition("SinkDenied")[2]
+
+
+# --- OpenSearch --------------------------------------------------------------------------------------------------
+
+OPENSEARCH = HttpAnswer(200, {}, orjson.dumps({"version": {"distribution": "opensearch", "number": "3.6.0"}}))
+TOO_LONG = item(400, "illegal_argument_exception", 'Document contains at least one immense term in field="a"')
+
+
+def with_a_long_value() -> EncodedEvent:
+    (event,) = make_unencoded_events(1)
+    event.document = {**(event.document or {}), "o365": {"audit": {"Item": {"Subject": "x" * 40_000}}}}
+    return encode(event)
+
+
+def test_opensearch_is_not_asked_for_what_it_does_not_know() -> None:
+    sink = opened(fine(1), root=OPENSEARCH)
+    assert not sink.write(Batch(make_events(1)))
+    (asked,) = sink.script.asked
+    assert "require_data_stream" not in asked[1]
+
+
+def test_a_document_with_a_value_too_long_for_the_index_is_sent_once_more_without_it() -> None:
+    events = [*make_events(2), with_a_long_value()]
+    sink = opened(HttpAnswer(200, {}, answer(CREATED, CREATED, TOO_LONG)), fine(1), root=OPENSEARCH)
+    assert not sink.write(Batch(events))
+    _first, (_method, _target, body, _headers) = sink.script.asked
+    action, document = (body or b"").splitlines()
+    assert orjson.loads(action) == {"create": {"_id": document_id(events[2])}}
+    found = orjson.loads(document)["o365"]
+    assert [entry["field"] for entry in found["too_long"]] == ["o365.audit.Item.Subject"]
+    assert len(found["audit"]["Item"]["Subject"]) < 32_766
+
+
+@pytest.mark.parametrize(
+    ("second", "error"),
+    [
+        (HttpAnswer(200, {}, answer(TOO_LONG)), SinkRejected),
+        (HttpAnswer(503, {}, b""), SinkUnavailable),
+    ],
+)
+def test_what_becomes_of_the_second_attempt_is_what_becomes_of_the_document(second: HttpAnswer, error: type[SinkError]) -> None:
+    events = [*make_events(1), with_a_long_value()]
+    sink = opened(HttpAnswer(200, {}, answer(CREATED, TOO_LONG)), second, root=OPENSEARCH)
+    assert {at: type(found) for at, found in sink.write(Batch(events)).items()} == {1: error}
+
+
+def test_a_document_that_can_not_be_shortened_is_rejected_at_once() -> None:
+    sink = opened(HttpAnswer(200, {}, answer(TOO_LONG, CREATED)), root=OPENSEARCH)
+    assert {at: type(found) for at, found in sink.write(Batch(make_events(2))).items()} == {0: SinkRejected}
+
+
+@pytest.mark.parametrize(
+    ("who", "level", "said"),
+    [
+        (
+            b'{"user_name": "w\\u001b", "roles": ["a", "b"]}',
+            "ok",
+            "reached OpenSearch 3.6.0, logged in as w\\x1b with the roles a, b",
+        ),
+        (b'{"user_name": "w", "roles": 7}', "ok", "logged in as w with the roles none"),
+        (b"[]", "ok", "logged in as ?"),
+        (HttpAnswer(403, {}, b""), "warning", "it does not say who we are"),
+        (HttpAnswer(401, {}, b"Unauthorized"), "error", "HTTP 401"),
+        (HttpAnswer(400, {}, b""), "ok", "it asks for no log-in"),
+    ],
+)
+def test_check_names_user_and_roles_at_opensearch(who: bytes | HttpAnswer, level: str, said: str) -> None:
+    entry = who if isinstance(who, HttpAnswer) else HttpAnswer(200, {}, who)
+    sink = ScriptedSink(entry, *[HttpAnswer(404, {}, b"")] * 2, root=OPENSEARCH)
+    found = next(iter(sink.check()))
+    assert found.level == level
+    assert said in found.message
+    assert sink.script.asked[0][1] == "/_plugins/_security/authinfo"

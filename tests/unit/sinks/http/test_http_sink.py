@@ -375,6 +375,9 @@ def test_any_lifetime_is_brought_within_bounds(receiver: FakeReceiver, lifetime:
     ("options", "said"),
     [
         ({"url": ["http://a.example/x", "http://b.example/y"]}, "may differ in scheme, host and port alone"),
+        ({"url": "ftp://logs.example/secret-text"}, "`url` is no address: write https://HOST"),
+        ({"url": "https://user@logs.example/secret-text"}, "`url` is no address"),
+        ({"url": []}, "`url` is no address"),
         ({"username": "u"}, "belong together"),
         ({"bearer_token": "t", "username": "u", "password": "p"}, "give one of"),
         ({"success_pointer": "/a"}, "belong together"),
@@ -383,7 +386,7 @@ def test_any_lifetime_is_brought_within_bounds(receiver: FakeReceiver, lifetime:
             {"oauth": {"token_url": "http://login.example/t", "client_id": "i", "client_secret": "s"}},
             "the secret would go out in clear",
         ),
-        ({"headers": {"Content-Length": "1"}}, "the sink sends Content-Length itself"),
+        ({"headers": {"Content-Length": "1"}}, "the sink sends the header Content-Length itself"),
         ({"headers": {"X-Api-Key": "secret-text"}}, "X-Api-Key holds a secret, as it seems: put it under `secret_headers`"),
         ({"headers": {"a b": "x"}}, "is no name of a header"),
         ({"headers": {"X-A": "1"}, "secret_headers": {"x-a": "2"}}, "stands in `headers` and in `secret_headers`"),
