@@ -6,11 +6,11 @@ import configparser
 import json
 import re
 import shutil
+import socket
 import socketserver
 import subprocess
 import sys
 import threading
-import time
 import tomllib
 import types
 from pathlib import Path
@@ -112,20 +112,33 @@ def test_the_unit_is_closed(tmp_path):
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
-class Receiver(socketserver.ThreadingTCPServer):
-    """Notes each line that it gets."""
-
-    daemon_threads = True
+class Receiver(socketserver.TCPServer):
+    """Notes each line that it gets, of one connection after the other."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), LineHandler)
         self.lines: list[bytes] = []
+        self.has_read_all = threading.Event()
+
+    def ids(self) -> list[str]:
+        """Returns the ``event.id`` of all lines of connections that were closed before."""
+        self.has_read_all.clear()
+        with socket.create_connection(self.server_address) as last:
+            last.sendall(LAST_LINE)
+        assert self.has_read_all.wait(20)
+        return [json.loads(line)["event"]["id"] for line in self.lines]
+
+
+LAST_LINE = b"last\n"
 
 
 class LineHandler(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         for line in self.rfile:
-            self.server.lines.append(line)
+            if line == LAST_LINE:
+                self.server.has_read_all.set()
+            else:
+                self.server.lines.append(line)
 
 
 @pytest.mark.parametrize("check", SINK_CHECKS, ids=lambda check: check.__name__)
@@ -137,17 +150,8 @@ def test_the_sink_of_the_readme_is_complete_and_keeps_the_contract(check):
     with Receiver() as receiver:
         threading.Thread(target=receiver.serve_forever, args=(0.01,), daemon=True).start()
         values = {"host": "127.0.0.1", "port": receiver.server_address[1]}
-
-        def received() -> list[str]:
-            deadline = time.monotonic() + 5
-            before = -1
-            while before != len(receiver.lines) and time.monotonic() < deadline:
-                before = len(receiver.lines)
-                time.sleep(0.02)
-            return [json.loads(line)["event"]["id"] for line in receiver.lines]
-
         config = build(module.PagerSinkConfig, values, Path())
-        check(SinkCase(lambda: module.PagerSink(config, env("pager")), received))
+        check(SinkCase(lambda: module.PagerSink(config, env("pager")), receiver.ids))
         receiver.shutdown()
 
 
