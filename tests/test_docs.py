@@ -6,11 +6,11 @@ import configparser
 import json
 import re
 import shutil
+import socket
 import socketserver
 import subprocess
 import sys
 import threading
-import time
 import tomllib
 import types
 from pathlib import Path
@@ -112,14 +112,13 @@ def test_the_unit_is_closed(tmp_path):
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
-class Receiver(socketserver.ThreadingTCPServer):
-    """Notes each line that it gets."""
-
-    daemon_threads = True
+class Receiver(socketserver.TCPServer):
+    """Notes each line that it gets, of one connection after the other."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), LineHandler)
         self.lines: list[bytes] = []
+<<<<<<< ours
         self.begun = self.ended = 0
 
     def settled_lines(self) -> list[bytes]:
@@ -130,14 +129,34 @@ class Receiver(socketserver.ThreadingTCPServer):
             time.sleep(0.02)
             quiet = quiet + 1 if 0 < before == self.begun == self.ended else 0
         return self.lines
+=======
+        self.has_read_all = threading.Event()
+
+    def ids(self) -> list[str]:
+        """Returns the ``event.id`` of all lines of connections that were closed before."""
+        self.has_read_all.clear()
+        with socket.create_connection(self.server_address) as last:
+            last.sendall(LAST_LINE)
+        assert self.has_read_all.wait(20)
+        return [json.loads(line)["event"]["id"] for line in self.lines]
+
+
+LAST_LINE = b"last\n"
+>>>>>>> theirs
 
 
 class LineHandler(socketserver.StreamRequestHandler):
     def handle(self) -> None:
-        self.server.begun += 1
         for line in self.rfile:
+<<<<<<< ours
             self.server.lines.append(line)
         self.server.ended += 1
+=======
+            if line == LAST_LINE:
+                self.server.has_read_all.set()
+            else:
+                self.server.lines.append(line)
+>>>>>>> theirs
 
 
 @pytest.mark.parametrize("check", SINK_CHECKS, ids=lambda check: check.__name__)
@@ -149,12 +168,15 @@ def test_the_sink_of_the_readme_is_complete_and_keeps_the_contract(check):
     with Receiver() as receiver:
         threading.Thread(target=receiver.serve_forever, args=(0.01,), daemon=True).start()
         values = {"host": "127.0.0.1", "port": receiver.server_address[1]}
+<<<<<<< ours
 
         def received() -> list[str]:
             return [json.loads(line)["event"]["id"] for line in receiver.settled_lines()]
 
+=======
+>>>>>>> theirs
         config = build(module.PagerSinkConfig, values, Path())
-        check(SinkCase(lambda: module.PagerSink(config, env("pager")), received))
+        check(SinkCase(lambda: module.PagerSink(config, env("pager")), receiver.ids))
         receiver.shutdown()
 
 

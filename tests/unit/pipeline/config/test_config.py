@@ -244,7 +244,7 @@ def test_a_reference_that_cannot_be_followed_is_not_also_a_wrong_value(defects):
 def test_a_secret_file_that_is_empty_is_a_defect(defects, tmp_path):
     (tmp_path / "secrets" / "app").write_text("\n")
     (defect,) = defects(LARGE)
-    assert "credentials.app.client_secret: the value is not" in defect
+    assert "credentials.app.client_secret: the value is empty" in defect
 
 
 def test_a_number_as_a_secret_is_named_without_it(defects):

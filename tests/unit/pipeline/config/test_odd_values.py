@@ -242,7 +242,7 @@ def test_a_secret_that_ends_before_a_comment_is_named_though_the_comment_looks_l
 
 def test_an_empty_secret_is_said_to_be_empty(config) -> None:
     (line,) = refused(config, PLANTED="\n")
-    assert line.endswith("the file or variable that it comes from, is empty")
+    assert "client_secret: the value is empty: write the secret into the file" in line
 
 
 # --- weakened settings -----------------------------------------------------------------------------------------------

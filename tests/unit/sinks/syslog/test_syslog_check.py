@@ -26,7 +26,8 @@ def findings(port: int) -> list[Finding]:
 
 @contextmanager
 def plain_receiver(received: list[bytes], *, hangs_up: bool) -> Iterator[int]:
-    """Listens, and notes what comes."""
+    """Listens, and notes what comes, of which the first has been read at the end."""
+    has_read = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -38,11 +39,13 @@ def plain_receiver(received: list[bytes], *, hangs_up: bool) -> Iterator[int]:
                 with peer:
                     while data := peer.recv(4096):
                         received.append(data)
+                        has_read.set()
                         if hangs_up:
                             break
 
         threading.Thread(target=serve, daemon=True).start()
         yield server.getsockname()[1]
+        assert has_read.wait(20)
         server.shutdown(socket.SHUT_RDWR)
 
 
