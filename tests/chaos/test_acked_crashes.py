@@ -153,11 +153,12 @@ def test_receivers_that_are_killed_and_started_again_lose_nothing(
     rng = random.Random(3)
     with streaming(tmp_path, sinks(relp.tcp_port, lumberjack.port)) as stream:
         for _kill in range(KILLS):
-            before = relp.count(), lumberjack.count()
+            before, since = (relp.count(), lumberjack.count()), len(stream.run.log())
             soon(lambda before=before: relp.count() > before[0] and lumberjack.count() > before[1], "delivery")
             time.sleep(rng.uniform(0, 0.3))
             for receiver in (relp, lumberjack):
                 receiver.kill()
+            soon(lambda since=since: is_in_trouble(stream.run, since), "trouble")
             for receiver in (relp, lumberjack):
                 receiver.start()
         found = ended(stream, relp, lumberjack)
@@ -165,12 +166,16 @@ def test_receivers_that_are_killed_and_started_again_lose_nothing(
     assert all(got.keys() == stream.fed for got in found.values())
 
 
+def is_in_trouble(run: Running, since: int = 0) -> bool:
+    """Returns whether both sinks have said so, leaving out the first lines of the log."""
+    return all(any(line.startswith(TROUBLE) for line in run.said(f"ualpipe.sink.{sink}", since)) for sink in ("siem", "beats"))
+
+
 def ended(stream: Stream, relp: Rsyslog, lumberjack: LumberjackReceiver) -> dict[str, Counter[str]]:
     """Feeds no more, waits until all is delivered, and sees that the trouble met both sinks at work; returns what arrived."""
     stream.end()
     soon(lambda: has_all(stream.fed, relp, lumberjack), "all delivered")
-    for sink in ("siem", "beats"):
-        assert any(line.startswith(TROUBLE) for line in stream.run.said(f"ualpipe.sink.{sink}"))
+    assert is_in_trouble(stream.run)
     stream.run.stop()
     return arrived(relp, lumberjack)
 
