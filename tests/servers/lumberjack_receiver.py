@@ -80,6 +80,14 @@ class LumberjackReceiver:
         content = self._capture.read_bytes()[self._forgotten_bytes :] if self._capture.exists() else b""
         return [json.loads(line) for line in content.split(b"\n")[:-1]]
 
+    def count(self) -> int:
+        """Returns how many events there are since the last ``forget``, of any number of them."""
+        if not self._capture.exists():
+            return 0
+        with self._capture.open("rb") as file:
+            file.seek(self._forgotten_bytes)
+            return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+
     def forget(self) -> None:
         """Leaves out, from now on, what has arrived so far."""
         self._forgotten_bytes = self._capture.stat().st_size if self._capture.exists() else 0

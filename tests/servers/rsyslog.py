@@ -119,6 +119,8 @@ class Rsyslog:
 
     def count(self) -> int:
         """Returns how many messages there are since the last ``forget``, of any number of them."""
+        if not self._capture.exists():
+            return 0
         with self._capture.open("rb") as file:
             file.seek(self._forgotten_bytes)
             return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
