@@ -118,18 +118,6 @@ class Receiver(socketserver.TCPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), LineHandler)
         self.lines: list[bytes] = []
-<<<<<<< ours
-        self.begun = self.ended = 0
-
-    def settled_lines(self) -> list[bytes]:
-        """Returns the lines once every connection that was made has ended, and none has followed for a moment."""
-        deadline, quiet = time.monotonic() + 10, 0
-        while quiet < 5 and time.monotonic() < deadline:
-            before = self.begun
-            time.sleep(0.02)
-            quiet = quiet + 1 if 0 < before == self.begun == self.ended else 0
-        return self.lines
-=======
         self.has_read_all = threading.Event()
 
     def ids(self) -> list[str]:
@@ -142,21 +130,15 @@ class Receiver(socketserver.TCPServer):
 
 
 LAST_LINE = b"last\n"
->>>>>>> theirs
 
 
 class LineHandler(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         for line in self.rfile:
-<<<<<<< ours
-            self.server.lines.append(line)
-        self.server.ended += 1
-=======
             if line == LAST_LINE:
                 self.server.has_read_all.set()
             else:
                 self.server.lines.append(line)
->>>>>>> theirs
 
 
 @pytest.mark.parametrize("check", SINK_CHECKS, ids=lambda check: check.__name__)
@@ -168,13 +150,6 @@ def test_the_sink_of_the_readme_is_complete_and_keeps_the_contract(check):
     with Receiver() as receiver:
         threading.Thread(target=receiver.serve_forever, args=(0.01,), daemon=True).start()
         values = {"host": "127.0.0.1", "port": receiver.server_address[1]}
-<<<<<<< ours
-
-        def received() -> list[str]:
-            return [json.loads(line)["event"]["id"] for line in receiver.settled_lines()]
-
-=======
->>>>>>> theirs
         config = build(module.PagerSinkConfig, values, Path())
         check(SinkCase(lambda: module.PagerSink(config, env("pager")), receiver.ids))
         receiver.shutdown()
