@@ -17,8 +17,7 @@ from ualpipe.pipeline.errors import (
     SourceThrottled,
     SourceUnavailable,
 )
-
-_ADVICE = ". What to do: "
+from ualpipe.pipeline.wording import WHAT_TO_DO
 
 
 class ClientError(PipelineError):
@@ -104,10 +103,10 @@ def root_of(exc: BaseException) -> BaseException:
 
 def with_advice(happened: str, advice: str) -> str:
     """Returns the text of an error: what happened, and what to do about it where that is known."""
-    return f"{happened.rstrip('.')}{_ADVICE}{advice}" if advice else happened
+    return f"{happened.rstrip('.')}{WHAT_TO_DO}{advice}" if advice else happened
 
 
 def split_advice(error: PipelineError) -> tuple[str, str]:
     """Returns what happened and what to do about it, from an error's text."""
-    happened, _, advice = str(error).partition(_ADVICE)
+    happened, _, advice = str(error).partition(WHAT_TO_DO)
     return happened, advice

@@ -91,6 +91,9 @@ def rounded(seconds: float) -> str:
     return f"{days}d {left}h" if left else f"{days}d"
 
 
+WHAT_TO_DO = ". What to do: "
+"""Stands between what happened and what to do about it."""
+
 OTHER_REASONS = "other reasons"
 """Stands for reasons that are counted together, as there are too many to tell apart."""
 

@@ -8,14 +8,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ualpipe.clients.errors import split_advice
 from ualpipe.pipeline.config.model import PipelineConfig
 from ualpipe.pipeline.credentials.status import CertificateStatus
-from ualpipe.pipeline.errors import PipelineError
 from ualpipe.pipeline.journal.status import Status, StreamStatus
 from ualpipe.pipeline.journal.types import StandingStill
 from ualpipe.pipeline.observe.health import alike
-from ualpipe.pipeline.wording import counted, rounded
+from ualpipe.pipeline.wording import WHAT_TO_DO, counted, rounded
 
 TRANSIENT = timedelta(minutes=2)
 """What stands still for less has no part in the exit code: a service that throttles lets go within moments."""
@@ -162,7 +160,7 @@ def _standing_still(config: PipelineConfig, status: Status, now: datetime) -> It
         named = {source_of(one.part, config.sources) or one.part for one in found}
         streams = sum(source_of(one.part, config.sources) is not None for one in found)
         names = some(one.part for one in found) if len(found) <= MAX_NAMED else _counted_names(named, streams)
-        happened, advice = split_advice(PipelineError(found[0].reason))
+        happened, _, advice = found[0].reason.partition(WHAT_TO_DO)
         verb = "stands" if len(found) == 1 else "stand"
         since = min(one.since for one in found)
         yield Problem(

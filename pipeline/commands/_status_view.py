@@ -14,7 +14,7 @@ from ualpipe.pipeline.commands._times import ago
 from ualpipe.pipeline.config.model import PipelineConfig
 from ualpipe.pipeline.journal.status import DriftStatus, Duplicates, Status, StreamStatus
 from ualpipe.pipeline.observe.health import alike
-from ualpipe.pipeline.wording import counted, visible
+from ualpipe.pipeline.wording import WHAT_TO_DO, counted, visible
 from ualpipe.schemas import read_csv
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class StatusView:
 
     def _print_problem(self, problem: Problem) -> None:
         is_grave = problem.is_failure or problem.kind != "idle_condition"
-        self.say(f"{problem.text.rstrip('.')}. What to do: {problem.remedy}", "red" if is_grave else "")
+        self.say(f"{problem.text.rstrip('.')}{WHAT_TO_DO}{problem.remedy}", "red" if is_grave else "")
 
     def _print_head(self) -> None:
         size = f"{self.status.journal_bytes / (1 << 20):,.1f} MiB"

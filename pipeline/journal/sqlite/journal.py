@@ -53,6 +53,7 @@ from ualpipe.pipeline.journal.types import (
 from ualpipe.pipeline.journal.under_way import UnderWay
 from ualpipe.pipeline.observe.conservation import Imbalance
 from ualpipe.pipeline.stages import Gap, Listed, WorkItem
+from ualpipe.pipeline.wording import WHAT_TO_DO
 
 MIN_FREE_BYTES = 32 * 1024 * 1024
 """Room left on the disk for settling what is stored; below it nothing more is fetched."""
@@ -189,8 +190,8 @@ class SqliteJournal:
             self._check_size(self._max_bytes)
         free, total = self._free_bytes()
         if free < min(MIN_FREE_BYTES, total // 8):
-            room = f"{free >> 20} MiB are free. What to do: make room on it; it goes on by itself"
-            raise JournalFull(f"the disk of {self._file.dir} is full: {room}")
+            how = f"{free >> 20} MiB are free{WHAT_TO_DO}make room on it; fetching goes on by itself"
+            raise JournalFull(f"the disk of {self._file.dir} is full: {how}")
         self._reserve.keep(free)
 
     def _free_bytes(self) -> tuple[int, int]:
