@@ -298,30 +298,35 @@ class FakeSplunk:
         """Returns the events up to the first object that is refused, and the refusal."""
         events: list[dict[str, Any]] = []
         for at, envelope in enumerate(_values(body)):
-            if envelope is None or type(envelope) is not dict:
+            if type(envelope) is not dict:
                 return events, Refusal(6, at)
             if envelope.keys() - KNOWN_KEYS:
                 return events, None if events else Refusal(5)  # it says nothing of what it leaves out
-            if "event" not in envelope:
-                if "fields" in envelope:
-                    continue
-                return events, Refusal(12, at)
-            if envelope["event"] in ("", None):
-                return events, Refusal(13, at)
-            if envelope.get("index", "main") not in behaviour.indexes:
-                return events, Refusal(7, at + 1)
-            if any(isinstance(value, dict) for value in envelope.get("fields", {}).values()):
-                return events, Refusal(15, at)
-            if code := self.refuses(envelope):
-                return events, Refusal(code, at)
+            if "event" not in envelope and "fields" in envelope:
+                continue
+            if code := self._code_of(envelope, behaviour):
+                return events, Refusal(code, at + 1 if code == 7 else at)
             events.append(envelope)
         return events, None
+
+    def _code_of(self, envelope: dict[str, Any], behaviour: Behaviour) -> int:
+        """Returns the code with which an object is refused; 0 for one that is taken."""
+        if "event" not in envelope:
+            return 12
+        if envelope["event"] in ("", None):
+            return 13
+        if envelope.get("index", "main") not in behaviour.indexes:
+            return 7
+        if any(isinstance(value, dict) for value in envelope.get("fields", {}).values()):
+            return 15
+        return self.refuses(envelope)
 
     def _served(self, node: int, port: int) -> ThreadingHTTPServer:
         owner = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # headers and body are two writes
 
             def do_GET(self) -> None:
                 self._do("GET")

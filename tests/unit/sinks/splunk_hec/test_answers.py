@@ -132,7 +132,9 @@ JSON = st.recursive(
 )
 
 
-@given(st.binary(max_size=200) | JSON.map(lambda value: orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)), st.integers(100, 599))
+@given(
+    st.binary(max_size=200) | JSON.map(lambda value: orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)), st.integers(100, 599)
+)
 def test_no_answer_is_too_odd_to_be_read(body: bytes, status: int) -> None:
     found = answer(status, body)
     said = read(found)

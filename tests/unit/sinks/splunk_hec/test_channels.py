@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import pytest
 
@@ -115,48 +116,67 @@ class Indexer:
         self.next_ids, self.pending, self.told = {}, [], []
 
 
-@pytest.mark.parametrize("seed", range(200))
+class World:
+    """Requests, answers and acknowledgements on their ways, between us and one or two indexers behind one address."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.indexers = [Indexer(rng) for _node in range(rng.choice([1, 1, 2]))]
+        self.channels = [Channel()]
+        self.sent: list[tuple[Request, int | None, int]] = []  # with an id once they are taken
+        self.told: list[tuple[Channel, int]] = []
+        self.awaited: dict[Awaited, int] = {}
+        self.steps: list[Callable[[int], None]] = [self.send, self.send, self.take, self.take, self.answer, self.index, self.ask]
+
+    def send(self, number: int) -> None:
+        if self.channels[-1].is_left:
+            self.channels.append(Channel())
+        self.sent.append((self.channels[-1].begin(), None, number))
+
+    def take(self, _number: int) -> None:
+        if self.sent:
+            request, ack_id, what = self.sent.pop(self.rng.randrange(len(self.sent)))
+            ack_id = self.rng.choice(self.indexers).take(request.channel.name, what) if ack_id is None else ack_id
+            self.sent.append((request, ack_id, what))
+
+    def answer(self, _number: int) -> None:
+        if not self.sent:
+            return
+        request, ack_id, what = self.sent.pop(self.rng.randrange(len(self.sent)))
+        if ack_id is None or self.rng.random() < 0.1:
+            request.channel.unanswered(request)
+        elif (found := request.channel.answered(request, NODE, ack_id)) is not None:
+            self.awaited[found] = what
+
+    def index(self, _number: int) -> None:
+        self.rng.choice(self.indexers).index()
+        if self.rng.random() < 0.03:
+            self.rng.choice(self.indexers).restart()
+
+    def ask(self, _number: int) -> None:
+        indexer = self.rng.choice(self.indexers)
+        asked = {(one.name, ack_id): one for one in self.channels for ids in one.asked_for().values() for ack_id in ids}
+        self.told += [(asked[told], told[1]) for told in indexer.told if told in asked]
+        indexer.told = [told for told in indexer.told if told not in asked]
+        if self.rng.random() < 0.8:  # else the answer is on its way
+            for channel, ack_id in self.told:
+                channel.acknowledged(NODE, ack_id)
+            self.told.clear()
+
+    def believed(self) -> list[int]:
+        """Returns what we take to be delivered since the last time."""
+        found = [one for one in self.awaited if one.state is State.ACKNOWLEDGED]
+        return [self.awaited.pop(one) for one in found]
+
+
+@pytest.mark.parametrize("seed", range(100))
 def test_nothing_is_believed_that_an_indexer_has_not(seed: int) -> None:
-    """Requests are taken, answered, cut and told of in any order, and the indexer is restarted between any two steps."""
-    rng = random.Random(seed)
-    indexers = [Indexer(rng) for _node in range(rng.choice([1, 1, 2]))]  # several behind one address, without sticky sessions
-    channels = [Channel()]
-    sent: list[tuple[Request, int | None, object]] = []  # taken, or not yet (None), and not answered
-    answers: list[tuple[Channel, int]] = []
-    awaited: dict[Awaited, object] = {}
-    believed = 0
-    for step in range(300):
-        match rng.randrange(8):
-            case 0 | 1:
-                if channels[-1].is_left:
-                    channels.append(Channel())
-                sent.append((channels[-1].begin(), None, step))
-            case 2 | 3 if sent:
-                request, number, what = sent.pop(rng.randrange(len(sent)))
-                number = rng.choice(indexers).take(request.channel.name, what) if number is None else number
-                sent.append((request, number, what))
-            case 4 if sent:
-                request, number, what = sent.pop(rng.randrange(len(sent)))
-                if number is None or rng.random() < 0.1:
-                    request.channel.unanswered(request)
-                elif (found := request.channel.answered(request, NODE, number)) is not None:
-                    awaited[found] = what
-            case 5:
-                rng.choice(indexers).index()
-            case 6:
-                indexer = rng.choice(indexers)
-                asked = {(one.name, number): one for one in channels for numbers in one.asked_for().values() for number in numbers}
-                answers += [(asked[told], told[1]) for told in indexer.told if told in asked]
-                indexer.told = [told for told in indexer.told if told not in asked]
-                if rng.random() < 0.8:  # else it is on its way
-                    for channel, number in answers:
-                        channel.acknowledged(NODE, number)
-                    answers.clear()
-            case 7 if rng.random() < 0.2:
-                rng.choice(indexers).restart()
-        for one, what in list(awaited.items()):
-            if one.state is State.ACKNOWLEDGED:
-                believed += 1
-                del awaited[one]
-                assert any(what in indexer.has for indexer in indexers), f"step {step}"
-    assert believed or len(channels) > 1
+    """Requests are taken, answered, cut and told of in any order, and an indexer is restarted between any two steps."""
+    world = World(random.Random(seed))
+    count = 0
+    for number in range(300):
+        world.rng.choice(world.steps)(number)
+        for what in world.believed():
+            count += 1
+            assert any(what in indexer.has for indexer in world.indexers), f"step {number}"
+    assert count or len(world.channels) > 1

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from servers.fake_splunk import KNOWN_KEYS
@@ -30,9 +31,7 @@ def event_of(raw: bytes, time: str = "2026-11-20T08:00:00") -> EncodedEvent:
 
 def test_the_record_goes_out_with_its_own_bytes() -> None:
     raw = b'{"CreationTime": "2026-11-20T08:00:00","b":[3,1,2],  "a":1.50}'
-    assert compose(event_of(raw)) == (
-        b'{"time":1795161600.000,"sourcetype":"o365:management:activity","event":' + raw + b"}"
-    )
+    assert compose(event_of(raw)) == (b'{"time":1795161600.000,"sourcetype":"o365:management:activity","event":' + raw + b"}")
 
 
 def test_the_document_goes_out_where_it_is_wanted() -> None:
@@ -86,6 +85,7 @@ JSON = st.recursive(
 )
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(st.text(max_size=5), JSON, max_size=5))
 def test_blanks_change_no_value_and_no_order(record: dict[str, Any]) -> None:
     assert spaced(orjson.dumps(record)).decode() == json.dumps(record, ensure_ascii=False)
@@ -98,5 +98,5 @@ def test_bodies_hold_each_event_once_in_order_and_are_no_larger_than_allowed(siz
     assert [at for body in bodies for at in body] == list(objects)
     for body in bodies:
         assert len(body) == 1 or len(joined([objects[at] for at in body])) <= most
-    for body, following in zip(bodies, bodies[1:], strict=False):
+    for body, following in itertools.pairwise(bodies):
         assert len(joined([objects[at] for at in [*body, following[0]]])) > most
