@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,8 +23,8 @@ Sink = dict[str, Any]
 def measure(tenant_options: tuple[object, ...], floor_us: float, runs: int) -> dict[str, Figures]:
     """Prints and returns the figures of each sink, and of all four kinds together."""
     print(f"\ninto each destination, workers: 1, median of {runs}\n{pipeline_run.HEAD}")
-    with _servers() as (kafka, elasticsearch, rsyslog):
-        makers = _makers(kafka, elasticsearch, rsyslog)
+    with _servers() as (kafka, elasticsearch, rsyslog, splunk):
+        makers = _makers(kafka, elasticsearch, rsyslog, splunk)
         rows = {name: (name,) for name in makers}
         rows["all four"] = ("file", "kafka, confluent", "elasticsearch", "syslog, tcp")
 
@@ -34,7 +36,7 @@ def measure(tenant_options: tuple[object, ...], floor_us: float, runs: int) -> d
         return dict(zip(rows, pipeline_run.measure(plan, floor_us, runs), strict=True))
 
 
-def _makers(kafka: Any, elasticsearch: Any, rsyslog: Any) -> dict[str, Callable[[], Sink]]:
+def _makers(kafka: Any, elasticsearch: Any, rsyslog: Any, splunk: Mapping[str, str]) -> dict[str, Callable[[], Sink]]:
     """Returns a function for each sink that makes its options, with a topic or index that is still empty."""
     numbers = itertools.count(1)
 
@@ -54,6 +56,7 @@ def _makers(kafka: Any, elasticsearch: Any, rsyslog: Any) -> dict[str, Callable[
             "urls": [elasticsearch.url],
             "data_stream": f"logs-o365.audit-bench{next(numbers)}",
         },
+        "splunk_hec, acks after 1 s (fake)": lambda: {"type": "splunk_hec", **splunk},
         "syslog, tcp": lambda: {**siem, "transport": "tcp", "port": rsyslog.tcp_port},
         "syslog, tls": lambda: {
             **siem,
@@ -65,8 +68,8 @@ def _makers(kafka: Any, elasticsearch: Any, rsyslog: Any) -> dict[str, Callable[
 
 
 @contextmanager
-def _servers() -> Iterator[tuple[Any, Any, Any]]:
-    """Starts the real servers of the tests, which `make servers` installs."""
+def _servers() -> Iterator[tuple[Any, Any, Any, Mapping[str, str]]]:
+    """Starts the real servers of the tests, which `make servers` installs, and a fake of Splunk."""
     sys.path.append(str(TESTS))
     from servers.certificates import write_certificates  # noqa: PLC0415
     from servers.elasticsearch import find_elasticsearch  # noqa: PLC0415
@@ -83,4 +86,20 @@ def _servers() -> Iterator[tuple[Any, Any, Any]]:
         stack.callback(elasticsearch.stop)
         rsyslog = find_rsyslog(folders[3], certificates)
         stack.callback(rsyslog.stop)
-        yield kafka, elasticsearch, rsyslog
+        yield kafka, elasticsearch, rsyslog, stack.enter_context(_splunk())
+
+
+@contextmanager
+def _splunk() -> Iterator[Mapping[str, str]]:
+    """Starts a fake of Splunk in a process of its own, which acknowledges after a second; yields where it is."""
+    from servers.fake_splunk import TOKEN  # noqa: PLC0415
+
+    command = [sys.executable, "-m", "servers.fake_splunk", "0", "1"]
+    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            yield {"url": process.stdout.readline().strip(), "token": TOKEN}
+        finally:
+            process.stdin.close()
