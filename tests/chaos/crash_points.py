@@ -82,6 +82,7 @@ _FILE, _APPEND = "ualpipe.sinks.file:FileSink", "ualpipe.sinks.file.append_file"
 _KAFKA, _PRODUCER = "ualpipe.sinks.kafka:KafkaSink", "ualpipe.sinks.kafka.producer_confluent:ConfluentProducer.send"
 _AWAIT = "ualpipe.sinks.kafka.producer_python:PythonProducer._await"
 _SEARCH, _ANSWER = "ualpipe.sinks.elasticsearch:ElasticsearchSink", "urllib3.connection:HTTPConnection.getresponse"
+_SPLUNK = "ualpipe.sinks.splunk_hec"
 _SYSLOG, _STREAM = "ualpipe.sinks.syslog:SyslogSink", "ualpipe.sinks.syslog.tcp:Stream"
 
 _MAKING, _KEEPING = f"{_JOURNAL}.file:_create", "ualpipe.pipeline.journal.reserve:Reserve._make"
@@ -193,10 +194,19 @@ SYSLOG = [
     Point("syslog: sent, not acknowledged", f"{_STREAM}._await_acknowledgement"),
     Point("syslog: acknowledged", f"{_STREAM}._await_acknowledgement", "after"),
 ]
+SPLUNK = [  # of `test_splunk_hec.py`, each at its n-th passage
+    *_around("splunk: write", f"{_SPLUNK}:SplunkHecSink.write"),
+    Point("splunk: sent", _ANSWER, within=f"{_SPLUNK}.sending:Sending._send_one"),
+    Point("splunk: answered, not read", _ANSWER, within=f"{_SPLUNK}.sending:Sending._send_one", act=wait_for_the_other_side),
+    Point("splunk: read, not sorted", f"{_SPLUNK}.sending:Sending._sort"),
+    Point("splunk: taken, not acknowledged", f"{_SPLUNK}.acknowledgements:Acknowledgements.wait"),
+    Point("splunk: told, not read", _ANSWER, within=f"{_SPLUNK}.collector:Collector.acknowledged", act=wait_for_the_other_side),
+    Point("splunk: acknowledged", f"{_SPLUNK}.acknowledgements:Acknowledgements.wait", "after"),
+]
 
 _WAY_IN = (MAKING, MARKING, KEEPING, MIGRATING, LISTING, CHUNKS, DISCARDING, LETTERS, BURIAL, SETTLING, FLAWS, DRIFT, GAPS)
 _CARE = (SEEN, FORGETTING, PRUNING, REQUEUE)
-POINTS = {point.name: point for group in (*_WAY_IN, *_CARE, FILE, KAFKA, KAFKA_PYTHON, SEARCH, SYSLOG) for point in group}
+POINTS = {point.name: point for group in (*_WAY_IN, *_CARE, FILE, KAFKA, KAFKA_PYTHON, SEARCH, SYSLOG, SPLUNK) for point in group}
 
 ELSEWHERE = {
     "notes:DeathsNote.add": "a start that blames an item for the end of a run: without it the item is blamed once less",

@@ -185,6 +185,12 @@ class FakeSplunk:
         self.settle()
         return Counter(record_id(envelope["event"]) for envelope in self.indexed)
 
+    def taken_ids(self) -> set[str]:
+        """Returns the records that were ever indexed, and those in memory."""
+        with self._lock:
+            pending = [envelope for memory in self._memories for taken in memory.pending for envelope in taken.events]
+            return {record_id(envelope["event"]) for envelope in (*self.indexed, *pending)}
+
     def settle(self) -> None:
         """Indexes what is due."""
         with self._lock:
@@ -414,9 +420,10 @@ def troubled(splunk: FakeSplunk, rng: random.Random, every_s: float) -> Iterator
 
     def trouble() -> None:
         while not stop.wait(rng.uniform(0, 2 * every_s)):
-            name = rng.choice(list(ways))
-            ways[name]()
-            done[name] += 1
+            if not splunk.scripted:  # what was to come has come
+                name = rng.choice(list(ways))
+                ways[name]()
+                done[name] += 1
 
     thread = threading.Thread(target=trouble)
     thread.start()
