@@ -1,1 +1,1 @@
-"""Destinations: ``elasticsearch``, ``kafka``, ``syslog``, ``file``."""
+"""Destinations: ``elasticsearch``, ``kafka``, ``splunk_hec``, ``syslog``, ``file``."""

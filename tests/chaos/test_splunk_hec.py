@@ -40,6 +40,8 @@ MOST_PASSAGES = 6
 INDEX_AFTER_S = 0.1
 SINK = {"type": "splunk_hec", "token": TOKEN, "max_body_bytes": "32KiB", "ack_timeout": "1500ms", "timeout": "2s"}
 MOST_RUNS = 10
+GIVES_UP = ["token disabled"]
+"""Ends the delivery of a bounded run; items that were fetched at a kill then wait a minute for its sink."""
 
 
 class Trial:
@@ -106,7 +108,7 @@ def test_a_killed_run_loses_nothing_and_doubles_what_was_in_flight(
     kills = faults = in_flight = doubled = wanted = 0
     for number in itertools.count():
         with new_trial(number) as trial:
-            with troubled(trial.splunk, rng, 0.2) if with_faults else nullcontext(Counter()) as trouble:
+            with troubled(trial.splunk, rng, 0.2, spared=GIVES_UP) if with_faults else nullcontext(Counter()) as trouble:
                 while kills < KILLS and trial.settled() < len(trial.wanted) - LITTLE:
                     if trial.kill(rng):
                         kills += 1

@@ -404,8 +404,8 @@ def _values_of(text: str) -> Iterator[Any]:
 
 
 @contextmanager
-def troubled(splunk: FakeSplunk, rng: random.Random, every_s: float) -> Iterator[Counter[str]]:
-    """Makes trouble again and again until the end of the block; yields how often which came."""
+def troubled(splunk: FakeSplunk, rng: random.Random, every_s: float, *, spared: Sequence[str] = ()) -> Iterator[Counter[str]]:
+    """Makes trouble of all kinds but those spared, again and again until the end of the block; yields how often which came."""
     ways: dict[str, Callable[[], Any]] = {
         "busy": lambda: splunk.script(*[{"answer": rng.choice([9, 26, 27, 24, 25])}] * rng.randint(1, 3)),
         "failing": lambda: splunk.script(*[{"answer": rng.choice([8, -502, -504])}] * rng.randint(1, 2)),
@@ -421,7 +421,7 @@ def troubled(splunk: FakeSplunk, rng: random.Random, every_s: float) -> Iterator
     def trouble() -> None:
         while not stop.wait(rng.uniform(0, 2 * every_s)):
             if not splunk.scripted:  # what was to come has come
-                name = rng.choice(list(ways))
+                name = rng.choice([name for name in ways if name not in spared])
                 ways[name]()
                 done[name] += 1
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+import odd_records
 from servers.fake_splunk import KNOWN_KEYS
 from ualpipe.pipeline.events import EncodedEvent, Origin
 from ualpipe.pipeline.options import build
@@ -61,7 +62,9 @@ def test_time_is_in_epoch_seconds_with_milliseconds(time: str, written: bytes) -
     assert compose(event_of(b'{"Id":"a"}', time)).startswith(written)
 
 
-@pytest.mark.parametrize("raw", [b"not JSON", b'{"n": NaN}', b'{"Id": "half', b'{"a": "\\ud800"}', b'{"a": 1} {"b": 2}', b"\xff"])
+@pytest.mark.parametrize(
+    "raw", [b"not JSON", b'{"n": NaN}', b'{"Id": "half', b'{"a": "\\ud800"}', b'{"a": 1},"index":"secret"', b"\xff"]
+)
 def test_what_not_every_reader_takes_for_json_goes_out_as_text(raw: bytes) -> None:
     """Splunk refuses the whole rest of a body behind it; others drop it and say nothing."""
     for spacing in ("as_received", "blanks"):
@@ -100,3 +103,17 @@ def test_bodies_hold_each_event_once_in_order_and_are_no_larger_than_allowed(siz
         assert len(body) == 1 or len(joined([objects[at] for at in body])) <= most
     for body, following in itertools.pairwise(bodies):
         assert len(joined([objects[at] for at in [*body, following[0]]])) > most
+
+
+@settings(max_examples=60)
+@given(st.binary(max_size=60) | odd_records.lines(), st.sampled_from(["as_received", "blanks"]))
+def test_whatever_a_record_holds_its_object_is_json_on_one_line(raw: bytes, spacing: str) -> None:
+    """Of a body with anything else in it Splunk takes nothing that stands behind."""
+    made = compose(event_of(raw), spacing=spacing)
+    assert not set(made) & set(b"\r\n")
+    try:
+        found = orjson.loads(made)
+    except orjson.JSONDecodeError as exc:
+        assume("depth limit" not in str(exc))  # of this reader, one level in
+        raise
+    assert found.keys() == {"time", "sourcetype", "event"}
