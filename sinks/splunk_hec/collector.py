@@ -29,6 +29,7 @@ class Collector:
             SinkDenied: One of them, or the proxy's URL, can't be used.
         """
         self._token = config.token
+        self._hidden = ""
         self._is_compressed = config.compression == "gzip"
         with as_sink_errors():
             self._poster = Poster(
@@ -98,7 +99,9 @@ class Collector:
 
     def _request(self, method: str, target: str, body: bytes, headers: dict[str, str], server: str | None) -> HttpAnswer:
         authorization = f"Splunk {self._token.reveal()}"
-        hide(authorization)
+        if authorization != self._hidden:
+            hide(authorization)
+            self._hidden = authorization
         return self._poster.send(
             method, target, body, {"authorization": authorization, **headers}, server=server, most_bytes=MOST_ANSWER_BYTES
         )

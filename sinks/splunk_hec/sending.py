@@ -39,7 +39,7 @@ class Sender(Protocol):
 
 
 @dataclass(slots=True)
-class Manners:
+class Learned:
     """What a sink has learned of its collectors; shared by its writes.
 
     Attributes:
@@ -71,7 +71,7 @@ class Sending:
     objects: Mapping[int, bytes]
     send: Sender
     acks: Acknowledgements
-    manners: Manners
+    learned: Learned
     clock: Clock
     errors: dict[int, SinkError] = field(default_factory=dict)
     awaited: list[tuple[Awaited, list[int]]] = field(default_factory=list)
@@ -81,7 +81,7 @@ class Sending:
 
     def send_all(self) -> None:
         """Sends everything; at the first failure what is left of the write fails with it."""
-        self._waiting.extend(bodies_of(self._sizes(self.objects), self.manners.largest))
+        self._waiting.extend(bodies_of(self._sizes(self.objects), self.learned.largest))
         while self._waiting:
             self._send_one(self._waiting.popleft())
 
@@ -105,7 +105,7 @@ class Sending:
             self.acks.unanswered(request)
             self._give_up(positions, error_of(answer, said, reaction, self.clock.now()), is_uncertain=True)
             return
-        number = None if self.manners.ignores_acknowledgement else said.ack_id
+        number = None if self.learned.ignores_acknowledgement else said.ack_id
         self._sort(positions, len(body), answer, said, self.acks.answered(request, answer.server, number))
 
     def _sort(self, positions: list[int], size: int, answer: HttpAnswer, said: Said, awaited: Awaited | None) -> None:
@@ -130,10 +130,10 @@ class Sending:
             return
         self._refused.clear()
         if awaited is not None:  # perhaps doubtful by now: who waits for it will see
-            self.manners.must_acknowledge = True
+            self.learned.must_acknowledge = True
             self.awaited.append((awaited, positions))
-        elif self.manners.must_acknowledge:
-            self.manners.is_known = False
+        elif self.learned.must_acknowledge:
+            self.learned.is_known = False
             self._fail(positions, SinkDenied(f"{NO_ACK}{_counted(positions)}"), is_uncertain=True)
 
     def _set_aside(self, positions: list[int], answer: HttpAnswer, said: Said, awaited: Awaited | None) -> None:
@@ -161,7 +161,7 @@ class Sending:
                 f"Splunk takes no request of {size} bytes ({said.text}), and this is one event"
             )
             return
-        self.manners.largest = max(1, min(self.manners.largest, size // 2))
+        self.learned.largest = max(1, min(self.learned.largest, size // 2))
         self._again(positions, size // 2)
 
     def _again(self, positions: list[int], most_bytes: int) -> None:
@@ -181,7 +181,7 @@ class Sending:
         if left := self._left():
             self._fail(left, error)
         elif isinstance(error, SinkThrottled):
-            self.manners.slow_down = error
+            self.learned.slow_down = error
 
     def _left(self) -> list[int]:
         """Returns the positions that wait to be sent; none waits any more."""

@@ -20,7 +20,7 @@ from ualpipe.sinks.splunk_hec.collector import Collector
 from ualpipe.sinks.splunk_hec.envelope import composer
 from ualpipe.sinks.splunk_hec.options import SplunkHecSinkConfig
 from ualpipe.sinks.splunk_hec.probe import probe
-from ualpipe.sinks.splunk_hec.sending import BEGUN_ANEW, NO_ACK, Manners, Sending
+from ualpipe.sinks.splunk_hec.sending import BEGUN_ANEW, NO_ACK, Learned, Sending
 
 MOST_EVENT_BYTES = 5 * 1024 * 1024
 """Of one event with its envelope. Source: `maxEventSize` in inputs.conf."""
@@ -45,7 +45,7 @@ class SplunkHecSink:
         self._env = env
         self._compose = composer(config)
         self._collector: Collector | None = None
-        self._manners = Manners(
+        self._learned = Learned(
             config.max_body_bytes,
             is_known=config.ack is False,
             must_acknowledge=config.ack is True,
@@ -76,19 +76,19 @@ class SplunkHecSink:
             SinkDenied: The token is refused; or it has no acknowledgement, which the config wants.
         """
         self._collector = self._collector or Collector(self._config)
-        if not self._manners.is_known:
+        if not self._learned.is_known:
             self._ask_how_the_token_is(self._collector)
-            self._manners.is_known = True
+            self._learned.is_known = True
 
     def write(self, batch: Batch) -> Mapping[int, SinkError]:
         """Sends the events, and waits for their acknowledgements where the token has them."""
         if self._collector is None:
             raise SinkUnavailable("write before open")
-        if (error := self._manners.slow_down) is not None:
-            self._manners.slow_down = None
+        if (error := self._learned.slow_down) is not None:
+            self._learned.slow_down = None
             raise error
         objects, errors = self._objects(batch.events)
-        sending = Sending(objects, self._collector.send, self._acks, self._manners, self._env.clock)
+        sending = Sending(objects, self._collector.send, self._acks, self._learned, self._env.clock)
         sending.send_all()
         self._await(sending)
         errors |= sending.errors
@@ -156,9 +156,9 @@ class SplunkHecSink:
             answer = collector.ask_acks(None, ASKED_CHANNEL, [0])
         said = read(answer)
         wants = self._config.ack is True
-        self._manners.must_acknowledge = wants
+        self._learned.must_acknowledge = wants
         if answer.is_ok and said.code is None:  # it answers the question
-            self._manners.must_acknowledge = True
+            self._learned.must_acknowledge = True
         elif said.code is CODES[14]:
             if wants:
                 raise SinkDenied(NO_ACK)

@@ -30,7 +30,7 @@ from ualpipe.sinks.splunk_hec import SplunkHecSink
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
-ENDS = 2000 if os.environ.get("UALPIPE_CHAOS") == "long" else 40
+ENDS = int(os.environ.get("UALPIPE_CHAOS_KILLS", "2000" if os.environ.get("UALPIPE_CHAOS") == "long" else "40"))
 """Kills and faults in all."""
 KILLS = ENDS // 4
 SEED = 20

@@ -142,7 +142,7 @@ def test_the_token_is_read_anew_from_its_answers_where_the_first_question_tells_
     with HostileServer(answers) as server, opened(f"http://127.0.0.1:{server.port}", ack_timeout="1s") as sink:
         with pytest.raises(SinkUnavailable, match="not acknowledged within 1s"):
             sink.write(Batch(make_events(1)))
-        assert sink._manners.must_acknowledge
+        assert sink._learned.must_acknowledge
 
 
 def test_what_is_not_acknowledged_in_time_is_sent_again_and_counted(splunk: FakeSplunk) -> None:
