@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -73,6 +71,7 @@ def _servers() -> Iterator[tuple[Any, Any, Any, Mapping[str, str]]]:
     sys.path.append(str(TESTS))
     from servers.certificates import write_certificates  # noqa: PLC0415
     from servers.elasticsearch import find_elasticsearch  # noqa: PLC0415
+    from servers.fake_splunk import TOKEN, in_its_own_process  # noqa: PLC0415
     from servers.kafka import find_kafka  # noqa: PLC0415
     from servers.rsyslog import find_rsyslog  # noqa: PLC0415
     from servers.run_folder import make_run_folder  # noqa: PLC0415
@@ -86,20 +85,4 @@ def _servers() -> Iterator[tuple[Any, Any, Any, Mapping[str, str]]]:
         stack.callback(elasticsearch.stop)
         rsyslog = find_rsyslog(folders[3], certificates)
         stack.callback(rsyslog.stop)
-        yield kafka, elasticsearch, rsyslog, stack.enter_context(_splunk())
-
-
-@contextmanager
-def _splunk() -> Iterator[Mapping[str, str]]:
-    """Starts a fake of Splunk in a process of its own, which acknowledges after a second; yields where it is."""
-    from servers.fake_splunk import TOKEN  # noqa: PLC0415
-
-    command = [sys.executable, "-m", "servers.fake_splunk", "0", "1"]
-    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            yield {"url": process.stdout.readline().strip(), "token": TOKEN}
-        finally:
-            process.stdin.close()
+        yield kafka, elasticsearch, rsyslog, {"url": stack.enter_context(in_its_own_process(1.0)), "token": TOKEN}

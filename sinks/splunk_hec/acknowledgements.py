@@ -14,6 +14,8 @@ ASK_EVERY_S = 0.25
 """Between two questions to a server. Splunk Cloud takes about 1.2 s to acknowledge."""
 MOST_ASKED = 1000
 """Ids in one question."""
+REST = 4
+"""So many times as long as it took, a server that gave no answer is not asked again: the others are, meanwhile."""
 
 Ask = Callable[[str, str, Sequence[int]], Iterable[int]]
 """Returns which ids are acknowledged, of a server (base URL) and a channel (name). Raises ``SinkError``."""
@@ -56,6 +58,7 @@ class Acknowledgements:
         self._lock = threading.Lock()  # of all below
         self._asking = threading.Lock()  # held by the thread that asks for all
         self._ask_next_at = 0.0
+        self._rests_until: dict[str, float] = {}  # servers
         self._channel = Channel()
         self._channels = [self._channel]
         self._waits: list[_Wait] = []
@@ -122,14 +125,19 @@ class Acknowledgements:
         with self._lock:
             asked = [(one, server, numbers) for one in self._channels for server, numbers in one.asked_for().items()]
         for channel, server, numbers in asked:
+            if self._rests_until.get(server, 0.0) > self._clock.monotonic():
+                continue
             for start in range(0, len(numbers), MOST_ASKED):
                 self._ask_one(channel, server, numbers[start : start + MOST_ASKED])
 
     def _ask_one(self, channel: Channel, server: str, numbers: Sequence[int]) -> None:
+        began = self._clock.monotonic()
         try:
             found = self._ask(server, channel.name, numbers)
         except SinkError as exc:  # what it would have told stays unknown, and is asked for again
             self.trouble = str(exc)
+            now = self._clock.monotonic()
+            self._rests_until[server] = now + min(REST * (now - began), self._timeout_s / REST)
             return
         self.trouble = ""
         with self._lock:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import os
 import random
 import re
+import subprocess
 import sys
 import threading
 import time
@@ -21,6 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Self
 
 import orjson
@@ -434,6 +437,20 @@ def troubled(splunk: FakeSplunk, rng: random.Random, every_s: float, *, spared: 
         thread.join()
         splunk.scripted.clear()
         splunk.change(tells_acks=True)
+
+
+@contextmanager
+def in_its_own_process(index_after_s: float) -> Iterator[str]:
+    """Serves one node, which counts events and does not keep them, to whoever measures; yields its URL."""
+    command = [sys.executable, "-m", "servers.fake_splunk", "0", str(index_after_s)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.stdin.close()
 
 
 def main() -> None:

@@ -87,6 +87,25 @@ def test_a_question_without_an_answer_is_asked_again(acks: Acknowledgements, ask
     assert acks.trouble == "HTTP 403, code 1 Token disabled"
 
 
+def test_a_server_that_lets_us_wait_does_not_hold_up_the_others(asked: Asked, clock: FakeClock) -> None:
+    hang_s = 5.0
+
+    def ask(server: str, channel: str, numbers: Sequence[int]) -> frozenset[int]:
+        found = asked(server, channel, numbers)
+        if server == "dead":
+            clock.advance(hang_s)
+            raise SinkUnavailable("no answer within 5 s")
+        return found
+
+    acks = Acknowledgements(ask, clock, TIMEOUT_S)
+    lost, one = awaited(acks, 0, "dead"), awaited(acks, 0, "alive")
+    acks.wait([lost, one])
+    servers = [server for server, _channel, _numbers in asked.questions]
+    assert lost.state is State.DOUBTFUL
+    assert 3 <= servers.count("dead") <= TIMEOUT_S / hang_s / 2
+    assert servers.count("alive") > 10 * servers.count("dead")
+
+
 def test_each_id_is_asked_for_where_it_was_given_and_not_too_many_at_once(acks: Acknowledgements, asked: Asked) -> None:
     there = [awaited(acks, number, "there") for number in range(MOST_ASKED + 1)]
     here = awaited(acks, 7, "here")
