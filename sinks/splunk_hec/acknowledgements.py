@@ -84,6 +84,11 @@ class Acknowledgements:
             request.channel.unanswered(request)
             self._look()
 
+    def give_up(self, awaited: Awaited) -> None:
+        """Awaits an acknowledgement no longer, on which nothing depends."""
+        with self._lock:
+            awaited.channel.give_up(awaited)
+
     def wait(self, awaited: Iterable[Awaited]) -> None:
         """Waits until each is acknowledged or doubtful: that is what they are when the time is over, or at an interruption."""
         wait = _Wait(list(awaited))

@@ -99,6 +99,9 @@ class Sending:
             self.acks.unanswered(request)
             self._give_up(positions, SinkUnavailable(f"{exc}{_counted(positions)}"), is_uncertain=True)
             return
+        except BaseException:
+            self.acks.unanswered(request)
+            raise
         said = read(answer)
         reaction = reaction_to(answer, said)
         if reaction is Reaction.UNKNOWN:
@@ -106,7 +109,10 @@ class Sending:
             self._give_up(positions, error_of(answer, said, reaction, self.clock.now()), is_uncertain=True)
             return
         number = None if self.learned.ignores_acknowledgement else said.ack_id
-        self._sort(positions, len(body), answer, said, self.acks.answered(request, answer.server, number))
+        awaited = self.acks.answered(request, answer.server, number)
+        self._sort(positions, len(body), answer, said, awaited)
+        if awaited is not None and all(awaited is not kept for kept, _positions in self.awaited):
+            self.acks.give_up(awaited)  # nothing of the body was taken
 
     def _sort(self, positions: list[int], size: int, answer: HttpAnswer, said: Said, awaited: Awaited | None) -> None:
         reaction = reaction_to(answer, said)

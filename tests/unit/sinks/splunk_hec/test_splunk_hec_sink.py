@@ -357,6 +357,28 @@ def test_acknowledgements_are_asked_for_at_the_node_that_gave_the_id() -> None:
         assert all(memory.next_ids for memory in splunk._memories)
 
 
+@pytest.mark.parametrize("status", ["400 Bad Request", "503 Service Unavailable"])
+def test_an_id_in_an_answer_that_took_nothing_is_not_asked_for(status: str) -> None:
+    refusal = whole(b'{"text":"no","code":6,"invalid-event-number":0,"ackId":3}', status)
+    server = HostileServer({"/ack": whole(b'{"acks":{}}'), "/event": refusal})
+    with server, opened(f"http://127.0.0.1:{server.port}") as sink:
+        assert failing(sink, make_events(30))
+        assert not any(channel.asked_for() for channel in sink._acks._channels)
+
+
+def test_a_failure_that_nobody_foresaw_leaves_no_request_under_way(splunk: FakeSplunk) -> None:
+    def fail(*_args: Any) -> Any:
+        raise KeyError("unforeseen")
+
+    with opened(splunk) as sink:
+        send = sink._collector.send
+        sink._collector.send = fail
+        with pytest.raises(KeyError):
+            sink.write(Batch(make_events(1)))
+        sink._collector.send = send
+        assert sink.write(Batch(make_events(2))) == {}
+
+
 def test_a_node_that_is_down_is_passed_over() -> None:
     with FakeSplunk() as splunk, opened([*splunk.urls, "http://127.0.0.1:9"]) as sink:
         for _write in range(4):
