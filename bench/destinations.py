@@ -59,6 +59,7 @@ def _makers(servers: SimpleNamespace) -> dict[str, Callable[[], Sink]]:
             "data_stream": f"logs-o365.audit-bench{next(numbers)}",
         },
         **({"http": lambda: {"type": "http", "url": f"{servers.victoria_logs.url}{JSONLINE}"}} if servers.victoria_logs else {}),
+        "splunk_hec, acks after 1 s (fake)": lambda: {"type": "splunk_hec", **servers.splunk},
         "syslog, tcp": lambda: {**siem, "transport": "tcp", "port": servers.rsyslog.tcp_port},
         "syslog, tls": lambda: {
             **siem,
@@ -85,6 +86,7 @@ def _servers() -> Iterator[SimpleNamespace]:
     from sentinel_scene import light_service  # noqa: PLC0415
     from servers.certificates import write_certificates  # noqa: PLC0415
     from servers.elasticsearch import find_elasticsearch  # noqa: PLC0415
+    from servers.fake_splunk import TOKEN, in_its_own_process  # noqa: PLC0415
     from servers.installed import NotInstalled  # noqa: PLC0415
     from servers.kafka import find_kafka  # noqa: PLC0415
     from servers.lumberjack_receiver import find_lumberjack  # noqa: PLC0415
@@ -117,5 +119,6 @@ def _servers() -> Iterator[SimpleNamespace]:
             relp=relp,
             lumberjack=lumberjack,
             victoria_logs=logs,
+            splunk={"url": stack.enter_context(in_its_own_process(1.0)), "token": TOKEN},
             sentinel=stack.enter_context(light_service(folders[6])),
         )

@@ -27,6 +27,10 @@ class Unreachable(ClientError):
     """The network or the server fails: another attempt may succeed."""
 
 
+class NotConnected(Unreachable):
+    """No connection came about: the other system has got nothing."""
+
+
 class Overloaded(Unreachable):
     """The other system does not keep up: it gives no answer in time, or says so."""
 

@@ -26,6 +26,9 @@ EVENTS_DELIVERED = "sink.events.delivered"  # events the destination has
 EVENTS_FILTERED = "sink.events.filtered"  # events a transform or `when` left out
 EVENTS_DEAD = "sink.events.dead"  # events dead-lettered for a sink
 EVENTS_EXISTING = "sink.events.existing"  # events that the destination says it had already, among those delivered
+EVENTS_UNCERTAIN = (
+    "sink.events.uncertain"  # events sent again of which nobody knows whether they arrived: they may be there twice
+)
 EVENTS_FLAWED = "sink.events.flawed"  # events read for a sink whose record is not as it should be, by source and kind of flaw
 EVENTS_OFFERED = "sink.when.events"  # events that a sink's `when` was asked about
 EVENTS_UNWANTED = "sink.when.unwanted"  # of these events, those that it left out

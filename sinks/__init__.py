@@ -1,1 +1,1 @@
-"""Destinations: ``elasticsearch``, ``kafka``, ``logstash``, ``syslog``, ``file``."""
+"""Destinations: ``elasticsearch``, ``file``, ``http``, ``kafka``, ``logstash``, ``sentinel``, ``splunk_hec``, ``syslog``."""

@@ -14,7 +14,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationValueErro
 
 from ualpipe.clients.answer import HttpAnswer
 from ualpipe.clients.body import read_body
-from ualpipe.clients.errors import ClientError, Overloaded, Refused, Unreachable, root_of
+from ualpipe.clients.errors import ClientError, NotConnected, Overloaded, Refused, Unreachable, root_of
 from ualpipe.clients.http import BAD_PROXY, CONNECT_TIMEOUT_S, TRANSPORT_ERRORS
 from ualpipe.clients.http_connections import pool_classes
 from ualpipe.clients.pace import TooSlow
@@ -101,6 +101,7 @@ class Poster:
             most_bytes: Longest body of an answer.
 
         Raises:
+            NotConnected: No server could be connected to: nothing was sent.
             Unreachable: There was no answer; what was sent may have been taken or not.
             Overloaded: It did not come in time.
             Refused: The server's certificate is not trusted, or ours is refused.
@@ -179,7 +180,9 @@ class Poster:
         if isinstance(cause, ssl.SSLError):
             error = tls_failure(cause, self._peer)
             return type(error)(f"{server}: {error}")
-        if isinstance(cause, TooSlow | TimeoutError) and not isinstance(_innermost_wrapping(exc), _NOTHING_SENT):
+        if isinstance(_innermost_wrapping(exc), _NOTHING_SENT):
+            return NotConnected(f"{server}: {shorten(str(cause)) or type(cause).__name__}")
+        if isinstance(cause, TooSlow | TimeoutError):
             return Overloaded(f"{server}: {shorten(str(cause))}")
         return Unreachable(f"{server}: {shorten(str(cause)) or type(cause).__name__}")
 

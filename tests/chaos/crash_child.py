@@ -7,6 +7,7 @@ it forks is whole.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import gc
 import importlib
 import itertools
@@ -19,6 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import CodeType, FrameType
@@ -50,7 +52,7 @@ _WARM = (
     *(f"ualpipe.pipeline.commands.{name}" for name in ("run", "dead_letters")),
     *(f"ualpipe.pipeline.journal.sqlite.{name}" for name in ("journal", "reader", "changes")),
     *(f"ualpipe.sinks.{name}" for name in ("file", "kafka", "kafka.producer_confluent", "elasticsearch", "http")),
-    *(f"ualpipe.sinks.{name}" for name in ("logstash", "sentinel.connection", "syslog")),
+    *(f"ualpipe.sinks.{name}" for name in ("logstash", "sentinel.connection", "splunk_hec", "syslog")),
     "ualpipe.sources.management_activity.source",
     "ualpipe.sources.management_activity.connection",
     *(f"ualpipe.transforms.{name}.transform" for name in ("validate", "ecs")),
@@ -82,7 +84,7 @@ def carry_out(order: dict[str, Any]) -> dict[str, Any]:
     """Forks a run and awaits its end, or brings it about.
 
     Args:
-        order: ``arguments`` of the command and its ``log`` file; the ``point`` it is to die at; or a
+        order: ``arguments`` of the command and its ``log`` file; the ``point`` it is to die at, at its n-th ``passage``; or a
             ``signal`` that it gets ``after_s`` it has used ``after_cpu_s`` of the processor: itself, or its workers if
             ``by_workers``, of which one is killed first if ``kill_worker``.
 
@@ -158,8 +160,9 @@ def _run(order: dict[str, Any], report: int) -> NoReturn:
         log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         for number in (sys.stdin.fileno(), sys.stdout.fileno(), sys.stderr.fileno()):
             os.dup2(log, number)
+        faulthandler.enable()  # a run that takes too long is aborted, and says where its threads are
         if name := order.get("point"):
-            _watch(tripwire(POINTS[name], report))
+            _watch(tripwire(replace(POINTS[name], passage=order.get("passage", POINTS[name].passage)), report))
         code = cli.main(order["arguments"])
     except SystemExit as exc:
         code = exc.code if isinstance(exc.code, int) else 70

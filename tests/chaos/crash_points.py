@@ -84,6 +84,7 @@ _AWAIT = "ualpipe.sinks.kafka.producer_python:PythonProducer._await"
 _SEARCH, _ANSWER = "ualpipe.sinks.elasticsearch:ElasticsearchSink", "urllib3.connection:HTTPConnection.getresponse"
 _HTTP = "ualpipe.sinks.http:HttpSink"
 _SENTINEL, _ROWS = "ualpipe.sinks.sentinel:SentinelSink", "ualpipe.sinks.sentinel.delivery:RowDelivery._send"
+_SPLUNK = "ualpipe.sinks.splunk_hec"
 _SYSLOG, _STREAM = "ualpipe.sinks.syslog:SyslogSink", "ualpipe.sinks.syslog.tcp:Stream"
 _BEATS, _SESSION = "ualpipe.sinks.logstash.connection:Connection", "ualpipe.sinks.syslog.relp:Session"
 _HEAR = "ualpipe.sinks.dialogue:Dialogue.receive"
@@ -221,10 +222,19 @@ ACKED = [  # two sinks whose receivers acknowledge events themselves
     Point("relp: sent, not acknowledged", _HEAR, within=f"{_SESSION}.send"),
     Point("relp: acknowledged, not read", _HEAR, within=f"{_SESSION}.send", act=wait_for_the_other_side),
 ]
+SPLUNK = [  # of `test_splunk_hec.py`, each at its n-th passage
+    *_around("splunk: write", f"{_SPLUNK}:SplunkHecSink.write"),
+    Point("splunk: sent", _ANSWER, within=f"{_SPLUNK}.sending:Sending._send_one"),
+    Point("splunk: answered, not read", _ANSWER, within=f"{_SPLUNK}.sending:Sending._send_one", act=wait_for_the_other_side),
+    Point("splunk: read, not sorted", f"{_SPLUNK}.sending:Sending._sort"),
+    Point("splunk: taken, not acknowledged", f"{_SPLUNK}.acknowledgements:Acknowledgements.wait"),
+    Point("splunk: told, not read", _ANSWER, within=f"{_SPLUNK}.collector:Collector.acknowledged", act=wait_for_the_other_side),
+    Point("splunk: acknowledged", f"{_SPLUNK}.acknowledgements:Acknowledgements.wait", "after"),
+]
 
 _WAY_IN = (MAKING, MARKING, KEEPING, MIGRATING, LISTING, CHUNKS, DISCARDING, LETTERS, BURIAL, SETTLING, FLAWS, DRIFT, GAPS)
 _CARE = (SEEN, FORGETTING, PRUNING, REQUEUE)
-_SINKS = (FILE, HTTP, KAFKA, KAFKA_PYTHON, SEARCH, SENTINEL, SYSLOG, ACKED)
+_SINKS = (FILE, HTTP, KAFKA, KAFKA_PYTHON, SEARCH, SENTINEL, SYSLOG, ACKED, SPLUNK)
 POINTS = {point.name: point for group in (*_WAY_IN, *_CARE, *_SINKS) for point in group}
 
 ELSEWHERE = {

@@ -56,7 +56,7 @@ class Runs:
 
     def killed_at(self, point: Point, command: Sequence[str] = RUN_ONCE) -> Ended:
         """Runs a command that kills itself at a point."""
-        return self._order(command, point=point.name)
+        return self._order(command, point=point.name, passage=point.passage)
 
     def signalled(self, number: signal.Signals, cpu_s: float, wait_s: float) -> Ended:
         """Runs the pipeline and sends it a signal; returns when it has ended.
@@ -81,7 +81,7 @@ class Runs:
 
     def tail(self) -> str:
         """Returns the end of the log of the last runs."""
-        return self._log.read_text(encoding="utf-8", errors="replace")[-3000:]
+        return self._log.read_text(encoding="utf-8", errors="replace")[-12000:]
 
     def _order(self, command: Sequence[str], **how: object) -> Ended:
         assert self._process.stdin is not None

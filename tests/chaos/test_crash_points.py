@@ -161,6 +161,10 @@ ROWS = [
 ]
 
 
+ELSEWHERE = {*at.ACKED, *at.SENTINEL, *at.SPLUNK}
+"""Points in trials of their own: `test_acked_crashes.py`, `test_sentinel_crashes.py`, `test_splunk_hec.py`."""
+
+
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     with served_scene(tmp_path_factory.mktemp("tenant"), BLOBS, concurrency=4) as scene:
@@ -173,7 +177,7 @@ def tallies(pytestconfig: pytest.Config) -> Iterator[Tallies]:
     tallies = Tallies()
     yield tallies
     with pytestconfig.pluginmanager.get_plugin("capturemanager").global_and_fixture_disabled():
-        print(tallies.table(f"kills at {len(at.POINTS) - len(at.SENTINEL)} named points"))
+        print(tallies.table(f"kills at {len(at.POINTS) - len(ELSEWHERE)} named points"))
 
 
 @pytest.fixture
@@ -206,8 +210,7 @@ def test_a_kill_at_a_named_point_loses_nothing_and_doubles_nothing_in_elasticsea
 
 
 def test_every_point_is_in_a_row():
-    elsewhere = {*at.SENTINEL, *at.ACKED}  # in trials of their own: `test_sentinel_crashes.py`, `test_acked_crashes.py`
-    assert {point for row in ROWS for step in row.steps for point in step} | elsewhere == set(at.POINTS.values())
+    assert {point for row in ROWS for step in row.steps for point in step} | ELSEWHERE == set(at.POINTS.values())
 
 
 def test_every_transaction_of_a_run_has_points():

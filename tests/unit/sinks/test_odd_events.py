@@ -30,6 +30,8 @@ from ualpipe.sinks.kafka.message import messages_of
 from ualpipe.sinks.logstash.documents import encoder as beats_encoder
 from ualpipe.sinks.sentinel.profile import Profile
 from ualpipe.sinks.sentinel.tables import PROFILES
+from ualpipe.sinks.splunk_hec.envelope import composer as splunk_composer
+from ualpipe.sinks.splunk_hec.options import SplunkHecSinkConfig
 from ualpipe.sinks.syslog.message import Composer
 from ualpipe.sinks.syslog.options import SyslogSinkConfig
 from ualpipe.transforms.ecs.options import EcsTransformConfig
@@ -84,6 +86,9 @@ def encoders() -> Iterator[tuple[str, Callable[[list[EncodedEvent]], list[Any]]]
     yield "original line", _each(original_line)
     for profile in PROFILES:
         yield f"sentinel {profile}", Profile(profile).rows
+    for payload in ("ecs", "original"):
+        options = {"url": "https://splunk:8088", "token": "t", "payload": payload, "spacing": "blanks"}
+        yield f"splunk_hec {payload}", _each(splunk_composer(build(SplunkHecSinkConfig, options, Path())))
     for form in ("rfc5424", "rfc3164"):
         for payload in ("ecs", "original", "cef", "leef"):
             composer = _composer(format=form, payload=payload)

@@ -15,7 +15,7 @@ import pytest
 
 from servers.hostile_server import DRIPS, FLOODS, HostileServer, bomb, whole
 from ualpipe.clients.body import MOST_ERROR_BYTES
-from ualpipe.clients.errors import Overloaded, Refused, Unreachable
+from ualpipe.clients.errors import NotConnected, Overloaded, Refused, Unreachable
 from ualpipe.clients.posting import poster as poster_module
 from ualpipe.clients.posting.poster import Poster
 from ualpipe.clients.tls import TlsOptions
@@ -236,13 +236,13 @@ def test_silence_is_strain_and_a_refused_connection_is_not() -> None:
         silent.listen()
         with posting(f"http://127.0.0.1:{silent.getsockname()[1]}") as poster, pytest.raises(Overloaded, match="no answer"):
             poster.send("POST", "/", b"x")
-    with posting(f"http://127.0.0.1:{closed_port()}") as poster, pytest.raises(Unreachable, match="refused") as caught:
+    with posting(f"http://127.0.0.1:{closed_port()}") as poster, pytest.raises(NotConnected, match="refused") as caught:
         poster.send("POST", "/", b"x")
     assert not isinstance(caught.value, Overloaded)
 
 
 def test_a_name_that_cannot_be_resolved_is_named() -> None:
-    with posting("http://siem.invalid") as poster, pytest.raises(Unreachable, match=r"siem\.invalid"):
+    with posting("http://siem.invalid") as poster, pytest.raises(NotConnected, match=r"siem\.invalid"):
         poster.send("POST", "/", b"x")
 
 
