@@ -83,13 +83,13 @@ def _sentinel(sentinel: Any, profile: str) -> Sink:
 def _servers() -> Iterator[SimpleNamespace]:
     """Starts the real servers of the tests, which `make servers` installs, and fakes of services that nobody else has."""
     sys.path.append(str(TESTS))
-    from sentinel_scene import light_service  # noqa: PLC0415
     from servers.certificates import write_certificates  # noqa: PLC0415
     from servers.elasticsearch import find_elasticsearch  # noqa: PLC0415
-    from servers.fake_splunk import TOKEN, in_its_own_process  # noqa: PLC0415
     from servers.installed import NotInstalled  # noqa: PLC0415
     from servers.kafka import find_kafka  # noqa: PLC0415
     from servers.lumberjack_receiver import find_lumberjack  # noqa: PLC0415
+    from servers.peers.fake_splunk import TOKEN, in_its_own_process  # noqa: PLC0415
+    from servers.peers.sentinel_scene import light_service  # noqa: PLC0415
     from servers.rsyslog import RELP, find_rsyslog  # noqa: PLC0415
     from servers.run_folder import make_run_folder  # noqa: PLC0415
     from servers.victoria_logs import victoria_logs  # noqa: PLC0415

@@ -17,7 +17,7 @@ def measure(kinds: list[str], runs: int) -> dict[str, Any]:
     """Runs 20 good tenants alone, then beside one that does harm, so many times for each way; the median counts."""
     sys.path.append(str(TESTS))
     from chaos.neighbours import MOST_RSS_MB, MOST_STOP_S, limit_of_lateness  # noqa: PLC0415
-    from servers.hostile_tenant import HARMS  # noqa: PLC0415
+    from servers.peers.hostile_tenant import HARMS  # noqa: PLC0415
 
     print(f"\n20 good tenants beside one that does harm, median of {runs}\n{HEAD}")
     found = {"nobody": _median(None, runs)}

@@ -225,7 +225,7 @@ def test_each_test_that_the_security_document_names_is_there():
 
 def test_the_security_document_has_a_figure_for_each_way_to_do_harm(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "tests"))
-    from servers.hostile_tenant import HARMS  # noqa: PLC0415
+    from servers.peers.hostile_tenant import HARMS  # noqa: PLC0415
 
     text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
     assert set(HARMS) == {match[1] for match in re.finditer(r"^\| ([a-z]+: [^|]+?) \| [\d.]+ \|", text, re.MULTILINE)}

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from runs import Tenant, generated, ids_in, record_ids, served
-from servers.fake_receiver import FakeReceiver
+from servers.peers.fake_receiver import FakeReceiver
 
 SINKS = ["local", "bus", "search", "siem", "hook"]
 RECORDS_PER_BLOB = 10

@@ -19,9 +19,9 @@ import orjson
 from chaos.running import Running, running
 from fakes import record, until
 from runs import CLIENT_ID, write_config
-from servers.hostile_server import HostileServer, Parts, Play, whole
-from servers.hostile_tenant import TENANT as HOSTILE
-from servers.hostile_tenant import entrance
+from servers.peers.hostile_server import HostileServer, Parts, Play, whole
+from servers.peers.hostile_tenant import TENANT as HOSTILE
+from servers.peers.hostile_tenant import entrance
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE
 from ualpipe.simulator.service.ca import ServerFiles, write_certificates
 
@@ -168,7 +168,7 @@ class _Hostile:
 @contextlib.contextmanager
 def _hostile(harm: str, files: ServerFiles) -> Iterator[_Hostile]:
     """Starts a tenant that does harm in a process of its own: its work must not slow down the service of the good ones."""
-    command = [sys.executable, "-m", "servers.hostile_tenant", str(files.server_file), harm]
+    command = [sys.executable, "-m", "servers.peers.hostile_tenant", str(files.server_file), harm]
     tests = Path(__file__).parent.parent
     played = threading.Event()
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=tests) as process:

@@ -23,8 +23,8 @@ from chaos.crash_ledger import end_pauses, left
 from chaos.crash_runs import Runs
 from chaos.running import Running, running
 from runs import TENANT_ID, Tenant, generated, served, write_config
-from servers.fault_proxy import NONE, Fault, FaultProxy, Mode
 from servers.lumberjack_receiver import LumberjackReceiver
+from servers.peers.fault_proxy import NONE, Fault, FaultProxy, Mode
 from servers.rsyslog import Rsyslog
 from ualpipe.simulator.records.generator import generate
 

@@ -27,7 +27,7 @@ from chaos.crash_scene import SOURCE, STREAM, Destinations, Scene, served_scene
 from chaos.crash_trial import Tallies, Trial
 from fakes import FakeClock, open_journal
 from runs import TENANT_ID
-from servers.fake_receiver import FakeReceiver
+from servers.peers.fake_receiver import FakeReceiver
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.journal.sqlite import journal as journal_module
 from ualpipe.pipeline.journal.sqlite.file import FILE_NAME, JournalFile

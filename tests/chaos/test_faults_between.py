@@ -22,9 +22,9 @@ import pytest
 from chaos.running import Running, running
 from runs import TENANT_ID, Tenant, ids_in, record_ids, served, write_config
 from servers.elasticsearch import LocalElasticsearch
-from servers.fake_receiver import FakeReceiver
-from servers.fault_proxy import NONE, Fault, FaultProxy, Mode
 from servers.kafka import Kafka
+from servers.peers.fake_receiver import FakeReceiver
+from servers.peers.fault_proxy import NONE, Fault, FaultProxy, Mode
 from servers.rsyslog import Rsyslog
 from ualpipe.simulator.records.generator import generate
 

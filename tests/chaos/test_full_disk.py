@@ -23,7 +23,7 @@ from chaos.running import Running, running
 from chaos.small_disk import SmallDisk
 from fakes import rows
 from runs import TENANT_ID, Tenant, ids_in, served, write_config
-from servers.hostile_server import HostileServer, whole
+from servers.peers.hostile_server import HostileServer, whole
 from ualpipe.simulator.records.generator import generate
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]

@@ -15,8 +15,8 @@ from chaos.crash_ledger import end_pauses, left
 from chaos.crash_runs import Runs
 from runs import generated, run_once, write_config
 from runs import served as served_tenant
-from sentinel_scene import served
-from servers.fake_sentinel import CUT_BEFORE, CUT_BEHIND, FakeSentinel, Fault
+from servers.peers.fake_sentinel import CUT_BEFORE, CUT_BEHIND, FakeSentinel, Fault
+from servers.peers.sentinel_scene import served
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 

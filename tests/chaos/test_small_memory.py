@@ -21,8 +21,8 @@ import pytest
 
 from fakes import record
 from runs import CLIENT_ID, write_config
-from servers.hostile_server import HostileServer, Play, whole
-from servers.hostile_tenant import FEED, HARMS, STREAM, TENANT, entrance, entry
+from servers.peers.hostile_server import HostileServer, Play, whole
+from servers.peers.hostile_tenant import FEED, HARMS, STREAM, TENANT, entrance, entry
 from ualpipe.simulator.service.ca import write_certificates
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]

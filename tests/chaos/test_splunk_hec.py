@@ -1,7 +1,7 @@
 """Kills and faults on the way to Splunk: nothing is lost, and what is doubled was in flight, and was counted.
 
-Splunk is a fake (``servers/fake_splunk.py``) with two nodes, which takes events into memory, indexes them after a while, loses
-what it had not indexed when it is restarted, and tells each acknowledgement once.
+Splunk is a fake (``servers/peers/fake_splunk.py``) with two nodes, which takes events into memory, indexes them after a while,
+loses what it had not indexed when it is restarted, and tells each acknowledgement once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from chaos.crash_points import SPLUNK
 from chaos.crash_runs import Runs
 from fakes import HurriedClock, MemorySource, Pipeline, body, env, records, rows
 from runs import generated, served, write_config
-from servers.fake_splunk import TOKEN, FakeSplunk, troubled
+from servers.peers.fake_splunk import TOKEN, FakeSplunk, troubled
 from ualpipe.pipeline.journal.sqlite.file import FILE_NAME
 from ualpipe.pipeline.metrics import EVENTS_UNCERTAIN, Metrics
 from ualpipe.pipeline.options import build

@@ -18,8 +18,8 @@ import pytest
 from chaos.running import Running, running
 from fakes import record, rows, until
 from runs import CLIENT_ID, ids_in, write_config
-from servers.dripping_peer import dripping_peer
-from servers.hostile_server import DRIPS, FLOODS, HostileServer, Play, dripping_body, whole
+from servers.peers.dripping_peer import dripping_peer
+from servers.peers.hostile_server import DRIPS, FLOODS, HostileServer, Play, dripping_body, whole
 from ualpipe.simulator.service.ca import write_certificates
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from servers.tls_server import ANY_CIPHER, TlsServer
+from servers.peers.tls_server import ANY_CIPHER, TlsServer
 from tls_clients import CLIENTS, attempt
 
 each_client = pytest.mark.parametrize("client", CLIENTS)

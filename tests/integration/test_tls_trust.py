@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from servers.certificates import Certificates, write_certificates
-from servers.tls_server import TlsServer
+from servers.peers.tls_server import TlsServer
 from tls_clients import CLIENTS, attempt
 
 each_client = pytest.mark.parametrize("client", CLIENTS)

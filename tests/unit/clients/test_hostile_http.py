@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from servers.hostile_server import DRIPS, FLOODS, HostileServer, bomb, dripping_body, whole
+from servers.peers.hostile_server import DRIPS, FLOODS, HostileServer, bomb, dripping_body, whole
 from ualpipe.clients import http
 from ualpipe.clients.body import MOST_ERROR_BYTES
 from ualpipe.clients.errors import Overloaded
@@ -166,7 +166,7 @@ def test_connections_that_are_cut_end_at_once_and_no_new_one_is_made(certificate
 
 
 def test_a_handshake_that_drips_ends_in_time_and_one_that_is_cut_at_once(certificates: ServerFiles, tmp_path: Path) -> None:
-    from servers.dripping_peer import dripping_peer  # noqa: PLC0415
+    from servers.peers.dripping_peer import dripping_peer  # noqa: PLC0415
 
     with dripping_peer(b"\x16\x03\x03\x40\x00" + b"\x02" * 1000, reads=True) as port:
         tls = TlsOptions(ca_file=certificates.ca_file)

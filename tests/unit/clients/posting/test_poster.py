@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from servers.hostile_server import DRIPS, FLOODS, HostileServer, bomb, whole
+from servers.peers.hostile_server import DRIPS, FLOODS, HostileServer, bomb, whole
 from ualpipe.clients.body import MOST_ERROR_BYTES
 from ualpipe.clients.errors import NotConnected, Overloaded, Refused, Unreachable
 from ualpipe.clients.posting import poster as poster_module

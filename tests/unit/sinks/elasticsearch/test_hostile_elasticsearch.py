@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import orjson
 import pytest
 
-from servers.dripping_peer import dripping_peer
-from servers.hostile_server import DRIPS, FLOODS, HostileServer, bomb, whole
+from servers.peers.dripping_peer import dripping_peer
+from servers.peers.hostile_server import DRIPS, FLOODS, HostileServer, bomb, whole
 from ualpipe.pipeline.errors import SinkUnavailable
 from ualpipe.sinks.elasticsearch.connection import Connection
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes import NOW, env
-from servers.hostile_server import DRIPS, FLOODS, HostileServer, Play, bomb, whole
+from servers.peers.hostile_server import DRIPS, FLOODS, HostileServer, Play, bomb, whole
 from ualpipe.clients.answer import HttpAnswer
 from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkUnavailable
 from ualpipe.pipeline.options import build

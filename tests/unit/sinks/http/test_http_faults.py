@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from fakes import env
-from servers.fake_receiver import FakeReceiver
-from servers.fault_proxy import NONE, Fault, FaultProxy, Mode
+from servers.peers.fake_receiver import FakeReceiver
+from servers.peers.fault_proxy import NONE, Fault, FaultProxy, Mode
 from ualpipe.pipeline.errors import SinkUnavailable
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.stages import Batch

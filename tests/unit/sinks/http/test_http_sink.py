@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from fakes import FakeClock, env
-from servers.fake_receiver import Answer, Came, FakeReceiver
+from servers.peers.fake_receiver import Answer, Came, FakeReceiver
 from ualpipe.pipeline.errors import ConfigError, SinkDenied, SinkRejected, SinkThrottled, SinkUnavailable
 from ualpipe.pipeline.options import FileText, build
 from ualpipe.pipeline.stages import Batch

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fakes import env
-from servers.dripping_peer import dripping_peer
+from servers.peers.dripping_peer import dripping_peer
 from ualpipe.clients.sockets import OpenSockets
 from ualpipe.pipeline.errors import SinkUnavailable
 from ualpipe.pipeline.options import build

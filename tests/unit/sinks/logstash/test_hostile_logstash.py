@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from fakes import env
-from servers.answering_peer import answering_peer, lumberjack_ack, lumberjack_windows
-from servers.dripping_peer import dripping_peer
+from servers.peers.answering_peer import answering_peer, lumberjack_ack, lumberjack_windows
+from servers.peers.dripping_peer import dripping_peer
 from ualpipe.clients.pace import LONGEST_SILENCES
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.errors import SinkError, SinkUnavailable

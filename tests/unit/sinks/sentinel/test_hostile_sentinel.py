@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from sentinel_scene import served, sink_on
-from servers.fake_sentinel import FakeSentinel
-from servers.hostile_server import DRIPS, FLOODS, HostileServer, bomb, whole
+from servers.peers.fake_sentinel import FakeSentinel
+from servers.peers.hostile_server import DRIPS, FLOODS, HostileServer, bomb, whole
+from servers.peers.sentinel_scene import served, sink_on
 from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkThrottled, SinkUnavailable
 from ualpipe.pipeline.stages import Batch
 from ualpipe.simulator.service.ca import write_certificates

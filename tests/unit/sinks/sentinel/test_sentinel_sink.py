@@ -15,8 +15,8 @@ import pytest
 
 from fakes import env
 from runs import CLIENT_ID
-from sentinel_scene import credential, served, sink_on, tenant
-from servers.fake_sentinel import CUT_BEFORE, CUT_BEHIND, OTHER_MONITOR, FakeSentinel, Fault
+from servers.peers.fake_sentinel import CUT_BEFORE, CUT_BEHIND, OTHER_MONITOR, FakeSentinel, Fault
+from servers.peers.sentinel_scene import credential, served, sink_on, tenant
 from ualpipe.clients.answer import HttpAnswer
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.credentials.options import Certificate, Credential

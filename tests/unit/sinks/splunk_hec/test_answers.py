@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from servers.fake_splunk import TEXTS
+from servers.peers.fake_splunk import TEXTS
 from ualpipe.clients.answer import HttpAnswer
 from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkThrottled, SinkUnavailable
 from ualpipe.sinks.splunk_hec.answers import acknowledged, error_of, is_too_large, reaction_to, read

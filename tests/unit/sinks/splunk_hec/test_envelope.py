@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import odd_records
-from servers.fake_splunk import KNOWN_KEYS
+from servers.peers.fake_splunk import KNOWN_KEYS
 from ualpipe.pipeline.events import EncodedEvent, Origin
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.records.chunk import Chunk, Piece, packed_pieces

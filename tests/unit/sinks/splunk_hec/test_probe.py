@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from fakes import env
-from servers.fake_splunk import TOKEN, FakeSplunk
-from servers.hostile_server import DRIPS, HostileServer, whole
+from servers.peers.fake_splunk import TOKEN, FakeSplunk
+from servers.peers.hostile_server import DRIPS, HostileServer, whole
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.stages import Finding
 from ualpipe.simulator.service.ca import ServerFiles, write_certificates

@@ -1,4 +1,4 @@
-"""The sink against a fake of Splunk's HTTP Event Collector on loopback (``servers/fake_splunk.py``)."""
+"""The sink against a fake of Splunk's HTTP Event Collector on loopback (``servers/peers/fake_splunk.py``)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import orjson
 import pytest
 
 from fakes import FakeClock, env, until
-from servers.fake_splunk import TOKEN, FakeSplunk, Refusal
-from servers.hostile_server import DRIPS, FLOODS, HostileServer, bomb, whole
+from servers.peers.fake_splunk import TOKEN, FakeSplunk, Refusal
+from servers.peers.hostile_server import DRIPS, FLOODS, HostileServer, bomb, whole
 from ualpipe.pipeline.clock import Clock, SystemClock
 from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkRejected, SinkThrottled, SinkUnavailable
 from ualpipe.pipeline.events import EncodedEvent

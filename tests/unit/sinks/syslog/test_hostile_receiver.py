@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from servers.dripping_peer import dripping_peer
+from servers.peers.dripping_peer import dripping_peer
 from ualpipe.clients.sockets import OpenSockets
 from ualpipe.clients.tls import TlsOptions, client_context
 from ualpipe.pipeline.errors import SinkUnavailable

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes import env
-from servers.answering_peer import OFFERS, answering_peer, relp_answer, relp_frames
-from servers.dripping_peer import dripping_peer
+from servers.peers.answering_peer import OFFERS, answering_peer, relp_answer, relp_frames
+from servers.peers.dripping_peer import dripping_peer
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.errors import ConfigError, SinkDenied, SinkError, SinkRejected, SinkUnavailable
 from ualpipe.pipeline.options import build

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from servers.hostile_server import DRIP_S
+from servers.peers.hostile_server import DRIP_S
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fakes import env
-from servers.fake_splunk import TOKEN, in_its_own_process
+from servers.peers.fake_splunk import TOKEN, in_its_own_process
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.metrics import EVENTS_UNCERTAIN
 from ualpipe.pipeline.options import build

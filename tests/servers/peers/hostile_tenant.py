@@ -1,4 +1,4 @@
-"""A tenant of a service that does harm, in a process of its own: ``python -m servers.hostile_tenant CERTIFICATE KIND``.
+"""A tenant of a service that does harm, in a process of its own: ``python -m servers.peers.hostile_tenant CERTIFICATE KIND``.
 
 Prints its port, and ``played`` when it was first asked for what does the harm. Ends with its standard input. Where an answer of
 some size does the harm, it is a few kilobytes on the wire.
@@ -18,7 +18,7 @@ from typing import Any
 
 import orjson
 
-from servers.hostile_server import DRIPS, FLOODS, HostileServer, Parts, Play, dripping_body, whole
+from servers.peers.hostile_server import DRIPS, FLOODS, HostileServer, Parts, Play, dripping_body, whole
 
 TENANT = "66666666-6666-6666-6666-666666666666"
 STREAM = "Audit.Exchange"

@@ -17,7 +17,7 @@ import pytest
 from fakes import env
 from servers.certificates import Certificates, write_certificates
 from servers.elasticsearch import LocalElasticsearch
-from servers.tls_relay import TlsRelay
+from servers.peers.tls_relay import TlsRelay
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.errors import SinkDenied, SinkRejected, SinkUnavailable
 from ualpipe.pipeline.options import build

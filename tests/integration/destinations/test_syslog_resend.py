@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from fakes import FakeClock, env, until
-from servers.fault_proxy import Fault, FaultProxy, Mode
+from servers.peers.fault_proxy import Fault, FaultProxy, Mode
 from servers.rsyslog import Rsyslog
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.errors import SinkUnavailable

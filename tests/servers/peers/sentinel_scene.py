@@ -9,7 +9,7 @@ from typing import Any
 
 from fakes import env
 from runs import CLIENT_ID, CLIENT_SECRET, TENANT_ID
-from servers.fake_sentinel import FakeSentinel
+from servers.peers.fake_sentinel import FakeSentinel
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.credentials.options import Credential
 from ualpipe.pipeline.options import Secret, build

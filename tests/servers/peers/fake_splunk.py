@@ -442,8 +442,8 @@ def troubled(splunk: FakeSplunk, rng: random.Random, every_s: float, *, spared: 
 @contextmanager
 def in_its_own_process(index_after_s: float) -> Iterator[str]:
     """Serves one node, which counts events and does not keep them, to whoever measures; yields its URL."""
-    command = [sys.executable, "-m", "servers.fake_splunk", "0", str(index_after_s)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-m", "servers.peers.fake_splunk", "0", str(index_after_s)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -454,7 +454,7 @@ def in_its_own_process(index_after_s: float) -> Iterator[str]:
 
 
 def main() -> None:
-    """Serves one node until stdin ends: ``python -m servers.fake_splunk PORT INDEX_AFTER_S``. Events are counted, not kept."""
+    """Serves one node that counts events until stdin ends: ``python -m servers.peers.fake_splunk PORT INDEX_AFTER_S``."""
     with ExitStack() as stack:
         splunk = stack.enter_context(FakeSplunk(ports=[int(sys.argv[1])], keep=False, index_after_s=float(sys.argv[2])))
         print(splunk.url, flush=True)
