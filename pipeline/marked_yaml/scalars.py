@@ -12,7 +12,7 @@ _YAML = "tag:yaml.org,2002:"
 _TEXTS = {"str", "timestamp", "merge", "value"}
 _TYPED = {"null", "bool", "int", "float"}
 _OCTAL = re.compile(r"[-+]?0[0-7_]+")
-_DRIVE = re.compile(r'"(?:[A-Za-z]:\\(?!\\)|\\(?!\\)[A-Za-z]|\\\\(?!\\)\w+\\(?!\\))')
+_DRIVE = re.compile(r'"(?:[A-Za-z]:\\(?!\\)|\\(?!\\)[A-Za-z]\w+[\\."]|\\\\(?!\\)\w+\\(?!\\))')
 _COMMENT = re.compile(r"[ \t]+#(.?)")
 _CLEARLY_COMMENTS = frozenset(" \t\r\n#-=!*~_")
 _SHOWN = {None: "null", True: "true", False: "false"}

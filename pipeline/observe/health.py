@@ -79,6 +79,9 @@ SAID_AGAIN_S = (120.0, 600.0, 1800.0, 3600.0)
 FLAPPING_S = 30.0
 """What comes back so soon after it was over has gone on: it gets no new line."""
 
+MOST_CAUSES = 200
+"""Causes that are remembered; texts of other systems may all differ."""
+
 _DIFFERS = re.compile(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b|\b\d{4}-\d\d-\d\d[T ][\d:.]+Z?")
 
 
@@ -168,6 +171,13 @@ class FailureLog:
             forgotten_at = cause.said_at + SAID_AGAIN_S[-1] if cause.over_at is None else cause.over_at + FLAPPING_S
             if not cause.parts and now > forgotten_at:
                 del self._causes[known]
+        if key not in self._causes and len(self._causes) >= MOST_CAUSES:
+            del self._causes[self._least_wanted()]
         found = self._causes.setdefault(key, _Cause(since=now))
         found.over_at = None
         return found
+
+    def _least_wanted(self) -> str:
+        """Returns the oldest cause that stops nothing, or else the oldest."""
+        idle = (key for key, cause in self._causes.items() if not cause.parts)
+        return next(idle, None) or next(iter(self._causes))

@@ -1,5 +1,6 @@
 """YAML with positions: plain data, references substituted in values alone, every defect with its place."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -187,6 +188,11 @@ def test_a_key_that_stands_twice_is_named_each_time_and_the_first_counts(tmp_pat
 def test_data_is_what_any_yaml_reader_reads(tmp_path_factory, value):
     folder = tmp_path_factory.getbasetemp()
     assert read(folder, yaml.safe_dump(value)).data == value
+
+
+@pytest.mark.parametrize("text", ["\n", "\t", "\n ", "\tab ", "\n- a"])
+def test_a_text_that_begins_with_an_escape_is_no_path(tmp_path, text):
+    assert read(tmp_path, f"a: {json.dumps(text)}\n").data == {"a": text}
 
 
 # --- references ------------------------------------------------------------------------------------------------------

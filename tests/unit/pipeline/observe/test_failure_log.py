@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from fakes import FakeClock
-from ualpipe.pipeline.observe.health import FLAPPING_S, LASTING_S, SAID_AGAIN_S, FailureLog, alike
+from ualpipe.pipeline.observe.health import FLAPPING_S, LASTING_S, MOST_CAUSES, SAID_AGAIN_S, FailureLog, alike
 
 STREAMS = ("Audit.Exchange", "Audit.General", "DLP.All")
 
@@ -97,3 +97,12 @@ def test_what_differs_by_tenant_and_time_does_not_make_another_cause():
     other = "app 22222222-2222-2222-2222-222222222222 is refused since 2026-11-21T09:00:01Z"
     assert alike(one) == alike(other)
     assert alike(one) != alike("app 22222222-2222-2222-2222-222222222222 is throttled")
+
+
+def test_causes_without_end_are_not_all_remembered(said):
+    """Another system may answer in other words each time."""
+    said.failed("down", "Audit.Exchange")
+    for at in range(3 * MOST_CAUSES):
+        said.failed(f"not fetched: {at}")
+    assert len(said._causes) == MOST_CAUSES
+    assert "down" in said._causes
