@@ -16,7 +16,7 @@ from ualpipe.pipeline.wording import LONGEST_READ, shorten
 from ualpipe.sinks.http.options import HttpSinkConfig
 
 MAX_REASON = 200  # characters of a server's own words that go into an error of ours
-_WEB_PAGE = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html|head|body)\b", re.IGNORECASE)
+_WEB_PAGE = re.compile(rb"\s*+(?:\xef\xbb\xbf)?+\s*+<(?:!doctype html|html|head|body)\b", re.IGNORECASE)
 _WANTS_TLS = re.compile(rb"plain HTTP request was sent to HTTPS|HTTP request to an HTTPS server|requires? TLS", re.IGNORECASE)
 _MAX_STEPS = 50
 

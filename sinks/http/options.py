@@ -78,7 +78,7 @@ class HttpSinkConfig:
     success_pointer: str | None = option(
         "JSON pointer to a value of the answer that says so, for servers that answer 200 with an error inside.",
         default=None,
-        pattern=r"^(/([^~]|~[01])*)*$",
+        pattern=r"^(/([^~/]|~[01])*)+$",
         examples=["/code"],
     )
     success_value: str | int | bool | None = option("The value that has to stand there.", default=None, examples=[0])

@@ -40,6 +40,13 @@ class Came:
         return [json.loads(line) for line in text.splitlines()]
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_which: Any) -> None:
+        """Says nothing of connections that the other side breaks off, as tests do."""
+
+
 class FakeReceiver:
     """Takes events at every path but ``/token``, from the ``with`` statement to its end.
 
@@ -62,8 +69,7 @@ class FakeReceiver:
         self.tokens = ["token-1", "token-2", "token-3"]
         self.expires_in: Any = 3600
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> FakeReceiver:

@@ -39,7 +39,7 @@ HEADERS = st.dictionaries(st.sampled_from(["retry-after", "location", "content-t
     st.integers(200, 599),
     HEADERS,
     st.binary(max_size=40) | JSON,
-    st.sampled_from(["", "/a", "/a/0", "/0", "/a/b/0", "/~1", "/-", "//"]),
+    st.sampled_from(["/", "/a", "/a/0", "/0", "/a/b/0", "/~1", "/-", "//"]),
     st.sampled_from([0, "x", True]),
 )
 def test_any_answer_means_something(status: int, headers: dict[str, str], body: bytes, pointer: str, value: Any) -> None:
