@@ -15,12 +15,12 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-# Without a mark, where the zeros of two ASCII characters stand.
+# Without a mark, where the zeros of each character in the head stand; those of two may be stray zeros between lines of UTF-8.
 _ZEROS = (
     (re.compile(rb"[^\0]\0\0\0[^\0]\0\0\0", re.DOTALL), "utf-32-le"),
     (re.compile(rb"\0\0\0[^\0]\0\0\0[^\0]", re.DOTALL), "utf-32-be"),
-    (re.compile(rb"[^\0]\0[^\0]\0", re.DOTALL), "utf-16-le"),
-    (re.compile(rb"\0[^\0]\0[^\0]", re.DOTALL), "utf-16-be"),
+    (re.compile(rb"(?:[^\0]\0){4}|(?:[^\0]\0){2,3}.?\Z", re.DOTALL), "utf-16-le"),
+    (re.compile(rb"(?:\0[^\0]){4}|(?:\0[^\0]){2,3}.?\Z", re.DOTALL), "utf-16-be"),
 )
 _HEAD_BYTES = 8
 _LONGEST_LINE = 1024 * 1024

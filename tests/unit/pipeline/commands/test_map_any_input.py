@@ -24,6 +24,7 @@ from ualpipe.pipeline.stages import Apply
 
 pytestmark = pytest.mark.fuzz
 
+DEPTHS = (*odd_records.DEPTHS, odd_records.FAR_TOO_DEEP)
 BLANK = b" \t\r\n"
 MARK = b"\xef\xbb\xbf"
 STRICT = """\
@@ -116,6 +117,7 @@ SIZES = st.lists(st.sampled_from([1, 2, 3, 7, 100, 4096, 1 << 20]), min_size=1, 
 @example([MARK + b"{}", MARK + b'{"Id": "a"}'], b"\n", True, b"", [1, 1, 4096])
 @example([b'{"ObjectId": "%s"}' % (b"x" * 1_000_000)] * 2, b"\r\n", False, MARK, [65_536])
 @example([b'{"Id": %s}' % (b"[" * 600_000)], b"\n", True, b"", [1 << 20])
+@example([b"\0", b'\0{"Id": "a"}', b'{"Id": "b"}'], b"\n", False, b"", [1, 4096])
 @example([b'{"ExtendedProperties": [%s]}' % b",".join([b'{"Name": "a", "Value": "b"}'] * 20_000)], b"\n", True, b"", [4096])
 def test_every_record_among_whatever_lines_is_answered(
     lenient: list[Apply], lines: list[bytes], end: bytes, has_last_end: bool, mark: bytes, sizes: list[int]
@@ -160,7 +162,7 @@ def test_good_records_are_never_errors(lenient: list[Apply]) -> None:
 def awkward() -> list[bytes]:
     """Returns one record for each odd value, and everything that is no record."""
     values = [*odd_records.NUMBERS, *odd_records.TEXTS]
-    values += [odd_records.deep(depth, "1", is_object=is_object) for depth in odd_records.DEPTHS for is_object in (True, False)]
+    values += [odd_records.deep(depth, "1", is_object=is_object) for depth in DEPTHS for is_object in (True, False)]
     found = [f'{{"Id": {value}, "Id": "twice", "UserId": {value}, "Actor": {value}}}'.encode() for value in values]
     return [*found, *odd_records.NOT_RECORDS, *(b'{"Id": "' + bad + b'"}' for bad in odd_records.NOT_UTF8)]
 
