@@ -11,6 +11,7 @@ A test may stop or kill a server of ours: before the next test it is started aga
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -37,6 +38,8 @@ from ualpipe.pipeline import redaction
 from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 
 _MARKERS = {"kafka": "kafka", "elasticsearch": "elasticsearch", "secure_elasticsearch": "elasticsearch", "rsyslog": "rsyslog"}
+
+pytest_plugins = ["processor_time"]
 
 _started: list[Any] = []
 
@@ -136,6 +139,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for fixture in getattr(item, "fixturenames", ()):
             if marker := _MARKERS.get(fixture):
                 item.add_marker(marker)
+
+
+def pytest_collection_finish() -> None:
+    """Leaves what was collected out of the garbage collector: thousands of tests would be looked through again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup() -> None:

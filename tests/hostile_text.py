@@ -9,11 +9,13 @@ from typing import Any
 
 _parser: Any = __import__("re._parser", fromlist=["parse"])
 
-SIZES = (14, 18, 22, 26, 64, 512, 4096)
+SIZES = (14, 18, 22, 26, 32, 40, 50, 64, 128, 256, 512, 4096, 16384)
 """Characters, growing: an expression that takes exponential time is given up at the first size that shows it."""
 
 LARGE = 65536
-_WORST = 8  # texts of the last of the sizes that are tried at LARGE, too
+_WORST = 8  # texts that are tried at sizes above _ALL, too: those that took longest before
+_ALL = 4096
+_AHEAD, _AHEAD_SIZES = 2, 3  # so many texts are tried so many sizes ahead of the others: what is slow is mostly found by these
 
 _PROBES = "aA0 -_./\\@:;,<>\"'()[]{}|=#\n\r\t\0é\u2028!"
 _MOST_PAIRS = 40
@@ -27,15 +29,18 @@ def slowest(pattern: re.Pattern[Any], methods: Iterable[str] = ("search",), limi
     Ends at the first text that takes longer than the limit, in the best of three tries.
     """
     tries: list[_Try] = [(0.0, method, text, "") for text in _texts(pattern) for method in methods]
-    for size in (*SIZES, LARGE):
-        if size == LARGE:
-            tries = sorted(tries, reverse=True)[:_WORST]
-        tried = []
-        for _took, method, parts, _shown in tries:
-            tried.append(_try(pattern, method, parts, size))
-            if tried[-1][0] > limit_s:
-                return tried[-1][0], tried[-1][3]
-        tries = tried
+    sizes = (*SIZES, LARGE)
+    for at, size in enumerate(sizes):
+        tries.sort(reverse=True)
+        ahead = [(later, one) for later in sizes[at + 1 : at + 1 + _AHEAD_SIZES] for one in tries[:_AHEAD]] if at else []
+        here = [(size, one) for one in (tries if size <= _ALL else tries[:_WORST])]
+        tries = []
+        for tried_at, (_took, method, parts, _shown) in (*ahead, *here):
+            tried = _try(pattern, method, parts, tried_at)
+            if tried[0] > limit_s:
+                return tried[0], tried[3]
+            if tried_at == size:
+                tries.append(tried)
     took, _method, _parts, shown = max(tries)
     return took, shown
 

@@ -36,6 +36,8 @@ PACKAGES = ("pipeline", "clients", "sources", "transforms", "sinks", "schemas", 
 LIMIT_S = 0.05
 SIZE = 64 * 1024
 METHODS = {"match", "search", "fullmatch", "finditer", "findall", "sub", "split"}
+_MAY_BE_INLINE = re.compile(rf"\bre\s*\.\s*(?:{'|'.join(sorted(METHODS))})\s*\(")
+_YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # that in C reads the tables in a tenth of the time
 DRIVEN = {"ualpipe.pipeline.records.scanning._TOKEN"}  # whoever uses it ends at the first string without an end; see below
 
 # What made the product slow before: the measure must notice each.
@@ -66,7 +68,8 @@ def gathered() -> dict[str, tuple[re.Pattern[Any], tuple[str, ...]]]:
             for at, pattern in enumerate(_patterns(value)):
                 used = set(re.findall(rf"\b{variable}(?:\[[^\]]*\])?\.(\w+)\(", source)) & METHODS
                 found[f"{name}.{variable}{at or ''}"] = (pattern, tuple(sorted(used)) or ("search",))
-        found |= {f"{name}:{line}": (pattern, methods) for line, pattern, methods in _inline(source)}
+        if _MAY_BE_INLINE.search(source):
+            found |= {f"{name}:{line}": (pattern, methods) for line, pattern, methods in _inline(source)}
     return found | _in_data()
 
 
@@ -94,11 +97,15 @@ def _inline(source: str) -> Iterator[tuple[int, re.Pattern[Any], tuple[str, ...]
 def _in_data() -> dict[str, tuple[re.Pattern[Any], tuple[str, ...]]]:
     texts = {}
     for path in sorted((ROOT / "schemas").rglob("*.yaml")):
-        texts |= {f"{path.name}: {text}": text for text in _members(yaml.safe_load(path.read_text(encoding="utf-8")), "match")}
+        texts |= {f"{path.name}: {text}": text for text in _members(_yaml(path), "match")}
     for path in sorted((ROOT / "schemas").rglob("*.json")):
         patterns = _members(json.loads(path.read_text(encoding="utf-8")), "pattern")
         texts |= {f"{path.name}: {text}": translated(text) for text in patterns}
     return {name: (re.compile(text), ("search",)) for name, text in texts.items()}
+
+
+def _yaml(path: Path) -> Any:
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=_YAML_LOADER)
 
 
 def _members(node: Any, key: str) -> Iterator[str]:
@@ -166,8 +173,8 @@ def test_conversion_is_quick_on_hostile_text(name: str) -> None:
     convert = load_conversions()[name].convert
     convert("Mozilla/5.0 (X11)")  # some read their tables at first
     for text in (*hostile(0), *hostile(3)):
-        took = min(_seconds(convert, text) for _ in range(3))
-        assert took < 2 * LIMIT_S, text[:60]
+        # One slow try may be the machine's; a text that is slow is so three times.
+        assert any(_seconds(convert, text) < 2 * LIMIT_S for _ in range(3)), text[:60]
 
 
 def _seconds(work: Any, value: Any) -> float:
@@ -203,9 +210,9 @@ def test_record_of_hostile_texts_is_validated_mapped_and_said_quickly(path: Path
     ecs.apply(validate.apply(Event(json.loads(json.dumps(record)), 0, _ORIGIN)))  # its tables are read
     for text in list(hostile(len(path.stem)))[len(path.stem) % 7 :: 7]:
         # A megabyte and more: each text is read by several rows. Each time another one, as results are remembered.
-        several = [_filled(record, f"{text[: SIZE // 2]}{at}{text[SIZE // 2 :]}") for at in range(3)]
-        took = min(_seconds(lambda one: ecs.apply(validate.apply(Event(one, 0, _ORIGIN))), one) for one in several)
-        assert took < 2 * LIMIT_S, text[:60]
+        several = (_filled(record, f"{text[: SIZE // 2]}{at}{text[SIZE // 2 :]}") for at in range(3))
+        took = (_seconds(lambda one: ecs.apply(validate.apply(Event(one, 0, _ORIGIN))), one) for one in several)
+        assert any(seconds < 2 * LIMIT_S for seconds in took), text[:60]
 
 
 _ORIGIN = Origin("files", "", "golden", "golden", Chunk(b"", "lines", []))

@@ -96,9 +96,9 @@ def test_a_flood_of_what_is_no_body_ends_at_once_and_takes_no_memory(session: Se
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("play", [FLOODS["body"], bomb(64 * 1024 * 1024)], ids=["endless", "gzip bomb"])
-def test_a_long_answer_to_the_login_is_not_read_to_its_end(session: Session, server: HostileServer, play: object) -> None:
-    server.plays[""] = play  # type: ignore[assignment]
+@pytest.mark.parametrize("what", ["body", "gzip bomb"])
+def test_a_long_answer_to_the_login_is_not_read_to_its_end(session: Session, server: HostileServer, what: str) -> None:
+    server.plays[""] = FLOODS[what] if what in FLOODS else bomb(64 * 1024 * 1024)
     tracemalloc.start()
     try:
         with pytest.raises(requests.ConnectionError, match=f"longer than {MOST_ANSWER_BYTES} bytes"):

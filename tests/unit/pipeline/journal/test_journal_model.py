@@ -19,6 +19,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from examples import few
 from fakes import NOW, TENANT, FakeClock, body, chunks_of, open_journal, pack, record, rows, snapshot
 from journal_model import IDS, NO_RECORD, Letter, Model, Stored
 from ualpipe.pipeline.errors import LeaseLost
@@ -368,5 +369,5 @@ def body_of(number: int) -> bytes:
 @pytest.mark.fuzz
 def test_the_journal_does_what_its_model_does() -> None:
     machine = JournalAndModel.TestCase()
-    machine.settings = settings(stateful_step_count=40, deadline=None)
+    machine.settings = settings(max_examples=few(40), stateful_step_count=40, deadline=None)
     machine.runTest()

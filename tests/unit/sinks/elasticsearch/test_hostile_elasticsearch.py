@@ -43,9 +43,9 @@ def test_a_drip_ends_in_time_again_and_again(connection: Connection, server: Hos
         assert time.monotonic() - start < WITHIN_S
 
 
-@pytest.mark.parametrize("play", [*FLOODS.values(), bomb(256 * 1024 * 1024)], ids=[*FLOODS, "gzip bomb"])
-def test_a_flood_takes_no_more_memory_than_there_is_room_for(connection: Connection, server: HostileServer, play: object) -> None:
-    server.plays[""] = play  # type: ignore[assignment]
+@pytest.mark.parametrize("what", [*FLOODS, "gzip bomb"])
+def test_a_flood_takes_no_more_memory_than_there_is_room_for(connection: Connection, server: HostileServer, what: str) -> None:
+    server.plays[""] = FLOODS[what] if what in FLOODS else bomb(256 * 1024 * 1024)
     tracemalloc.start()
     try:
         for _attempt in range(2):
