@@ -49,6 +49,8 @@ _MARKERS = {
 
 pytest_plugins = ["processor_time"]
 
+pytest_plugins = ["processor_time"]
+
 _started: list[Any] = []
 
 # Chosen by --hypothesis-profile=fuzz, as `make fuzz` does: how many records each test marked as fuzz tries.
