@@ -165,7 +165,8 @@ def test_a_full_disk_delays_what_is_new_and_does_not_end_the_run(housekeeping, c
     journal, context = housekeeping._journal, housekeeping._context
     journal.full = JournalFull("the disk of state is full")
     housekeeping.keep_drift()
-    assert caplog.messages == ["what is new in records can't be noted now: the disk of state is full"]
+    (line,) = caplog.records
+    assert (line.getMessage(), line.not_done) == ("the disk of state is full", ["what is new in records can't be noted now"])
     assert not context.stop.is_set()
     journal.full = None
     housekeeping.keep_drift()

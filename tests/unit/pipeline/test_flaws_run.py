@@ -100,7 +100,7 @@ def test_people_read_it_in_the_status(run, status):
 def test_a_good_file_is_said_to_be_good(run, status):
     code, ended = run(records(1, 2))
     assert (code, "unmappable" in ended) == (0, False)
-    assert status()[1].endswith("no dead letters, no gaps, no unmappable records\n")
+    assert status()[1].splitlines()[-1].startswith("no dead letters, no gaps, no unmappable records")
 
 
 def test_a_second_run_without_new_records_is_fine_and_the_status_remembers(run, status):
