@@ -97,6 +97,7 @@ class SqliteJournal:
         self._max_bytes = max_bytes
         self._measure_at = 0.0
         self._sinks = tuple(sinks)
+        self._blocked: frozenset[str] = frozenset()  # sinks that stand still
         seen = SeenIds(self._file.db)
         self._ledger = Ledger(self._file, longest_delay_s)
         self._deaths = DeathsNote(self._file)
@@ -218,7 +219,9 @@ class SqliteJournal:
         return results
 
     def _is_busy(self) -> bool:
-        return self._ledger.is_other_due(list(self._suspects)) or any(map(self._batches.is_behind, self._sinks))
+        """Returns whether others than suspects are due, or what is stored is on its way to a sink that does not stand still."""
+        sinks = [sink for sink in self._sinks if sink not in self._blocked]
+        return self._ledger.is_other_due(list(self._suspects)) or any(map(self._batches.is_behind, sinks))
 
     def _settled(self, items: Iterable[LedgerItem]) -> None:
         """Notes that items are not fetched again: the process did not die of them."""
@@ -288,6 +291,7 @@ class SqliteJournal:
         note_run(self._file, run)
 
     def note_standing_still(self, reasons: Mapping[str, str]) -> None:
+        self._blocked = frozenset(part.removeprefix("sink ") for part in reasons)
         self._standing_still.note(reasons)
 
     def close(self) -> None:

@@ -37,7 +37,7 @@ def clock():
     return FakeClock()
 
 
-def died_fetching(tmp_path: Path, clock, *names: str, others: str = "", is_memory_short: bool = True):
+def died_fetching(tmp_path: Path, clock, *names: str, others: str = "", is_memory_short: bool = True, sinks=()):
     """Returns a journal behind the death of a process that was fetching some items."""
     journal = open_journal(tmp_path, clock)
     listed(journal, *names, *others)
@@ -46,7 +46,7 @@ def died_fetching(tmp_path: Path, clock, *names: str, others: str = "", is_memor
             journal.begin(item)
     journal.beat(is_memory_short=is_memory_short)
     die(journal)
-    return open_journal(tmp_path, clock)
+    return open_journal(tmp_path, clock, sinks=sinks)
 
 
 def test_items_under_way_at_a_death_are_leased_when_nothing_else_is_due_and_one_by_one(tmp_path, clock):
@@ -63,6 +63,17 @@ def test_items_under_way_at_a_death_are_leased_when_nothing_else_is_due_and_one_
     assert journal.count_due("source", STREAMS, 5) == 0
     fetch(journal, first)
     assert keys(lease(journal)) == ["later"]
+    journal.close()
+
+
+def test_suspects_wait_for_sinks_that_are_behind_but_for_none_that_stands_still(tmp_path, clock):
+    """A bounded run whose sink refuses it ends soon, however many items were being fetched at an earlier kill."""
+    journal = died_fetching(tmp_path, clock, "p", others="a", sinks=["siem"])
+    for item in lease(journal):
+        fetch(journal, item)
+    assert lease(journal) == [], "what was fetched is on its way to the sink"
+    journal.note_standing_still({"sink siem": "access denied", "source source": "throttled"})
+    assert keys(lease(journal)) == ["p"]
     journal.close()
 
 
