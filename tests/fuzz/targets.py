@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-FEW = 15
+FEW = 5
 """Examples of each target in `make unit`; `make fuzz` tries as many as its profile says."""
 
 READERS = (
