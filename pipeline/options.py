@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import ipaddress
 import re
 import types
 import typing
@@ -283,3 +284,13 @@ def _shape(hint: Any) -> type | None:
 
 def _value_shape(value: Any) -> type | None:
     return next((shape for shape in (dict, list) if isinstance(value, shape)), None)
+
+
+def is_loopback(host: str) -> bool:
+    """Returns whether a host is this machine, by its name or address alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

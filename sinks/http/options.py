@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from urllib.parse import urlsplit
 
 from ualpipe.clients.tls import CA_FILE, CLIENT_CERTIFICATE, CLIENT_KEY, CLIENT_KEY_PASSWORD, VERIFY, TlsOptions
 from ualpipe.pipeline.errors import ConfigError
-from ualpipe.pipeline.options import Duration, Secret, Size, option
+from ualpipe.pipeline.options import Duration, Secret, Size, is_loopback, option
 from ualpipe.sinks.http.headers import see_to_headers
 
 Format = Literal["ndjson", "json_array", "single"]
@@ -178,13 +177,3 @@ def _is_protected(url: str) -> bool:
     """Returns whether nobody on the way can read what goes to an address."""
     parts = urlsplit(url)
     return parts.scheme == "https" or is_loopback(parts.hostname or "")
-
-
-def is_loopback(host: str) -> bool:
-    """Returns whether a host is this machine, by its name or address alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -8,10 +8,11 @@ from urllib.parse import urlsplit
 from ualpipe.clients.answer import HttpAnswer
 from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.errors import SinkDenied, SinkError
+from ualpipe.pipeline.options import is_loopback
 from ualpipe.pipeline.stages import Finding
 from ualpipe.sinks.http.answers import Refusal, Success, judged
 from ualpipe.sinks.http.bodies import body_of
-from ualpipe.sinks.http.options import HttpSinkConfig, is_loopback
+from ualpipe.sinks.http.options import HttpSinkConfig
 from ualpipe.sinks.http.requests import Requests
 
 _NOT_KNOWN = (400, 405, 411, 415, 501)  # what servers answer to a method that they have no use for

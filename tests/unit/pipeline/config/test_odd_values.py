@@ -263,6 +263,21 @@ def test_weakened_settings_are_named_by_check_and_are_no_errors(
     assert "chmod" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("url", "is_named"),
+    [
+        ("http://es.contoso.example:9200", True),
+        ("https://es:9200", False),
+        ("http://localhost:9200", False),
+        ("http://[::1]:9", False),
+    ],
+)
+def test_an_address_in_clear_is_named_but_this_machine_s(config, url: str, is_named: bool) -> None:
+    found = lines(config("https://es.contoso.example:9200", url).weakened)
+    text = "http:// sends events, and what proves who we are, in clear: write https://"
+    assert [line.partition(": ")[2] for line in found] == [text] * is_named
+
+
 def test_a_secret_in_the_config_itself_is_named(config) -> None:
     (line,) = lines(config('"${env:PLANTED_KEY}"', SECRET).weakened)
     assert line == "12:5  sinks.search.api_key: the secret stands in the config itself: write ${file:PATH} or ${env:NAME}"

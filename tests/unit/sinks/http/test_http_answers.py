@@ -16,13 +16,13 @@ from fakes import NOW, env
 from servers.peers.hostile_server import DRIPS, FLOODS, HostileServer, Play, bomb, whole
 from ualpipe.clients.answer import HttpAnswer
 from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkUnavailable
-from ualpipe.pipeline.options import build
+from ualpipe.pipeline.options import build, is_loopback
 from ualpipe.pipeline.stages import Batch
 from ualpipe.pipeline.wording import visible
 from ualpipe.sinks.http import HttpSink
 from ualpipe.sinks.http.answers import Success, judged
 from ualpipe.sinks.http.bodies import body_of, pieces, size_of
-from ualpipe.sinks.http.options import Format, is_loopback
+from ualpipe.sinks.http.options import Format
 from ualpipe.testing import make_events
 
 WITHIN_S = 4.0
