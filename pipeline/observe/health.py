@@ -152,18 +152,21 @@ class FailureLog:
         self._log.log(lasting if is_due else logging.DEBUG, "%s", text, extra={**named, **context})
 
     def works(self, *parts: str) -> None:
-        """Notes that parts work, and says of each cause that it is over when it stops none any more."""
+        """Notes that parts work, and says of each cause that it is over when it stops none any more.
+
+        Of a cause that was not said again, as it had been over for moments only, that is said to who looks for faults (debug).
+        """
         with self._lock:
-            now, is_over = self._clock.monotonic(), False
+            now, is_over, was_said = self._clock.monotonic(), False, False
             for cause in self._causes.values():
                 before = bool(cause.parts)
                 cause.parts.difference_update(parts)
                 if before and not cause.parts:
                     cause.over_at = now
-                    is_over |= cause.is_said
+                    is_over, was_said = True, was_said or cause.is_said
                     cause.is_said = False
         if is_over:
-            self._log.info("%s", self._again)
+            self._log.log(logging.INFO if was_said else logging.DEBUG, "%s", self._again)
 
     def _cause(self, key: str, now: float) -> _Cause:
         """Returns a cause as it is known, or a new one; one that was over for a while counts as new."""

@@ -203,7 +203,7 @@ def scene(
         for proxy in proxies.values():
             proxy.__enter__()
         try:
-            with running(config) as found.run:
+            with running(config, "--log-level", "debug") as found.run:
                 found._feeder.start()
                 soon(found.in_file, "the first records")
                 yield found
