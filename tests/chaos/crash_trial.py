@@ -42,10 +42,11 @@ class Tally:
 
 
 class Tallies(dict[str, Tally]):
-    """The figures of all sinks."""
+    """The figures of the sinks that took part."""
 
-    def __init__(self) -> None:
-        super().__init__({sink: Tally() for sink in SINKS})
+    def __missing__(self, sink: str) -> Tally:
+        self[sink] = Tally()
+        return self[sink]
 
     def include(self, others: Tallies) -> None:
         """Adds the figures of other trials."""
@@ -57,7 +58,10 @@ class Tallies(dict[str, Tally]):
         """Returns the figures for people."""
         kinds = dict(zip(SINKS, ("file", "Kafka", "Elasticsearch", "syslog", "HTTP"), strict=True))
         head = f"\n{title}\n{'sink':<14}{'ended':>8}{'records':>10}{'lost':>6}{'doubled':>9}{'torn':>6}"
-        rows = [f"{kinds[at]:<14}{x.ends:>8,}{x.records:>10,}{x.lost:>6,}{x.doubled:>9,}{x.torn:>6,}" for at, x in self.items()]
+        rows = [
+            f"{kinds[at]:<14}{x.ends:>8,}{x.records:>10,}{x.lost:>6,}{x.doubled:>9,}{x.torn:>6,}"
+            for at, x in sorted(self.items(), key=lambda item: SINKS.index(item[0]))
+        ]
         return "\n".join([head, *rows])
 
 
