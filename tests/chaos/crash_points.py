@@ -240,7 +240,7 @@ POINTS = {point.name: point for group in (*_WAY_IN, *_CARE, *_SINKS) for point i
 ELSEWHERE = {
     "notes:DeathsNote.add": "a start that blames an item for the end of a run: without it the item is blamed once less",
     "notes:DeathsNote.forget": "what was fetched is no longer blamed: the next start that blames anything clears it",
-    "notes:note_run": "begin and version of a run, for `ualpipe status`: without it the run before is named until this one is over",
+    "notes:note_run": "begin and version of a run, for `ualpipe status`: without it the run before is named",
     "dead_letters:DeadLetters.discard": "`ualpipe dead-letters discard`, which whoever sees it fail types again",
     "queries.accounts:mend": "`ualpipe reconcile`, which does the rest when it is typed again",
     "queries.replay:send_again": "`ualpipe replay`, which sends the rest when it is typed again",
