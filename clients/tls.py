@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from ualpipe.clients.errors import Refused
 from ualpipe.clients.sockets import PacedContext
@@ -33,6 +34,36 @@ class TlsOptions:
     client_key: Path | None = option(CLIENT_KEY, default=None, former=("key_file",), reads=True)
     client_key_password: Secret | None = option(CLIENT_KEY_PASSWORD, default=None, former=("key_password", "key_passphrase"))
     verify: bool = option(VERIFY, default=True)
+
+
+class FlatTlsOptions(Protocol):
+    """The options of a stage that has those of TLS among its own, and no section for them."""
+
+    @property
+    def ca_file(self) -> Path | None: ...
+
+    @property
+    def client_certificate(self) -> Path | None: ...
+
+    @property
+    def client_key(self) -> Path | None: ...
+
+    @property
+    def client_key_password(self) -> Secret | None: ...
+
+    @property
+    def verify(self) -> bool: ...
+
+
+def tls_of(options: FlatTlsOptions) -> TlsOptions:
+    """Returns the TLS options that stand flat among those of a stage as the section that other stages have."""
+    return TlsOptions(
+        ca_file=options.ca_file,
+        client_certificate=options.client_certificate,
+        client_key=options.client_key,
+        client_key_password=options.client_key_password,
+        verify=options.verify,
+    )
 
 
 def client_context(options: TlsOptions, *, alpn: Sequence[str] = ()) -> ssl.SSLContext:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ualpipe.clients.tls import CA_FILE, CLIENT_CERTIFICATE, CLIENT_KEY, CLIENT_KEY_PASSWORD, VERIFY, TlsOptions
+from ualpipe.clients.tls import CA_FILE, CLIENT_CERTIFICATE, CLIENT_KEY, CLIENT_KEY_PASSWORD, VERIFY
 from ualpipe.pipeline.options import Duration, Secret, option
 
 
@@ -52,14 +52,3 @@ class ElasticsearchSinkConfig:
         minimum=1,
         maximum=32,
     )
-
-    @property
-    def tls(self) -> TlsOptions:
-        """The TLS options, which stand flat here, as the section that other stages have."""
-        return TlsOptions(
-            ca_file=self.ca_file,
-            client_certificate=self.client_certificate,
-            client_key=self.client_key,
-            client_key_password=self.client_key_password,
-            verify=self.verify,
-        )

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from ualpipe import schemas
 from ualpipe.clients.answer import HttpAnswer
 from ualpipe.clients.posting.compression import gzipped
+from ualpipe.clients.tls import tls_of
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.errors import ConfigError, SinkDenied, SinkError, SinkRejected, SinkUnavailable
 from ualpipe.pipeline.events import EncodedEvent
@@ -117,7 +118,7 @@ class ElasticsearchSink:
         return Connection(
             config.urls,
             authorization=authorization(_revealed(config.api_key), config.username, _revealed(config.password)),
-            tls=config.tls,
+            tls=tls_of(config),
             timeout_s=config.timeout,
             at_once=config.concurrency,
             **how,

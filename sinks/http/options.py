@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from ualpipe.clients.tls import CA_FILE, CLIENT_CERTIFICATE, CLIENT_KEY, CLIENT_KEY_PASSWORD, VERIFY, TlsOptions
+from ualpipe.clients.tls import CA_FILE, CLIENT_CERTIFICATE, CLIENT_KEY, CLIENT_KEY_PASSWORD, VERIFY
 from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.options import Duration, Secret, Size, is_loopback, option
 from ualpipe.sinks.http.headers import see_to_headers
@@ -143,17 +143,6 @@ class HttpSinkConfig:
     def target(self) -> str:
         """Path and query of the address."""
         return target_of(self.urls[0])
-
-    @property
-    def tls(self) -> TlsOptions:
-        """The TLS options, which stand flat here, as the section that other stages have."""
-        return TlsOptions(
-            ca_file=self.ca_file,
-            client_certificate=self.client_certificate,
-            client_key=self.client_key,
-            client_key_password=self.client_key_password,
-            verify=self.verify,
-        )
 
     @property
     def proxy_url(self) -> str | None:

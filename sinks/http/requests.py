@@ -10,6 +10,7 @@ from ualpipe.clients.errors import as_sink_errors
 from ualpipe.clients.posting.client_credentials import Client, ClientCredentials
 from ualpipe.clients.posting.compression import gzipped
 from ualpipe.clients.posting.poster import Poster
+from ualpipe.clients.tls import tls_of
 from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.errors import SinkDenied
 from ualpipe.pipeline.redaction import hide
@@ -84,7 +85,7 @@ class Requests:
 
     def _to(self, servers: list[str]) -> Poster:
         config = self._config
-        return Poster(servers, tls=config.tls, proxy=config.proxy_url, timeout_s=config.timeout, at_once=config.concurrency)
+        return Poster(servers, tls=tls_of(config), proxy=config.proxy_url, timeout_s=config.timeout, at_once=config.concurrency)
 
     def _client_credentials(self, clock: Clock) -> ClientCredentials | None:
         if (oauth := self._config.oauth) is None:

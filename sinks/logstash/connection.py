@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from ualpipe.clients.errors import as_sink_errors
 from ualpipe.clients.pace import LONGEST_SILENCES
 from ualpipe.clients.sockets import OpenSockets
-from ualpipe.clients.tls import client_context
+from ualpipe.clients.tls import client_context, tls_of
 from ualpipe.pipeline.errors import SinkError, SinkUnavailable
 from ualpipe.sinks.dialogue import Dialogue
 from ualpipe.sinks.logstash.frames import Acks, NotLumberjack, window
@@ -61,7 +61,7 @@ class Connection:
         tls = None
         if config.tls:
             with as_sink_errors("logstash."):
-                tls = client_context(config.tls_options)
+                tls = client_context(tls_of(config))
         self._dialogue = Dialogue(address, config.timeout, peer=RECEIVER, sockets=sockets, tls=tls, server_name=address[0])
 
     @property

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ualpipe.clients.tls import CA_FILE, CLIENT_CERTIFICATE, CLIENT_KEY, CLIENT_KEY_PASSWORD, VERIFY, TlsOptions
+from ualpipe.clients.tls import CA_FILE, CLIENT_CERTIFICATE, CLIENT_KEY, CLIENT_KEY_PASSWORD, VERIFY
 from ualpipe.clients.tls_failures import Peer
 from ualpipe.pipeline.options import Duration, Secret, Size, option
 
@@ -66,17 +66,6 @@ class LogstashSinkConfig:
         "A larger document is dead-lettered. No more than the receiver takes, which ends the connection at once.",
         default="10MiB",
     )
-
-    @property
-    def tls_options(self) -> TlsOptions:
-        """The TLS options, which stand flat here, as the section that other stages have."""
-        return TlsOptions(
-            ca_file=self.ca_file,
-            client_certificate=self.client_certificate,
-            client_key=self.client_key,
-            client_key_password=self.client_key_password,
-            verify=self.verify,
-        )
 
     @property
     def addresses(self) -> list[tuple[str, int]]:

@@ -10,6 +10,7 @@ from ualpipe.clients.answer import HttpAnswer
 from ualpipe.clients.errors import as_sink_errors
 from ualpipe.clients.posting.compression import gzipped
 from ualpipe.clients.posting.poster import Poster
+from ualpipe.clients.tls import tls_of
 from ualpipe.pipeline.errors import SinkUnavailable
 from ualpipe.pipeline.redaction import hide
 from ualpipe.sinks.splunk_hec.answers import acknowledged, read
@@ -34,7 +35,7 @@ class Collector:
         with as_sink_errors():
             self._poster = Poster(
                 config.urls,
-                tls=config.tls,
+                tls=tls_of(config),
                 proxy=config.proxy.reveal() if config.proxy else None,
                 timeout_s=config.timeout,
                 at_once=config.concurrency + 1,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ualpipe.clients.tls import CA_FILE, CLIENT_CERTIFICATE, CLIENT_KEY, CLIENT_KEY_PASSWORD, VERIFY, TlsOptions
+from ualpipe.clients.tls import CA_FILE, CLIENT_CERTIFICATE, CLIENT_KEY, CLIENT_KEY_PASSWORD, VERIFY
 from ualpipe.pipeline.options import Duration, Secret, Size, option
 
 _URL = r"^https?://[^@/?#]+(/[^?#]*)?$"
@@ -86,14 +86,3 @@ class SplunkHecSinkConfig:
         """The collectors, without a slash at the end."""
         found = (self.url,) if isinstance(self.url, str) else self.url
         return tuple(url.rstrip("/") for url in found)
-
-    @property
-    def tls(self) -> TlsOptions:
-        """The TLS options as clients take them."""
-        return TlsOptions(
-            ca_file=self.ca_file,
-            client_certificate=self.client_certificate,
-            client_key=self.client_key,
-            client_key_password=self.client_key_password,
-            verify=self.verify,
-        )
