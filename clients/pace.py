@@ -9,6 +9,12 @@ LEAST_BYTES_PER_S = 4 * 1024
 LONGEST_SILENCES = 15
 """A step takes at most so many times the longest silence, however steadily its bytes come."""
 
+REQUEST_TIMEOUT = (
+    "Longest wait for the answer to one request, and longest silence in it. One that comes more slowly than 4 KiB a second "
+    "is given up after about that time, any after fifteen times that."
+)
+"""Description of the option `timeout`, for stages that speak HTTP."""
+
 
 class TooSlow(TimeoutError):
     """The other side is silent for too long, or takes too long in all."""

@@ -9,6 +9,9 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from ualpipe.pipeline.wording import spelled_out
 
+PROXY = "URL of an HTTP proxy, with user and password if it asks for them. HTTPS_PROXY and the like are not read."
+"""Description of the option `proxy`."""
+
 _HTTPS_PORT = 443
 # Stricter than any URL parser: no user part, backslash or blank, so that no two parsers can differ on the host.
 _BLANKS = " \t\r\n"

@@ -14,3 +14,6 @@ AUTHORITIES: dict[CloudName, str] = {
     "dod": "https://login.microsoftonline.us",
 }
 """Root of the login service of each cloud, without a slash at the end."""
+
+ROOT = r"^https://[A-Za-z0-9.-]+(:\d+)?/?$"
+"""Pattern of an option that gives the root of a service in another cloud."""

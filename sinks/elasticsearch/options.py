@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ualpipe.clients.pace import REQUEST_TIMEOUT
 from ualpipe.clients.tls import CA_FILE, CLIENT_CERTIFICATE, CLIENT_KEY, CLIENT_KEY_PASSWORD, VERIFY
 from ualpipe.pipeline.options import Duration, Secret, option
 
@@ -39,11 +40,7 @@ class ElasticsearchSinkConfig:
     client_key: Path | None = option(CLIENT_KEY, default=None, reads=True)
     client_key_password: Secret | None = option(CLIENT_KEY_PASSWORD, default=None)
     verify: bool = option(VERIFY, default=True)
-    timeout: Duration = option(
-        "Longest wait for the answer to one request, and longest silence in it. One that comes more slowly than 4 KiB a second "
-        "is given up after about that time, any after fifteen times that.",
-        default="60s",
-    )
+    timeout: Duration = option(REQUEST_TIMEOUT, default="60s")
     pipeline: str | None = option("Ingest pipeline that documents go through.", default=None, minLength=1)
     compress: bool = option("Compresses requests with gzip.", default=False)
     concurrency: int = option(

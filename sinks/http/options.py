@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from ualpipe.clients.pace import REQUEST_TIMEOUT
 from ualpipe.clients.tls import CA_FILE, CLIENT_CERTIFICATE, CLIENT_KEY, CLIENT_KEY_PASSWORD, VERIFY
+from ualpipe.clients.urls import PROXY
 from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.options import Duration, Secret, Size, is_loopback, option
 from ualpipe.sinks.http.headers import see_to_headers
@@ -97,17 +99,13 @@ class HttpSinkConfig:
         "receivers that take one), or nothing.",
         default="options",
     )
-    timeout: Duration = option(
-        "Longest wait for the answer to one request, and longest silence in it. One that comes more slowly than 4 KiB a second "
-        "is given up after about that time, any after fifteen times that.",
-        default="60s",
-    )
+    timeout: Duration = option(REQUEST_TIMEOUT, default="60s")
     ca_file: Path | None = option(CA_FILE, default=None, reads=True)
     client_certificate: Path | None = option(CLIENT_CERTIFICATE, default=None, reads=True)
     client_key: Path | None = option(CLIENT_KEY, default=None, reads=True)
     client_key_password: Secret | None = option(CLIENT_KEY_PASSWORD, default=None)
     verify: bool = option(VERIFY, default=True)
-    proxy: Secret | None = option("URL of an HTTP proxy, with name and password where it wants them.", default=None)
+    proxy: Secret | None = option(PROXY, default=None)
 
     def __post_init__(self) -> None:
         """Refuses options that exclude one another or have no use alone. No text holds an address, which may be a key."""

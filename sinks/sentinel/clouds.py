@@ -6,19 +6,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ualpipe.clients.entra.api import Api
-from ualpipe.clients.entra.clouds import AUTHORITIES
+from ualpipe.clients.entra.clouds import AUTHORITIES, ROOT
 from ualpipe.pipeline.options import option
 
 AzureCloudName = Literal["commercial", "government", "china"]
-_ROOT = r"^https://[A-Za-z0-9.-]+(:\d+)?/?$"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomAzureCloud:
     """Another cloud than those of Azure: a private one, or a simulated service."""
 
-    authority: str = option("Root of the login service, `https://` and without a path.", pattern=_ROOT)
-    monitor: str = option("Whom tokens are made for (their audience), as a URL.", pattern=_ROOT)
+    authority: str = option("Root of the login service, `https://` and without a path.", pattern=ROOT)
+    monitor: str = option("Whom tokens are made for (their audience), as a URL.", pattern=ROOT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ualpipe.clients.pace import REQUEST_TIMEOUT
 from ualpipe.clients.tls import CA_FILE
+from ualpipe.clients.urls import PROXY
 from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.options import Duration, Secret, option
 from ualpipe.sinks.sentinel.clouds import AzureCloudName, CustomAzureCloud
@@ -66,13 +68,9 @@ class SentinelSinkConfig:
     cloud: AzureCloudName | CustomAzureCloud = option("The cloud that the workspace is in.", default="commercial")
     compression: Literal["gzip", "none"] = option("How requests are compressed.", default="gzip")
     concurrency: int = option("Requests that are under way at once; each has at most 1 MB.", default=4, minimum=1, maximum=32)
-    timeout: Duration = option(
-        "Longest wait for the answer to one request, and longest silence in it. One that comes more slowly than 4 KiB a second "
-        "is given up after about that time, any after fifteen times that.",
-        default="60s",
-    )
+    timeout: Duration = option(REQUEST_TIMEOUT, default="60s")
     ca_file: Path | None = option(CA_FILE, default=None, reads=True)
-    proxy: Secret | None = option("URL of an HTTP proxy, with name and password where it wants them.", default=None)
+    proxy: Secret | None = option(PROXY, default=None)
 
     def __post_init__(self) -> None:
         """Refuses names of streams that the profile has no use for."""

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ualpipe.clients.pace import REQUEST_TIMEOUT
 from ualpipe.clients.tls import CA_FILE, CLIENT_CERTIFICATE, CLIENT_KEY, CLIENT_KEY_PASSWORD, VERIFY
+from ualpipe.clients.urls import PROXY
 from ualpipe.pipeline.options import Duration, Secret, Size, option
 
 _URL = r"^https?://[^@/?#]+(/[^?#]*)?$"
@@ -73,13 +75,13 @@ class SplunkHecSinkConfig:
         minimum=1,
         maximum=64,
     )
-    timeout: Duration = option("Longest wait for the answer to one request, and longest silence in it.", default="30s")
+    timeout: Duration = option(REQUEST_TIMEOUT, default="30s")
     ca_file: Path | None = option(CA_FILE, default=None, reads=True)
     client_certificate: Path | None = option(CLIENT_CERTIFICATE, default=None, reads=True)
     client_key: Path | None = option(CLIENT_KEY, default=None, reads=True)
     client_key_password: Secret | None = option(CLIENT_KEY_PASSWORD, default=None)
     verify: bool = option(VERIFY, default=True)
-    proxy: Secret | None = option("URL of an HTTP proxy, with name and password where it wants them.", default=None)
+    proxy: Secret | None = option(PROXY, default=None)
 
     @property
     def urls(self) -> tuple[str, ...]:

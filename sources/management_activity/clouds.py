@@ -5,18 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ualpipe.clients.entra.api import Api
-from ualpipe.clients.entra.clouds import AUTHORITIES, CloudName
+from ualpipe.clients.entra.clouds import AUTHORITIES, ROOT, CloudName
 from ualpipe.pipeline.options import option
-
-_ROOT = r"^https://[A-Za-z0-9.-]+(:\d+)?/?$"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomCloud:
     """Another cloud than the four of Microsoft: a private relay, or a simulated tenant."""
 
-    authority: str = option("Root of the login service, `https://` and without a path.", pattern=_ROOT)
-    api: str = option("Root of the Management Activity API, `https://` and without a path.", pattern=_ROOT)
+    authority: str = option("Root of the login service, `https://` and without a path.", pattern=ROOT)
+    api: str = option("Root of the Management Activity API, `https://` and without a path.", pattern=ROOT)
 
 
 @dataclass(frozen=True, slots=True)

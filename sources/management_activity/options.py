@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from ualpipe.clients.entra.clouds import CloudName
 from ualpipe.clients.tls import CA_FILE
+from ualpipe.clients.urls import PROXY
 from ualpipe.pipeline.options import Duration, Secret, Size, option
 from ualpipe.sources.management_activity.clouds import CustomCloud
 
@@ -64,9 +65,7 @@ class ManagementActivityConfig:
         maximum=64,
     )
     ca_file: Path | None = option(CA_FILE, default=None, reads=True)
-    proxy: Secret | None = option(
-        "URL of an HTTP proxy, with user and password if it asks for them. HTTPS_PROXY and the like are not read.", default=None
-    )
+    proxy: Secret | None = option(PROXY, default=None)
     publisher_id: str | None = option(
         "GUID under which the service counts requests; your own tenant id by default.",
         default=None,
