@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from ualpipe.clients.pace import Pace
 from ualpipe.clients.sockets import OpenSockets, PacedSocket, connect
+from ualpipe.clients.tls import TlsOptions, client_context
 from ualpipe.clients.tls_failures import Peer
 from ualpipe.pipeline.errors import SinkError, SinkUnavailable
 from ualpipe.pipeline.stages import Finding
@@ -132,6 +133,17 @@ def secured(plain: PacedSocket, tls: ssl.SSLContext, server_name: str, peer: Pee
     except SinkError:
         plain.close()
         raise
+
+
+def speaks_tls(address: tuple[str, int], timeout_s: float, peer: Peer, sockets: OpenSockets) -> bool:
+    """Returns whether a receiver answers the beginning of TLS, with a certificate of whoever it is or a refusal in its words."""
+    anyone = client_context(TlsOptions(verify=False))
+    try:
+        made = Dialogue(address, timeout_s, peer=peer, sockets=sockets, tls=anyone, server_name=address[0])
+    except SinkError as exc:
+        return "ALERT" in str(getattr(exc.__cause__, "reason", ""))
+    made.close()
+    return True
 
 
 def certificate_findings(certificate: dict[str, object], peer: Peer, where: str, now: datetime) -> Iterator[Finding]:

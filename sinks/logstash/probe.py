@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from ualpipe.clients.sockets import OpenSockets
-from ualpipe.clients.tls import TlsOptions, client_context
 from ualpipe.pipeline.errors import SinkError
 from ualpipe.pipeline.stages import Finding
-from ualpipe.sinks.dialogue import Dialogue, certificate_findings
+from ualpipe.sinks.dialogue import certificate_findings, speaks_tls
 from ualpipe.sinks.logstash.connection import Connection, shown
 from ualpipe.sinks.logstash.options import RECEIVER
 
@@ -34,19 +33,8 @@ def findings(
         try:
             connection.ask(PROBE_S)
         except SinkError as exc:
-            speaks_tls = not is_secured and _speaks_tls(address)
-            yield Finding("error", where, str(exc), "say `tls: true`: this port speaks TLS" if speaks_tls else _ACTION)
+            is_tls = not is_secured and speaks_tls(address, PROBE_S, RECEIVER, OpenSockets())
+            yield Finding("error", where, str(exc), "say `tls: true`: this port speaks TLS" if is_tls else _ACTION)
             return
         yield Finding("ok", where, "reached; it took the connection, and only events show whether it takes those")
         yield from certificate_findings(connection.certificate, RECEIVER, where, now)
-
-
-def _speaks_tls(address: tuple[str, int]) -> bool:
-    """Returns whether a receiver answers the beginning of TLS; whoever it is."""
-    context = client_context(TlsOptions(verify=False))
-    try:
-        made = Dialogue(address, PROBE_S, peer=RECEIVER, sockets=OpenSockets(), tls=context, server_name=address[0])
-    except SinkError:
-        return False
-    made.close()
-    return True

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ualpipe.clients.errors import as_sink_errors
 from ualpipe.clients.sockets import OpenSockets
-from ualpipe.clients.tls import TlsOptions, client_context
+from ualpipe.clients.tls import client_context
 from ualpipe.pipeline.clock import Clock
 from ualpipe.pipeline.errors import SinkError
+from ualpipe.sinks.dialogue import speaks_tls
 from ualpipe.sinks.syslog.frames import newline_framed, octet_counted
-from ualpipe.sinks.syslog.options import SyslogSinkConfig
+from ualpipe.sinks.syslog.options import RECEIVER, SyslogSinkConfig
 from ualpipe.sinks.syslog.resend import Unproven
 from ualpipe.sinks.syslog.tcp import Stream
 
@@ -159,22 +160,9 @@ class Link:
             with contextlib.closing(self.new_stream(must_settle=False)) as plain:
                 if not plain.answers(EMPTY_LINES):
                     return False
-            with as_sink_errors():
-                anyone = client_context(TlsOptions(verify=False))
-            timeout_s = min(self._config.timeout, LAST_WAIT_S)
-            secured = Stream(
-                self._config.host,
-                self._port,
-                timeout_s,
-                monotonic=self._clock.monotonic,
-                sockets=self._sockets,
-                tls=anyone,
-                server_name=self._config.host,
-            )
-        except SinkError as exc:
-            return "ALERT" in str(getattr(exc.__cause__, "reason", ""))  # a refusal in the words of TLS
-        secured.close()
-        return True
+        except SinkError:
+            return False
+        return speaks_tls((self._config.host, self._port), min(self._config.timeout, LAST_WAIT_S), RECEIVER, self._sockets)
 
     def _look(self) -> None:
         """Checks the connection, and drops one that is not in order."""
