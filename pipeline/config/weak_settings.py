@@ -39,6 +39,8 @@ def _weaknesses(place: Pointer, value: Any, is_secret: bool, source: MarkedYaml,
     name = next((step for step in reversed(place) if isinstance(step, str)), "")
     if name == "verify" and value is False:
         yield "certificates are not verified: whoever is on the way can read and change what is sent"
+    if name == "tls" and value is False:
+        yield "connections are not encrypted: whoever is on the way can read and change what is sent"
     if name in _ADDRESSES and isinstance(value, str) and _is_clear(value):
         yield f"{value.partition('://')[0]}:// sends events, and what proves who we are, in clear: write https://"
     if is_secret and isinstance(value, str) and place not in source.substituted:

@@ -278,6 +278,13 @@ def test_an_address_in_clear_is_named_but_this_machine_s(config, url: str, is_na
     assert [line.partition(": ")[2] for line in found] == [text] * is_named
 
 
+def test_a_connection_without_encryption_is_named(config) -> None:
+    more = "  beats: {type: logstash, hosts: [ls.contoso.example], tls: %s}\n"
+    plain, secured = (lines(config("sinks:\n", "sinks:\n" + more % tls).weakened) for tls in ("false", "true"))
+    assert [line.partition("  ")[2].partition(": ")[0] for line in plain] == ["sinks.beats.tls"]
+    assert secured == []
+
+
 def test_a_secret_in_the_config_itself_is_named(config) -> None:
     (line,) = lines(config('"${env:PLANTED_KEY}"', SECRET).weakened)
     assert line == "12:5  sinks.search.api_key: the secret stands in the config itself: write ${file:PATH} or ${env:NAME}"
