@@ -7,7 +7,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 
 class AtOnce:
-    """Runs tasks, so many at a time. Used by one thread."""
+    """Runs tasks, so many at a time. Used by one thread.
+
+    Attributes:
+        most: Tasks at a time.
+    """
 
     def __init__(self, most: int, name: str) -> None:
         """Starts no thread yet.
@@ -16,7 +20,7 @@ class AtOnce:
             most: Tasks at a time; one alone runs in the thread that brings it.
             name: Begins the names of the threads.
         """
-        self._most = most
+        self.most = most
         self._pool = ThreadPoolExecutor(most, thread_name_prefix=name) if most > 1 else None
         self._running: set[Future[None]] = set()
 
@@ -25,7 +29,7 @@ class AtOnce:
         if self._pool is None:
             task()
             return
-        while len(self._running) >= self._most:
+        while len(self._running) >= self.most:
             self._running = wait(self._running, return_when=FIRST_COMPLETED).not_done
         self._running.add(self._pool.submit(task))
 

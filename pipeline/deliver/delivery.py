@@ -70,7 +70,6 @@ class Delivery:
         self._changed = threading.Condition()
         self._writer = writer = SinkWriter(spec.name, sink, buffer, context, self._log)
         self._writes = AtOnce(sink.limits.writes_at_once, f"{spec.name}-write")
-        self._is_pipelined = sink.limits.writes_at_once > 1
         self._settling = Settling(spec.name, journal, context, self._log, writer, is_choosy=self._is_choosy)
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix=f"{spec.name}-ahead")
 
@@ -158,7 +157,7 @@ class Delivery:
     def _deliver(self, refs: list[BatchRef]) -> None:
         batches = self._sink_batches(refs)
         self._read_ahead()
-        if self._is_pipelined:  # the writes hold the events, and the buffer's room is for what comes next
+        if self._writes.most > 1:  # the writes hold the events, and the buffer's room is for what comes next
             self._buffer.done(self.name, refs)
         self._writes.run(partial(self._write_and_settle, refs, batches))
 

@@ -97,7 +97,6 @@ class SqliteJournal:
         self._max_bytes = max_bytes
         self._measure_at = 0.0
         self._sinks = tuple(sinks)
-        self._blocked: frozenset[str] = frozenset()  # sinks that stand still
         seen = SeenIds(self._file.db)
         self._ledger = Ledger(self._file, longest_delay_s)
         self._deaths = DeathsNote(self._file)
@@ -220,7 +219,7 @@ class SqliteJournal:
 
     def _is_busy(self) -> bool:
         """Returns whether others than suspects are due, or what is stored is on its way to a sink that does not stand still."""
-        sinks = [sink for sink in self._sinks if sink not in self._blocked]
+        sinks = [sink for sink in self._sinks if f"sink {sink}" not in self._standing_still.parts]
         return self._ledger.is_other_due(list(self._suspects)) or any(map(self._batches.is_behind, sinks))
 
     def _settled(self, items: Iterable[LedgerItem]) -> None:
@@ -291,7 +290,6 @@ class SqliteJournal:
         note_run(self._file, run)
 
     def note_standing_still(self, reasons: Mapping[str, str]) -> None:
-        self._blocked = frozenset(part.removeprefix("sink ") for part in reasons)
         self._standing_still.note(reasons)
 
     def close(self) -> None:

@@ -114,6 +114,11 @@ class StandingStillNote:
         self._file = file
         self._noted: dict[str, tuple[str, float]] | None = None
 
+    @property
+    def parts(self) -> Collection[str]:
+        """The parts that stood still when that was noted last, in this run."""
+        return (self._noted or {}).keys()
+
     def note(self, reasons: Mapping[str, str]) -> None:
         """Notes the parts that stand still now, with the reason of each; writes only when they have changed."""
         before, now = self._noted or {}, self._file.now()
