@@ -102,6 +102,9 @@ def _logging(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-progress", action="store_true", help="log lines in place of the live view on a terminal")
 
 
+_WHOSE_TRANSFORMS = "pipeline file whose transforms are used; without it, validate and ecs with their defaults"
+
+
 def _add_pipeline_commands(add: Parsers) -> None:
     run = _command(add, "run", "run a pipeline until it is stopped", "ualpipe.pipeline.commands.run")
     _config(run)
@@ -113,15 +116,10 @@ def _add_pipeline_commands(add: Parsers) -> None:
     check.add_argument("--live", action="store_true", help="also test login, permissions and each destination; send no events")
 
     map_ = _command(add, "map", "map audit records on stdin to ECS documents on stdout", "ualpipe.pipeline.commands.map")
-    map_.add_argument(
-        "config",
-        type=Path,
-        nargs="?",
-        metavar="CONFIG",
-        help="pipeline file whose transforms are used; without it, validate and ecs with their defaults",
-    )
+    map_.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help=_WHOSE_TRANSFORMS)
 
-    _add_mapping_commands(add)
+    _add_explain(add)
+    _add_test(add)
 
     status = _command(
         add, "status", "show what was fetched, delivered, dead-lettered and missed", "ualpipe.pipeline.commands.status"
@@ -132,19 +130,14 @@ def _add_pipeline_commands(add: Parsers) -> None:
     status.add_argument("--json", action="store_true", help="print JSON, for programs")
 
 
-def _add_mapping_commands(add: Parsers) -> None:
+def _add_explain(add: Parsers) -> None:
     explain = _command(
         add, "explain", "say which mapping rule filled which field of a document", "ualpipe.pipeline.commands.explain"
     )
     explain.add_argument(
         "record", metavar="RECORD_FILE", help="file with a record, an array of records, or one record a line; - for stdin"
     )
-    explain.add_argument(
-        "--config",
-        type=Path,
-        metavar="CONFIG",
-        help="pipeline file whose transforms are used; without it, validate and ecs with their defaults",
-    )
+    explain.add_argument("--config", type=Path, metavar="CONFIG", help=_WHOSE_TRANSFORMS)
     which = explain.add_mutually_exclusive_group()
     which.add_argument("--id", metavar="ID", help="explain the record with this Id (default: the first record)")
     which.add_argument(
@@ -159,6 +152,8 @@ def _add_mapping_commands(add: Parsers) -> None:
     )
     explain.add_argument("--json", action="store_true", help="print JSON, for programs")
 
+
+def _add_test(add: Parsers) -> None:
     test = _command(add, "test", "compare the documents of test records with expected ones", "ualpipe.pipeline.commands.test")
     test.add_argument(
         "cases",
@@ -167,12 +162,7 @@ def _add_mapping_commands(add: Parsers) -> None:
         help="file of test cases, or folder with pairs NAME.record.json and NAME.document.json",
     )
     whose = test.add_mutually_exclusive_group()
-    whose.add_argument(
-        "--config",
-        type=Path,
-        metavar="CONFIG",
-        help="pipeline file whose transforms are used; without it, validate and ecs with their defaults",
-    )
+    whose.add_argument("--config", type=Path, metavar="CONFIG", help=_WHOSE_TRANSFORMS)
     whose.add_argument(
         "--mapping",
         type=Path,

@@ -55,11 +55,9 @@ def probe(
         if other := unsupported(root, urls):
             yield Finding("error", "cluster", other)
             return
-        told = product_of(root, urls)
-        product = told or Product()
+        product = (told := product_of(root, urls)) or Product()
         template = template_for(product)
-        answer = answer_of(api.perform_request("GET", "/_plugins/_security/authinfo")) if product.is_opensearch else None
-        answer = answer or answer_of(api.security.authenticate())
+        answer = _entered(api, product)
         yield (entry := _of_entry(answer, product))
         if entry.level == "error":
             return
@@ -74,6 +72,13 @@ def probe(
             yield _of_pipeline(api, pipeline)
     except SinkError as exc:
         yield Finding("error", "cluster", str(exc), "check `urls`, the TLS options and the network between")
+
+
+def _entered(api: Elasticsearch, product: Product) -> HttpAnswer:
+    """Returns the answer of the cluster to the question who we are."""
+    if product.is_opensearch:
+        return answer_of(api.perform_request("GET", "/_plugins/_security/authinfo"))
+    return answer_of(api.security.authenticate())
 
 
 def _of_entry(answer: HttpAnswer, product: Product) -> Finding:
