@@ -21,6 +21,7 @@ from ualpipe.pipeline.process.processor import LocalProcessor
 from ualpipe.pipeline.process.transforming import transform_group
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.records.decoding import BadRecord
+from ualpipe.pipeline.stages import SinkLimits
 from ualpipe.transforms.ecs import EcsTransform
 from ualpipe.transforms.ecs.options import EcsTransformConfig
 from ualpipe.transforms.filter import FilterTransform, FilterTransformConfig
@@ -125,7 +126,7 @@ def test_odd_fields_alone_leave_the_exit_code_as_it_is(run, status):
 def test_a_run_that_is_stopped_and_started_counts_each_record_once(tmp_path):
     """The sink refuses for now what it gets after the first batch; the next run reads the rest back, and maps it again."""
     source = MemorySource({"a": {"one": body(BAD), "two": body([record(9, CreationTime="never")])}})
-    sink = MemorySink([None, *[SinkUnavailable("down")] * 50])
+    sink = MemorySink([None, *[SinkUnavailable("down")] * 50], SinkLimits(max_events=len(BAD)))  # never both batches at once
     pipeline = Pipeline(tmp_path, source, {"siem": sink, "other": MemorySink()}, stages())
     first = pipeline.runner()
     assert first.run() == 1
