@@ -212,16 +212,20 @@ SENTINEL = [
     Point("sentinel: answered, not read", _ANSWER, within=_ROWS, act=wait_for_the_other_side),
     Point("sentinel: one body taken", _ROWS, "after"),
 ]
-ACKED = [  # two sinks whose receivers acknowledge events themselves
+BEATS = [
     *_around("logstash: write", f"{_BEATS}.send"),
     Point("logstash: inside a window", "ualpipe.sinks.dialogue:Dialogue.send", within=f"{_BEATS}.send", act=half_to_socket),
     Point("logstash: sent, not acknowledged", _HEAR, within=f"{_BEATS}.send"),
     Point("logstash: acknowledged, not read", _HEAR, within=f"{_BEATS}.send", act=wait_for_the_other_side),
+]
+RELP = [
     *_around("relp: write", f"{_SESSION}.send"),
     Point("relp: inside a frame", "ualpipe.sinks.dialogue:Dialogue.send", within=f"{_SESSION}.send", act=half_to_socket),
     Point("relp: sent, not acknowledged", _HEAR, within=f"{_SESSION}.send"),
     Point("relp: acknowledged, not read", _HEAR, within=f"{_SESSION}.send", act=wait_for_the_other_side),
 ]
+ACKED = {"beats": BEATS, "siem": RELP}
+"""Points of the sinks whose receivers acknowledge events themselves, by the sink's name in `test_acked_crashes.py`."""
 SPLUNK = [  # of `test_splunk_hec.py`, each at its n-th passage
     *_around("splunk: write", f"{_SPLUNK}:SplunkHecSink.write"),
     Point("splunk: sent", _ANSWER, within=f"{_SPLUNK}.sending:Sending._send_one"),
@@ -234,7 +238,7 @@ SPLUNK = [  # of `test_splunk_hec.py`, each at its n-th passage
 
 _WAY_IN = (MAKING, MARKING, KEEPING, MIGRATING, LISTING, CHUNKS, DISCARDING, LETTERS, BURIAL, SETTLING, FLAWS, DRIFT, GAPS)
 _CARE = (SEEN, FORGETTING, PRUNING, REQUEUE)
-_SINKS = (FILE, HTTP, KAFKA, KAFKA_PYTHON, SEARCH, SENTINEL, SYSLOG, ACKED, SPLUNK)
+_SINKS = (FILE, HTTP, KAFKA, KAFKA_PYTHON, SEARCH, SENTINEL, SYSLOG, BEATS, RELP, SPLUNK)
 POINTS = {point.name: point for group in (*_WAY_IN, *_CARE, *_SINKS) for point in group}
 
 ELSEWHERE = {
