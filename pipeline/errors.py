@@ -130,6 +130,10 @@ class TransformFailed(EventError):
     """A transform failed unexpectedly on this event, again and again: a bug of the transform, which holds up no other event."""
 
 
+class QueryError(PipelineError):
+    """A question to a store of events is none that it answers, or failed there; the message says where and why."""
+
+
 class SinkError(PipelineError):
     """A sink could not deliver."""
 

@@ -65,6 +65,35 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamCoverage:
+    """How far one stream of a source has come, as the ledger knows it: said to sinks that keep it beside their events.
+
+    Attributes:
+        source: Name of the source.
+        tenant: Its tenant; empty where only the records tell.
+        stream: One of its streams.
+        begin: Where listing began: content that became available earlier was not asked for. None where there is no such bound.
+        until: All content that became available before was listed; None when it never was listed.
+        fetching: Content that was listed and not fetched yet.
+        delivering: Records that were fetched, and that this sink does not have yet.
+        dead: Content and records set aside as dead letters.
+        waiting_since: When the oldest content of these three became available; None where all has arrived.
+        gaps: Periods whose content could not be fetched.
+    """
+
+    source: str
+    tenant: str
+    stream: str
+    begin: Instant | None
+    until: Instant | None
+    fetching: int = 0
+    delivering: int = 0
+    dead: int = 0
+    waiting_since: Instant | None = None
+    gaps: Sequence[Gap] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One result of a probe for ``ualpipe check --live``.
 
@@ -220,7 +249,9 @@ class Sink(Protocol):
     """Delivers batches to one destination.
 
     One whose ``check`` asks nothing but this machine's disk says so by a class attribute ``is_local = True``: `ualpipe check`
-    then asks it without `--live`, too.
+    then asks it without `--live`, too. One that keeps beside its events which period they cover has a method
+    ``note_coverage(streams: Sequence[StreamCoverage]) -> None``: it is called from time to time, from another thread, and raises
+    nothing but ``SinkError``, which is tried again the next time.
     """
 
     Config: ClassVar[type]

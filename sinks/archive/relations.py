@@ -1,0 +1,102 @@
+"""The relations of ``report.contract.Store`` in DuckDB's SQL, over Parquet files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ualpipe.pipeline.report.contract import Asked, Selection
+from ualpipe.sinks.archive.duck import TYPES, text
+from ualpipe.sinks.table.columns import COLUMNS
+
+_LISTS = {
+    "changes": {"name": "VARCHAR", "old": "VARCHAR", "new": "VARCHAR"},
+    "parameters": {"name": "VARCHAR", "value": "VARCHAR"},
+    "items": {"folder": "VARCHAR", "subject": "VARCHAR", "message_id": "VARCHAR", "size": "BIGINT"},
+    "targets": {"id": "VARCHAR", "type": "VARCHAR"},
+}
+_DATE = "CAST(time AS DATE) AS date"
+
+
+def source(files: Sequence[Path], *, places: bool = False) -> str:
+    """Returns a SELECT of all rows of some files; ``places`` adds ``filename`` and ``file_row_number``."""
+    if not files:
+        columns = ", ".join(f'CAST(NULL AS {TYPES[column.type]}) AS "{column.name}"' for column in COLUMNS)
+        return f"SELECT {columns}, {_DATE} WHERE false"
+    named = ", ".join(text(file) for file in files)
+    more = ", filename = true, file_row_number = true" if places else ""
+    # The footer of the first file tells the columns of all; folders are named for other tools.
+    return f"SELECT *, {_DATE} FROM read_parquet([{named}], hive_partitioning = false{more})"
+
+
+def names(files: Sequence[Path]) -> str:
+    """Returns a SELECT of each pair of actor and ids."""
+    return f"SELECT DISTINCT actor, actor_keys FROM ({source(files)})"
+
+
+def condition(selection: Selection, spellings: Sequence[str] | None, contains: Mapping[str, Any]) -> str:
+    """Returns the condition of a selection; tenants are those of the files already.
+
+    Args:
+        selection: Which events.
+        spellings: Of the user that is selected; None where none is.
+        contains: As for ``Store.stream``.
+    """
+    found = []
+    if selection.since:
+        found.append(f"time >= {_instant(selection.since)}")
+    if selection.until:
+        found.append(f"time < {_instant(selection.until)}")
+    if spellings is not None:
+        found.append(_is_in("actor", spellings))
+    if selection.workloads:
+        found.append(_is_in("lower(workload)", [workload.lower() for workload in selection.workloads]))
+    for name, needle in contains.items():
+        if name == "text":
+            found.append(
+                f"(contains(lower(record), {text(needle.lower())}) OR contains(lower(document), {text(needle.lower())}))"
+            )
+        else:
+            found.append(f'contains(lower("{name}"), {text(needle.lower())})')
+    return " AND ".join(found) or "true"
+
+
+def definitions(asked: Asked, spellings: Sequence[str] | None, files: Sequence[Path], history: Sequence[Path]) -> Iterator[str]:
+    """Yields the statements that make the relations."""
+    selection = asked.selection
+    yield f"CREATE OR REPLACE TEMP VIEW events AS FROM ({source(files)}) WHERE {condition(selection, spellings, {})}"
+    until = condition(Selection(until=selection.until), None, {})
+    yield f"CREATE OR REPLACE TEMP VIEW history AS FROM ({source(history)}) WHERE {until}"
+    for name, members in _LISTS.items():
+        shape = "[{" + ", ".join(f'"{member}": "{kind}"' for member, kind in members.items()) + "}]"
+        chosen = ", ".join(f'one."{member}"' for member in members)
+        yield (
+            f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT event_id, number - 1 AS position, {chosen} FROM (SELECT event_id, "
+            f"unnest(found) AS one, generate_subscripts(found, 1) AS number FROM (SELECT event_id, from_json({name}, "
+            f"{text(shape)}) AS found FROM events WHERE {name} IS NOT NULL))"
+        )
+    yield f"CREATE OR REPLACE TEMP TABLE asked AS {_asked(asked)}"
+    yield "CREATE OR REPLACE TEMP TABLE own (kind VARCHAR, value VARCHAR, other VARCHAR)"
+    if asked.own:
+        rows = ", ".join(f"({text(one.kind)}, {text(one.value)}, {text(one.other)})" for one in asked.own)
+        yield f"INSERT INTO own VALUES {rows}"
+
+
+def _asked(asked: Asked) -> str:
+    selection = asked.selection
+    days = "".join(str(day) for day in asked.workdays)
+    return (
+        f"SELECT {_instant(selection.since)} AS since, {_instant(selection.until)} AS until, {_instant(asked.now)} AS now, "
+        f"{text(asked.timezone)} AS timezone, {asked.day_begins} AS day_begins, {asked.day_ends} AS day_ends, "
+        f'{text(days)} AS workdays, {text(selection.user)} AS "user"'
+    )
+
+
+def _instant(value: datetime | None) -> str:
+    return f"TIMESTAMPTZ {text(value.isoformat())}" if value else "CAST(NULL AS TIMESTAMPTZ)"
+
+
+def _is_in(column: str, values: Sequence[str]) -> str:
+    return f"{column} IN ({', '.join(text(value) for value in values)})" if values else "false"

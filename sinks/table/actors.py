@@ -1,0 +1,86 @@
+"""Who acted: a person, a partner's staff, an application, or a service; and the ids by which all spellings of one are found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ualpipe.sinks.table.values import lower, number, text
+
+_USER_TYPES = {"system": 4, "application": 5, "serviceprincipal": 6, "custompolicy": 7, "systempolicy": 8, "partnertechnician": 9}
+_KINDS = {4: "service", 7: "service", 8: "service", 5: "app", 6: "app", 9: "partner"}
+_GUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
+_IS_GUID = re.compile(rf"(?:serviceprincipal_|app@)?{_GUID}").fullmatch
+_IS_APP = re.compile(r"app@sharepoint(?:\b.*)?|.*#spo\b.*").fullmatch
+_IS_SERVICE = re.compile(
+    r"nt authority\\.*|nt service\\.*|s-1-5-(?:18|19|20)|sharepoint\\system|microsoft\.exchange\..*|system"
+).fullmatch
+_EXCHANGE_PARTNER = re.compile(rf"[^\\]{{1,255}}\\tenant: ?({_GUID}), ?object: ?({_GUID})").fullmatch
+_ENTRA_PARTNER = re.compile(r"user_([0-9a-f]{32})@[^@]{1,255}\.onmicrosoft\.com").fullmatch
+_PUID = re.compile(r"(?:i:0h\.f\|membership\|)?(1003[0-9a-f]{12})(?:@live\.com)?").fullmatch
+_KEY = re.compile(rf"{_GUID}|s-1-5-21-[0-9-]{{1,60}}|1003[0-9a-f]{{12}}").fullmatch
+_NO_KEYS = frozenset({"00000000-0000-0000-0000-000000000000"})
+_MOST_ACTORS = 20  # entries of `Actor`; services write two to eight
+
+
+def actor_kind_of(record: Mapping[str, Any], user_id: str) -> str:
+    """Returns ``person``, ``partner``, ``app`` or ``service``.
+
+    How the user id is written counts before ``UserType``, which services often leave at 0: the system account in each spelling
+    (``NT AUTHORITY\\SYSTEM (Microsoft.Exchange.ServiceHost)``), both shapes of partners' staff, ids of applications.
+    """
+    spelled = user_id.strip().lower()
+    if _IS_SERVICE(spelled):
+        return "service"
+    if _EXCHANGE_PARTNER(spelled) or _ENTRA_PARTNER(spelled):
+        return "partner"
+    if _IS_GUID(spelled) or _IS_APP(spelled):
+        return "app"
+    return _KINDS.get(_user_type(record.get("UserType")) or 0, "person")
+
+
+def _user_type(value: Any) -> int | None:
+    found = number(value)
+    return _USER_TYPES.get(value.strip().lower()) if found is None and type(value) is str else found
+
+
+def partner_tenant_of(user_id: str) -> str | None:
+    """Returns the tenant of a partner's staff, where the user id tells it (in Exchange's records)."""
+    found = _EXCHANGE_PARTNER(user_id.strip().lower())
+    return found[1] if found else None
+
+
+def keys_of(record: Mapping[str, Any], user: Mapping[str, Any]) -> str | None:
+    """Returns ids that stay when a user is renamed, sorted, with blanks between: PUID, SID, object id; None where there is none."""
+    found = {key for value in _candidates(record, user) if (key := _key(value)) is not None}
+    return " ".join(sorted(found - _NO_KEYS)) or None
+
+
+def _candidates(record: Mapping[str, Any], user: Mapping[str, Any]) -> Iterable[Any]:
+    yield record.get("UserKey")
+    yield record.get("LogonUserSid")
+    yield user.get("id")
+    actors = record.get("Actor")
+    if type(actors) is list:
+        for actor in actors[:_MOST_ACTORS]:
+            if type(actor) is dict:
+                yield actor.get("ID")
+    partner = _EXCHANGE_PARTNER((text(record.get("UserId")) or "").strip().lower())
+    if partner:
+        yield partner[2]
+    entra = _ENTRA_PARTNER((text(record.get("UserId")) or "").strip().lower())
+    if entra:
+        yield _as_guid(entra[1])
+
+
+def _as_guid(digits: str) -> str:
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def _key(value: Any) -> str | None:
+    spelled = lower(value) or ""
+    puid = _PUID(spelled)
+    if puid:
+        return puid[1]
+    return spelled if _KEY(spelled) else None
