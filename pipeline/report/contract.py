@@ -30,6 +30,26 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
+class Search:
+    """What a search wants of events, beside the selection; all of it must hold. What is empty is not asked for.
+
+    Attributes:
+        id: An ``Id`` or ``event_id``, or the beginning of one.
+        operation: An operation, without case; ``*`` and ``?`` stand for others.
+        ip: An address.
+        texts: Each stands somewhere in the record, or in the sentence of the event, without case.
+        needles: Of each group one stands somewhere in the document (the record, where there is none), without case: what conditions
+            need at least, so that most events need not be decoded for them.
+    """
+
+    id: str = ""
+    operation: str = ""
+    ip: str = ""
+    texts: Sequence[str] = ()
+    needles: Sequence[Sequence[str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Own:
     """One thing that the config's ``reports`` section says is one's own: a domain, an account, a pair that is expected.
 
@@ -142,14 +162,8 @@ class Store(Protocol):
             QueryError: It is no single SELECT, or fails.
         """
 
-    def stream(self, selection: Selection, conditions: Mapping[str, Any], columns: Sequence[str]) -> Iterator[Mapping[str, Any]]:
-        """Yields events, the newest first.
-
-        Args:
-            selection: Which events.
-            conditions: By column: a text that it must hold, without case; of ``text`` one that stands anywhere in the event.
-            columns: The columns that are wanted.
-        """
+    def search(self, selection: Selection, search: Search, columns: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+        """Yields the given columns of events, the newest first; those without a time come last."""
 
     def unreadable(self) -> Sequence[Unreadable]:
         """Returns what could not be read so far."""

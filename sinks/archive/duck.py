@@ -53,6 +53,14 @@ def error() -> type[Exception]:
     return found
 
 
+def is_about_sql(failure: Exception) -> bool:
+    """Returns whether a question is to blame for its failure, not a file."""
+    import duckdb  # noqa: PLC0415 - in the extra `reports`
+
+    kinds = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.ConversionException)
+    return isinstance(failure, (*kinds, duckdb.OutOfRangeException, duckdb.PermissionException, duckdb.OutOfMemoryException))
+
+
 def text(value: str | Path) -> str:
     """Returns a text as SQL writes it."""
     return "'" + str(value).replace("'", "''") + "'"

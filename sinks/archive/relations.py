@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from ualpipe.pipeline.report.contract import Asked, Selection
+from ualpipe.pipeline.report.contract import Asked, Search, Selection
 from ualpipe.sinks.archive.duck import TYPES, text
+from ualpipe.sinks.archive.needles import pattern as needle_pattern
 from ualpipe.sinks.table.columns import COLUMNS
 
 _LISTS = {
@@ -36,38 +37,64 @@ def names(files: Sequence[Path]) -> str:
     return f"SELECT DISTINCT actor, actor_keys FROM ({source(files)})"
 
 
-def condition(selection: Selection, spellings: Sequence[str] | None, contains: Mapping[str, Any]) -> str:
-    """Returns the condition of a selection; tenants are those of the files already.
+def at(file: Path, rows: Sequence[int], columns: Sequence[str]) -> str:
+    """Returns a SELECT of ``file_row_number`` and some columns of the rows at these numbers of a file."""
+    wanted = ", ".join(f'"{name}"' for name in columns)
+    numbers = ", ".join(map(str, rows))
+    return f"SELECT file_row_number, {wanted} FROM ({source([file], places=True)}) WHERE file_row_number IN ({numbers})"
+
+
+def condition(selection: Selection, spellings: Sequence[str] | None, search: Search = Search()) -> str:  # noqa: B008 - frozen
+    """Returns the condition of a selection and a search; tenants are those of the files already.
 
     Args:
         selection: Which events.
         spellings: Of the user that is selected; None where none is.
-        contains: As for ``Store.stream``.
+        search: What is wanted of them.
     """
-    found = []
-    if selection.since:
-        found.append(f"time >= {_instant(selection.since)}")
-    if selection.until:
-        found.append(f"time < {_instant(selection.until)}")
-    if spellings is not None:
-        found.append(_is_in("actor", spellings))
-    if selection.workloads:
-        found.append(_is_in("lower(workload)", [workload.lower() for workload in selection.workloads]))
-    for name, needle in contains.items():
-        if name == "text":
-            found.append(
-                f"(contains(lower(record), {text(needle.lower())}) OR contains(lower(document), {text(needle.lower())}))"
-            )
-        else:
-            found.append(f'contains(lower("{name}"), {text(needle.lower())})')
+    found = [*_selected(selection, spellings), *_searched(search)]
     return " AND ".join(found) or "true"
+
+
+def _selected(selection: Selection, spellings: Sequence[str] | None) -> Iterator[str]:
+    if selection.since:
+        yield f"time >= {_instant(selection.since)}"
+    if selection.until:
+        yield f"time < {_instant(selection.until)}"
+    if spellings is not None:
+        yield _is_in("actor", spellings)
+    if selection.workloads:
+        yield _is_in("lower(workload)", [workload.lower() for workload in selection.workloads])
+
+
+def _searched(search: Search) -> Iterator[str]:
+    if search.id:
+        begin = text(search.id.lower())
+        yield f"(starts_with(lower(id), {begin}) OR starts_with(lower(event_id), {begin}))"
+    if search.operation:
+        yield f"regexp_full_match(operation, {text(_wildcards(search.operation))})"
+    if search.ip:
+        yield f"lower(ip) = {text(search.ip.lower())}"
+    for wanted in search.texts:
+        yield f"({_holds('record', [wanted])} OR {_holds('sentence', [wanted])})"
+    for group in search.needles:
+        yield _holds("coalesce(document, record)", group)
+
+
+def _holds(column: str, needles: Sequence[str]) -> str:
+    return f"regexp_matches({column}, {text('|'.join(map(needle_pattern, needles)))})"
+
+
+def _wildcards(wanted: str) -> str:
+    parts = {"*": "(?s:.*)", "?": "(?s:.)"}
+    return "(?i)" + "".join(parts.get(character) or re.escape(character) for character in wanted)
 
 
 def definitions(asked: Asked, spellings: Sequence[str] | None, files: Sequence[Path], history: Sequence[Path]) -> Iterator[str]:
     """Yields the statements that make the relations."""
     selection = asked.selection
-    yield f"CREATE OR REPLACE TEMP VIEW events AS FROM ({source(files)}) WHERE {condition(selection, spellings, {})}"
-    until = condition(Selection(until=selection.until), None, {})
+    yield f"CREATE OR REPLACE TEMP VIEW events AS FROM ({source(files)}) WHERE {condition(selection, spellings)}"
+    until = condition(Selection(until=selection.until), None)
     yield f"CREATE OR REPLACE TEMP VIEW history AS FROM ({source(history)}) WHERE {until}"
     for name, members in _LISTS.items():
         shape = "[{" + ", ".join(f'"{member}": "{kind}"' for member, kind in members.items()) + "}]"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 
-def spellings_of(user: str, names: Iterable[tuple[str | None, str | None]]) -> Sequence[str]:
+def spellings_of(user: str, names: Iterable[Sequence[str | None]]) -> Sequence[str]:
     """Returns the actors who are the same as the one that is asked for.
 
     Args:
