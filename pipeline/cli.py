@@ -68,6 +68,7 @@ def _parser(is_tenant: bool) -> argparse.ArgumentParser:  # noqa: FBT001 - see _
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
     _add_pipeline_commands(commands.add_parser)
     _add_dead_letters(commands.add_parser)
+    _add_search(commands.add_parser)
     _add_reconcile(commands.add_parser)
     _add_journal_commands(commands.add_parser)
     _add_tools(commands.add_parser, is_tenant=is_tenant)
@@ -210,6 +211,43 @@ def _add_dead_letters(add: Parsers) -> None:
                 action="store_true",
                 help="send nothing; say which dead letters would pass the present transforms, and why others would not",
             )
+
+
+def _add_search(add: Parsers) -> None:
+    search = _command(add, "search", "find events in an archive, the newest first", "ualpipe.pipeline.commands.search")
+    _store(search)
+    search.add_argument(
+        "conditions",
+        nargs="*",
+        metavar="CONDITION",
+        help="what must hold, in the notation of `filter`: 'event.action: FileDeleted'; must follow STORE directly",
+    )
+    search.add_argument(
+        "--since", metavar="TIME", help="acts at or after this time: 2026-11-20, 2026-11-20T08:00Z, or 7d for 7 days ago"
+    )
+    search.add_argument("--until", metavar="TIME", help="acts before this time")
+    search.add_argument("--tenant", action="append", default=[], metavar="ID", help="of this tenant; may be repeated")
+    search.add_argument("--user", metavar="NAME", help="by this person: address, name or id; all spellings are found")
+    search.add_argument("--workload", metavar="A,B", help="of these workloads")
+    search.add_argument("--operation", metavar="NAME", help="with this operation; * and ? stand for others")
+    search.add_argument("--ip", metavar="ADDRESS", help="from this address or network (192.0.2.0/24)")
+    search.add_argument("--text", action="append", default=[], help="with this text anywhere in the record; may be repeated")
+    search.add_argument("--limit", type=_count, default=50, metavar="N", help="so many at most (default 50); 0 for all")
+    search.add_argument("--format", choices=("table", "json", "ndjson", "csv"), help="default: table on a terminal, else ndjson")
+    search.add_argument("--explain", metavar="ID", help="show one event as it was received and as it was mapped, with the rules")
+
+
+def _store(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "store", type=Path, metavar="STORE", help="folder of an archive, or pipeline file with a sink that fills one"
+    )
+    parser.add_argument("--sink", metavar="NAME", help="sink that fills the store, where the pipeline has several")
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of events")
+    return int(text)
 
 
 def _add_reconcile(add: Parsers) -> None:

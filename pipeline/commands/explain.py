@@ -16,7 +16,7 @@ from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.events import UNMAPPABLE, Event
 from ualpipe.pipeline.explain.contract import Attempt, Made, Original, Rule
 from ualpipe.pipeline.explain.document_fields import ABSENT, leaves, value_at
-from ualpipe.pipeline.explain.trace import Explained, as_error, explain
+from ualpipe.pipeline.explain.trace import Explained, ExplainedStage, as_error, explain
 from ualpipe.pipeline.process.transforming import flaw_of
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE
 from ualpipe.pipeline.wording import counted, did_you_mean, visible_json
@@ -140,6 +140,12 @@ def _attempt_as_dict(attempt: Attempt) -> dict[str, Any]:
 
 
 # For people
+
+
+def print_explained(out: Printer, event: Event, found: Explained, stages: Sequence[ExplainedStage]) -> None:
+    """Prints which rule made which field of what."""
+    rules = [rule for stage in stages if stage.explainer for rule in stage.explainer.rules()]
+    _print(out, _head(event), "", found, (), rules)
 
 
 def _fields(found: Explained, wanted: Sequence[str] = ()) -> Iterable[tuple[str, list[Made]]]:

@@ -15,6 +15,9 @@ def pattern(text: str) -> str:
     return "(?i)" + "".join(map(_character, text))
 
 
+_SHORT = {"\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t"}
+
+
 def _character(character: str) -> str:
     if character.isascii() and character.isalnum():
         return character
@@ -26,7 +29,7 @@ def _character(character: str) -> str:
     if character.isascii() and character.isprintable():
         return re.escape(character)
     if character.isascii():
-        return f"(?:{escaped})"
+        return f"(?:\\\\{_SHORT[character]}|{escaped})" if character in _SHORT else f"(?:{re.escape(character)}|{escaped})"
     return f"(?:{re.escape(character)}|{escaped})"
 
 

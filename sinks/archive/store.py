@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -36,7 +37,6 @@ class ArchiveStore:
         self._root = place
         self._duck: Any = None
         self._damages = Damages()
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def open(self) -> None:
         if not self._root.is_dir():
@@ -44,10 +44,10 @@ class ArchiveStore:
         if not (self._root / layout.MARKER).is_file():
             raise ConfigError(f"{self._root} is no archive of ualpipe: {layout.MARKER} is missing in it")
         self._duck = duck.connect(threads=_THREADS, memory=_MEMORY)
-        self._folder = tempfile.TemporaryDirectory(prefix="ualpipe-store-")
+        waiting = Path(tempfile.gettempdir(), f"ualpipe-store-{uuid.uuid4()}")  # made, and removed, by DuckDB where it needs room
         for statement in (
-            f"SET temp_directory = {duck.text(self._folder.name)}",
-            f"SET allowed_directories = [{duck.text(self._root)}, {duck.text(self._folder.name)}]",
+            f"SET temp_directory = {duck.text(waiting)}",
+            f"SET allowed_directories = [{duck.text(self._root)}, {duck.text(waiting)}]",
             "SET enable_external_access = false",
             "SET lock_configuration = true",
         ):
@@ -129,9 +129,6 @@ class ArchiveStore:
         if self._duck is not None:
             self._duck.close()
             self._duck = None
-        if self._folder is not None:
-            self._folder.cleanup()
-            self._folder = None
 
     def _spellings(self, selection: Selection) -> Sequence[str] | None:
         if not selection.user:
