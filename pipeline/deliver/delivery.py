@@ -67,6 +67,7 @@ class Delivery:
         self._transform_failures = TransformFailures(context.clock)
         self._under_way: set[int] = set()
         self._is_finishing = False
+        self._has_looked = False
         self._changed = threading.Condition()
         self._writer = writer = SinkWriter(spec.name, sink, buffer, context, self._log)
         self._writes = AtOnce(sink.limits.writes_at_once, f"{spec.name}-write")
@@ -74,6 +75,16 @@ class Delivery:
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix=f"{spec.name}-ahead")
 
     # --- called by the runner and the collectors -----------------------------------------------------------------
+
+    def look(self) -> None:
+        """Queues what the journal holds for this sink, once for a run.
+
+        Done before anything is fetched: a batch that is found in the journal at the moment when it is stored, before it is in the
+        buffer, is transformed once more.
+        """
+        if not self._has_looked:
+            self._has_looked = True
+            self.notify(self._journal.unsettled(self.name))
 
     def notify(self, refs: Iterable[BatchRef]) -> None:
         """Queues newly stored batches, and wakes the delivery."""
@@ -100,7 +111,7 @@ class Delivery:
         """Delivers batches until the run is stopped or, after ``finish``, none is left."""
         try:
             with unexpected_as(EngineFailed, self._log, "delivering"):
-                self.notify(self._journal.unsettled(self.name))
+                self.look()
                 while not self._writer.is_given_up and (refs := self._next_group()):
                     self._deliver(refs)
         except PipelineError as exc:

@@ -159,6 +159,8 @@ class Runner:
 
     def _run_parts(self, housekeeping: Housekeeping) -> None:
         """Runs collectors and deliveries until the collectors have ended, then the deliveries when they have no more to do."""
+        for delivery in self.deliveries:
+            delivery.look()
         collectors, deliveries = _threads(self.collectors), _threads(self.deliveries)
         for thread in (*deliveries, *collectors):
             thread.start()

@@ -48,6 +48,7 @@ from ualpipe.pipeline.errors import (
     SourceUnavailable,
 )
 from ualpipe.pipeline.journal.sqlite.changes import SqliteJournalChanges
+from ualpipe.pipeline.journal.sqlite.journal import SqliteJournal
 from ualpipe.pipeline.journal.sqlite.reader import SqliteJournalReader
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.stages import Gap, SinkLimits
@@ -119,6 +120,24 @@ def test_sinks_in_step_share_the_mapping(tmp_path):
     sinks = {name: MemorySink() for name in "abc"}
     assert run(Pipeline(tmp_path, three_items(), sinks, [transform])) == EXIT_FINE
     assert transform.applied == 9
+
+
+def test_each_delivery_has_looked_into_the_journal_before_anything_is_fetched(tmp_path):
+    """One that looks later may find a batch before the buffer has it: then its records are transformed once more."""
+    looks = []
+    unsettled = SqliteJournal.unsettled
+
+    def looking(journal, sink):
+        looks.append(sink)
+        return unsettled(journal, sink)
+
+    source = three_items()
+    source.on_fetch = lambda _item: looks.append("fetch")
+    pipeline = Pipeline(tmp_path, source, {name: MemorySink() for name in "abc"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SqliteJournal, "unsettled", looking)
+        assert run(pipeline) == EXIT_FINE
+    assert looks[:4] == ["a", "b", "c", "fetch"]
 
 
 def test_a_second_run_has_nothing_to_do(tmp_path):
