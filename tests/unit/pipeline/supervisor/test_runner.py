@@ -137,7 +137,7 @@ def test_each_delivery_has_looked_into_the_journal_before_anything_is_fetched(tm
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SqliteJournal, "unsettled", looking)
         assert run(pipeline) == EXIT_FINE
-    assert looks[:4] == ["a", "b", "c", "fetch"]
+    assert set(looks[: looks.index("fetch")]) == {"a", "b", "c"}
 
 
 def test_a_second_run_has_nothing_to_do(tmp_path):
