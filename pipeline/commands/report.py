@@ -81,23 +81,25 @@ def _write_all(args: argparse.Namespace, report: Report, options: ReportsOptions
     timezone = args.timezone or options.business_hours.timezone
     period = parse_period(args.since, args.until, timezone_of(timezone), now)
     target = _target(args)
-    is_whole = True
-    answered = 0
+    codes = []
     for tenants in _tenants(args, store):
         selection = Selection(period.since, period.until, tenants, args.user.strip(), _workloads(args.workload))
         answer = run_report(report, store, asked_of(selection, options, timezone, now))
         target.write(answer)
-        answered += 1
-        is_whole = is_whole and not answer.unreadable
-        if answer.unreadable:
-            files = counted(len(answer.unreadable), "file")
-            print(
-                visible(f"{files} of the store can't be read and are left out, {answer.unreadable[0].path} first"),
-                file=sys.stderr,
-            )
-    if not answered:
+        codes.append(_outcome(answer))
+    if not codes:
         print("the store holds events of no tenant yet: nothing was written", file=sys.stderr)
-    return EXIT_FINE if is_whole and answered else EXIT_INCOMPLETE
+    return max(codes, default=EXIT_INCOMPLETE)
+
+
+def _outcome(answer: Answer) -> int:
+    """Returns the exit code of an answer; says what is missing in it."""
+    if not answer.unreadable:
+        return EXIT_FINE
+    first = answer.unreadable[0]
+    files = counted(len(answer.unreadable), "file")
+    print(visible(f"left out, as not readable: {files}; {first.path}: {first.reason}"), file=sys.stderr)
+    return EXIT_INCOMPLETE
 
 
 def _tenants(args: argparse.Namespace, store: Store) -> Iterator[Sequence[str]]:
@@ -151,7 +153,7 @@ class _Target:
                 replace_file(path.with_suffix(".about.json"), "".join(write_about(answer)).encode())
         except OSError as exc:
             raise ConfigError(f"--output {path}: can't be written: {exc.strerror}") from exc
-        print(visible(f"{path}: {len(answer.rows):,} rows"), file=sys.stderr)
+        print(visible(f"{path}: {counted(len(answer.rows), 'row')}"), file=sys.stderr)
 
     def _print(self, answer: Answer) -> None:
         is_terminal = sys.stdout.isatty()

@@ -20,6 +20,8 @@ GAP = 2
 """Blanks between columns."""
 NARROWEST = 14
 """A column with text that is longer gets at least so many characters; where they have no room, rows stand as lines."""
+WIDEST = 60
+"""Of a column in a file: a longer cell pushes the rest of its own row aside, not that of all rows."""
 MOST_CHARACTERS = 600
 """Of a cell on a terminal."""
 _LABEL = 14
@@ -63,8 +65,9 @@ def _rows(answer: Answer, width: int | None) -> Iterator[str]:
         titles = [answer.report.columns[at].title for at in left]
     numbers = [all(_is_number(row.values[at]) for row in answer.rows) for at in left]
     sizes = _sizes(titles, [[row[at] for at in left] for row in texts], width)
+    is_bounded = width is not None
     if sizes is not None:
-        yield from _line(titles, sizes, numbers)
+        yield from _line(titles, sizes, numbers, is_bounded=is_bounded)
     for heading, rows in groupby(texts, key=lambda row: [row[at] for at in grouped]):
         if grouped:
             yield "\n"
@@ -72,7 +75,10 @@ def _rows(answer: Answer, width: int | None) -> Iterator[str]:
             yield from _folded("", text, 0, width)
         for row in rows:
             cells = [row[at] for at in left]
-            yield from _line(cells, sizes, numbers) if sizes is not None else _as_lines(titles, cells, width)
+            if sizes is not None:
+                yield from _line(cells, sizes, numbers, is_bounded=is_bounded)
+            else:
+                yield from _as_lines(titles, cells, width)
     yield "\n"
 
 
@@ -91,7 +97,7 @@ def _sizes(titles: Cells, rows: Sequence[Cells], width: int | None) -> list[int]
     """
     sizes = [max(cell_len(title), *(cell_len(row[at]) for row in rows)) for at, title in enumerate(titles)]
     if width is None:
-        return sizes
+        return [min(size, WIDEST) for size in sizes]
     room = width - GAP * (len(sizes) - 1)
     while sum(sizes) > room:
         widest = max(sizes)
@@ -104,9 +110,9 @@ def _sizes(titles: Cells, rows: Sequence[Cells], width: int | None) -> list[int]
     return sizes
 
 
-def _line(cells: Cells, sizes: Sequence[int], numbers: Sequence[bool]) -> Iterator[str]:
-    """Yields a row as one line, or as several where cells are longer than their column."""
-    folded = [_chopped(cell, size) for cell, size in zip(cells, sizes, strict=True)]
+def _line(cells: Cells, sizes: Sequence[int], numbers: Sequence[bool], *, is_bounded: bool) -> Iterator[str]:
+    """Yields a row as one line or, where lines are bounded, as several where cells are longer than their column."""
+    folded = [_chopped(cell, size) if is_bounded else [cell] for cell, size in zip(cells, sizes, strict=True)]
     for parts in zip_longest(*folded, fillvalue=""):
         padded = [_padded(part, size, is_number) for part, size, is_number in zip(parts, sizes, numbers, strict=True)]
         yield (" " * GAP).join(padded).rstrip() + "\n"
