@@ -110,16 +110,17 @@ class _Pair:
 class Catalog:
     """The reports by name. A pair is read when it is asked for, so that a defect in one holds up no other."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, shipped: Path | None = None) -> None:
         """Looks at the names of files alone.
 
         Args:
             folder: Reports of the user's: one of the same name as ours counts in its place.
+            shipped: Where ours are; in the package by default.
 
         Raises:
             ConfigError: The folder can't be looked at.
         """
-        ours = _pairs(_our_folder(), is_own=False)
+        ours = _pairs(shipped or _our_folder(), is_own=False)
         own = _pairs(folder, is_own=True) if folder else {}
         replaced = {name: _Pair(pair.sql, pair.yaml, pair.is_own, name in ours) for name, pair in own.items()}
         self._pairs = dict(sorted((ours | replaced).items()))

@@ -108,7 +108,7 @@ def cover(
         unknown_tenants=unknown,
         gaps=gaps,
         throttled=list(_clipped(_spans(throttled), period)),
-        is_early=until is not None and until < (period.until or now) + AVAILABLE_WITHIN,
+        is_early=_is_early(period, coverage, now),
     )
     return _with_state(found, period, now) if coverage.streams and not unknown else found
 
@@ -119,6 +119,11 @@ def _with_state(found: Covered, period: Period, now: Instant) -> Covered:
     is_ended = found.until is not None and found.until >= wanted
     is_complete = is_begun and is_ended and not found.gaps and not found.waiting
     return replace(found, state="complete" if is_complete else "partial")
+
+
+def _is_early(period: Period, coverage: Coverage, now: Instant) -> bool:
+    """Returns whether streams were not listed for so long after the period's end that all of its records would have come."""
+    return any(one.until and one.until < (period.until or now) + AVAILABLE_WITHIN for one in coverage.streams)
 
 
 def _common(period: Period, coverage: Coverage, now: Instant) -> tuple[Instant | None, Instant | None]:
