@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, tzinfo
 from html import escape
@@ -10,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from ualpipe.pipeline.report.about import Said, in_words, state_in_words
 from ualpipe.pipeline.report.catalog import ReportColumn
+from ualpipe.pipeline.report.formats.columns import ShownColumns, shown_columns
 from ualpipe.pipeline.report.formats.html_style import STYLE
 from ualpipe.pipeline.report.formats.timeline import timeline
 from ualpipe.pipeline.report.running import Answer, Row
@@ -22,6 +24,13 @@ MOST_CHARACTERS = 2000
 """Of a cell."""
 MOST_IDS = 20
 """Events of a row that are named."""
+_ROWS_MEASURED = 500
+_PAGE_WIDTH = 128  # characters of a table at 1280 pixels, in a wide font
+_CELL_PADDING = 3  # characters that the margins of a cell take
+_WIDEST_WORD = 20
+_NEVER_BROKEN = 9  # characters of a word that gets its room in any case
+_BREAKABLE = re.compile(r"(?<=[@/\\])(?=\w)|(?<=\w_)(?=\w)")
+_BREAKS = re.compile(rf"{_BREAKABLE.pattern}|[\s-]+")
 
 
 def write_html(answer: Answer, most_rows: int = MOST_ROWS) -> Iterator[str]:
@@ -90,28 +99,41 @@ def _rows(answer: Answer, zone: tzinfo, most_rows: int) -> Iterator[str]:
     if not answer.rows:
         return
     columns = answer.report.columns
-    names = [column.name for column in columns]
-    grouped = [names.index(name) for name in answer.report.group]
-    left = [at for at in range(len(names)) if at not in grouped]
-    numbers = {at for at in left if all(_is_number(row.values[at]) for row in answer.rows[:most_rows])}
-    yield '<section class="rows">\n<h2>What was found</h2>\n<table role="table">\n'
-    if len(answer.rows) > most_rows:
-        yield f"<caption>{escape(_left_out(answer, most_rows))}</caption>\n"
-    heads = "".join(_head(columns[at], is_number=at in numbers) for at in left)
+    chosen = shown_columns(answer)
+    rows = answer.rows[:most_rows]
+    remarks = [*chosen.remarks, *([_left_out(answer, most_rows)] if len(answer.rows) > most_rows else [])]
+    yield '<section class="rows">\n<h2>What was found</h2>\n'
+    yield from (f'<p class="remark">{escape(remark)}</p>\n' for remark in remarks)
+    widths = _widths(rows, chosen, zone)
+    heads = "".join(_head(columns[at], widths[at], is_number=at in chosen.numbers) for at in chosen.left)
+    yield '<table role="table">\n'
     yield f'<thead role="rowgroup"><tr role="row">{heads}<th scope="col" role="columnheader">Events</th></tr></thead>\n'
     yield '<tbody role="rowgroup">\n'
     before: Sequence[str] = ()
-    for row in answer.rows[:most_rows]:
-        group = [_text(row.values[at], zone) for at in grouped]
-        yield from _headings(group, before, [columns[at] for at in grouped], len(left) + 1)
+    for row in rows:
+        group = [_text(row.values[at], zone) for at in chosen.grouped]
+        yield from _headings(group, before, [columns[at] for at in chosen.grouped], len(chosen.left) + 1)
         before = group
-        yield _row(row, left, numbers, columns, zone)
+        yield _row(row, chosen, columns, zone)
     yield "</tbody>\n</table>\n</section>\n"
 
 
-def _head(column: ReportColumn, *, is_number: bool) -> str:
-    about = escape(column.about)
-    return f'<th scope="col" role="columnheader"{_class(is_number)} title="{about}">{escape(column.title)}</th>'
+def _widths(rows: Sequence[Row], chosen: ShownColumns, zone: tzinfo) -> dict[int, int]:
+    """Returns the least width of each column, in characters: its longest word, as far as there is room for all of them."""
+    longest = {}
+    for at in chosen.left:
+        texts = (shown(row.values[at], zone) for row in rows[:_ROWS_MEASURED])
+        words = (len(word) for text in texts for word in _BREAKS.split(text[:MOST_CHARACTERS]))
+        longest[at] = min(max(words, default=0), _WIDEST_WORD)
+    share = min(1.0, (_PAGE_WIDTH - _CELL_PADDING * len(longest)) / max(1, sum(longest.values())))
+    return {at: max(int(width * share), min(width, _NEVER_BROKEN)) for at, width in longest.items()}
+
+
+def _head(column: ReportColumn, width: int, *, is_number: bool) -> str:
+    return (
+        f'<th scope="col" role="columnheader"{_class(is_number)} style="min-width:calc({width}ch + 16px)" title="{escape(column.about)}">'
+        f"{escape(column.title)}</th>"
+    )
 
 
 def _left_out(answer: Answer, most_rows: int) -> str:
@@ -134,11 +156,11 @@ def _headings(group: Sequence[str], before: Sequence[str], columns: Sequence[Rep
         )
 
 
-def _row(row: Row, left: Sequence[int], numbers: set[int], columns: Sequence[ReportColumn], zone: tzinfo) -> str:
-    cells = "".join(
-        f'<td role="cell"{_class(at in numbers)} data-title="{escape(columns[at].title)}">{_text(row.values[at], zone)}</td>'
-        for at in left
-    )
+def _row(row: Row, chosen: ShownColumns, columns: Sequence[ReportColumn], zone: tzinfo) -> str:
+    cells = ""
+    for at in chosen.left:
+        title = escape(columns[at].title)
+        cells += f'<td role="cell"{_class(at in chosen.numbers)} data-title="{title}">{_text(row.values[at], zone)}</td>'
     return f'<tr class="row" role="row">{cells}{_ids(row.event_ids)}</tr>\n'
 
 
@@ -152,18 +174,15 @@ def _ids(ids: Sequence[str]) -> str:
 
 
 def _text(value: Any, zone: tzinfo) -> str:
-    """Returns a value as HTML."""
+    """Returns a value as HTML; long words of it can be broken behind signs within them."""
     text = shown(value, zone, keeps_lines=True)
     if isinstance(value, datetime) and value.tzinfo:
-        return f'<time datetime="{rfc3339(value, zone)}">{text}</time>'
+        day, _, time = text.partition(" ")
+        return f'<time datetime="{rfc3339(value, zone)}"><span>{day}</span> <span>{time}</span></time>'
     if len(text) > MOST_CHARACTERS:
         text = f"{text[:MOST_CHARACTERS]}… ({len(text):,} characters)"
-    return escape(text)
+    return "<wbr>".join(map(escape, _BREAKABLE.split(text)))
 
 
 def _class(is_number: bool) -> str:  # noqa: FBT001 - its name says it
     return ' class="number"' if is_number else ""
-
-
-def _is_number(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))

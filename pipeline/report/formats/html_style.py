@@ -25,15 +25,16 @@ svg{display:block;width:100%;height:110px;overflow:visible}
 .ends{display:flex;justify-content:space-between;gap:12px;font-size:12px;color:var(--soft);margin-top:4px}
 figcaption{font-size:12px;color:var(--soft)}
 table{border-collapse:collapse;width:100%;font-size:13px}
-caption{text-align:left;color:var(--soft);padding-bottom:6px}
 th,td{text-align:left;vertical-align:top;padding:5px 8px;border-bottom:1px solid var(--line);overflow-wrap:anywhere;
 white-space:pre-line}
 thead th{border-bottom:2px solid var(--ink);font-weight:600;overflow-wrap:normal;vertical-align:bottom}
 td.number,th.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-td time{white-space:nowrap;font-variant-numeric:tabular-nums}
+td time{font-variant-numeric:tabular-nums}
+time span{white-space:nowrap}
+.remark{color:var(--soft)}
 tr.group th{background:var(--band);font-weight:600;border-top:1px solid var(--line)}
 tr.group.inner th{background:#fff;padding-left:24px}
-tr.group span{font-weight:400;color:var(--soft);margin-right:6px}
+tr.group th>span{font-weight:400;color:var(--soft);margin-right:6px}
 td.ids{font-size:12px;color:var(--soft);min-width:5.5em}
 summary{cursor:pointer;white-space:nowrap}
 ul{margin:0;padding-left:20px}
@@ -42,7 +43,7 @@ footer{margin-top:28px;padding-top:8px;border-top:1px solid var(--line);color:va
 @media (max-width:720px){
 body{padding:14px}
 dl{grid-template-columns:minmax(0,1fr);gap:0}dd{margin-bottom:8px}
-.rows table,.rows tbody,.rows tr,.rows th,.rows td,.rows caption{display:block;width:auto}
+.rows table,.rows tbody,.rows tr,.rows th,.rows td{display:block;width:auto}
 .rows thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 .rows tr.row{border:1px solid var(--line);border-radius:4px;margin:8px 0;padding:4px 0}
 .rows tr.row td{border:0;padding:3px 10px;display:grid;grid-template-columns:32% minmax(0,1fr);gap:8px;text-align:left}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby, zip_longest
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from rich.cells import cell_len, chop_cells
 
 from ualpipe.pipeline.report.about import in_words
+from ualpipe.pipeline.report.formats.columns import ShownColumns, shown_columns
 from ualpipe.pipeline.report.running import Answer
 from ualpipe.pipeline.report.values import shown
 from ualpipe.pipeline.wording import counted
@@ -52,42 +53,45 @@ def _outcome(answer: Answer) -> str:
 
 
 def _rows(answer: Answer, width: int | None) -> Iterator[str]:
-    """Yields the rows, those of a group below a line that names it."""
-    names = [column.name for column in answer.report.columns]
-    grouped = [names.index(name) for name in answer.report.group if width is not None]
-    left = [at for at in range(len(names)) if at not in grouped]
+    """Yields the rows: in a file all columns of each, on a terminal those of a group below a line that names it."""
+    columns = shown_columns(answer) if width is not None else _all_columns(answer)
     zone = ZoneInfo(answer.asked.timezone)
     texts = [[shown(value, zone) for value in row.values] for row in answer.rows]
-    titles = [answer.report.columns[at].title for at in left]
     if width is not None:
         texts = [[_short(text) for text in row] for row in texts]
-        left = [at for at in left if any(row[at] for row in texts)] or left
-        titles = [answer.report.columns[at].title for at in left]
-    numbers = [all(_is_number(row.values[at]) for row in answer.rows) for at in left]
-    sizes = _sizes(titles, [[row[at] for at in left] for row in texts], width)
+    for remark in columns.remarks:
+        yield from _folded("", remark, 0, width)
+    yield "\n" if columns.remarks else ""
+    yield from _grouped(answer, columns, texts, width)
+    yield "\n"
+
+
+def _all_columns(answer: Answer) -> ShownColumns:
+    return replace(shown_columns(answer), grouped=[], left=range(len(answer.report.columns)), remarks=[])
+
+
+def _grouped(answer: Answer, columns: ShownColumns, texts: Sequence[Cells], width: int | None) -> Iterator[str]:
+    titles = [answer.report.columns[at].title for at in columns.left]
+    numbers = [at in columns.numbers for at in columns.left]
+    sizes = _sizes(titles, [[row[at] for at in columns.left] for row in texts], width)
     is_bounded = width is not None
     if sizes is not None:
         yield from _line(titles, sizes, numbers, is_bounded=is_bounded)
-    for heading, rows in groupby(texts, key=lambda row: [row[at] for at in grouped]):
-        if grouped:
-            yield "\n"
-            text = " · ".join(f"{answer.report.columns[at].title}: {cell}" for at, cell in zip(grouped, heading, strict=True))
-            yield from _folded("", text, 0, width)
+    for heading, rows in groupby(texts, key=lambda row: [row[at] for at in columns.grouped]):
+        if heading:
+            named = zip(columns.grouped, heading, strict=True)
+            text = " · ".join(f"{answer.report.columns[at].title}: {cell}" for at, cell in named)
+            yield from ("\n", *_folded("", text, 0, width))
         for row in rows:
-            cells = [row[at] for at in left]
+            cells = [row[at] for at in columns.left]
             if sizes is not None:
                 yield from _line(cells, sizes, numbers, is_bounded=is_bounded)
             else:
                 yield from _as_lines(titles, cells, width)
-    yield "\n"
 
 
 def _short(text: str) -> str:
     return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}… ({len(text):,} characters)"
-
-
-def _is_number(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def _sizes(titles: Cells, rows: Sequence[Cells], width: int | None) -> list[int] | None:

@@ -150,7 +150,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
-        if tag not in ("meta", "br", "rect", "line"):
+        if tag not in ("meta", "br", "wbr", "rect", "line"):
             self.open.append(tag)
 
     def handle_startendtag(self, tag, attrs):
