@@ -144,7 +144,8 @@ def _covered_in_words(answer: Answer, zone: tzinfo) -> Iterator[str]:
         yield f"Coverage unknown: no pipeline has said{whose} which period the store covers"
     elif covered.since and covered.until:
         whole = "the whole period, " if covered.state == "complete" else ""
-        yield f"{whole}from {instant(covered.since, zone)} to {instant(covered.until, zone)}"
+        less = ", but for what is named below" if covered.gaps or covered.waiting else ""
+        yield f"{whole}from {instant(covered.since, zone)} to {instant(covered.until, zone)}{less}"
     else:
         yield "No part of the period is covered by all streams"
     if covered.first and covered.last:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.resources import files
 
 from ualpipe.pipeline.report.catalog import Catalog, Report
 
-INTRODUCTION = """# Reports
-"""
+_INTRODUCTION = "introduction.md"
 
 
 def listing(report: Report) -> str:
@@ -26,9 +26,12 @@ def markdown(catalog: Catalog) -> str:
 
 
 def _lines(catalog: Catalog) -> Iterator[str]:
-    yield INTRODUCTION
+    yield (files("ualpipe.pipeline.report") / _INTRODUCTION).read_text(encoding="utf-8")
     reports = [catalog.report(name) for name in catalog.names]
-    yield "## The reports\n"
+    yield "## The reports that ship\n"
+    if not reports:
+        yield "None yet."
+        return
     yield "| name | question |\n|---|---|"
     yield from (f"| [`{one.name}`](#{one.name}) | {_cell(one.question)} |" for one in reports)
     yield ""
