@@ -9,6 +9,7 @@ from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.journal.opening import look_at_state_dir
 from ualpipe.pipeline.options import FileRead, files_read
 from ualpipe.pipeline.report.catalog import Catalog
+from ualpipe.pipeline.report.stores import sink_with_store
 from ualpipe.pipeline.stages import Finding
 
 Place = str
@@ -33,6 +34,11 @@ def _about_reports(config: PipelineConfig) -> Iterator[tuple[Place, Finding]]:
         return
     places = dict.fromkeys(catalog.own_names, "reports.folder")
     places |= {entry.report: f"reports.schedule[{at}].report" for at, entry in enumerate(config.reports.schedule)}
+    for at, entry in enumerate(config.reports.schedule):
+        try:
+            sink_with_store(config, entry.sink)
+        except ConfigError as exc:
+            yield f"reports.schedule[{at}]", Finding("error", f"report {entry.report}", str(exc), "add or name such a sink")
     for name, place in places.items():
         try:
             catalog.report(name)

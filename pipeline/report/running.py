@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -14,9 +14,11 @@ from ualpipe.pipeline.report.catalog import EVENT_IDS, EXCLUDED, Report, coverag
 from ualpipe.pipeline.report.contract import Asked, Result, Store, Unreadable
 from ualpipe.pipeline.report.covering import Covered, cover
 from ualpipe.pipeline.report.period import Period
+from ualpipe.pipeline.stages import Instant
 from ualpipe.pipeline.wording import did_you_mean
 
 _LINE = re.compile(r"\bLINE (\d{1,7}):")
+_OF_MAILBOXES = "exchange"
 _COMMENTS = re.compile(r"\A(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)+", re.DOTALL)
 
 
@@ -79,9 +81,19 @@ def run_report(report: Report, store: Store, asked: Asked) -> Answer:
     selection = asked.selection
     tenants = selection.tenants or store.tenants()
     period = Period(selection.since, selection.until)
-    throttled = [(mailbox, time) for mailbox, time in store.query(coverage_sql("throttled"), asked).rows]
-    covered = cover(period, store.coverage(selection), tenants, throttled, asked.now)
-    return Answer(report, asked, tenants, rows, excluded, covered, list(store.unreadable()), version("ualpipe"))
+    covered = cover(period, store.coverage(selection), tenants, _throttled(store, asked), asked.now)
+    unreadable = list(store.unreadable())
+    if unreadable and covered.state == "complete":
+        covered = replace(covered, state="partial")
+    return Answer(report, asked, tenants, rows, excluded, covered, unreadable, version("ualpipe"))
+
+
+def _throttled(store: Store, asked: Asked) -> list[tuple[str, Instant]]:
+    """Returns which mailboxes were throttled, and when; none where no mailboxes are asked for."""
+    workloads = {name.lower() for name in asked.selection.workloads}
+    if workloads and _OF_MAILBOXES not in workloads:
+        return []
+    return [(mailbox, time) for mailbox, time in store.query(coverage_sql("throttled"), asked).rows]
 
 
 def _line_of(message: str, sql: str) -> int:

@@ -42,7 +42,7 @@ def store_of(config: PipelineConfig, sink: str = "") -> Store:
     Raises:
         ConfigError: No sink has a store, several have one and none is named, or it can't be opened.
     """
-    spec = _sink(config, sink)
+    spec = sink_with_store(config, sink)
     store: Store = registry.load(KIND, spec.type)(spec.options.path)
     try:
         store.open()
@@ -52,7 +52,12 @@ def store_of(config: PipelineConfig, sink: str = "") -> Store:
     return store
 
 
-def _sink(config: PipelineConfig, name: str) -> StageSpec:
+def sink_with_store(config: PipelineConfig, name: str) -> StageSpec:
+    """Returns the sink of a pipeline whose store is asked.
+
+    Raises:
+        ConfigError: There is none, or there are several and none is named.
+    """
     kinds = registry.installed(KIND)
     found = {key: spec for key, spec in config.sinks.items() if spec.type in kinds}
     if name and name not in found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from ualpipe.pipeline.wording import visible
 
 _LARGEST = 1 << 63
+BREAKABLE = re.compile(r"(?<=[@/\\])(?=\w)|(?<=\w_)(?=\w)")
+"""Where a long word may go on in the next line: addresses and paths behind their signs."""
 
 
 def shown(value: Any, zone: tzinfo, *, keeps_lines: bool = False) -> str:

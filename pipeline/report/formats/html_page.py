@@ -15,7 +15,7 @@ from ualpipe.pipeline.report.formats.columns import ShownColumns, shown_columns
 from ualpipe.pipeline.report.formats.html_style import STYLE
 from ualpipe.pipeline.report.formats.timeline import timeline
 from ualpipe.pipeline.report.running import Answer, Row
-from ualpipe.pipeline.report.values import rfc3339, shown
+from ualpipe.pipeline.report.values import BREAKABLE, rfc3339, shown
 from ualpipe.pipeline.wording import counted, visible
 
 MOST_ROWS = 5000
@@ -29,8 +29,7 @@ _PAGE_WIDTH = 118  # characters of a table at 1280 pixels, in a wide font
 _CELL_PADDING = 3  # characters that the margins of a cell take
 _WIDEST_WORD = 20
 _NEVER_BROKEN = 9  # characters of a word that gets its room in any case
-_BREAKABLE = re.compile(r"(?<=[@/\\])(?=\w)|(?<=\w_)(?=\w)")
-_BREAKS = re.compile(rf"{_BREAKABLE.pattern}|[\s-]+")
+_BREAKS = re.compile(rf"{BREAKABLE.pattern}|[\s-]+")
 
 
 def write_html(answer: Answer, most_rows: int = MOST_ROWS) -> Iterator[str]:
@@ -66,10 +65,9 @@ def _outcome(answer: Answer) -> str:
 
 
 def _statement(answer: Answer) -> str:
-    state = answer.covered.state if not answer.unreadable else "partial"
     heading = state_in_words(answer.covered)
     return (
-        f'<section class="statement {state}" aria-labelledby="covers">\n<h2 id="covers">{heading}</h2>\n<dl>\n'
+        f'<section class="statement {answer.covered.state}" aria-labelledby="covers">\n<h2 id="covers">{heading}</h2>\n<dl>\n'
         + "".join(map(_said, in_words(answer)))
         + "</dl>\n</section>\n"
     )
@@ -180,7 +178,7 @@ def _text(value: Any, zone: tzinfo) -> str:
         return f'<time datetime="{rfc3339(value, zone)}"><span>{day}</span> <span>{time}</span></time>'
     if len(text) > MOST_CHARACTERS:
         text = f"{text[:MOST_CHARACTERS]}… ({len(text):,} characters)"
-    return "<wbr>".join(map(escape, _BREAKABLE.split(text)))
+    return "<wbr>".join(map(escape, BREAKABLE.split(text)))
 
 
 def _class(is_number: bool) -> str:  # noqa: FBT001 - its name says it

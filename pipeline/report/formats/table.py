@@ -12,7 +12,7 @@ from rich.cells import cell_len, chop_cells
 from ualpipe.pipeline.report.about import in_words
 from ualpipe.pipeline.report.formats.columns import ShownColumns, shown_columns
 from ualpipe.pipeline.report.running import Answer
-from ualpipe.pipeline.report.values import shown
+from ualpipe.pipeline.report.values import BREAKABLE, shown
 from ualpipe.pipeline.wording import counted
 
 Cells = Sequence[str]
@@ -137,8 +137,19 @@ def _chopped(text: str, size: int) -> list[str]:
         if cell_len(candidate) <= size:
             lines[-1] = candidate
         else:
-            lines += chop_cells(word, size)
+            lines += _broken(word, size)
     return [line for line in lines if line]
+
+
+def _broken(word: str, size: int) -> list[str]:
+    """Returns a word in lines of a size, broken behind signs within it where that is possible."""
+    lines = [""]
+    for piece in BREAKABLE.split(word):
+        if cell_len(lines[-1]) + cell_len(piece) <= size:
+            lines[-1] += piece
+        else:
+            lines += chop_cells(piece, size)
+    return lines
 
 
 def _as_lines(titles: Cells, cells: Cells, width: int | None) -> Iterator[str]:

@@ -93,3 +93,12 @@ def test_status_shows_the_last_run_of_each_and_the_next(written, tmp_path, capsy
     main(["status", "--json", str(path)])
     first, second = json.loads(capsys.readouterr().out)["reports"]
     assert (first["last"], second["last"]["message"], second["every"]) == (None, "no disk", "weekly")
+
+
+def test_check_names_a_schedule_that_has_no_archive_to_ask(written, tmp_path, capsys):
+    write_pair(tmp_path / "own")
+    (tmp_path / "in").mkdir()
+    path = written("  folder: own\n  schedule:\n    - {report: access, every: daily, output: o}\n")
+    path.write_text(path.read_text().replace("{type: archive, path: archive}", "{type: file, path: a.ndjson}"))
+    assert main(["check", str(path)]) == EXIT_REFUSED
+    assert "reports.schedule[0]: report access: " in capsys.readouterr().out

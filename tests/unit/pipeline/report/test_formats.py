@@ -124,6 +124,13 @@ def test_no_line_is_wider_than_the_terminal(width):
     assert "1,234,567" in "".join(lines)
 
 
+def test_an_address_is_broken_behind_its_sign():
+    columns = ["at", "who", "by", "note"]
+    lines = table(answer_of([Row([AT, "henrik.nakamura@contoso.com", "x" * 16, "y" * 16], ["t:1"])], columns), 76)
+    assert "henrik.nakamura@" in lines[-4]
+    assert "contoso.com" in lines[-3]
+
+
 def test_foreign_text_does_nothing_on_a_terminal():
     text = "\n".join(table(answer_of(rows(HOSTILE), selection=Selection(user="\x1b[1m")), 80))
     assert "\x1b" not in text

@@ -1,5 +1,6 @@
 """A report is run on a store: its rows, what is left out, what is covered, and whose fault an error is."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -9,6 +10,7 @@ from archives.scene import NOW, store_of
 from ualpipe.pipeline.errors import ConfigError, QueryError
 from ualpipe.pipeline.report.contract import Asked, Own, Selection
 from ualpipe.pipeline.report.running import run_report
+from ualpipe.pipeline.stages import StreamCoverage
 
 RECORDS = [
     access("2026-11-20T08:00:00", "kofi@contoso.com", "sana@contoso.com"),
@@ -27,6 +29,23 @@ def store(tmp_path):
 
 def asked(own=(), **selection) -> Asked:
     return Asked(Selection(**selection), NOW, own=own)
+
+
+class Listed:
+    """A store whose pipeline has listed all."""
+
+    def __init__(self, store) -> None:
+        self._store = store
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    def coverage(self, selection):
+        return replace(self._store.coverage(selection), streams=[StreamCoverage("contoso", TENANT, "Audit.Exchange", None, NOW)])
+
+
+def test_a_store_of_which_all_was_listed_is_covered_as_a_whole(tmp_path, store):
+    assert run_report(pair(tmp_path / "own"), Listed(store), asked()).covered.state == "complete"
 
 
 def test_rows_come_with_their_events(tmp_path, store):
@@ -52,10 +71,12 @@ def test_throttled_mailboxes_are_told(tmp_path):
     throttled = {"OperationProperties": [{"Name": "IsThrottled", "Value": "True"}]}
     store = store_of(tmp_path / "archive", [access("2026-11-20T08:00:00", "kofi@contoso.com", "kofi@contoso.com", **throttled)])
     since = datetime(2026, 11, 21, tzinfo=UTC)
-    answer = run_report(pair(tmp_path / "own"), store, asked(since=since, until=datetime(2026, 11, 22, tzinfo=UTC)))
+    period = {"since": since, "until": datetime(2026, 11, 22, tzinfo=UTC)}
+    answer = run_report(pair(tmp_path / "own"), store, asked(**period))
     assert [(span.mailbox, span.since, span.until) for span in answer.covered.throttled] == [
         ("kofi@contoso.com", since, datetime(2026, 11, 21, 8, tzinfo=UTC))
     ]
+    assert run_report(pair(tmp_path / "own"), store, asked(**period, workloads=["SharePoint"])).covered.throttled == []
     store.close()
 
 
@@ -63,8 +84,9 @@ def test_a_file_that_is_cut_is_named_and_the_rest_is_answered(tmp_path):
     store = store_of(tmp_path / "archive", [*RECORDS, access("2026-11-21T08:00:00", "kofi@contoso.com", "sana@contoso.com")])
     (damaged,) = (tmp_path / "archive").glob("tenant=*/date=2026-11-21/*.parquet")
     damaged.write_bytes(damaged.read_bytes()[:-10])
-    answer = run_report(pair(tmp_path / "own"), store, asked())
+    answer = run_report(pair(tmp_path / "own"), Listed(store), asked())
     assert [one.path for one in answer.unreadable] == [damaged]
+    assert answer.covered.state == "partial"
     assert len(answer.rows) == 2
     store.close()
 
