@@ -70,6 +70,7 @@ def _parser(is_tenant: bool) -> argparse.ArgumentParser:  # noqa: FBT001 - see _
     _add_dead_letters(commands.add_parser)
     _add_search(commands.add_parser)
     _add_reconcile(commands.add_parser)
+    _add_report(commands.add_parser)
     _add_journal_commands(commands.add_parser)
     _add_tools(commands.add_parser, is_tenant=is_tenant)
     return parser
@@ -270,6 +271,47 @@ def _add_reconcile(add: Parsers) -> None:
     )
     reconcile.add_argument("--json", action="store_true", help="print JSON, for programs: every hour, and each missing work item")
     _logging(reconcile)
+
+
+def _add_report(add: Parsers) -> None:
+    report = _command(
+        add, "report", "answer a question out of an archive, and say what the answer covers", "ualpipe.pipeline.commands.report"
+    )
+    report.add_argument("name", nargs="?", metavar="NAME", help="name of a report")
+    report.add_argument(
+        "store", nargs="?", type=Path, metavar="STORE", help="folder of an archive, or pipeline file with a sink that fills one"
+    )
+    report.add_argument("--list", action="store_true", help="list the reports, and ask none")
+    report.add_argument("--markdown", action="store_true", help="with --list: print the reference of all reports as Markdown")
+    report.add_argument(
+        "--since",
+        metavar="TIME",
+        help="begin: 2026-11-01, 2026-11-01T10:00+01:00, today, yesterday, monday, or 7d for 7 days ago",
+    )
+    report.add_argument("--until", metavar="TIME", help="end, the same; a day is in the period as a whole (default: now)")
+    report.add_argument(
+        "--timezone", metavar="ZONE", help="time zone of days and hours (Europe/Berlin; default: CONFIG's, else UTC)"
+    )
+    report.add_argument(
+        "--tenant",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="this tenant only; repeated: a file each, in the folder --output",
+    )
+    report.add_argument("--each-tenant", action="store_true", help="a file for each tenant of the store, in the folder --output")
+    report.add_argument("--user", default="", metavar="USER", help="what this user did, in all spellings of address, name and id")
+    report.add_argument(
+        "--workload", action="append", default=[], metavar="A,B", help="these workloads only (Exchange,SharePoint)"
+    )
+    report.add_argument(
+        "--format", choices=("table", "csv", "json", "ndjson", "html"), help="default: by the ending of --output, else table"
+    )
+    report.add_argument("--output", metavar="PATH", help="file, or folder where files are named REPORT-TENANT-PERIOD")
+    report.add_argument(
+        "--reports", type=Path, metavar="FOLDER", help="folder of own reports (default: reports.folder of CONFIG)"
+    )
+    report.add_argument("--sink", default="", metavar="NAME", help="whose store is asked, where several sinks of CONFIG have one")
 
 
 def _add_journal_commands(add: Parsers) -> None:

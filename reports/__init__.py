@@ -2,7 +2,8 @@
 
 ``NAME.sql`` is one SELECT in the SQL that DuckDB and PostgreSQL share, over the relations of ``pipeline.report.contract.Store``.
 Columns with a meaning of their own, which are no columns of the report: ``event_ids`` (list of ``event_id``, that each row must
-have), and ``excluded`` (text, else null: rows with one are counted by it, and not shown). Rows come in the order that they are shown in.
+have), and ``excluded`` (text, else null: rows with one are counted by it, and not shown). Rows come in the order that they are
+shown in. ``coverage/`` has what is asked beside every report: what makes its answer incomplete.
 
 ``NAME.yaml``::
 

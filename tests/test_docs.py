@@ -19,13 +19,21 @@ import jsonschema_rs
 import pytest
 import yaml
 
+from archives.pairs import access, pair
+from archives.scene import NOW, store_of
 from fakes import env
 from ualpipe.pipeline import metrics
 from ualpipe.pipeline.cli import main
 from ualpipe.pipeline.commands.schema import full_schema
 from ualpipe.pipeline.config.loader import load_config
+from ualpipe.pipeline.config.model import ReportsOptions
 from ualpipe.pipeline.config.reference import fields_markdown, markdown
-from ualpipe.pipeline.options import build
+from ualpipe.pipeline.json_schema.defects import schema_defects
+from ualpipe.pipeline.options import build, schema_of
+from ualpipe.pipeline.report.catalog import Catalog
+from ualpipe.pipeline.report.contract import Asked, Selection
+from ualpipe.pipeline.report.reference import markdown as reports_markdown
+from ualpipe.pipeline.report.running import run_report
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_INCOMPLETE, EXIT_USAGE
 from ualpipe.testing import SINK_CHECKS, SinkCase
 
@@ -34,7 +42,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 COMMANDS = (
-    *("run", "check", "map", "explain", "test", "status", "dead-letters", "reconcile", "replay", "backup"),
+    *("run", "check", "map", "explain", "test", "status", "dead-letters", "reconcile", "report", "replay", "backup"),
     *("sentinel", "tenant", "demo", "plugins", "schema"),
 )
 
@@ -59,6 +67,25 @@ def test_field_reference_is_the_generated_one():
     assert (ROOT / "docs" / "fields.md").read_text(encoding="utf-8") == fields_markdown(), (
         "make it anew: ualpipe schema --fields > docs/fields.md"
     )
+
+
+def test_reference_of_reports_is_the_generated_one():
+    assert (ROOT / "docs" / "reports.md").read_text(encoding="utf-8") == reports_markdown(Catalog()), (
+        "make it anew: ualpipe report --list --markdown > docs/reports.md"
+    )
+
+
+def test_the_report_of_the_document_answers(tmp_path):
+    text = (ROOT / "docs" / "reports.md").read_text(encoding="utf-8")
+    (sql,) = re.findall(r"```sql\n(.*?)```", text, re.DOTALL)
+    schedule, described = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    report = pair(tmp_path / "own", sql, described)
+    store = store_of(tmp_path / "archive", [access("2026-11-20T08:00:00", "kofi@contoso.com", "sana@contoso.com")])
+    assert [row.values[:2] for row in run_report(report, store, Asked(Selection(), NOW)).rows] == [
+        ["kofi@contoso.com", "sana@contoso.com"]
+    ]
+    store.close()
+    assert not list(schema_defects(schema_of(ReportsOptions), yaml.safe_load(schedule)["reports"], ()))
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)

@@ -35,7 +35,7 @@ class Problem:
 
     Attributes:
         kind: ``standing_still``, ``not_running``, ``stale``, ``dead_letters``, ``gap``, ``unmappable``, ``beyond_limits``,
-            ``set_back``, ``certificate``, ``idle_condition``.
+            ``set_back``, ``certificate``, ``idle_condition``, ``report``.
         parts: What it is wrong with, as far as it has a name: a sink, a source, a stream of a source.
         text: What is wrong, in a line.
         remedy: A command or step that mends it.

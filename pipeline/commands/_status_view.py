@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from ualpipe.pipeline.commands._flaws import print_flaws
 from ualpipe.pipeline.commands._problems import Problem, age_s, in_short, natural, outlook, some
+from ualpipe.pipeline.commands._scheduled_reports import report_lines
 from ualpipe.pipeline.commands._status_table import rich_table
 from ualpipe.pipeline.commands._times import ago
 from ualpipe.pipeline.config.model import PipelineConfig
 from ualpipe.pipeline.journal.status import DriftStatus, Duplicates, Status, StreamStatus
 from ualpipe.pipeline.observe.health import alike
+from ualpipe.pipeline.report.schedule import ScheduledReport
 from ualpipe.pipeline.wording import counted, visible
 from ualpipe.schemas import read_csv
 
@@ -53,6 +55,7 @@ class StatusView:
         stale: Source and stream of what was not listed for long.
         now: The present.
         release: Of this ualpipe.
+        reports: Those that it writes by itself.
     """
 
     console: Console
@@ -63,6 +66,7 @@ class StatusView:
     stale: Collection[tuple[str, str]]
     now: datetime
     release: str
+    reports: Sequence[ScheduledReport] = ()
 
     def print_all(self, *, by_stream: bool) -> None:
         """Prints all of it; ``by_stream`` for a row a stream, however many there are."""
@@ -72,7 +76,7 @@ class StatusView:
         for certificate in self.status.certificates:
             if not certificate.is_urgent:
                 self.say(f"certificate of {certificate.credential}: {outlook(certificate)}")
-        for text in _last_errors(self.status.streams):
+        for text in (*report_lines(self.reports, self.now), *_last_errors(self.status.streams)):
             self.say(text)
         for problem in self.problems:
             if problem.kind not in ("gap", "unmappable"):

@@ -9,7 +9,7 @@ from typing import Any
 
 from ualpipe.pipeline import registry
 from ualpipe.pipeline.config.loader import ROOT_SCHEMA, stage_schema
-from ualpipe.pipeline.config.model import JournalOptions
+from ualpipe.pipeline.config.model import JournalOptions, ReportsOptions
 from ualpipe.pipeline.config.reference import fields_markdown, markdown
 from ualpipe.pipeline.credentials.options import Credential
 from ualpipe.pipeline.options import schema_of
@@ -33,6 +33,7 @@ def full_schema() -> dict[str, Any]:
     properties = {name: dict(schema) for name, schema in ROOT_SCHEMA["properties"].items()}
     properties["credentials"]["additionalProperties"] = schema_of(Credential)
     properties["journal"] |= schema_of(JournalOptions)
+    properties["reports"] |= schema_of(ReportsOptions)
     for kind in ("sources", "sinks"):
         properties[kind]["additionalProperties"] = _choice(kind)
     properties["transforms"]["items"] = _choice("transforms")

@@ -13,12 +13,14 @@ from typing import Any
 
 from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.commands._problems import Problem, age_s, as_dicts, find_problems, stale_streams
+from ualpipe.pipeline.commands._scheduled_reports import report_data, report_problems
 from ualpipe.pipeline.commands._status_view import StatusView, make_console
 from ualpipe.pipeline.config.loader import load_for_use
 from ualpipe.pipeline.config.model import PipelineConfig
 from ualpipe.pipeline.credentials.status import certificate_status
 from ualpipe.pipeline.journal.opening import open_reader
 from ualpipe.pipeline.journal.status import Status
+from ualpipe.pipeline.report.schedule import ScheduledReport, scheduled
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE
 from ualpipe.pipeline.supervisor.stages import StageMaker
 
@@ -35,12 +37,13 @@ def run(args: argparse.Namespace) -> int:
     status = dataclasses.replace(status, certificates=certificates)
     current = _current_streams(config)
     stale = stale_streams(config, status, current, now)
-    problems = find_problems(config, status, stale, now)
+    reports = scheduled(config.reports, config.state_dir, now)
+    problems = [*find_problems(config, status, stale, now), *report_problems(config, reports)]
     names = [(one.source, one.stream) for one in stale]
     if args.json:
-        print(json.dumps(_as_dict(status, problems, names, now), indent=2))
+        print(json.dumps(_as_dict(status, problems, names, reports, now), indent=2))
     else:
-        view = StatusView(make_console(), config, status, problems, current, names, now, version("ualpipe"))
+        view = StatusView(make_console(), config, status, problems, current, names, now, version("ualpipe"), reports)
         view.print_problems() if args.problems else view.print_all(by_stream=args.streams)
     return EXIT_INCOMPLETE if any(problem.is_failure for problem in problems) else EXIT_FINE
 
@@ -51,12 +54,19 @@ def _current_streams(config: PipelineConfig) -> list[tuple[str, str]]:
     return [(name, stream) for name, spec in config.sources.items() for stream in maker.make(spec).streams()]
 
 
-def _as_dict(status: Status, problems: Collection[Problem], stale: Collection[tuple[str, str]], now: datetime) -> dict[str, Any]:
+def _as_dict(
+    status: Status,
+    problems: Collection[Problem],
+    stale: Collection[tuple[str, str]],
+    reports: Collection[ScheduledReport],
+    now: datetime,
+) -> dict[str, Any]:
     found = status.as_dict()
     found["run"]["release"] = version("ualpipe")
     for shown, stream in zip(found["streams"], status.streams, strict=True):
         age = age_s(stream, now)
         shown["listed_age_s"] = None if age is None else round(age)
         shown["is_stale"] = (stream.source, stream.stream) in stale
+    found["reports"] = report_data(reports)
     found["problems"] = as_dicts(problems)
     return found

@@ -14,7 +14,7 @@ from ualpipe.pipeline import marked_yaml, registry
 from ualpipe.pipeline.conditions.compiler import compile_conditions
 from ualpipe.pipeline.config.condition_fields import unknown_fields
 from ualpipe.pipeline.config.former_names import former_names
-from ualpipe.pipeline.config.model import JournalOptions, PipelineConfig, SinkOptions, SourceOptions, StageSpec
+from ualpipe.pipeline.config.model import JournalOptions, PipelineConfig, ReportsOptions, SinkOptions, SourceOptions, StageSpec
 from ualpipe.pipeline.config.odd_texts import misread_values, odd_texts
 from ualpipe.pipeline.config.secrets import secret_remarks
 from ualpipe.pipeline.config.weak_settings import weak_settings
@@ -49,6 +49,10 @@ ROOT_SCHEMA: dict[str, Any] = {
         "transforms": {"type": "array", "description": "What happens to each record, in order.", "default": []},
         "sinks": {**_SECTION, "description": "Where events go, by name."},
         "journal": {"type": "object", "description": "The buffer between sources and sinks."},
+        "reports": {
+            "type": "object",
+            "description": "What is one's own, for reports; and reports that are written by themselves.",
+        },
         "workers": {
             "type": "integer",
             "minimum": 1,
@@ -149,6 +153,7 @@ class _Checker:
         self._look_at_conditions(data, transforms)
         self._references(data)
         journal = self._section(JournalOptions, data.get("journal", {}), ("journal",))
+        reports = self._section(ReportsOptions, data.get("reports", {}), ("reports",))
         if self._source.defects:
             return None
         secrets = frozenset(_secrets_in([credentials, sources, transforms, sinks]))
@@ -169,6 +174,7 @@ class _Checker:
             workers=data.get("workers", min(MAX_WORKERS, processors())),
             memory_limit=parse_size(data["memory_limit"]) if "memory_limit" in data else None,
             warnings=tuple(f"{self._path}:{warning}" for warning in sorted(set(self._source.warnings))),
+            reports=reports,
         )
 
     def _fits(self, schema: Mapping[str, Any], value: Any, pointer: Pointer) -> bool:
@@ -202,7 +208,13 @@ class _Checker:
 
     def _section(self, cls: type, value: Any, pointer: Pointer) -> Any:
         self._take_former_names(cls, value, pointer)
-        return build(cls, self._from_files(value, pointer), self._base) if self._fits(schema_of(cls), value, pointer) else None
+        if not self._fits(schema_of(cls), value, pointer):
+            return None
+        try:
+            return build(cls, self._from_files(value, pointer), self._base)
+        except ConfigError as exc:  # options that do not go together
+            self._source.defect(pointer, str(exc))
+            return None
 
     def _from_files(self, value: Any, pointer: Pointer) -> Any:
         """Returns checked data in which each text from a file can be read again from there."""
@@ -305,6 +317,9 @@ def _named_references(data: Mapping[str, Any]) -> list[tuple[Pointer, str, Any]]
             properties = _own_properties(kind, value)
             refs = {key: schema["x-ref"] for key, schema in properties.items() if "x-ref" in schema and key in value}
             found += [((kind, name, key), section, value[key]) for key, section in refs.items()]
+    schedule = _mapping(data.get("reports")).get("schedule")
+    entries = enumerate(schedule if isinstance(schedule, list) else ())
+    found += [(("reports", "schedule", at, "sink"), "sinks", one["sink"]) for at, one in entries if _mapping(one).get("sink")]
     return found
 
 

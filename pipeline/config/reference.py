@@ -8,7 +8,7 @@ from typing import Any
 
 from ualpipe.pipeline import registry
 from ualpipe.pipeline.config.loader import ROOT_SCHEMA
-from ualpipe.pipeline.config.model import JournalOptions, SinkOptions, SourceOptions
+from ualpipe.pipeline.config.model import JournalOptions, ReportsOptions, SinkOptions, SourceOptions
 from ualpipe.pipeline.credentials.options import Credential
 from ualpipe.pipeline.options import schema_of
 
@@ -54,6 +54,7 @@ def _lines() -> Iterator[str]:
     yield from _section("Top level", ROOT_SCHEMA)
     yield from _section("`credentials`: each entry", schema_of(Credential))
     yield from _section("`journal`", schema_of(JournalOptions))
+    yield from _section("`reports`", schema_of(ReportsOptions), "What reports need to know: [reports](reports.md).")
     commons = {"sources": schema_of(SourceOptions), "sinks": schema_of(SinkOptions)}
     for kind in registry.KINDS:
         common = commons.get(kind, {}).get("properties", {})
@@ -93,11 +94,12 @@ def _rows(schema: Mapping[str, Any], prefix: str) -> Iterator[str]:
         cells = (f"`{prefix}{name}`", _type(option), default, option.get("description", ""))
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
         for nested in _nested(option):
-            yield from _rows(nested, f"{prefix}{name}.")
+            yield from _rows(nested, f"{prefix}{name}{'[]' if option.get('type') == 'array' else ''}.")
 
 
 def _nested(option: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [choice for choice in (option, *option.get("anyOf", ())) if "properties" in choice]
+    choices = (option, *option.get("anyOf", ()), option.get("items", {}))
+    return [choice for choice in choices if "properties" in choice]
 
 
 def _default(option: Mapping[str, Any]) -> str:

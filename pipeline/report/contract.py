@@ -138,7 +138,8 @@ class Store(Protocol):
     ``parameters``   ``event_id, position, name, value`` of ``events``
     ``items``        ``event_id, position, folder, subject, message_id, size`` of ``events``
     ``targets``      ``event_id, position, id, type`` of ``events``
-    ``asked``        one row: ``since, until, now`` (instants), ``timezone, day_begins, day_ends, workdays`` (text ``12345``), ``user``
+    ``asked``        one row: ``since, until, now`` (instants), ``timezone, day_begins, day_ends, workdays`` (text ``12345``),
+                     ``user``
     ``own``          ``kind, value, other``
     """
 

@@ -20,6 +20,7 @@ from ualpipe.pipeline.runtime.cpu_affinity import CpuAffinity
 from ualpipe.pipeline.runtime.memory import MemoryBudget
 from ualpipe.pipeline.supervisor.condition_watch import ConditionWatch
 from ualpipe.pipeline.supervisor.flaw_watch import FlawWatch
+from ualpipe.pipeline.supervisor.report_runs import ReportRuns
 
 INTERVAL_S = 10.0
 """How often ``Housekeeping.look`` is to be called."""
@@ -73,6 +74,7 @@ class Housekeeping:
         self._conditions = ConditionWatch(config, journal, context.metrics, context.clock)
         self._expiry = ExpiryWatch(config.credentials, context.clock, context.metrics)
         self._rotation = RotationWatch(config.credentials)
+        self._reports = ReportRuns(config, context)
         self._failures = FailureLog(context.clock, _log, "the journal has room again", "not_done")
         self._audited_until = context.clock.now().timestamp()
         self._prune_at = context.clock.monotonic()
@@ -106,6 +108,8 @@ class Housekeeping:
         self._affinity.look()
         self._look_at_memory()
         self._expiry.look()
+        if not self._context.once:  # which writes reports when all has come
+            self._reports.look()
         return self._rotation.look()
 
     def finish(self) -> None:
@@ -116,6 +120,9 @@ class Housekeeping:
         with self._optional("what stands still can't be noted now"):
             self._note_standing_still()
         self._audit()
+        if self._context.once:
+            self._reports.write_all()
+        self._reports.end()
 
     def keep_drift(self) -> None:
         """Notes in the journal the drift that the transforms found."""

@@ -1,0 +1,1 @@
+"""How answers are written: a module a format, each with ``write(answer) -> Iterator[str]`` or more."""
