@@ -9,8 +9,10 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
+from ualpipe.pipeline.commands._store_arguments import add_report, add_search
 from ualpipe.pipeline.errors import ConfigError, JournalError, PipelineError
 from ualpipe.pipeline.observe import hooks
 from ualpipe.pipeline.redaction import blanked
@@ -68,9 +70,9 @@ def _parser(is_tenant: bool) -> argparse.ArgumentParser:  # noqa: FBT001 - see _
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
     _add_pipeline_commands(commands.add_parser)
     _add_dead_letters(commands.add_parser)
-    _add_search(commands.add_parser)
     _add_reconcile(commands.add_parser)
-    _add_report(commands.add_parser)
+    add_search(partial(_command, commands.add_parser))
+    add_report(partial(_command, commands.add_parser))
     _add_journal_commands(commands.add_parser)
     _add_tools(commands.add_parser, is_tenant=is_tenant)
     return parser
@@ -214,43 +216,6 @@ def _add_dead_letters(add: Parsers) -> None:
             )
 
 
-def _add_search(add: Parsers) -> None:
-    search = _command(add, "search", "find events in an archive, the newest first", "ualpipe.pipeline.commands.search")
-    _store(search)
-    search.add_argument(
-        "conditions",
-        nargs="*",
-        metavar="CONDITION",
-        help="what must hold, in the notation of `filter`: 'event.action: FileDeleted'; must follow STORE directly",
-    )
-    search.add_argument(
-        "--since", metavar="TIME", help="acts at or after this time: 2026-11-20, 2026-11-20T08:00Z, or 7d for 7 days ago"
-    )
-    search.add_argument("--until", metavar="TIME", help="acts before this time")
-    search.add_argument("--tenant", action="append", default=[], metavar="ID", help="of this tenant; may be repeated")
-    search.add_argument("--user", metavar="NAME", help="by this person: address, name or id; all spellings are found")
-    search.add_argument("--workload", metavar="A,B", help="of these workloads")
-    search.add_argument("--operation", metavar="NAME", help="with this operation; * and ? stand for others")
-    search.add_argument("--ip", metavar="ADDRESS", help="from this address or network (192.0.2.0/24)")
-    search.add_argument("--text", action="append", default=[], help="with this text anywhere in the record; may be repeated")
-    search.add_argument("--limit", type=_count, default=50, metavar="N", help="so many at most (default 50); 0 for all")
-    search.add_argument("--format", choices=("table", "json", "ndjson", "csv"), help="default: table on a terminal, else ndjson")
-    search.add_argument("--explain", metavar="ID", help="show one event as it was received and as it was mapped, with the rules")
-
-
-def _store(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "store", type=Path, metavar="STORE", help="folder of an archive, or pipeline file with a sink that fills one"
-    )
-    parser.add_argument("--sink", metavar="NAME", help="sink that fills the store, where the pipeline has several")
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of events")
-    return int(text)
-
-
 def _add_reconcile(add: Parsers) -> None:
     reconcile = _command(
         add,
@@ -271,47 +236,6 @@ def _add_reconcile(add: Parsers) -> None:
     )
     reconcile.add_argument("--json", action="store_true", help="print JSON, for programs: every hour, and each missing work item")
     _logging(reconcile)
-
-
-def _add_report(add: Parsers) -> None:
-    report = _command(
-        add, "report", "answer a question out of an archive, and say what the answer covers", "ualpipe.pipeline.commands.report"
-    )
-    report.add_argument("name", nargs="?", metavar="NAME", help="name of a report")
-    report.add_argument(
-        "store", nargs="?", type=Path, metavar="STORE", help="folder of an archive, or pipeline file with a sink that fills one"
-    )
-    report.add_argument("--list", action="store_true", help="list the reports, and ask none")
-    report.add_argument("--markdown", action="store_true", help="with --list: print the reference of all reports as Markdown")
-    report.add_argument(
-        "--since",
-        metavar="TIME",
-        help="begin: 2026-11-01, 2026-11-01T10:00+01:00, today, yesterday, monday, or 7d for 7 days ago",
-    )
-    report.add_argument("--until", metavar="TIME", help="end, the same; a day is in the period as a whole (default: now)")
-    report.add_argument(
-        "--timezone", metavar="ZONE", help="time zone of days and hours (Europe/Berlin; default: CONFIG's, else UTC)"
-    )
-    report.add_argument(
-        "--tenant",
-        action="append",
-        default=[],
-        metavar="ID",
-        help="this tenant only; repeated: a file each, in the folder --output",
-    )
-    report.add_argument("--each-tenant", action="store_true", help="a file for each tenant of the store, in the folder --output")
-    report.add_argument("--user", default="", metavar="USER", help="what this user did, in all spellings of address, name and id")
-    report.add_argument(
-        "--workload", action="append", default=[], metavar="A,B", help="these workloads only (Exchange,SharePoint)"
-    )
-    report.add_argument(
-        "--format", choices=("table", "csv", "json", "ndjson", "html"), help="default: by the ending of --output, else table"
-    )
-    report.add_argument("--output", metavar="PATH", help="file, or folder where files are named REPORT-TENANT-PERIOD")
-    report.add_argument(
-        "--reports", type=Path, metavar="FOLDER", help="folder of own reports (default: reports.folder of CONFIG)"
-    )
-    report.add_argument("--sink", default="", metavar="NAME", help="whose store is asked, where several sinks of CONFIG have one")
 
 
 def _add_journal_commands(add: Parsers) -> None:

@@ -8,30 +8,35 @@ import itertools
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from ualpipe.pipeline import registry
+from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.commands import _search_output as output
 from ualpipe.pipeline.commands._open_transforms import open_stages, with_explainers
 from ualpipe.pipeline.commands._search_conditions import compiled, needles, read_conditions
-from ualpipe.pipeline.commands._stores import Opened, open_store, warn_of_unreadable
 from ualpipe.pipeline.commands._tables import Printer
-from ualpipe.pipeline.commands._times import parse_time
 from ualpipe.pipeline.commands.explain import print_explained
 from ualpipe.pipeline.conditions.known_fields import KnownFields
+from ualpipe.pipeline.config.loader import load_for_use
+from ualpipe.pipeline.config.model import PipelineConfig
 from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.events import Condition, Event, Origin, event_of
 from ualpipe.pipeline.explain.trace import explain
+from ualpipe.pipeline.observe import log
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.records.json_reader import UnreadableJson, read_object
-from ualpipe.pipeline.report.contract import Search, Selection
+from ualpipe.pipeline.report.contract import Search, Selection, Store
+from ualpipe.pipeline.report.period import parse_period, timezone_of
+from ualpipe.pipeline.report.stores import store_in, store_of
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE
-from ualpipe.pipeline.wording import counted
+from ualpipe.pipeline.wording import counted, visible
 
 _LEAST_OF_ID = 8
+_MOST_NAMED = 20  # damaged files
 _MOST_ALIKE = 20  # events whose Id begins alike
 _STORED = (
     "event_id",
@@ -52,7 +57,8 @@ _STORED = (
 def run(args: argparse.Namespace) -> int:
     """Runs the command: 0 when all of the store was looked at, 1 when parts can't be read or no event has the Id asked for."""
     conditions = read_conditions(args.conditions)
-    with closing(open_store(args.store, args.sink)) as opened:
+    config = load_for_use(args.store) if args.store.is_file() else None
+    with closing(Opened(_open_store(args, config), config)) as opened:
         if args.explain:
             return _explain(opened, args.explain)
         condition = compiled(conditions, _known_fields(opened))
@@ -64,17 +70,43 @@ def run(args: argparse.Namespace) -> int:
         shown = output.write(rows, args.format or output.usual_format())
         is_more = limit is not None and shown == limit and next(found, None) is not None
         _say_what_is_left(opened, selection, shown, is_more=is_more)
-        return EXIT_INCOMPLETE if warn_of_unreadable(opened.store) else EXIT_FINE
+        return EXIT_INCOMPLETE if _warn_of_unreadable(opened.store) else EXIT_FINE
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open store, and the pipeline that fills it; None where the store itself was named."""
+
+    store: Store
+    config: PipelineConfig | None
+
+    def close(self) -> None:
+        self.store.close()
+
+
+def _open_store(args: argparse.Namespace, config: PipelineConfig | None) -> Store:
+    if config is not None:
+        log.set_up("warning", config.secrets)
+        return store_of(config, args.sink or "")
+    if args.sink:
+        raise ConfigError("--sink chooses among the sinks of a pipeline: give its config as STORE")
+    return store_in(args.store)
+
+
+def _warn_of_unreadable(store: Store) -> bool:
+    """Says on stderr what of a store could not be read; returns whether that is anything."""
+    bad = store.unreadable()
+    for one in bad[:_MOST_NAMED]:
+        print(visible(f"left out: {one.path}: {one.reason}"), file=sys.stderr)
+    if bad:
+        print(f"{counted(len(bad), 'file')} of the store could not be read and are missing above", file=sys.stderr)
+    return bool(bad)
 
 
 def _wanted(args: argparse.Namespace, conditions: Mapping[str, Any]) -> tuple[Selection, Search]:
-    now = datetime.now(UTC)
-    since = parse_time("--since", args.since, now) if args.since else None
-    until = parse_time("--until", args.until, now) if args.until else None
-    if since and until and since >= until:
-        raise ConfigError(f"--since {args.since} is not before --until {args.until}: nothing lies between")
+    period = parse_period(args.since, args.until, timezone_of(args.timezone), SystemClock().now())
     workloads = [one.strip() for one in (args.workload or "").split(",") if one.strip()]
-    selection = Selection(since, until, [tenant.lower() for tenant in args.tenant], args.user or "", workloads)
+    selection = Selection(period.since, period.until, [tenant.lower() for tenant in args.tenant], args.user or "", workloads)
     address = args.ip if args.ip and "/" not in args.ip else ""
     return selection, Search("", args.operation or "", address, args.text, needles(conditions))
 
@@ -160,7 +192,7 @@ def _explain(opened: Opened, wanted: str) -> int:
     found = exact or found
     if not found:
         print(f"no event in the store has the Id {wanted}", file=sys.stderr)
-        warn_of_unreadable(opened.store)
+        _warn_of_unreadable(opened.store)
         return EXIT_INCOMPLETE
     if len({row["event_id"] for row in found}) > 1:
         alike = "".join(f"\n  {row['event_id']}" for row in found)
@@ -168,7 +200,7 @@ def _explain(opened: Opened, wanted: str) -> int:
             f"--explain: {counted(len(found), 'event')} with an Id that begins with {wanted}; write one in full:{alike}"
         )
     _show(opened, found[0])
-    return EXIT_INCOMPLETE if warn_of_unreadable(opened.store) else EXIT_FINE
+    return EXIT_INCOMPLETE if _warn_of_unreadable(opened.store) else EXIT_FINE
 
 
 def _show(opened: Opened, row: Mapping[str, Any]) -> None:

@@ -38,8 +38,8 @@ class Search:
         operation: An operation, without case; ``*`` and ``?`` stand for others.
         ip: An address.
         texts: Each stands somewhere in the record, or in the sentence of the event, without case.
-        needles: Of each group one stands somewhere in the document (the record, where there is none), without case: what conditions
-            need at least, so that most events need not be decoded for them.
+        needles: Of each group one stands somewhere in the document (the record, where there is none), without case: what
+            conditions need at least, so that most events need not be decoded for them.
     """
 
     id: str = ""
