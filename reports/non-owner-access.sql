@@ -15,8 +15,8 @@ judged as (
       when logon_type in (1, 2, 6) then 'logon type'
       when actor_sid <> owner_sid then 'security ids differ'
       when external_access then 'external access'
-      when actor <> owner and actor like '%@%' and owner like '%@%' and (actor_sid is null or owner_sid is null)
-        then 'names differ: an alias or a renamed user looks the same'
+      when actor <> owner and actor like '%@%' and owner like '%@%' and owner not like '%templatetenant'
+        and (actor_sid is null or owner_sid is null) then 'names differ: an alias or a renamed user looks the same'
     end as evidence,
     case
       when logon_type in (3, 4, 5) and not in_name or actor_kind = 'service' then 'service'

@@ -121,7 +121,7 @@ class Store(Protocol):
     ``asked``        one row: ``since, until, now`` (instants), ``timezone, day_begins, day_ends, workdays`` (text ``12345``), ``user``
     ``own``          ``kind, value, other``
 
-    Lists are taken apart as they are read: conditions on ``record_type`` and ``operation`` spare most of that work.
+    Who asks those four for some record types or operations says so of them, too: others are not taken apart then.
     """
 
     def open(self) -> None:

@@ -18,7 +18,7 @@ _LISTS = {
     "targets": {"id": "VARCHAR", "type": "VARCHAR"},
 }
 _DATE = "CAST(time AS DATE) AS date"
-_EVENT = "event_id, record_type, operation"
+_EVENT = "event_id, record_type, operation"  # beside each entry of a list, so that lists of other events are not taken apart
 
 
 def source(files: Sequence[Path], *, places: bool = False) -> str:
@@ -73,11 +73,10 @@ def definitions(asked: Asked, spellings: Sequence[str] | None, files: Sequence[P
     for name, members in _LISTS.items():
         shape = "[{" + ", ".join(f'"{member}": "{kind}"' for member, kind in members.items()) + "}]"
         chosen = ", ".join(f'one."{member}"' for member in members)
-        # Type and operation go through, so that a question's conditions on them hold back what need not be parsed.
-        parsed = f"SELECT {_EVENT}, from_json({name}, {text(shape)}) AS found FROM events WHERE {name} IS NOT NULL"
         yield (
             f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT {_EVENT}, number - 1 AS position, {chosen} FROM (SELECT {_EVENT}, "
-            f"unnest(found) AS one, generate_subscripts(found, 1) AS number FROM ({parsed}))"
+            f"unnest(found) AS one, generate_subscripts(found, 1) AS number FROM (SELECT {_EVENT}, from_json({name}, "
+            f"{text(shape)}) AS found FROM events WHERE {name} IS NOT NULL))"
         )
     yield f"CREATE OR REPLACE TEMP TABLE asked AS {_asked(asked)}"
     yield "CREATE OR REPLACE TEMP TABLE own (kind VARCHAR, value VARCHAR, other VARCHAR)"

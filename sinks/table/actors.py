@@ -39,10 +39,10 @@ _CLAIM, _OTHER, _PUID_TYPE = 0, 2, 3  # `Type` of an entry of `Actor`
 
 
 def actor_kind_of(record: Mapping[str, Any], user_id: str) -> str:
-    """Returns ``person``, ``partner``, ``app`` or ``service``.
+    r"""Returns ``person``, ``partner``, ``app`` or ``service``.
 
     How the user id is written counts before ``UserType``, which services often leave at 0: the system account in each spelling
-    (``NT AUTHORITY\\SYSTEM (Microsoft.Exchange.ServiceHost)``), both shapes of partners' staff, ids of applications.
+    (``NT AUTHORITY\SYSTEM (Microsoft.Exchange.ServiceHost)``), both shapes of partners' staff, ids of applications.
     """
     spelled = user_id.strip().lower()
     if _IS_SERVICE(spelled):
@@ -58,6 +58,7 @@ def actor_of(record: Mapping[str, Any], user: Mapping[str, Any], kind: str) -> s
     """Returns who acted, in lower case: of people the address, else the name, else an id; of all others the id as it is written.
 
     Args:
+        record: As received.
         user: ``user`` of the document, where there is one.
         kind: As from ``actor_kind_of``: names of those who are no persons say too little (``system``).
     """
@@ -80,7 +81,7 @@ def partner_tenant_of(user_id: str) -> str | None:
 
 
 def keys_of(record: Mapping[str, Any], user: Mapping[str, Any]) -> str | None:
-    """Returns ids that stay when a user is renamed, sorted, with blanks between: PUID, SID, object id; None where there is none."""
+    """Returns ids that stay when a user is renamed, sorted, with blanks between: PUID, SID, object id; None for none."""
     found = {key for value in _candidates(record, user) if (key := _key(value)) is not None}
     return " ".join(sorted(found - _NO_KEYS)) or None
 

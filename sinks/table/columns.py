@@ -54,7 +54,7 @@ COLUMNS = (
     Column("partner_tenant", "text", "tenant of a partner's staff, where the record names it"),
     Column("user_type", "long", "`UserType`, as a number"),
     Column("target", "text", "person or group that it was done to, lower case: address, else name, else id"),
-    Column("targets", "json", "`Target` of Entra records: list of {id, type}"),
+    Column("targets", "json", "`Target` of Entra records, `Members` of Teams records: list of {id, type}"),
     Column(
         "owner",
         "text",

@@ -27,6 +27,7 @@ _SCALARS = (  # of SharePoint, Teams and others: what reports ask for, and no co
     "SharingLinkScope",
     "Permission",
     "TargetUserOrGroupType",
+    "TargetUserOrGroupName",
     "UniqueSharingId",
     "ForwardingSmtpAddress",
     "RuleName",
@@ -39,16 +40,20 @@ _SCALARS = (  # of SharePoint, Teams and others: what reports ask for, and no co
     "AzureActiveDirectoryEventType",
 )
 _MEMBER = ("MemberUpn", "MemberSid", "MemberRights")  # of a folder's permissions
+_GUEST_MARKS = ("#ext#", "urn:spo:guest#")  # of user ids, which actors lose: there they are the guests' addresses
 _RENAMED = (("SourceFileName", "DestinationFileName"), ("SourceRelativeUrl", "DestinationRelativeUrl"))
+_USER_PRINCIPAL_NAME = 5  # `Type` of an entry of `Target`
 _NO_PATH = "not available"
 
 
 def parameters_of(record: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Returns parameters and properties as ``{name, value}``, in the order of the record; actions of Outlook's rules after them."""
+    """Returns parameters and properties as ``{name, value}``, in the record's order; actions of Outlook's rules after them."""
     pairs = [pair for holder in _PROPERTIES for pair in _pairs(holder, record.get(holder))]
     pairs += [(name, value) for name in _SCALARS if (value := _flat(record.get(name))) is not None]
     parent = _parent(record)
     pairs += [(name, value) for name in _MEMBER if (value := _flat(parent.get(name))) is not None]
+    if (guest := text(record.get("UserId"))) and any(mark in guest.lower() for mark in _GUEST_MARKS):
+        pairs.append(("UserId", guest))
     pairs += [pair for name, value in pairs if name == "RuleActions" for pair in actions_of(value)]
     return [{"name": name, "value": value} for name, value in pairs[:MOST_ENTRIES]]
 
@@ -83,9 +88,11 @@ def _flat(value: Any) -> str | None:
 def changes_of(record: Mapping[str, Any]) -> list[dict[str, str | None]]:
     """Returns what a record says has changed as ``{name, old, new}``; an old or new value that it does not name is None."""
     found: list[dict[str, str | None]] = []
-    for one in _objects(record.get("ModifiedProperties")):
-        if name := text(one.get("Name")):
-            found.append({"name": name, "old": _listed(one.get("OldValue")), "new": _listed(one.get("NewValue"))})
+    found += [
+        {"name": name, "old": _listed(one.get("OldValue")), "new": _listed(one.get("NewValue"))}
+        for one in _objects(record.get("ModifiedProperties"))
+        if (name := text(one.get("Name")))
+    ]
     for old, new in _RENAMED:
         if (now := text(record.get(new))) is not None:
             found.append({"name": old.removeprefix("Source"), "old": text(record.get(old)), "new": now})
@@ -140,11 +147,7 @@ def _parent(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def folders_of(record: Mapping[str, Any], items: Iterable[Mapping[str, Any]]) -> str | None:
-    """Returns the paths of the mailbox folders that a record names, each once, with line breaks between.
-
-    Args:
-        items: Its messages, as from ``items_of``.
-    """
+    """Returns the paths of the folders that a record and its messages (of ``items_of``) name, on lines of their own."""
     holders = [record.get("Folder"), record.get("DestFolder"), *_objects(record.get("Folders")), _parent(record)]
     return lines([_path(one) for one in holders] + [item["folder"] for item in items])
 
@@ -155,8 +158,17 @@ def lines(values: Iterable[str | None]) -> str | None:
 
 
 def targets_of(record: Mapping[str, Any]) -> list[dict[str, str | None]]:
-    """Returns what Entra names as targets, as ``{id, type}``."""
-    return [{"id": first(one, "ID"), "type": first(one, "Type")} for one in _objects(record.get("Target"))]
+    """Returns what Entra names as targets, and the members of teams, as ``{id, type}``; the type of a member is the role."""
+    named = [{"id": first(one, "ID"), "type": first(one, "Type")} for one in _objects(record.get("Target"))]
+    return named + [{"id": first(one, "UPN"), "type": first(one, "Role")} for one in _objects(record.get("Members"))]
+
+
+def target_name_of(record: Mapping[str, Any]) -> str | None:
+    """Returns the user or group that a record names as its target by address: of Entra the user principal name, else of sharing."""
+    for one in _objects(record.get("Target")):
+        if number(one.get("Type")) == _USER_PRINCIPAL_NAME and (found := first(one, "ID")):
+            return found
+    return first(record, "TargetUserOrGroupName")
 
 
 def _objects(value: Any) -> Iterator[Mapping[str, Any]]:

@@ -9,11 +9,11 @@ from typing import Any
 import orjson
 
 from ualpipe.pipeline.events import EncodedEvent
-from ualpipe.sinks.event_fields import document_id, parse_instant
 from ualpipe.schemas import read_csv
+from ualpipe.sinks.event_fields import document_id, parse_instant
 from ualpipe.sinks.table.actors import actor_kind_of, actor_of, keys_of, partner_tenant_of, user_type_of
 from ualpipe.sinks.table.columns import NAMES
-from ualpipe.sinks.table.details import changes_of, folders_of, items_of, lines, parameters_of, targets_of
+from ualpipe.sinks.table.details import changes_of, folders_of, items_of, lines, parameters_of, target_name_of, targets_of
 from ualpipe.sinks.table.mailboxes import mailbox_of
 from ualpipe.sinks.table.values import clean, first, flag, lower, number, text
 
@@ -44,7 +44,7 @@ def _row(event: EncodedEvent) -> dict[str, Any]:
         **actor,
         **mailbox_of(record, named, actor["actor"]),
         "parameters": _json(parameters),
-        "target": lower(first(_target(document), "email", "name", "id") or first(record, "TargetUserOrGroupName")),
+        "target": lower(first(_target(document), "email", "name", "id") or target_name_of(record)),
     }
 
 
