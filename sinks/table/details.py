@@ -164,7 +164,7 @@ def targets_of(record: Mapping[str, Any]) -> list[dict[str, str | None]]:
 
 
 def target_name_of(record: Mapping[str, Any]) -> str | None:
-    """Returns the user or group that a record names as its target by address: of Entra the user principal name, else of sharing."""
+    """Returns the user or group that it was done to, as named: in Entra the user principal name, in sharing what stands there."""
     for one in _objects(record.get("Target")):
         if number(one.get("Type")) == _USER_PRINCIPAL_NAME and (found := first(one, "ID")):
             return found

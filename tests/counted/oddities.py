@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -112,7 +113,7 @@ def puid(name: Any) -> str:
 
 
 def _number(name: Any) -> int:
-    return int.from_bytes(str(name).lower().encode("utf-8", "surrogatepass")[-12:].rjust(12, b"x"), "big") * 7919 + len(str(name))
+    return int(hashlib.sha256(str(name).lower().encode()).hexdigest(), 16)
 
 
 def oddities() -> list[Record]:
@@ -155,6 +156,7 @@ def _logon_types(p: Planted) -> None:
 def _names(p: Planted) -> None:
     p.mail("Update", "zoe.new@contoso.com", "zoe.old@contoso.com", LogonUserSid=sid("zoe"), MailboxOwnerSid=sid("ZOE"))
     p.mail("Update", "ann@contoso.com", "carl@contoso.com", LogonUserSid=..., MailboxOwnerSid=...)
+    p.mail("Update", "ann@contoso.com", "bob@contoso.com", LogonType=2, LogonUserSid=...)
     p.mail("Update", "CARL@contoso.com", "carl@Contoso.com", LogonUserSid=..., MailboxOwnerSid=...)
     p.mail("Update", "ann@contoso.com", "Default-1@x.templateTenant", LogonUserSid=..., MailboxOwnerSid=...)
     p.mail("Update", "ann@contoso.com", ..., LogonType=2, MailboxOwnerSid=..., MailboxGuid=...)
@@ -201,6 +203,10 @@ def _throttled(p: Planted) -> None:
     p.cmdlet("Set-MailboxAuditBypassAssociation", "chief@contoso.com", Identity="ivy@contoso.com", AuditBypassEnabled="False")
     p.cmdlet("Set-MailboxAuditBypassAssociation", "chief@contoso.com", Identity="jim@contoso.com", AuditBypassEnabled="False")
     p.read("jim@contoso.com", "hal@contoso.com", LogonType=2)
+    p.at += timedelta(days=2)
+    p.read("ann@contoso.com", "fay@contoso.com", "Sync", LogonType=2)  # a day after reads are recorded again
+    p.read("ivy@contoso.com", "hal@contoso.com", LogonType=2)
+    p.at -= timedelta(days=2)
 
 
 def _administration(p: Planted) -> None:
@@ -295,6 +301,8 @@ def _rules(p: Planted) -> None:
     rule("New-InboxRule", Name="..", ForwardTo="thief@mail.example", DeleteMessage="True")
     rule("New-InboxRule", Name="holiday", ForwardTo="wil@contoso.com;thief@mail.example")
     rule("New-InboxRule", Name="holiday", RedirectTo="wil@contoso.com")
+    rule("New-InboxRule", Name="ab", MoveToFolder="Reading")
+    rule("New-InboxRule", Name="abc", MoveToFolder="Reading")
     rule("New-InboxRule", Name="branch", RedirectTo="wil@north.contoso.com")
     rule("New-InboxRule", Name="lookalike", ForwardAsAttachmentTo="wil@notcontoso.com")
     rule("New-InboxRule", Name="by place", ForwardTo="/o=ExchangeLabs/ou=x/cn=Recipients/cn=wil")

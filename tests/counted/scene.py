@@ -76,7 +76,7 @@ def rows_of(
     """Returns the rows of a report, a mapping each, in its order."""
     sql = (FOLDER / f"{name}.sql").read_text(encoding="utf-8")
     selection = Selection(user=user, since=since, until=until)
-    found = store.query(sql, Asked(selection, now=START + timedelta(days=1), timezone=timezone, own=own))
+    found = store.query(sql, Asked(selection, now=START + timedelta(days=3), timezone=timezone, own=own))
     return [dict(zip(found.columns, row, strict=True)) for row in found.rows]
 
 
