@@ -48,10 +48,10 @@ _NO_PATH = "not available"
 
 def parameters_of(record: Mapping[str, Any]) -> list[dict[str, str]]:
     """Returns parameters and properties as ``{name, value}``, in the record's order; actions of Outlook's rules after them."""
-    pairs = [pair for holder in _PROPERTIES for pair in _pairs(holder, record.get(holder))]
-    pairs += [(name, value) for name in _SCALARS if (value := _flat(record.get(name))) is not None]
-    parent = _parent(record)
-    pairs += [(name, value) for name in _MEMBER if (value := _flat(parent.get(name))) is not None]
+    pairs = [pair for holder in _PROPERTIES if holder in record for pair in _pairs(holder, record[holder])]
+    pairs += [(name, value) for name in _SCALARS if name in record and (value := _flat(record[name])) is not None]
+    if parent := _parent(record):
+        pairs += [(name, value) for name in _MEMBER if (value := _flat(parent.get(name))) is not None]
     if (guest := text(record.get("UserId"))) and any(mark in guest.lower() for mark in _GUEST_MARKS):
         pairs.append(("UserId", guest))
     pairs += [pair for name, value in pairs if name == "RuleActions" for pair in actions_of(value)]

@@ -15,7 +15,8 @@ LONGEST_TEXT = 65_536  # characters; the whole stands in the record
 def text(value: Any) -> str | None:
     """Returns text, and numbers as text; None for what is empty, and for all else."""
     if type(value) is str:
-        return clean(value)[:LONGEST_TEXT] if value else None
+        is_plain = value.isascii() and "\0" not in value and len(value) <= LONGEST_TEXT
+        return (value if is_plain else clean(value)[:LONGEST_TEXT]) or None
     return str(value) if type(value) is int and abs(value) <= _LARGEST else None
 
 
