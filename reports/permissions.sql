@@ -74,7 +74,7 @@ select time, coalesce(owner, '(not named)') as mailbox, change, given_to, coales
   operation, coalesce(outcome, 'unknown') as outcome, ip, session, revoked,
   case
     when given_to in ('everyone', 'default', 'anonymous', 's-1-1-0', 's-1-5-7') then 'everybody'
-    when given_to = actor then 'to the actor'
+    when given_to in (actor, split_part(actor, '@', 1)) then 'to the actor'
   end as note,
   case
     when actor_kind = 'service' then 'services of Microsoft'

@@ -80,8 +80,10 @@ def test_right_is_told(tmp_path: Path, plot: Plot, said: tuple[Any, ...]) -> Non
 
 
 def test_right_for_everybody_and_for_the_actor_are_noted(tmp_path: Path) -> None:
-    rows = _reported(tmp_path, _full(ADMIN), _folder("ModifyFolderPermissions", "ReadAny", "Everyone"), _full())
-    assert [row["note"] for row in rows] == ["to the actor", "everybody", None]
+    rows = _reported(
+        tmp_path, _full(ADMIN), _folder("ModifyFolderPermissions", "ReadAny", "Everyone"), _full(), _full(PLACE + "Chief")
+    )
+    assert [row["note"] for row in rows] == ["to the actor", "everybody", None, "to the actor"]
 
 
 @pytest.mark.parametrize(
