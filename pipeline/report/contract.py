@@ -118,7 +118,8 @@ class Store(Protocol):
     ``parameters``   ``event_id, record_type, operation, position, name, value`` of ``events``
     ``items``        ``event_id, record_type, operation, position, folder, subject, message_id, size`` of ``events``
     ``targets``      ``event_id, record_type, operation, position, id, type`` of ``events``
-    ``asked``        one row: ``since, until, now`` (instants), ``timezone, day_begins, day_ends, workdays`` (text ``12345``), ``user``
+    ``asked``        one row: ``since, until, now`` (instants), ``timezone, day_begins, day_ends, workdays`` (text ``12345``),
+                     ``user``
     ``own``          ``kind, value, other``
 
     Who asks those four for some record types or operations says so of them, too: others are not taken apart then.
