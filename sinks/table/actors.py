@@ -4,43 +4,72 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
-from ualpipe.sinks.table.values import lower, number, text
+from ualpipe.sinks.table.values import first, lower, number, text
 
-_USER_TYPES = {"system": 4, "application": 5, "serviceprincipal": 6, "custompolicy": 7, "systempolicy": 8, "partnertechnician": 9}
+_USER_TYPES = {
+    "regular": 0,
+    "reserved": 1,
+    "admin": 2,
+    "dcadmin": 3,
+    "system": 4,
+    "application": 5,
+    "serviceprincipal": 6,
+    "custompolicy": 7,
+    "systempolicy": 8,
+    "partnertechnician": 9,
+    "guest": 10,
+}
 _KINDS = {4: "service", 7: "service", 8: "service", 5: "app", 6: "app", 9: "partner"}
 _GUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
-_IS_GUID = re.compile(rf"(?:serviceprincipal_|app@)?{_GUID}").fullmatch
-_IS_APP = re.compile(r"app@sharepoint(?:\b.*)?|.*#spo\b.*").fullmatch
+_IS_APP = re.compile(rf"(?:serviceprincipal_|app@)?{_GUID}|app@sharepoint(?:\b.*)?|.*#spo\b.*").fullmatch
 _IS_SERVICE = re.compile(
     r"nt authority\\.*|nt service\\.*|s-1-5-(?:18|19|20)|sharepoint\\system|microsoft\.exchange\..*|system"
+    r"|fim_password_service@support\.onmicrosoft\.com"
 ).fullmatch
 _EXCHANGE_PARTNER = re.compile(rf"[^\\]{{1,255}}\\tenant: ?({_GUID}), ?object: ?({_GUID})").fullmatch
-_ENTRA_PARTNER = re.compile(r"user_([0-9a-f]{32})@[^@]{1,255}\.onmicrosoft\.com").fullmatch
-_PUID = re.compile(r"(?:i:0h\.f\|membership\|)?(1003[0-9a-f]{12})(?:@live\.com)?").fullmatch
-_KEY = re.compile(rf"{_GUID}|s-1-5-21-[0-9-]{{1,60}}|1003[0-9a-f]{{12}}").fullmatch
+_ENTRA_PARTNER = re.compile(r"user_([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})@[^@]{1,255}").fullmatch
+_PUID = re.compile(r"(?:i:0h\.f\|membership\|)?(1003[0-9a-f]{12})(?:@[^@]{1,255})?").fullmatch
+_KEY = re.compile(rf"(?:user_|serviceprincipal_)?({_GUID}|s-1-5-21-[0-9-]{{1,60}})").fullmatch
 _NO_KEYS = frozenset({"00000000-0000-0000-0000-000000000000"})
 _MOST_ACTORS = 20  # entries of `Actor`; services write two to eight
+_CLAIM, _OTHER, _PUID_TYPE = 0, 2, 3  # `Type` of an entry of `Actor`
 
 
 def actor_kind_of(record: Mapping[str, Any], user_id: str) -> str:
-    """Returns ``person``, ``partner``, ``app`` or ``service``.
+    r"""Returns ``person``, ``partner``, ``app`` or ``service``.
 
     How the user id is written counts before ``UserType``, which services often leave at 0: the system account in each spelling
-    (``NT AUTHORITY\\SYSTEM (Microsoft.Exchange.ServiceHost)``), both shapes of partners' staff, ids of applications.
+    (``NT AUTHORITY\SYSTEM (Microsoft.Exchange.ServiceHost)``), both shapes of partners' staff, ids of applications.
     """
     spelled = user_id.strip().lower()
     if _IS_SERVICE(spelled):
         return "service"
     if _EXCHANGE_PARTNER(spelled) or _ENTRA_PARTNER(spelled):
         return "partner"
-    if _IS_GUID(spelled) or _IS_APP(spelled):
+    if _IS_APP(spelled):
         return "app"
-    return _KINDS.get(_user_type(record.get("UserType")) or 0, "person")
+    return _KINDS.get(user_type_of(record) or 0, "person")
 
 
-def _user_type(value: Any) -> int | None:
+def actor_of(record: Mapping[str, Any], user: Mapping[str, Any], kind: str) -> str | None:
+    """Returns who acted, in lower case: of people the address, else the name, else an id; of all others the id as it is written.
+
+    Args:
+        record: As received.
+        user: ``user`` of the document, where there is one.
+        kind: As from ``actor_kind_of``: names of those who are no persons say too little (``system``).
+    """
+    spelled = first(record, "UserId")
+    named = spelled if spelled and kind != "person" else first(user, "email", "name", "id")
+    return lower(named or spelled or first(record, "UserKey", "LogonUserSid"))
+
+
+def user_type_of(record: Mapping[str, Any]) -> int | None:
+    """Returns ``UserType`` as a number, also where its name stands there."""
+    value = record.get("UserType")
     found = number(value)
     return _USER_TYPES.get(value.strip().lower()) if found is None and type(value) is str else found
 
@@ -52,35 +81,41 @@ def partner_tenant_of(user_id: str) -> str | None:
 
 
 def keys_of(record: Mapping[str, Any], user: Mapping[str, Any]) -> str | None:
-    """Returns ids that stay when a user is renamed, sorted, with blanks between: PUID, SID, object id; None where there is none."""
+    """Returns ids that stay when a user is renamed, sorted, with blanks between: PUID, SID, object id; None for none."""
     found = {key for value in _candidates(record, user) if (key := _key(value)) is not None}
     return " ".join(sorted(found - _NO_KEYS)) or None
 
 
 def _candidates(record: Mapping[str, Any], user: Mapping[str, Any]) -> Iterable[Any]:
+    yield record.get("UserId")
     yield record.get("UserKey")
     yield record.get("LogonUserSid")
     yield user.get("id")
-    actors = record.get("Actor")
-    if type(actors) is list:
-        for actor in actors[:_MOST_ACTORS]:
-            if type(actor) is dict:
-                yield actor.get("ID")
-    partner = _EXCHANGE_PARTNER((text(record.get("UserId")) or "").strip().lower())
-    if partner:
+    yield from _identities(record.get("Actor"))
+    spelled = (text(record.get("UserId")) or "").strip().lower()
+    if partner := _EXCHANGE_PARTNER(spelled):
         yield partner[2]
-    entra = _ENTRA_PARTNER((text(record.get("UserId")) or "").strip().lower())
-    if entra:
-        yield _as_guid(entra[1])
+    if entra := _ENTRA_PARTNER(spelled):
+        yield "-".join(entra.groups())
 
 
-def _as_guid(digits: str) -> str:
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+def _identities(actors: Any) -> Iterable[Any]:
+    """Yields the ids of who acted, of those that Entra lists.
+
+    Beside his own stands that of the application he used, which all share who use it: of ids without a type of their own only
+    those count whose name says what they are (``User_``, ``ServicePrincipal_``).
+    """
+    if type(actors) is not list:
+        return
+    for actor in islice(actors, _MOST_ACTORS):
+        if type(actor) is dict:
+            spelled, kind = lower(actor.get("ID")), number(actor.get("Type"))
+            is_named = kind == _OTHER and spelled is not None and spelled.startswith(("user_", "serviceprincipal_"))
+            if is_named or kind in (_CLAIM, _PUID_TYPE):
+                yield spelled
 
 
 def _key(value: Any) -> str | None:
     spelled = lower(value) or ""
-    puid = _PUID(spelled)
-    if puid:
-        return puid[1]
-    return spelled if _KEY(spelled) else None
+    found = _PUID(spelled) or _KEY(spelled)
+    return found[1] if found else None

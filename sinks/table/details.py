@@ -8,16 +8,26 @@ from typing import Any
 
 import orjson
 
+from ualpipe.pipeline.records.json_reader import UnreadableJson, read_strictly
+from ualpipe.sinks.table.rules import actions_of
 from ualpipe.sinks.table.values import first, number, text
 
 MOST_ENTRIES = 1000  # of one list of one record; the whole stands in the record
-_PROPERTIES = ("Parameters", "ExtendedProperties", "OperationProperties", "DeviceProperties", "AppAccessContext")
+_PROPERTIES = (
+    "Parameters",
+    "ExtendedProperties",
+    "OperationProperties",
+    "DeviceProperties",
+    "AppAccessContext",
+    "ExtraProperties",
+)
 _SCALARS = (  # of SharePoint, Teams and others: what reports ask for, and no column holds
     "EventData",
     "SharingType",
     "SharingLinkScope",
     "Permission",
     "TargetUserOrGroupType",
+    "TargetUserOrGroupName",
     "UniqueSharingId",
     "ForwardingSmtpAddress",
     "RuleName",
@@ -29,25 +39,34 @@ _SCALARS = (  # of SharePoint, Teams and others: what reports ask for, and no co
     "LogonError",
     "AzureActiveDirectoryEventType",
 )
+_MEMBER = ("MemberUpn", "MemberSid", "MemberRights")  # of a folder's permissions
+_GUEST_MARKS = ("#ext#", "urn:spo:guest#")  # of user ids, which actors lose: there they are the guests' addresses
 _RENAMED = (("SourceFileName", "DestinationFileName"), ("SourceRelativeUrl", "DestinationRelativeUrl"))
+_USER_PRINCIPAL_NAME = 5  # `Type` of an entry of `Target`
+_NO_PATH = "not available"
 
 
 def parameters_of(record: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Returns parameters and properties as ``{name, value}``, in the order of the record."""
-    found = [{"name": name, "value": value} for holder in _PROPERTIES for name, value in _pairs(record.get(holder))]
-    found += [{"name": name, "value": value} for name in _SCALARS if (value := _flat(record.get(name))) is not None]
-    return found[:MOST_ENTRIES]
+    """Returns parameters and properties as ``{name, value}``, in the record's order; actions of Outlook's rules after them."""
+    pairs = [pair for holder in _PROPERTIES if holder in record for pair in _pairs(holder, record[holder])]
+    pairs += [(name, value) for name in _SCALARS if name in record and (value := _flat(record[name])) is not None]
+    if parent := _parent(record):
+        pairs += [(name, value) for name in _MEMBER if (value := _flat(parent.get(name))) is not None]
+    if (guest := text(record.get("UserId"))) and any(mark in guest.lower() for mark in _GUEST_MARKS):
+        pairs.append(("UserId", guest))
+    pairs += [pair for name, value in pairs if name == "RuleActions" for pair in actions_of(value)]
+    return [{"name": name, "value": value} for name, value in pairs[:MOST_ENTRIES]]
 
 
-def _pairs(value: Any) -> Iterator[tuple[str, str]]:
-    """Yields names and values of a list of pairs, or of an object."""
-    if type(value) is dict:
-        entries: Iterable[tuple[Any, Any]] = value.items()
-    elif type(value) is list:
-        entries = ((one.get("Name"), one.get("Value")) for one in islice(value, MOST_ENTRIES) if type(one) is dict)
+def _pairs(holder: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Yields names and values of a list of pairs, of an object, or of a command line, which is one value."""
+    if type(value) is str:
+        entries: Iterable[tuple[Any, Any]] = [(holder, value)]
+    elif type(value) is dict and not {"Name", "Value"} <= value.keys():
+        entries = value.items()
     else:
-        return
-    for name, content in entries:
+        entries = ((first(one, "Name", "Key"), one.get("Value")) for one in _objects(value))
+    for name, content in islice(entries, MOST_ENTRIES):
         if (named := text(name)) and (flat := _flat(content)) is not None:
             yield named, flat
 
@@ -58,7 +77,7 @@ def _flat(value: Any) -> str | None:
         return None
     if type(value) is bool:
         return str(value)
-    if type(value) in (dict, list):
+    if type(value) in (dict, list, float):
         try:
             return text(orjson.dumps(value).decode())
         except (TypeError, ValueError):  # nested deeper than can be written
@@ -69,11 +88,11 @@ def _flat(value: Any) -> str | None:
 def changes_of(record: Mapping[str, Any]) -> list[dict[str, str | None]]:
     """Returns what a record says has changed as ``{name, old, new}``; an old or new value that it does not name is None."""
     found: list[dict[str, str | None]] = []
-    properties = record.get("ModifiedProperties")
-    if type(properties) is list:
-        for one in islice(properties, MOST_ENTRIES):
-            if type(one) is dict and (name := text(one.get("Name"))):
-                found.append({"name": name, "old": _listed(one.get("OldValue")), "new": _listed(one.get("NewValue"))})
+    found += [
+        {"name": name, "old": _listed(one.get("OldValue")), "new": _listed(one.get("NewValue"))}
+        for one in _objects(record.get("ModifiedProperties"))
+        if (name := text(one.get("Name")))
+    ]
     for old, new in _RENAMED:
         if (now := text(record.get(new))) is not None:
             found.append({"name": old.removeprefix("Source"), "old": text(record.get(old)), "new": now})
@@ -84,8 +103,8 @@ def _listed(value: Any) -> str | None:
     """Returns a value of Entra, which writes most as a JSON list within text, as text with commas."""
     if type(value) is str and value[:1] == "[":
         try:
-            entries = orjson.loads(value)
-        except orjson.JSONDecodeError:
+            entries = read_strictly(value)
+        except UnreadableJson:
             return text(value)
         flat = [_flat(entry) for entry in entries] if type(entries) is list else []
         return text(", ".join(entry for entry in flat if entry is not None))
@@ -94,34 +113,67 @@ def _listed(value: Any) -> str | None:
 
 def items_of(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Returns messages as ``{folder, subject, message_id, size}``: one item, several, or those of MailItemsAccessed."""
-    found = [_item(one, None) for one in _objects([record.get("Item")])]
-    found += [_item(one, None) for one in _objects(record.get("AffectedItems"))]
+    found = [_item(one, None) for name in ("Item", "AffectedItems") for one in _objects(record.get(name)) if _is_message(one)]
     for folder in _objects(record.get("Folders")):
-        path = first(folder, "Path")
+        path = _path(folder)
         found += [_item(one, path) for one in _objects(folder.get("FolderItems"))]
     return [one for one in found if any(value is not None for value in one.values())][:MOST_ENTRIES]
 
 
+def _is_message(item: Mapping[str, Any]) -> bool:
+    """Whether an item is a message: where a folder itself was acted on (permissions, synchronization), it is its own parent."""
+    own, parent = text(item.get("Id")), item.get("ParentFolder")
+    return own is None or type(parent) is not dict or text(parent.get("Id")) != own
+
+
 def _item(item: Mapping[str, Any], folder: str | None) -> dict[str, Any]:
-    parent = item.get("ParentFolder")
-    path = folder or (first(parent, "Path") if type(parent) is dict else None)
+    path = folder or _path(item.get("ParentFolder"))
     size = number(item.get("SizeInBytes"))
     return {"folder": path, "subject": first(item, "Subject"), "message_id": first(item, "InternetMessageId"), "size": size}
 
 
-def folders_of(record: Mapping[str, Any]) -> str | None:
-    """Returns the paths of the mailbox folders that a record names, each once, with line breaks between."""
-    holders = [record.get("Folder"), record.get("DestFolder"), *_objects(record.get("Folders"))]
-    paths = [first(one, "Path") for one in _objects(holders)] + [item["folder"] for item in items_of(record)]
-    return text("\n".join(dict.fromkeys(path for path in paths if path)))
+def _path(folder: Any) -> str | None:
+    """Returns the path of a folder, else its name."""
+    if type(folder) is not dict:
+        return None
+    path = first(folder, "Path")
+    return first(folder, "Name") or path if path is None or path.strip().lower() == _NO_PATH else path
+
+
+def _parent(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    item = record.get("Item")
+    parent = item.get("ParentFolder") if type(item) is dict else None
+    return parent if type(parent) is dict else {}
+
+
+def folders_of(record: Mapping[str, Any], items: Iterable[Mapping[str, Any]]) -> str | None:
+    """Returns the paths of the folders that a record and its messages (of ``items_of``) name, on lines of their own."""
+    holders = [record.get("Folder"), record.get("DestFolder"), *_objects(record.get("Folders")), _parent(record)]
+    return lines([_path(one) for one in holders] + [item["folder"] for item in items])
+
+
+def lines(values: Iterable[str | None]) -> str | None:
+    """Returns texts, each once, with line breaks between; None for none."""
+    return text("\n".join(dict.fromkeys(value for value in values if value)))
 
 
 def targets_of(record: Mapping[str, Any]) -> list[dict[str, str | None]]:
-    """Returns what Entra names as targets, as ``{id, type}``."""
-    return [{"id": first(one, "ID"), "type": first(one, "Type")} for one in _objects(record.get("Target"))]
+    """Returns what Entra names as targets, and the members of teams, as ``{id, type}``; the type of a member is the role."""
+    named = [{"id": first(one, "ID"), "type": first(one, "Type")} for one in _objects(record.get("Target"))]
+    return named + [{"id": first(one, "UPN"), "type": first(one, "Role")} for one in _objects(record.get("Members"))]
+
+
+def target_name_of(record: Mapping[str, Any]) -> str | None:
+    """Returns the user or group that it was done to, as named: in Entra the user principal name, in sharing what stands there."""
+    for one in _objects(record.get("Target")):
+        if number(one.get("Type")) == _USER_PRINCIPAL_NAME and (found := first(one, "ID")):
+            return found
+    return first(record, "TargetUserOrGroupName")
 
 
 def _objects(value: Any) -> Iterator[Mapping[str, Any]]:
-    """Yields the objects of a list, so many at most."""
-    if type(value) is list:
+    """Yields the objects of a list, so many at most; an object without a list around it counts as the only one."""
+    if type(value) is dict:
+        yield value
+    elif type(value) is list:
         yield from (one for one in islice(value, MOST_ENTRIES) if type(one) is dict)

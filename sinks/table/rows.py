@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import orjson
 
 from ualpipe.pipeline.events import EncodedEvent
+from ualpipe.schemas import read_csv
 from ualpipe.sinks.event_fields import document_id, parse_instant
-from ualpipe.sinks.table.actors import actor_kind_of, keys_of, partner_tenant_of
+from ualpipe.sinks.table.actors import actor_kind_of, actor_of, keys_of, partner_tenant_of, user_type_of
 from ualpipe.sinks.table.columns import NAMES
-from ualpipe.sinks.table.details import changes_of, folders_of, items_of, parameters_of, targets_of
-from ualpipe.sinks.table.values import first, flag, lower, number, text
+from ualpipe.sinks.table.details import changes_of, folders_of, items_of, lines, parameters_of, target_name_of, targets_of
+from ualpipe.sinks.table.mailboxes import mailbox_of
+from ualpipe.sinks.table.values import clean, first, flag, lower, number, text
 
-_LOGON_TYPES = {
-    "owner": 0,
-    "admin": 1,
-    "administrator": 1,
-    "delegate": 2,
-    "delegated": 2,
-    "transport": 3,
-    "systemservice": 4,
-    "bestaccess": 5,
-    "delegatedadmin": 6,
-}
 _NOBODY: dict[str, Any] = {}
+_ACCESS_TYPES = {"bind": "Bind", "sync": "Sync"}
 
 
 def columns_of(events: Sequence[EncodedEvent]) -> dict[str, list[Any]]:
@@ -40,109 +33,120 @@ def columns_of(events: Sequence[EncodedEvent]) -> dict[str, list[Any]]:
 def _row(event: EncodedEvent) -> dict[str, Any]:
     document = event.decode_document() or _NOBODY
     record = event.decode_record()
+    parameters = parameters_of(record)
+    named = {one["name"].lower(): one["value"] for one in parameters}
+    actor = _actor(record, _object(document, "user"))
     return {
-        "event_id": document_id(event),
-        "id": event.id or None,
-        "time": parse_instant(event.time),
-        "received": parse_instant(event.origin.received),
-        "tenant": event.tenant,
-        "source": event.origin.source,
-        "stream": event.origin.stream,
-        "item": event.origin.item,
-        "position": event.index,
-        "record_type": number(event.record_type),
-        "record_type_name": event.code or None,
-        "operation": event.action.strip() or None,
-        "kind": event.kind or None,
-        "outcome": event.outcome or None,
-        "conflict": event.conflict or None,
-        "document": event.encoded.decode("utf-8", "replace") if event.has_document else None,
-        "record": event.raw.decode("utf-8", "replace"),
-        **_from_record(record),
-        **_from_document(document),
-        **_actor(record, _object(document, "user")),
-        **_mailbox(record),
-        **_target(record, _object(_object(document, "user"), "target")),
+        **_from_event(event),
+        **_from_record(record, named),
+        **_from_lists(record),
+        **_from_document(document, record),
+        **actor,
+        **mailbox_of(record, named, actor["actor"]),
+        "parameters": _json(parameters),
+        "target": lower(first(_target(document), "email", "name", "id") or target_name_of(record)),
     }
 
 
-def _from_record(record: Mapping[str, Any]) -> dict[str, Any]:
+def _from_event(event: EncodedEvent) -> dict[str, Any]:
+    return {
+        "event_id": clean(document_id(event)),
+        "id": text(event.id),
+        "time": parse_instant(event.time),
+        "received": parse_instant(event.origin.received),
+        "tenant": clean(event.tenant),
+        "source": clean(event.origin.source),
+        "stream": clean(event.origin.stream),
+        "item": clean(event.origin.item),
+        "position": event.index,
+        "record_type": _record_type(event.record_type),
+        "record_type_name": text(event.code),
+        "operation": text(event.action.strip()),
+        "kind": text(event.kind),
+        "outcome": text(event.outcome),
+        "conflict": text(event.conflict),
+        "document": clean(event.encoded.decode("utf-8", "replace")) if event.has_document else None,
+        "record": clean(event.raw.decode("utf-8", "replace")),
+    }
+
+
+def _record_type(spelled: str) -> int | None:
+    """Returns the number of a record type, also where its name stands there, as in many exports."""
+    whole = spelled.strip().removesuffix(".0")
+    found = number(whole)
+    return _numbers().get(whole.casefold()) if found is None else found
+
+
+@cache
+def _numbers() -> dict[str, int]:
+    return {row["name"].casefold(): int(row["id"]) for row in read_csv("record_types.csv")}
+
+
+def _from_record(record: Mapping[str, Any], named: Mapping[str, str]) -> dict[str, Any]:
     get = record.get
     error = first(record, "ErrorNumber", "ErrorCode")
-    parameters = parameters_of(record)
-    named = {one["name"]: one["value"] for one in parameters}
     managed = flag(get("IsManagedDevice"))
+    access = named.get("mailaccesstype", "").strip()
     return {
         "workload": text(get("Workload")),
-        "error_code": None if error == "0" else error,
+        "error_code": None if error is None or error.strip() == "0" else error.strip(),
         "actor_sid": lower(get("LogonUserSid")),
-        "user_type": number(get("UserType")),
+        "user_type": user_type_of(record),
         "app_id": lower(first(record, "AppId", "ClientAppId", "ApplicationId")),
-        "managed": flag(named.get("IsCompliantAndManaged")) if managed is None else managed,
+        "managed": flag(named.get("iscompliantandmanaged")) if managed is None else managed,
         "object": text(get("ObjectId")),
         "site": text(get("SiteUrl")),
         "file_name": first(record, "SourceFileName"),
         "file_size": number(first(record, "FileSizeBytes", "FileSize")),
-        "folder": folders_of(record),
-        "access_type": named.get("MailAccessType"),
-        "throttled": flag(named.get("IsThrottled")),
-        "count": number(get("OperationCount")) or 1,
-        "items": _json(items_of(record)),
-        "changes": _json(changes_of(record)),
-        "parameters": _json(parameters),
-        "targets": _json(targets_of(record)),
+        "access_type": _ACCESS_TYPES.get(access.lower(), access) or None,
+        "throttled": flag(named.get("isthrottled")),
+        "count": max(number(get("OperationCount")) or 1, 1),
     }
 
 
-def _from_document(document: Mapping[str, Any]) -> dict[str, Any]:
+def _from_lists(record: Mapping[str, Any]) -> dict[str, Any]:
+    items = items_of(record)
+    return {
+        "folder": folders_of(record, items),
+        "messages": len(items) or None,
+        "items": _json(items),
+        "changes": _json(changes_of(record)),
+        "targets": _json(targets_of(record)),
+        "subject": lines(item["subject"] for item in items),
+    }
+
+
+def _from_document(document: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what the mapping has found already; without a document little of it is known."""
     event, source, url = _object(document, "event"), _object(document, "source"), _object(document, "url")
-    o365 = _object(document, "o365")
-    record = _object(o365, "audit")
+    subject = text(_object(document, "email").get("subject"))
     return {
         "reason": text(event.get("reason")) or first(record, "LogonError", "ResultStatus"),
         "ip": text(source.get("ip")),
         "country": text(_object(source, "geo").get("country_iso_code")),
         "network": text(_object(_object(source, "as"), "organization").get("name")),
         "client": first(record, "ClientInfoString") or text(_object(document, "user_agent").get("original")),
-        "session": text(_object(o365, "session").get("id")) or first(record, "SessionId"),
+        "session": text(_object(_object(document, "o365"), "session").get("id")) or first(record, "SessionId"),
         "url": text(url.get("full")) or text(url.get("original")),
-        "subject": text(_object(document, "email").get("subject")),
         "sentence": text(document.get("message")),
+        **({"subject": subject} if subject else {}),
     }
 
 
 def _actor(record: Mapping[str, Any], user: Mapping[str, Any]) -> dict[str, Any]:
-    spelled = text(record.get("UserId")) or ""
-    named = first(user, "email", "name", "id") or spelled
+    spelled = first(record, "UserId") or ""
+    kind = actor_kind_of(record, spelled)
     return {
-        "actor": lower(named),
+        "actor": actor_of(record, user, kind),
         "actor_name": text(user.get("full_name")),
-        "actor_kind": actor_kind_of(record, spelled),
+        "actor_kind": kind,
         "actor_keys": keys_of(record, user),
         "partner_tenant": partner_tenant_of(spelled),
     }
 
 
-def _mailbox(record: Mapping[str, Any]) -> dict[str, Any]:
-    spelled = record.get("LogonType")
-    logon_type = number(spelled)
-    if logon_type is None and type(spelled) is str:
-        logon_type = _LOGON_TYPES.get(spelled.strip().lower())
-    impersonated = first(record, "SendAsUserSmtp", "SendOnBehalfOfUserSmtp")
-    return {
-        "owner": lower(impersonated or first(record, "MailboxOwnerUPN")),
-        "owner_sid": None if impersonated else lower(record.get("MailboxOwnerSid")),
-        "mailbox_id": lower(
-            first(record, "SendAsUserMailboxGuid", "SendOnBehalfOfUserMailboxGuid") if impersonated else record.get("MailboxGuid")
-        ),
-        "logon_type": logon_type,
-        "external_access": flag(record.get("ExternalAccess")),
-    }
-
-
-def _target(record: Mapping[str, Any], target: Mapping[str, Any]) -> dict[str, Any]:
-    return {"target": lower(first(target, "email", "name", "id") or first(record, "TargetUserOrGroupName"))}
+def _target(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _object(_object(document, "user"), "target")
 
 
 def _object(holder: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 _MOST_DIGITS = 19
 _LARGEST = (1 << 63) - 1
+_MOST_EXACT = 1 << 53  # up to here each whole number has a floating-point number of its own
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 LONGEST_TEXT = 65_536  # characters; the whole stands in the record
 
@@ -14,14 +15,13 @@ LONGEST_TEXT = 65_536  # characters; the whole stands in the record
 def text(value: Any) -> str | None:
     """Returns text, and numbers as text; None for what is empty, and for all else."""
     if type(value) is str:
-        return _clean(value) if value else None
+        is_plain = value.isascii() and "\0" not in value and len(value) <= LONGEST_TEXT
+        return (value if is_plain else clean(value)[:LONGEST_TEXT]) or None
     return str(value) if type(value) is int and abs(value) <= _LARGEST else None
 
 
-def _clean(value: str) -> str:
-    """Returns text that every store takes: no NUL, no half of a surrogate pair, of bounded length."""
-    if len(value) > LONGEST_TEXT:
-        value = value[:LONGEST_TEXT]
+def clean(value: str) -> str:
+    """Returns text that every store takes: no NUL, no half of a surrogate pair."""
     if "\0" in value:
         value = value.replace("\0", "\N{REPLACEMENT CHARACTER}")
     return value if value.isascii() else value.encode("utf-8", "replace").decode()
@@ -34,12 +34,15 @@ def lower(value: Any) -> str | None:
 
 
 def number(value: Any) -> int | None:
-    """Returns a whole number, also one written as text; None for all else, and beyond 64 bits."""
+    """Returns a whole number, also one written as text or with a fraction of zero; None for all else, and beyond 64 bits."""
     if type(value) is str:
         bare = value.strip()
-        if not (bare.isascii() and bare.removeprefix("-").isdigit() and len(bare) <= _MOST_DIGITS):
+        digits = bare.removeprefix("-")
+        if not (digits.isascii() and digits.isdigit() and len(digits) <= _MOST_DIGITS):
             return None
         value = int(bare)
+    elif type(value) is float and abs(value) <= _MOST_EXACT and value.is_integer():
+        value = int(value)
     return value if type(value) is int and abs(value) <= _LARGEST else None
 
 
@@ -52,8 +55,9 @@ def flag(value: Any) -> bool | None:
 
 
 def first(holder: Mapping[str, Any], *names: str) -> str | None:
-    """Returns the first of these fields that holds text or a number, as text."""
+    """Returns the first of these fields that holds more than blanks, or a number, as text."""
     for name in names:
-        if found := text(holder.get(name)):
+        found = text(holder.get(name))
+        if found and not found.isspace():
             return found
     return None
