@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -22,27 +23,54 @@ _DATE = "CAST(time AS DATE) AS date"
 _EVENT = "event_id, record_type, operation"  # beside each entry of a list, so that lists of other events are not taken apart
 
 
-def source(files: Sequence[Path], *, places: bool = False) -> str:
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Parquet files that are read together.
+
+    Attributes:
+        paths: Which.
+        absent: Columns that none of them has, as the release that wrote them did not: they are null.
+    """
+
+    paths: Sequence[Path]
+    absent: Collection[str] = ()
+
+    def those(self, paths: Sequence[Path]) -> Files:
+        """Returns some of these files."""
+        return Files(paths, self.absent)
+
+
+def columns_in(files: Files) -> str:
+    """Returns a statement that tells the names of the columns of some files."""
+    return f"SELECT column_name FROM (DESCRIBE {_read(files)})"
+
+
+def source(files: Files, *, places: bool = False) -> str:
     """Returns a SELECT of all rows of some files; ``places`` adds ``filename`` and ``file_row_number``."""
-    if not files:
-        columns = ", ".join(f'CAST(NULL AS {TYPES[column.type]}) AS "{column.name}"' for column in COLUMNS)
-        return f"SELECT {columns}, {_DATE} WHERE false"
-    named = ", ".join(text(file) for file in files)
+    absent = COLUMNS if not files.paths else [column for column in COLUMNS if column.name in files.absent]
+    nulls = "".join(f', CAST(NULL AS {TYPES[column.type]}) AS "{column.name}"' for column in absent)
+    if not files.paths:
+        return f"SELECT {nulls[2:]}, {_DATE} WHERE false"
+    return f"SELECT *, {_DATE} FROM (SELECT *{nulls} {_read(files, places=places)})"
+
+
+def _read(files: Files, *, places: bool = False) -> str:
+    named = ", ".join(text(path) for path in files.paths)
     more = ", filename = true, file_row_number = true" if places else ""
-    # The footer of the first file tells the columns of all; folders are named for other tools.
-    return f"SELECT *, {_DATE} FROM read_parquet([{named}], hive_partitioning = false{more})"
+    # Files of several releases have their own columns each; folders are named for other tools.
+    return f"FROM read_parquet([{named}], union_by_name = true, hive_partitioning = false{more})"
 
 
-def names(files: Sequence[Path]) -> str:
+def names(files: Files) -> str:
     """Returns a SELECT of each pair of actor and ids."""
     return f"SELECT DISTINCT actor, actor_keys FROM ({source(files)})"
 
 
-def at(file: Path, rows: Sequence[int], columns: Sequence[str]) -> str:
+def at(file: Files, rows: Sequence[int], columns: Sequence[str]) -> str:
     """Returns a SELECT of ``file_row_number`` and some columns of the rows at these numbers of a file."""
     wanted = ", ".join(f'"{name}"' for name in columns)
     numbers = ", ".join(map(str, rows))
-    return f"SELECT file_row_number, {wanted} FROM ({source([file], places=True)}) WHERE file_row_number IN ({numbers})"
+    return f"SELECT file_row_number, {wanted} FROM ({source(file, places=True)}) WHERE file_row_number IN ({numbers})"
 
 
 def condition(selection: Selection, spellings: Sequence[str] | None, search: Search = Search()) -> str:  # noqa: B008 - frozen
@@ -91,7 +119,7 @@ def _wildcards(wanted: str) -> str:
     return "(?i)" + "".join(parts.get(character) or re.escape(character) for character in wanted)
 
 
-def definitions(asked: Asked, spellings: Sequence[str] | None, files: Sequence[Path], history: Sequence[Path]) -> Iterator[str]:
+def definitions(asked: Asked, spellings: Sequence[str] | None, files: Files, history: Files) -> Iterator[str]:
     """Yields the statements that make the relations."""
     selection = asked.selection
     yield f"CREATE OR REPLACE TEMP VIEW events AS FROM ({source(files)}) WHERE {condition(selection, spellings)}"

@@ -17,7 +17,9 @@ from ualpipe.pipeline.report.contract import Asked, Coverage, Result, Search, Se
 from ualpipe.sinks.archive import duck, layout, relations
 from ualpipe.sinks.archive.coverage import read_coverage
 from ualpipe.sinks.archive.damage import Damages
+from ualpipe.sinks.archive.relations import Files
 from ualpipe.sinks.archive.spellings import spellings_of
+from ualpipe.sinks.table.columns import COLUMNS
 
 _MEMORY = "1GiB"
 _THREADS = max(1, min(8, os.cpu_count() or 1))
@@ -48,6 +50,7 @@ class ArchiveStore:
         for statement in (
             f"SET temp_directory = {duck.text(waiting)}",
             f"SET allowed_directories = [{duck.text(self._root)}, {duck.text(waiting)}]",
+            "SET parquet_metadata_cache = true",
             "SET enable_external_access = false",
             "SET lock_configuration = true",
         ):
@@ -57,7 +60,7 @@ class ArchiveStore:
         return sorted({partition.tenant for partition in layout.partitions(self._root)})
 
     def coverage(self, selection: Selection) -> Coverage:
-        def ask(files: Sequence[Path]) -> Any:
+        def ask(files: Files) -> Any:
             return self._rows(f"SELECT min(time), max(time), count(*) FROM ({relations.source(files)})")
 
         [(first, last, events)] = self._asked(Selection(tenants=selection.tenants), ask)
@@ -72,9 +75,11 @@ class ArchiveStore:
         selection = replace(asked.selection, user="")
         history = Selection(until=selection.until, tenants=selection.tenants)
 
-        def ask(files: Sequence[Path]) -> Result:
+        def ask(files: Files) -> Result:
             wanted = set(self._files(selection))
-            for statement in relations.definitions(asked, spellings, [file for file in files if file in wanted], files):
+            for statement in relations.definitions(
+                asked, spellings, files.those([file for file in files.paths if file in wanted]), files
+            ):
                 self._duck.execute(statement)
             cursor = self._duck.execute(sql)
             rows = [[_in_utc(value) for value in row] for row in cursor.fetchall()]
@@ -94,7 +99,7 @@ class ArchiveStore:
         done = 0
         for page in itertools.chain(_PAGES, itertools.repeat(_PAGES[-1])):
 
-            def ask(files: Sequence[Path], page: int = page, begin: int = done) -> Sequence[Mapping[str, Any]]:
+            def ask(files: Files, page: int = page, begin: int = done) -> Sequence[Mapping[str, Any]]:
                 return self._page(files, where, columns, page, begin)
 
             found = self._asked(selection, ask, day=day)
@@ -103,11 +108,9 @@ class ArchiveStore:
             if len(found) < page:
                 return
 
-    def _page(
-        self, files: Sequence[Path], where: str, columns: Sequence[str], page: int, begin: int
-    ) -> Sequence[Mapping[str, Any]]:
+    def _page(self, files: Files, where: str, columns: Sequence[str], page: int, begin: int) -> Sequence[Mapping[str, Any]]:
         """Returns some events of a day: first their places are looked up in narrow columns, then what is wanted of these."""
-        if not files:
+        if not files.paths:
             return []
         places = self._rows(
             f"SELECT filename, file_row_number FROM ({relations.source(files, places=True)}) WHERE {where} "
@@ -118,7 +121,7 @@ class ArchiveStore:
             by_file.setdefault(file, []).append(row)
         found = {}
         for file, rows in by_file.items():
-            for row, *values in self._rows(relations.at(Path(file), rows, columns)):
+            for row, *values in self._rows(relations.at(files.those([Path(file)]), rows, columns)):
                 found[file, row] = dict(zip(columns, values, strict=True))
         return [found[file, row] for file, row in places]
 
@@ -148,7 +151,7 @@ class ArchiveStore:
     def _files(self, selection: Selection) -> list[Path]:
         return [file for partition in self._partitions(selection) for file in layout.files(self._root, partition)]
 
-    def _asked(self, selection: Selection, ask: Callable[[Sequence[Path]], T], **day: date | None) -> T:
+    def _asked(self, selection: Selection, ask: Callable[[Files], T], **day: date | None) -> T:
         """Returns what ``ask`` gives for the files of a selection, or of one day of it; damaged ones are left out.
 
         Raises:
@@ -156,13 +159,20 @@ class ArchiveStore:
         """
         for attempt in itertools.count(1):
             chosen = [found for found in self._partitions(selection) if not day or found.day == day["day"]]
-            files = self._damages.without(file for one in chosen for file in layout.files(self._root, one))
+            paths = self._damages.without(file for one in chosen for file in layout.files(self._root, one))
             try:
-                return ask(files)
+                return ask(self._with_columns(Files(paths)))
             except duck.error() as exc:
-                if attempt == _MOST_ATTEMPTS or duck.is_about_sql(exc) or not self._damages.look_for(files, exc, self._rows):
+                if attempt == _MOST_ATTEMPTS or duck.is_about_sql(exc) or not self._damages.look_for(paths, exc, self._rows):
                     raise QueryError(str(exc)) from exc
         raise AssertionError
+
+    def _with_columns(self, files: Files) -> Files:
+        """Returns files with the columns that they do not have, as releases before this one did not write them."""
+        if not files.paths:
+            return files
+        there = {name for (name,) in self._rows(relations.columns_in(files))}
+        return Files(files.paths, {column.name for column in COLUMNS} - there)
 
     def _rows(self, sql: str) -> list[list[Any]]:
         return [[_in_utc(value) for value in row] for row in self._duck.execute(sql).fetchall()]

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from archives.scene import answer, fill, store_of
@@ -203,3 +204,23 @@ def test_lists_are_relations(tmp_path: Path) -> None:
     rows = answer(store, "select position, name, old, new from changes order by position")
     assert [tuple(row.values()) for row in rows] == [(0, "Role", "a", "b, c"), (1, "Other", None, "it's")]
     assert answer(store, "select id, type from targets") == [{"id": "x", "type": "1"}]
+
+
+def rewrite(file: Path, columns: str) -> None:
+    """Writes a file anew with other columns, as another release would have."""
+    duckdb.execute(f"COPY (SELECT {columns} FROM read_parquet('{file}')) TO '{file}.new' (FORMAT parquet)")
+    Path(f"{file}.new").replace(file)
+
+
+def test_columns_that_an_earlier_release_did_not_write_are_null(tmp_path: Path) -> None:
+    for number in (1, 2):
+        fill(tmp_path, [at(number, f"2026-11-{number:02d}T00:00:00")])
+    rewrite(one_file(tmp_path, 1), "* EXCLUDE (workload, sentence)")
+    store = ArchiveStore(tmp_path)
+    store.open()
+    assert found(store) == [2, 1]
+    rows = answer(store, "select workload, sentence is null as none from events order by time")
+    assert [tuple(row.values()) for row in rows] == [(None, True), ("SharePoint", False)]
+    rewrite(one_file(tmp_path, 2), "* EXCLUDE (workload, sentence)")
+    assert answer(store, "select workload from events order by time") == [{"workload": None}] * 2
+    assert not store.unreadable()
