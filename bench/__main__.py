@@ -14,7 +14,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from bench import corpus, destinations, footprint, growth, hostile, hot_path, pipeline_run, plot, seen_ids
+from bench import answers, corpus, destinations, footprint, growth, hostile, hot_path, pipeline_run, plot, seen_ids
 from bench.pipeline_run import Row
 
 from ualpipe.pipeline.runtime import interpreter
@@ -63,6 +63,9 @@ class Bench:
     def destinations(self) -> dict[str, Any]:
         return destinations.measure(("--records", self.corpus), self.floor_us, self.args.runs)
 
+    def answers(self) -> dict[str, Any]:
+        return answers.measure(self.corpus, self.args.runs)
+
     def growth(self) -> dict[str, Any]:
         found = growth.measure(self.floor_us, self.args.runs)
         plot.draw(found)
@@ -79,6 +82,7 @@ PARTS: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "hot-path": lambda bench: bench.hot_path,
     "file": Bench.file,
     "destinations": Bench.destinations,
+    "answers": Bench.answers,
     "growth": Bench.growth,
     "start": lambda _bench: footprint.measure_start(),
     "idle": lambda _bench: footprint.measure_idle(),

@@ -64,7 +64,7 @@ def measure(rows: Sequence[Row], floor_us: float, runs: int = 1) -> list[Figures
             options: stack.enter_context(tenant(Path(folder, str(number)), *options))
             for number, options in enumerate(dict.fromkeys(row.tenant for row in rows))
         }
-        rounds = [[_run(sources[row.tenant], row.new_sections()) for row in rows] for _round in range(runs)]
+        rounds = [[run(sources[row.tenant], row.new_sections()) for row in rows] for _round in range(runs)]
     return [_medians(row.name, found, floor_us) for row, found in zip(rows, zip(*rounds, strict=True), strict=True)]
 
 
@@ -79,7 +79,8 @@ def _medians(name: str, found: Sequence[Figures], floor_us: float) -> Figures:
     return figures
 
 
-def _run(sources: Sections, sections: Sections) -> Figures:
+def run(sources: Sections, sections: Sections) -> Figures:
+    """Runs one pipeline from an empty journal to its end; returns its figures."""
     with tempfile.TemporaryDirectory(prefix="ualpipe-bench-") as name:
         config = write_config(Path(name), sources, sections)
         began = time.monotonic()
