@@ -55,6 +55,7 @@ named as (
 aims as (
     select event_id,
         max(case when type = '1' then id end) as name,
+        max(case when type = '5' then lower(id) end) as address,
         max(case when type = '4' then lower(left(id, 36)) end) as app_id,
         max(case when id like 'ServicePrincipal_%' then lower(substring(id from 18)) end) as principal_id
     from targets
@@ -71,14 +72,15 @@ principals as (  -- which application a principal of this tenant belongs to, as 
     where principal_id is not null
     group by tenant, principal_id
 ),
-consents as (  -- `[before] => [[Id: …, ConsentType: …, Scope: …], [Id: …]]`
-    select n.event_id, x.number,
-        split_part(split_part(n.permissions, '=>', 2), '[Id:', x.number + 1) as entry
+entries as (  -- `[before] => [[Id: …, ConsentType: …, Scope: …], [Id: …]]`
+    select n.event_id, x.number, split_part(n.permissions, '=>', 1) as before,
+        split_part(split_part(split_part(n.permissions, '=>', 2), '[Id:', x.number + 1), ']', 1) as entry
     from named n
     cross join numbers x
     where n.permissions is not null
-        and split_part(split_part(n.permissions, '=>', 2), '[Id:', x.number + 1) <> ''
-        and position(split_part(split_part(n.permissions, '=>', 2), '[Id:', x.number + 1) in split_part(n.permissions, '=>', 1)) = 0
+),
+consents as (
+    select event_id, number, entry from entries where entry <> '' and position(entry in before) = 0
 ),
 rights as (
     select a.event_id, 1 as number, 'permission given' as act, 'delegated' as kind, trim(n.scope) as permission,
@@ -97,7 +99,7 @@ rights as (
     union all
     select a.event_id, coalesce(c.number, 0), 'consent given',
         case when n.app_only = 'true' then 'application' else 'delegated' end,
-        nullif(trim(split_part(split_part(split_part(c.entry, 'Scope:', 2), ']', 1), ',', 1)), ''),
+        nullif(trim(split_part(split_part(c.entry, 'Scope:', 2), ',', 1)), ''),
         case when n.for_all = 'true' then 'AllPrincipals' else nullif(trim(split_part(split_part(c.entry, 'ConsentType:', 2), ',', 1)), '') end,
         r.app_id, r.name, m.name, m.app_id, m.principal_id
     from acts a
@@ -116,7 +118,7 @@ rights as (
     where a.kind = 'secret'
     union all
     select a.event_id, 1, case when a.kind = 'owner' then 'owner added' else 'owner removed' end, null,
-        coalesce(a.target, m.name), null, null, null, n.app, n.app_id, n.principal_id
+        coalesce(a.target, m.address, m.name, lower(a.object)), null, null, null, n.app, n.app_id, n.principal_id
     from acts a left join named n on n.event_id = a.event_id left join aims m on m.event_id = a.event_id
     where a.kind in ('owner', 'owner taken')
 ),

@@ -18,7 +18,8 @@ forwarding as (
 found as (
     select e.event_id, e.tenant, e.time, e.actor as account, e.ip,
         case when e.session <> '00000000-0000-0000-0000-000000000000' then nullif(e.session, '') end as session,
-        k.stage, e.operation, e.access_type, e.throttled, e.count
+        k.stage, e.owner, e.throttled, e.count,
+        case when e.access_type is not null then e.operation || ' (' || e.access_type || ')' else e.operation end as act
     from events e
     join kinds k on k.operation = lower(e.operation)
     where e.record_type in (1, 2, 3, 9, 15, 50) and e.actor is not null and e.actor_kind <> 'service' and coalesce(e.outcome, '') <> 'failure'
@@ -32,16 +33,24 @@ acts as (  -- without a user that is asked for: those who made a rule or forward
     where q.of_one or exists (select 1 from found r where r.stage = 3 and r.tenant = f.tenant and r.account = f.account)
 ),
 places as (
-    select acts.*, coalesce(ip, session, event_id) as place from acts
+    select acts.*, coalesce(ip, session, event_id) as place, floor(extract(epoch from time) / 3600) as hour from acts
+),
+hours as (  -- what is looked at for pauses: few rows, however many acts
+    select tenant, account, place, hour, stage, min(time) as first_time, max(time) as last_time, max(ip) as ip, max(session) as session
+    from places
+    group by tenant, account, place, hour, stage
 ),
 paused as (
-    select places.*,
-        case when time - lag(time) over (partition by tenant, account, place order by time, event_id) <= interval '12 hours' then 0 else 1
+    select tenant, account, place, hour,
+        case
+            when min(first_time) - lag(max(last_time)) over (partition by tenant, account, place order by hour) <= interval '12 hours' then 0
+            else 1
         end as begins
-    from places
+    from hours
+    group by tenant, account, place, hour
 ),
-visits as (
-    select paused.*, sum(begins) over (partition by tenant, account, place order by time, event_id rows unbounded preceding) as visit
+spans as (
+    select tenant, account, place, hour, sum(begins) over (partition by tenant, account, place order by hour rows unbounded preceding) as visit
     from paused
 ),
 sessions as (  -- those that join stages
@@ -49,16 +58,22 @@ sessions as (  -- those that join stages
     from acts
     where session is not null
     group by tenant, account, session
-    having count(distinct stage) > 1
+    having min(stage) < max(stage)
 ),
 chains as (
-    select v.tenant, v.account, v.place, v.visit, min(v.time) as begun, count(distinct v.stage) as stages,
-        case when max(v.ip) is not null then 'address ' || max(v.ip) when max(v.session) is not null then 'session ' || max(v.session)
+    select h.tenant, h.account, h.place, s.visit, min(h.first_time) as begun, count(distinct h.stage) as stages,
+        case when max(h.ip) is not null then 'address ' || max(h.ip) when max(h.session) is not null then 'session ' || max(h.session)
             else 'no address, no session' end as chain
-    from visits v
-    group by v.tenant, v.account, v.place, v.visit
-    having max(case when v.stage = 3 then 1 else 0 end) = 1
-        or (count(distinct v.stage) > 1 and (select of_one from question))
+    from hours h
+    join spans s on s.tenant = h.tenant and s.account = h.account and s.place = h.place and s.hour = h.hour
+    group by h.tenant, h.account, h.place, s.visit
+    having max(case when h.stage = 3 then 1 else 0 end) = 1
+        or (count(distinct h.stage) > 1 and (select of_one from question))
+),
+visits as (
+    select p.tenant, p.account, p.place, s.visit, p.stage, p.event_id, p.time, p.ip, p.session, p.act, p.owner, p.throttled, p.count
+    from places p
+    join spans s on s.tenant = p.tenant and s.account = p.account and s.place = p.place and s.hour = p.hour
 ),
 shared as (
     select distinct v.tenant, v.account, v.place, v.visit, v.session
@@ -67,53 +82,53 @@ shared as (
     join sessions s on s.tenant = v.tenant and s.account = v.account and s.session = v.session
 ),
 members as (
-    select v.tenant, v.account, v.place, v.visit, v.stage, v.event_id,
+    select v.tenant, v.account, v.place, v.visit, v.stage, v.event_id, v.time, v.ip, v.act, v.owner, v.throttled, v.count,
         case when s.session is not null then 'session' when c.stages > 1 then 'same address' else 'nothing' end as joined_by
     from visits v
     join chains c on c.tenant = v.tenant and c.account = v.account and c.place = v.place and c.visit = v.visit
     left join sessions s on s.tenant = v.tenant and s.account = v.account and s.session = v.session
-    union  -- an act at the same place in the same session comes by both ways
-    select s.tenant, s.account, s.place, s.visit, a.stage, a.event_id, 'session'
+    union all
+    select s.tenant, s.account, s.place, s.visit, v.stage, v.event_id, v.time, v.ip, v.act, v.owner, v.throttled, v.count, 'session'
     from shared s
-    join acts a on a.tenant = s.tenant and a.account = s.account and a.session = s.session
+    join visits v on v.tenant = s.tenant and v.account = s.account and v.session = s.session
+    where v.place <> s.place or v.visit <> s.visit
+),
+words as (  -- a wide column, of few events
+    select event_id, sentence
+    from events
+    where record_type in (1, 2) and event_id in (select event_id from members where stage = 3)
+),
+summed as (
+    select m.tenant, m.account, m.place, m.visit, m.stage, m.joined_by, m.act,
+        min(m.time) as first_time, max(m.time) as last_time, cast(sum(coalesce(m.count, 1)) as bigint) as acts,
+        string_agg(distinct m.owner, ', ' order by m.owner) as mailbox,
+        string_agg(distinct w.sentence, '; ' order by w.sentence) as what,
+        string_agg(distinct m.ip, ', ' order by m.ip) as ip,
+        max(case when m.throttled then 1 else 0 end) as throttled,
+        array_agg(m.event_id order by m.time, m.event_id) as event_ids
+    from members m
+    left join words w on w.event_id = m.event_id
+    group by m.tenant, m.account, m.place, m.visit, m.stage, m.joined_by, m.act
 ),
 told as (
-    select tenant, account, place, visit, stage, event_id, joined_by from members
+    select tenant, account, place, visit, stage, joined_by, act, first_time, last_time, acts, mailbox, what, ip, throttled, event_ids
+    from summed
     union all
-    select c.tenant, c.account, c.place, c.visit, s.stage, null, 'missing'
+    select c.tenant, c.account, c.place, c.visit, s.stage, 'missing', 'no record', null, null, null, null, null, null, 0,
+        cast(array[] as text[])
     from chains c
     cross join stages s
     where not exists (
-        select 1 from members m
+        select 1 from summed m
         where m.tenant = c.tenant and m.account = c.account and m.place = c.place and m.visit = c.visit and m.stage = s.stage
     )
-),
-words as (  -- wide columns
-    select event_id, sentence, owner
-    from events
-    where record_type in (1, 2, 3, 50) and event_id in (select event_id from told)
-),
-summed as (
-    select t.tenant, t.account, t.place, t.visit, t.stage, t.joined_by,
-        case when a.access_type is not null then a.operation || ' (' || a.access_type || ')' else a.operation end as act,
-        min(a.time) as first_time, max(a.time) as last_time, cast(sum(coalesce(a.count, 1)) as bigint) as acts, count(a.event_id) as records,
-        string_agg(distinct w.owner, ', ' order by w.owner) as mailbox,
-        string_agg(distinct case when t.stage = 3 then w.sentence end, '; ' order by case when t.stage = 3 then w.sentence end) as what,
-        string_agg(distinct a.ip, ', ' order by a.ip) as ip,
-        max(case when a.throttled then 1 else 0 end) as throttled,
-        array_agg(t.event_id order by a.time, t.event_id) as event_ids
-    from told t
-    left join acts a on a.event_id = t.event_id
-    left join words w on w.event_id = t.event_id
-    group by t.tenant, t.account, t.place, t.visit, t.stage, t.joined_by,
-        case when a.access_type is not null then a.operation || ' (' || a.access_type || ')' else a.operation end
 )
-select r.tenant, r.account, c.chain, c.begun, r.stage, s.name as stage_name, r.joined_by,
-    coalesce(r.act, 'no record') as act, r.first_time, r.last_time, case when r.records > 0 then r.acts end as acts, r.mailbox, r.what, r.ip,
-    case when r.throttled = 1 then 'reads are missing for 24 hours'
-        when r.joined_by = 'missing' then 'no record in this period: it did not happen here, or is not recorded' end as coverage,
-    case when r.records > 0 then r.event_ids else cast(array[] as text[]) end as event_ids
-from summed r
-join chains c on c.tenant = r.tenant and c.account = r.account and c.place = r.place and c.visit = r.visit
-join stages s on s.stage = r.stage
-order by c.begun, r.tenant, r.account, c.chain, r.place, r.visit, r.stage, r.first_time nulls last, act, r.joined_by
+select t.tenant, t.account, c.chain, c.begun, t.stage, s.name as stage_name, t.joined_by, t.act, t.first_time, t.last_time, t.acts,
+    t.mailbox, t.what, t.ip,
+    case when t.throttled = 1 then 'reads are missing for 24 hours'
+        when t.joined_by = 'missing' then 'no record in this period: it did not happen here, or is not recorded' end as coverage,
+    t.event_ids
+from told t
+join chains c on c.tenant = t.tenant and c.account = t.account and c.place = t.place and c.visit = t.visit
+join stages s on s.stage = t.stage
+order by c.begun, t.tenant, t.account, c.chain, t.place, t.visit, t.stage, t.first_time nulls last, t.act, t.joined_by

@@ -49,64 +49,64 @@ quarters as (  -- time zones differ by quarters of an hour
     ) as places
     cross join asked a
 ),
-placed as (
-    select a.event_id, a.tenant, a.time, a.actor, a.by_service, a.operation, a.ip, a.failed, a.kind, q.day, q.is_business
+grouped as (  -- the latest event of each operation names the others
+    select a.kind, a.tenant, a.actor, a.by_service, q.day, q.is_business, a.operation, count(*) as acts,
+        count(case when a.failed then 1 end) as failed, min(a.time) as first_time, max(a.time) as last_time,
+        max(cast(cast(floor(extract(epoch from a.time)) as bigint) as text) || ' ' || a.event_id) as latest
     from acts a
     join quarters q on q.quarter = a.quarter
+    group by a.kind, a.tenant, a.actor, a.by_service, q.day, q.is_business, a.operation
+),
+places as (
+    select a.kind, a.tenant, a.actor, a.by_service, q.day, q.is_business, a.ip
+    from acts a
+    join quarters q on q.quarter = a.quarter
+    where a.ip is not null
+    group by a.kind, a.tenant, a.actor, a.by_service, q.day, q.is_business, a.ip
+),
+lists (part, name, kind) as (
+    values (1, 'changes by user', 'change'), (2, 'changes by date', 'change'), (3, 'changes outside business hours', 'change'),
+        (4, 'logons', 'logon')
 ),
 listed as (
-    select 1 as part, tenant, actor, cast(null as text) as day, by_service, event_id, time, operation, ip, failed from placed where kind = 'change'
-    union all
-    select 2, tenant, null, day, false, event_id, time, operation, ip, failed from placed where kind = 'change' and not by_service
-    union all
-    select 3, tenant, actor, day, by_service, event_id, time, operation, ip, failed from placed where kind = 'change' and not is_business
-    union all
-    select 4, tenant, actor, day, by_service, event_id, time, operation, ip, failed from placed where kind = 'logon'
-),
-numbered as (
-    select listed.*,
-        row_number() over (partition by part, tenant, actor, day, by_service order by time desc, event_id) as place
-    from listed
-),
-counted as (
-    select part, tenant, actor, day, by_service, operation, count(*) as acts, count(case when failed then 1 end) as failed,
-        min(time) as first_time, max(time) as last_time
-    from listed
-    group by part, tenant, actor, day, by_service, operation
+    select l.part, g.tenant, case when l.part <> 2 then g.actor end as actor, case when l.part <> 1 then g.day end as day,
+        case when l.part <> 2 then g.by_service else false end as by_service, g.operation,
+        sum(g.acts) as acts, sum(g.failed) as failed, min(g.first_time) as first_time, max(g.last_time) as last_time, max(g.latest) as latest
+    from grouped g
+    join lists l on l.kind = g.kind
+    where (l.part <> 2 or not g.by_service) and (l.part <> 3 or not g.is_business)
+    group by l.part, g.tenant, case when l.part <> 2 then g.actor end, case when l.part <> 1 then g.day end,
+        case when l.part <> 2 then g.by_service else false end, g.operation
 ),
 ranked as (
-    select counted.*, row_number() over (partition by part, tenant, actor, day, by_service order by acts desc, operation) as place
-    from counted
+    select listed.*, row_number() over (partition by part, tenant, actor, day, by_service order by acts desc, operation) as place
+    from listed
 ),
 sums as (
     select part, tenant, actor, day, by_service, cast(sum(acts) as bigint) as acts, cast(sum(failed) as bigint) as failed,
         min(first_time) as first_time, max(last_time) as last_time,
-        string_agg(case when place <= 5 then operation || ' ' || cast(acts as text) end, ', ' order by acts desc, operation)
-            || case when count(*) > 5 then ', and ' || cast(count(*) - 5 as text) || ' more' else '' end as what
+        string_agg(case when place <= 5 then operation || ' ' || cast(cast(acts as bigint) as text) end, ', ' order by acts desc, operation)
+            || case when count(*) > 5 then ', and ' || cast(count(*) - 5 as text) || ' more' else '' end as what,
+        array_agg(split_part(latest, ' ', 2) order by latest) as event_ids
     from ranked
     group by part, tenant, actor, day, by_service
 ),
 addresses as (
-    select part, tenant, actor, day, by_service, count(distinct ip) as addresses
-    from listed
-    group by part, tenant, actor, day, by_service
-),
-named as (
-    select part, tenant, actor, day, by_service, array_agg(event_id order by time, event_id) as event_ids
-    from numbered
-    where place <= 100
-    group by part, tenant, actor, day, by_service
+    select l.part, p.tenant, case when l.part <> 2 then p.actor end as actor, case when l.part <> 1 then p.day end as day,
+        case when l.part <> 2 then p.by_service else false end as by_service, count(distinct p.ip) as addresses
+    from places p
+    join lists l on l.kind = p.kind
+    where (l.part <> 2 or not p.by_service) and (l.part <> 3 or not p.is_business)
+    group by l.part, p.tenant, case when l.part <> 2 then p.actor end, case when l.part <> 1 then p.day end,
+        case when l.part <> 2 then p.by_service else false end
 )
-select
-    case s.part when 1 then 'changes by user' when 2 then 'changes by date' when 3 then 'changes outside business hours' else 'logons' end as list,
-    s.tenant, s.actor, s.day, s.acts, s.failed, s.what, a.addresses, s.first_time, s.last_time,
-    n.event_ids,
+select l.name as list, s.tenant, s.actor, s.day, s.acts, s.failed, s.what, coalesce(a.addresses, 0) as addresses, s.first_time, s.last_time,
+    s.event_ids,
     case when s.by_service then 'service, no person'
         when exists (select 1 from own o where o.kind = 'service_account' and o.value = s.actor) then 'service account of the config'
     end as excluded
 from sums s
-join addresses a on a.part = s.part and a.tenant = s.tenant and coalesce(a.actor, '') = coalesce(s.actor, '')
+join lists l on l.part = s.part
+left join addresses a on a.part = s.part and a.tenant = s.tenant and coalesce(a.actor, '') = coalesce(s.actor, '')
     and coalesce(a.day, '') = coalesce(s.day, '') and a.by_service = s.by_service
-join named n on n.part = s.part and n.tenant = s.tenant and coalesce(n.actor, '') = coalesce(s.actor, '')
-    and coalesce(n.day, '') = coalesce(s.day, '') and n.by_service = s.by_service
 order by s.part, case when s.part = 1 then s.acts end desc nulls last, s.day desc nulls last, s.acts desc, s.tenant, s.actor, s.by_service

@@ -98,7 +98,7 @@ told as (
         coalesce(a.outcome, '') = 'failure' as failed,
         coalesce(a.actor_name = 'MS-PIM', false) or coalesce(a.actor, '') = 'ms-pim'
             or position('01fc33a7-78ba-4d2f-a4b7-768e336e890e' in coalesce(a.actor_keys, '')) > 0 as from_pim,  -- its application
-        coalesce(case when a.by_pim then m.address end, a.target, m.address, lower(m.name), lower(a.object), 'unknown') as member,
+        coalesce(a.target, m.address, lower(m.name), lower(a.object), 'unknown') as member,
         m.group_id, n.template_id, coalesce(p.name, n.display_name, case when a.by_pim then m.name end, n.template_id, 'unknown') as role,
         p.template_id is not null as is_privileged
     from acts a
@@ -125,17 +125,18 @@ role_groups as (  -- groups that got a role within the period: who joins one get
 ),
 joined as (
     select e.event_id, e.tenant, e.time, e.actor, e.actor_kind, e.ip, k.gives, coalesce(e.outcome, '') = 'failure' as failed,
-        coalesce(e.target, lower(e.object), 'unknown') as member, g.group_id, g.name as group_name
+        coalesce(e.target, lower(e.object), 'unknown') as member, c.group_name, r.group_id, r.role, r.template_id, r.is_privileged
     from events e
     join group_kinds k on k.operation = rtrim(lower(e.operation), '.')
     join (
         select event_id, max(case when name = 'Group.ObjectID' then lower(coalesce(new, old)) end) as group_id,
-            max(case when name = 'Group.DisplayName' then coalesce(new, old) end) as name
+            max(case when name = 'Group.DisplayName' then coalesce(new, old) end) as group_name
         from changes
-        where record_type = 8 and operation like '%group%' and name in ('Group.ObjectID', 'Group.DisplayName')
+        where record_type = 8 and operation like '%group%'
         group by event_id
-    ) g on g.event_id = e.event_id
-    where e.record_type = 8 and g.group_id in (select group_id from role_groups)
+    ) c on c.event_id = e.event_id
+    join role_groups r on r.tenant = e.tenant and r.group_id = c.group_id
+    where e.record_type = 8
 ),
 all_acts as (
     select t.event_id, t.tenant, t.time, coalesce(o.actor, t.actor) as actor,
@@ -146,9 +147,8 @@ all_acts as (
     left join ordered o on o.event_id = t.event_id
     union all
     select j.event_id, j.tenant, j.time, j.actor, j.actor_kind, j.ip, j.gives, 'by the group ' || coalesce(j.group_name, j.group_id), j.failed,
-        j.member, g.role, g.template_id, g.is_privileged, false
+        j.member, j.role, j.template_id, j.is_privileged, false
     from joined j
-    join role_groups g on g.tenant = j.tenant and g.group_id = j.group_id
 ),
 held as (
     select tenant, member, role, template_id, is_privileged, held, failed,
