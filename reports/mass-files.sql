@@ -1,4 +1,5 @@
--- One row for each burst: acts of one kind by one actor with no pause above ten minutes. What counts is distinct files.
+-- One row for each burst: acts of one kind by one actor with no pause above ten minutes, so many of them within an hour. What counts is
+-- distinct files.
 with
 kinds (operation, kind, least) as (
     values  -- least: distinct files from which on it is reported
@@ -24,7 +25,8 @@ acts as (
 paused as (
     select acts.*,
         case when time - lag(time) over (partition by tenant, actor, kind order by time, event_id) <= interval '10 minutes' then 0 else 1
-        end as begins
+        end as begins,
+        count(*) over (partition by tenant, actor, kind order by time range between interval '1 hour' preceding and current row) as within_hour
     from acts
 ),
 bursts as (
@@ -43,7 +45,7 @@ sums as (
 ),
 large as (
     select b.tenant, b.actor, b.kind, b.burst, s.files, s.bytes, s.sized,
-        min(b.time) as begun, max(b.time) as ended, count(*) as acts,
+        min(b.time) as begun, max(b.time) as ended, count(*) as acts, max(b.within_hour) as busiest_hour,
         count(distinct lower(b.site)) as sites,
         min(b.site) as site,
         max(b.actor_kind) as actor_kind,
@@ -54,7 +56,8 @@ large as (
     from bursts b
     join sums s on s.tenant = b.tenant and s.actor = b.actor and s.kind = b.kind and s.burst = b.burst
     where s.files >= b.least
-    group by b.tenant, b.actor, b.kind, b.burst, s.files, s.bytes, s.sized
+    group by b.tenant, b.actor, b.kind, b.burst, s.files, s.bytes, s.sized, b.least
+    having max(b.within_hour) >= b.least
 ),
 endings as (
     select b.tenant, b.actor, b.burst,
@@ -74,7 +77,7 @@ renamed as (
     from endings
     group by tenant, actor, burst
 )
-select l.tenant, l.actor, l.kind, l.begun, l.ended, l.files, l.acts, case when l.sized > 0 then l.bytes end as bytes, l.sites, l.site,
+select l.tenant, l.actor, l.kind, l.begun, l.ended, l.files, l.acts, l.busiest_hour, case when l.sized > 0 then l.bytes end as bytes, l.sites, l.site,
     case when l.managed > 0 and l.unmanaged > 0 then 'partly' when l.managed > 0 then 'yes' when l.unmanaged > 0 then 'no' else 'unknown'
     end as managed,
     r.endings_before, r.endings_after, coalesce(r.other_ending, 0) as other_ending, l.ips as ip,

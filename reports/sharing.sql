@@ -95,13 +95,13 @@ uses as (  -- a link's own record of its use, and what the guest did with the fi
     from shares s
     join events e on e.tenant = s.tenant and e.actor = s.recipient and lower(e.object) = s.item_key
     where e.record_type = 6 and e.operation in ('FileAccessed', 'FilePreviewed', 'FileDownloaded', 'FileModified', 'FileUploaded')
-        and s.given is not null and e.time >= s.given
+        and e.time >= s.given
     union all
     select o.tenant, s.item_key, s.kind, s.recipient, o.event_id, o.time, o.ip
     from shares s
     join outside o on o.tenant = s.tenant and o.kind = s.kind and o.recipient = s.recipient and o.step = 'used' and o.item_key <> s.item_key
         and position(s.item_key || '/' in o.item_key) = 1
-    where s.item_type = 'folder' and s.given is not null
+    where s.item_type = 'folder' and o.time >= s.given
 ),
 used as (
     select tenant, item_key, kind, recipient, count(distinct event_id) as uses, min(time) as first_used, max(time) as last_used,
@@ -125,4 +125,9 @@ select s.tenant, s.item, s.kind, s.recipient, s.granted, s.shared_by, s.given, s
 from shares s
 left join used u on u.tenant = s.tenant and u.item_key = s.item_key and u.kind = s.kind and u.recipient = s.recipient
 join all_ids i on i.tenant = s.tenant and i.item_key = s.item_key and i.kind = s.kind and i.recipient = s.recipient
+where s.given is not null or s.ended is not null or not exists (  -- else it is told with the folder that was shared
+    select 1 from shares f
+    where f.tenant = s.tenant and f.kind = s.kind and f.recipient = s.recipient and f.item_type = 'folder' and u.first_used >= f.given
+        and position(f.item_key || '/' in s.item_key) = 1
+)
 order by coalesce(s.given, u.first_used, s.ended) desc, s.tenant, s.item_key, s.kind, s.recipient

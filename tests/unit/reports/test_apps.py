@@ -32,7 +32,9 @@ def principal(object_id: str, name: str, app_id: str, more: str = "") -> list[di
 def entra(name: str, at: str, operation: str, target: list[dict[str, Any]], new: dict[str, str], **more: Any) -> Record:
     by = more.pop("by", ADMIN)
     modified = more.pop("modified", None) or changes(new)
-    return act(name, at, operation, 8, by, **({"ResultStatus": "Success", "Target": target, "ModifiedProperties": modified} | more))
+    return act(
+        name, at, operation, 8, by, **({"ResultStatus": "Success", "Target": target, "ModifiedProperties": modified} | more)
+    )
 
 
 def client(name: str, app_id: str, object_id: str) -> dict[str, str]:
@@ -53,9 +55,7 @@ MAILER_TARGET = principal(MAILER_PRINCIPAL, "Mailer", MAILER)
 SECRETS = "Update application \N{EN DASH} Certificates and secrets management "
 KEY = "[KeyIdentifier={},KeyType=Password,KeyUsage=Verify,DisplayName=x]"
 ROLE = "Add app role assignment to service principal."
-OLD_GRANT = (
-    f"[Id: x0, ClientId: {MAILER_PRINCIPAL}, PrincipalId: , ResourceId: {GRAPH_PRINCIPAL}, ConsentType: Principal, Scope:  User.Read]"
-)
+OLD_GRANT = f"[Id: x0, ClientId: {MAILER_PRINCIPAL}, PrincipalId: , ResourceId: {GRAPH_PRINCIPAL}, ConsentType: Principal, Scope:  User.Read]"
 
 RECORDS = [
     # An application permission on an API that is known by its id reaches each mailbox.

@@ -47,7 +47,15 @@ def by_pim(name: str, at: str, operation: str, to: str, template: str, shown: st
     """Returns the directory's own record of what PIM did in somebody's name."""
     actor = [{"ID": "MS-PIM", "Type": 1}, {"ID": PIM, "Type": 2}, {"ID": "ServicePrincipal_7b1a", "Type": 2}]
     return role(
-        name, at, operation, to, template, shown, by="ServicePrincipal_7b1ac1bc-3ee1-4ec6-9a8d-4d3c0f5bf0d2", gives=gives, Actor=actor
+        name,
+        at,
+        operation,
+        to,
+        template,
+        shown,
+        by="ServicePrincipal_7b1ac1bc-3ee1-4ec6-9a8d-4d3c0f5bf0d2",
+        gives=gives,
+        Actor=actor,
     )
 
 
@@ -161,7 +169,10 @@ def test_roles_are_told_by_member_role_and_way_of_holding_it(ask: Asking) -> Non
         ("h.by_oneself = 1", "false"),
         ("h.held <> 'activated in PIM'", "true"),
         ("o.kind = 'break_glass'", "o.kind = 'vip'"),
-        ("('add member to role', true, 'active', false)", "('add member to role requested (pim activation)', true, 'active', true)"),
+        (
+            "('add member to role', true, 'active', false)",
+            "('add member to role requested (pim activation)', true, 'active', true)",
+        ),
         ("h.last_taken >= h.last_given", "true"),
     ],
 )
