@@ -93,11 +93,18 @@ judged as (
     cross join (select number from business where hour is null) e
     cross join clock c
 ),
-deleted as (
-    select tenant, target, max(time) as time
-    from history
-    where record_type = 8 and rtrim(lower(operation), '.') = 'delete user' and target is not null and coalesce(outcome, '') <> 'failure'
-    group by tenant, target
+deleted as (  -- the name of a deleted user begins with 32 digits of its id
+    select tenant, max(time) as time,
+        case when position('@' in target) > 33 and translate(left(target, 32), '0123456789abcdef', '') = '' then substring(target from 33)
+            else target end as target
+    from (
+        select tenant, time, coalesce(target, lower(object)) as target
+        from history
+        where record_type = 8 and rtrim(lower(operation), '.') = 'delete user' and coalesce(outcome, '') <> 'failure'
+    ) as acts
+    group by tenant,
+        case when position('@' in target) > 33 and translate(left(target, 32), '0123456789abcdef', '') = '' then substring(target from 33)
+            else target end
 ),
 shown as (
     select j.*, d.time as deleted

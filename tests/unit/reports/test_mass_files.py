@@ -64,7 +64,7 @@ RECORDS: list[Record] = [
     *burst("taken again", "11-16 09:10", "FileDownloaded", 3, by="dana@contoso.com", ObjectId=f"{SITE}/TAKEN-0.docx", FileSizeBytes=1200),
     # Near misses: one file less, one file often, files that are read or previewed, refused, slow without a
     # pause, with a pause.
-    *burst("few", "11-16 09:00", "FileDownloaded", 99, by="few@contoso.com"),
+    *burst("few", "11-16 09:00", "FileDownloaded", 110, by="few@contoso.com", files=99),
     *burst("one", "11-16 09:00", "FileDownloaded", 120, by="one@contoso.com", files=1),
     *burst("read", "11-16 09:00", "FileAccessed", 120, by="read@contoso.com"),
     *burst("refused", "11-16 09:00", "FileDownloaded", 120, by="refused@contoso.com", ResultStatus="Failed"),
