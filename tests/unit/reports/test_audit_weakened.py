@@ -18,7 +18,15 @@ def cmdlet(name: str, at: str, operation: str, on: str = ORGANISATION, *, by: st
     """Returns a cmdlet; a parameter with a value of None is a member of the record."""
     identity = {"Identity": on} if on != ORGANISATION else {}
     return act(
-        name, at, operation, 1, by, ResultStatus="True", ObjectId=on, ClientIP="198.51.100.7", Parameters=pairs(**identity, **parameters)
+        name,
+        at,
+        operation,
+        1,
+        by,
+        ResultStatus="True",
+        ObjectId=on,
+        ClientIP="198.51.100.7",
+        Parameters=pairs(**identity, **parameters),
     )
 
 
@@ -64,7 +72,9 @@ RECORDS = [
     # Refused; a service of Microsoft; another tenant's mailbox of the same name is not set back by this one's.
     member(cmdlet("refused", "11-16 19:00", "Set-OrganizationConfig", AuditDisabled="True"), ResultStatus="False"),
     cmdlet("service", "11-16 20:00", "Set-Mailbox", "room@contoso.com", by=SERVICE, AuditEnabled="False"),
-    member(cmdlet("other tenant", "11-16 08:00", BYPASS, "svc@contoso.com", AuditBypassEnabled="True"), OrganizationId=OTHER_TENANT),
+    member(
+        cmdlet("other tenant", "11-16 08:00", BYPASS, "svc@contoso.com", AuditBypassEnabled="True"), OrganizationId=OTHER_TENANT
+    ),
     # Near misses: what makes auditing stronger, or leaves it as it is.
     cmdlet("age kept", "11-17 09:00", "Set-Mailbox", "noor@contoso.com", AuditLogAgeLimit="90.00:00:00"),
     cmdlet("age odd", "11-17 09:05", "Set-Mailbox", "noor@contoso.com", AuditLogAgeLimit="Unlimited"),
@@ -76,7 +86,13 @@ RECORDS = [
     cmdlet("another cmdlet", "11-17 10:00", "Set-CASMailbox", "noor@contoso.com", AuditEnabled="False"),
     member(cmdlet("another type", "11-17 10:10", "Set-Mailbox", "noor@contoso.com", AuditEnabled="False"), RecordType=52),
     licence("other licence", "11-17 11:00", "YAMMER", "YAMMER,TEAMS1", ObjectId="noor@contoso.com"),
-    licence("off before and after", "11-17 11:10", "M365_ADVANCED_AUDITING", "M365_ADVANCED_AUDITING,TEAMS1", ObjectId="noor@contoso.com"),
+    licence(
+        "off before and after",
+        "11-17 11:10",
+        "M365_ADVANCED_AUDITING",
+        "M365_ADVANCED_AUDITING,TEAMS1",
+        ObjectId="noor@contoso.com",
+    ),
 ]
 
 BY = {"actor": ADMIN, "times": 1, "ip": "198.51.100.7", "still_so": "yes, as far as the records tell"}

@@ -36,15 +36,15 @@ RECORDS = [
     *daily("exchange", "", FIRST_DAYS + WORKDAYS, OFFICE),
     *daily("steady", "steady@contoso.com", FIRST_DAYS),
     *daily("steady upper", "Steady@Contoso.com", WORKDAYS),
-    # Daily until Wednesday the 18th with twelve gaps: quiet. The same with nine gaps: too little is known.
-    *daily("gone", "gone@contoso.com", FIRST_DAYS + WORKDAYS[:3]),
-    *daily("little", "little@contoso.com", FIRST_DAYS[3:] + WORKDAYS[:3]),
+    # Daily until Monday the 16th with ten gaps: quiet. The same with nine gaps: too little is known.
+    *daily("gone", "gone@contoso.com", FIRST_DAYS + WORKDAYS[:1]),
+    *daily("little", "little@contoso.com", FIRST_DAYS[1:] + WORKDAYS[:1]),
     # As rarely as before: each other workday.
     *daily("rare", "rare@contoso.com", ("02", "04", "06", "10", "12", "16", "18", "20", "24"), (8, 17)),
     # Twice as long as usual is no silence yet.
     *daily("away", "away@contoso.com", FIRST_DAYS + WORKDAYS[:8]),
     # At work on weekends and nights only: never judged.
-    *daily("nights", "nights@contoso.com", ("01", "07", "08", "14", "15"), range(6)),
+    *daily("nights", "nights@contoso.com", (*FIRST_DAYS, "14", "15", "16", "17"), range(6)),
     # Quiet for a reason: the user was deleted, and is called otherwise since. A deletion that was refused is none.
     *daily("left", "left@contoso.com", WORKDAYS[:5], (8, 12, 16)),
     deleted("left deleted", "0123456789abcdef0123456789abcdefleft@contoso.com", "Success"),
@@ -57,11 +57,18 @@ RECORDS = [
     act("cmdlet", "11-27 10:00", "Set-Mailbox", 1, "admin@contoso.com", MailboxOwnerUPN="gone@contoso.com"),
 ]
 
-TENANT_ROW = {"kind": "tenant", "name": TENANT, "last_event": "11-27 18:15", "usual_gap_h": 1, "events": 410, "event_ids": ["exchange 27 18"]}
+TENANT_ROW = {
+    "kind": "tenant",
+    "name": TENANT,
+    "last_event": "11-27 18:15",
+    "usual_gap_h": 1,
+    "events": 462,
+    "event_ids": ["exchange 27 18"],
+}
 TEAMS = {"kind": "workload", "name": "MicrosoftTeams", "state": "quiet", "last_event": "11-24 15:15", "usual_gap_h": 6, "silent_h": 42,
          "events": 28, "event_ids": ["teams 24 15"]}  # fmt: skip
-GONE = {"kind": "mailbox", "name": "gone@contoso.com", "state": "quiet", "last_event": "11-18 10:15", "usual_gap_h": 12, "silent_h": 95,
-        "events": 13, "event_ids": ["gone 18 10"]}  # fmt: skip
+GONE = {"kind": "mailbox", "name": "gone@contoso.com", "state": "quiet", "last_event": "11-16 10:15", "usual_gap_h": 12, "silent_h": 119,
+        "events": 11, "event_ids": ["gone 16 10"]}  # fmt: skip
 EXPECTED = [
     TEAMS,
     GONE,
@@ -76,7 +83,7 @@ EXPECTED = [
     {"kind": "workload", "name": "AzureActiveDirectory", "state": "too little known", "last_event": "11-20 17:00", "silent_h": 64,
      "events": 2, "event_ids": ["left deleted"]},
     TENANT_ROW | {"state": "talking", "silent_h": 3},
-    {"kind": "workload", "name": "Exchange", "state": "talking", "last_event": "11-27 18:15", "usual_gap_h": 1, "silent_h": 3, "events": 380,
+    {"kind": "workload", "name": "Exchange", "state": "talking", "last_event": "11-27 18:15", "usual_gap_h": 1, "silent_h": 3, "events": 432,
      "event_ids": ["exchange 27 18"]},
 ]  # fmt: skip
 
@@ -111,6 +118,7 @@ def test_silence_counts_in_the_hours_of_the_time_zone(ask: Asking) -> None:
 
 def test_silence_ends_with_the_period(ask: Asking) -> None:
     found = told(ask, sql_of("quiet"), until=datetime(2026, 11, 18, 12, tzinfo=UTC))
+    assert found
     assert GONE["name"] not in [row["name"] for row in found]
     [tenant] = [row for row in found if row["name"] == TENANT]
     assert (tenant["last_event"], tenant["silent_h"]) == ("11-18 11:15", 1)
@@ -133,7 +141,6 @@ def test_the_lag_is_the_time_from_act_to_storing(ask: Asking) -> None:
         ("coalesce(u.gaps, 0) < 10", "coalesce(u.gaps, 0) < 11"),
         ("greatest(3 * u.gap,", "greatest(u.gap,"),
         ("where b.is_business", "where true"),
-        ("then 0\n            else least(greatest(", "then 1\n            else least(greatest("),
         ("where j.kind <> 'mailbox' or j.state = 'quiet'", "where true"),
         ("coalesce(outcome, '') <> 'failure'", "true"),
         ("then substring(target from 33)", "then target"),
