@@ -21,10 +21,19 @@ Row = dict[str, Any]
 
 
 def act(name: str, at: str, operation: str, record_type: int, by: str, **members: Any) -> Record:
-    """Returns a record. ``at`` is ``MM-DD HH:MM`` or ``MM-DD HH:MM:SS`` of 2026, UTC; ``name`` stands for its id in what reports say."""
+    """Returns a record.
+
+    Args:
+        name: What stands for its id where rows name their events.
+        at: ``MM-DD HH:MM`` or ``MM-DD HH:MM:SS`` of 2026, UTC.
+        operation: ``Operation``.
+        record_type: ``RecordType``, from which the workload follows.
+        by: ``UserId``.
+        members: All others, and those that are to be different.
+    """
     day, _blank, clock = at.partition(" ")
     return {
-        "CreationTime": f"2026-{day}T{clock}" if clock.count(":") == 2 else f"2026-{day}T{clock}:00",  # noqa: PLR2004 - of two colons
+        "CreationTime": f"2026-{day}T{clock}" if clock.count(":") == 2 else f"2026-{day}T{clock}:00",
         "Id": str(uuid.uuid5(_NAMES, name)),
         "Operation": operation,
         "OrganizationId": TENANT,
@@ -76,9 +85,15 @@ class Asking:
         self._names = {f"{record['OrganizationId']}:{record['Id']}": record["_name"] for record in records}
 
     def __call__(
-        self, sql: str, *, now: datetime = NOW, own: Iterable[Own] = (), timezone: str = "UTC", workdays: Sequence[int] = (1, 2, 3, 4, 5),
+        self,
+        sql: str,
+        *,
+        now: datetime = NOW,
+        own: Iterable[Own] = (),
+        timezone: str = "UTC",
+        workdays: Sequence[int] = (1, 2, 3, 4, 5),
         **selection: Any,
-    ) -> list[Row]:  # fmt: skip
+    ) -> list[Row]:
         """Returns the rows; what is null, and the tenant where it is the usual one, is left out.
 
         Instants are told as ``MM-DD HH:MM`` (and ``:SS``), ids of events by the names of their records.

@@ -37,10 +37,21 @@ def member(record: Record, **members: Any) -> Record:
 def licence(name: str, at: str, old: str, new: str, **more: Any) -> Record:
     told = "[SkuName=ENTERPRISEPREMIUM, SkuId=c7df2760, DisabledPlans=[{}]]"
     return act(
-        name, at, "Change user license.", 8, ADMIN,
-        **({"ResultStatus": "Success", "ObjectId": "kofi@contoso.com", "Target": [{"ID": "kofi@contoso.com", "Type": 5}],
-            "ModifiedProperties": changes({"AssignedLicense": told.format(new)}, {"AssignedLicense": told.format(old)})} | more),
-    )  # fmt: skip
+        name,
+        at,
+        "Change user license.",
+        8,
+        ADMIN,
+        **(
+            {
+                "ResultStatus": "Success",
+                "ObjectId": "kofi@contoso.com",
+                "Target": [{"ID": "kofi@contoso.com", "Type": 5}],
+                "ModifiedProperties": changes({"AssignedLicense": told.format(new)}, {"AssignedLicense": told.format(old)}),
+            }
+            | more
+        ),
+    )
 
 
 BYPASS = "Set-MailboxAuditBypassAssociation"
@@ -98,42 +109,150 @@ RECORDS = [
 BY = {"actor": ADMIN, "times": 1, "ip": "198.51.100.7", "still_so": "yes, as far as the records tell"}
 ACCOUNT = {"setting": "Audit bypass of an account", "actor": ADMIN, "ip": "198.51.100.7"}
 EXPECTED = [
-    {"setting": "Auditing of a mailbox", "object": "room@contoso.com", "new": "False", "actor": "system", "time": "11-16 20:00", "times": 1,
-     "ip": "198.51.100.7", "still_so": "yes, as far as the records tell", "event_ids": ["service"],
-     "excluded": "done by a service of Microsoft"},
-    BY | {"setting": "Mailbox auditing of the organisation", "object": ORGANISATION, "old": "True", "new": "True", "time": "11-16 19:00",
-          "still_so": "was refused", "event_ids": ["refused"]},
-    {"setting": "Audit (Premium) of a user's licence", "object": "kofi@contoso.com", "old": "on", "new": "off", "actor": ADMIN,
-     "time": "11-16 17:00", "times": 1, "still_so": "no", "restored": "11-16 18:00", "restored_by": ADMIN, "event_ids": ["licence"]},
-    BY | {"setting": "Retention policy of the unified audit log", "object": "long", "new": "removed", "time": "11-16 16:10",
-          "event_ids": ["policy gone"]},
-    BY | {"setting": "Retention of the unified audit log", "object": "short", "new": "ThreeMonths", "time": "11-16 16:00",
-          "event_ids": ["retention"]},
-    BY | {"setting": "Audited acts of delegates", "object": "kofi@contoso.com", "new": "@{Add=Move; Remove=MailItemsAccessed}",
-          "time": "11-16 15:40", "event_ids": ["removed"]},
-    BY | {"setting": "Audited acts of owners", "object": "kofi@contoso.com", "new": "MailboxLogin", "time": "11-16 15:30",
-          "event_ids": ["list"]},
-    BY | {"setting": "Age limit of a mailbox's log", "object": "mara@contoso.com", "new": "7", "time": "11-16 15:27",
-          "event_ids": ["age in days"]},
-    BY | {"setting": "Age limit of a mailbox's log", "object": "lena@contoso.com", "new": "12:00:00", "time": "11-16 15:25",
-          "event_ids": ["age of hours"]},
-    BY | {"setting": "Age limit of a mailbox's log", "object": "kofi@contoso.com", "new": "30.00:00:00", "time": "11-16 15:20",
-          "event_ids": ["age cut"]},
-    BY | {"setting": "Auditing of a mailbox", "object": "kofi@contoso.com", "old": "True", "new": "False", "time": "11-16 15:10",
-          "event_ids": ["mailbox off"]},
-    BY | {"setting": "Cmdlets that are not logged", "object": ORGANISATION, "new": "Set-InboxRule", "time": "11-16 14:20",
-          "event_ids": ["left out"]},
-    BY | {"setting": "Cmdlets that are logged", "object": ORGANISATION, "new": "*Mailbox*", "time": "11-16 14:10",
-          "event_ids": ["fewer cmdlets"]},
-    BY | {"setting": "Unified audit log", "object": ORGANISATION, "new": "False", "time": "11-16 14:00", "event_ids": ["ingestion"]},
-    BY | {"setting": "Mailbox auditing of the organisation", "object": ORGANISATION, "new": "True", "time": "11-16 13:00",
-          "event_ids": ["organisation"]},
-    BY | ACCOUNT | {"object": "svc@contoso.com", "old": "False", "new": "True", "time": "11-16 12:00", "event_ids": ["bypass once more"]},
-    ACCOUNT | {"object": "svc@contoso.com", "new": "$true, True", "time": "11-16 09:00", "times": 2, "still_so": "no",
-               "restored": "11-16 11:00", "restored_by": "dana@contoso.com", "event_ids": ["bypass", "bypass again"]},
-    BY | ACCOUNT | {"tenant": OTHER_TENANT, "object": "svc@contoso.com", "new": "True", "time": "11-16 08:00",
-                    "event_ids": ["other tenant"]},
-]  # fmt: skip
+    {
+        "setting": "Auditing of a mailbox",
+        "object": "room@contoso.com",
+        "new": "False",
+        "actor": "system",
+        "time": "11-16 20:00",
+        "times": 1,
+        "ip": "198.51.100.7",
+        "still_so": "yes, as far as the records tell",
+        "event_ids": ["service"],
+        "excluded": "done by a service of Microsoft",
+    },
+    BY
+    | {
+        "setting": "Mailbox auditing of the organisation",
+        "object": ORGANISATION,
+        "old": "True",
+        "new": "True",
+        "time": "11-16 19:00",
+        "still_so": "was refused",
+        "event_ids": ["refused"],
+    },
+    {
+        "setting": "Audit (Premium) of a user's licence",
+        "object": "kofi@contoso.com",
+        "old": "on",
+        "new": "off",
+        "actor": ADMIN,
+        "time": "11-16 17:00",
+        "times": 1,
+        "still_so": "no",
+        "restored": "11-16 18:00",
+        "restored_by": ADMIN,
+        "event_ids": ["licence"],
+    },
+    BY
+    | {
+        "setting": "Retention policy of the unified audit log",
+        "object": "long",
+        "new": "removed",
+        "time": "11-16 16:10",
+        "event_ids": ["policy gone"],
+    },
+    BY
+    | {
+        "setting": "Retention of the unified audit log",
+        "object": "short",
+        "new": "ThreeMonths",
+        "time": "11-16 16:00",
+        "event_ids": ["retention"],
+    },
+    BY
+    | {
+        "setting": "Audited acts of delegates",
+        "object": "kofi@contoso.com",
+        "new": "@{Add=Move; Remove=MailItemsAccessed}",
+        "time": "11-16 15:40",
+        "event_ids": ["removed"],
+    },
+    BY
+    | {
+        "setting": "Audited acts of owners",
+        "object": "kofi@contoso.com",
+        "new": "MailboxLogin",
+        "time": "11-16 15:30",
+        "event_ids": ["list"],
+    },
+    BY
+    | {
+        "setting": "Age limit of a mailbox's log",
+        "object": "mara@contoso.com",
+        "new": "7",
+        "time": "11-16 15:27",
+        "event_ids": ["age in days"],
+    },
+    BY
+    | {
+        "setting": "Age limit of a mailbox's log",
+        "object": "lena@contoso.com",
+        "new": "12:00:00",
+        "time": "11-16 15:25",
+        "event_ids": ["age of hours"],
+    },
+    BY
+    | {
+        "setting": "Age limit of a mailbox's log",
+        "object": "kofi@contoso.com",
+        "new": "30.00:00:00",
+        "time": "11-16 15:20",
+        "event_ids": ["age cut"],
+    },
+    BY
+    | {
+        "setting": "Auditing of a mailbox",
+        "object": "kofi@contoso.com",
+        "old": "True",
+        "new": "False",
+        "time": "11-16 15:10",
+        "event_ids": ["mailbox off"],
+    },
+    BY
+    | {
+        "setting": "Cmdlets that are not logged",
+        "object": ORGANISATION,
+        "new": "Set-InboxRule",
+        "time": "11-16 14:20",
+        "event_ids": ["left out"],
+    },
+    BY
+    | {
+        "setting": "Cmdlets that are logged",
+        "object": ORGANISATION,
+        "new": "*Mailbox*",
+        "time": "11-16 14:10",
+        "event_ids": ["fewer cmdlets"],
+    },
+    BY
+    | {"setting": "Unified audit log", "object": ORGANISATION, "new": "False", "time": "11-16 14:00", "event_ids": ["ingestion"]},
+    BY
+    | {
+        "setting": "Mailbox auditing of the organisation",
+        "object": ORGANISATION,
+        "new": "True",
+        "time": "11-16 13:00",
+        "event_ids": ["organisation"],
+    },
+    BY
+    | ACCOUNT
+    | {"object": "svc@contoso.com", "old": "False", "new": "True", "time": "11-16 12:00", "event_ids": ["bypass once more"]},
+    ACCOUNT
+    | {
+        "object": "svc@contoso.com",
+        "new": "$true, True",
+        "time": "11-16 09:00",
+        "times": 2,
+        "still_so": "no",
+        "restored": "11-16 11:00",
+        "restored_by": "dana@contoso.com",
+        "event_ids": ["bypass", "bypass again"],
+    },
+    BY
+    | ACCOUNT
+    | {"tenant": OTHER_TENANT, "object": "svc@contoso.com", "new": "True", "time": "11-16 08:00", "event_ids": ["other tenant"]},
+]
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +284,10 @@ def test_each_weaker_setting_is_told_until_it_was_set_back(ask: Asking) -> None:
         ("else position(':' in g.value) > 0", "else false"),
         ("lower(coalesce(object, '')) as object_key", "coalesce(object, '') as object_key"),
         ("coalesce(outcome, '') = 'failure' as failed", "false as failed"),
-        ("(partition by tenant, setting, object_key order by time, event_id)) as was", "(partition by tenant order by time, event_id)) as was"),
+        (
+            "(partition by tenant, setting, object_key order by time, event_id)) as was",
+            "(partition by tenant order by time, event_id)) as was",
+        ),
         ("not is_weaker and not failed then 1", "false then 1"),
         ("r.spell = w.spell + 1", "r.spell = w.spell"),
         ("r.tenant = w.tenant and", ""),
@@ -174,6 +296,6 @@ def test_each_weaker_setting_is_told_until_it_was_set_back(ask: Asking) -> None:
         ("select 'remove-unifiedauditlogretentionpolicy'", "select 'none'"),
         ("name = 'AssignedLicense'", "name = 'none'"),
     ],
-)  # fmt: skip
+)
 def test_each_condition_decides_about_a_row(ask: Asking, condition: str, instead: str) -> None:
     assert ask(without(sql_of("audit-weakened"), condition, instead)) != EXPECTED

@@ -23,9 +23,7 @@ def signed_in(name: str, at: str, by: str = KOFI, ip: str = OUTSIDE, session: st
 
 def mail(name: str, at: str, operation: str, by: str = KOFI, ip: str = OUTSIDE, session: str = "", **more: Any) -> Record:
     found: dict[str, Any] = {"MailboxOwnerUPN": by, "ResultStatus": "Succeeded", "ClientIPAddress": ip, "LogonType": 0}
-    record_type = (
-        50 if operation == "MailItemsAccessed" else 3 if operation.endswith("Items") or operation.endswith("Delete") else 2
-    )
+    record_type = 50 if operation == "MailItemsAccessed" else 3 if operation.endswith(("Items", "Delete")) else 2
     return act(name, at, operation, record_type, by, **(found | ({"SessionId": session} if session else {}) | more))
 
 
@@ -42,8 +40,8 @@ def rule(
 
 
 RECORDS = [
-    # All four stages: reading and the rule in one session, the sign-in in one of its own at the same address, the sending in the same
-    # session from elsewhere.
+    # All four stages: the sign-in has a session of its own and the same address; reading, the rule and the sending share a session,
+    # though it was sent from elsewhere.
     signed_in("in", "11-16 09:00", session="s-login"),
     read("bind", "11-16 09:10", session="S1", OperationCount=3),
     read("bind more", "11-16 09:20", session="S1", OperationCount=2),
@@ -60,9 +58,13 @@ RECORDS = [
     mail("other type", "11-16 09:50", "Send", RecordType=25),
     mail("draft", "11-16 09:50", "Create", session="S1"),
     # Forwarding of the mailbox itself from an address where nothing else was done: three stages are missing.
-    rule("forwarding", "11-18 09:00", LENA, operation="Set-Mailbox", Parameters=pairs(ForwardingSmtpAddress="smtp:x@mail.example")),
+    rule(
+        "forwarding", "11-18 09:00", LENA, operation="Set-Mailbox", Parameters=pairs(ForwardingSmtpAddress="smtp:x@mail.example")
+    ),
     # Near misses: forwarding taken away, another setting of a mailbox, and a rule that a service made.
-    rule("forwarding off", "11-18 10:00", "mara@contoso.com", operation="Set-Mailbox", Parameters=pairs(ForwardingSmtpAddress="")),
+    rule(
+        "forwarding off", "11-18 10:00", "mara@contoso.com", operation="Set-Mailbox", Parameters=pairs(ForwardingSmtpAddress="")
+    ),
     rule("none", "11-18 10:05", "mara@contoso.com", operation="Set-Mailbox", Parameters=pairs(ForwardingSmtpAddress="$null")),
     rule("audit", "11-18 10:10", "mara@contoso.com", operation="Set-Mailbox", Parameters=pairs(AuditEnabled="True")),
     rule("service", "11-18 10:20", "NT AUTHORITY\\SYSTEM (Microsoft.Exchange.ServiceHost)"),
@@ -79,7 +81,7 @@ RECORDS = [
     signed_in("dana in", "11-21 09:00", "dana@contoso.com", HOME),
     read("dana reads", "11-21 09:10", by="dana@contoso.com", ip=HOME),
     signed_in("dana only in", "11-22 09:00", "dana@contoso.com", "198.51.100.8"),
-]  # fmt: skip
+]
 
 STAGES = {1: "sign-in", 2: "access", 3: "rule or forwarding", 4: "sending or deleting"}
 
@@ -115,17 +117,38 @@ OF = {"mailbox": KOFI, "ip": OUTSIDE}
 EXPECTED = [
     stage(CHAIN, 1, "same address", "UserLoggedIn", ["in"], **at("11-16 09:00", ip=OUTSIDE)),
     stage(CHAIN, 2, "session", "MailItemsAccessed (Bind)", ["bind", "bind more"], **at("11-16 09:10", "11-16 09:20", 5), **OF),
-    stage(CHAIN, 2, "same address", "MailItemsAccessed (Sync)", ["sync"], **at("11-16 09:30"), **OF,
-          coverage="reads are missing for 24 hours"),
+    stage(
+        CHAIN,
+        2,
+        "same address",
+        "MailItemsAccessed (Sync)",
+        ["sync"],
+        **at("11-16 09:30"),
+        **OF,
+        coverage="reads are missing for 24 hours",
+    ),
     stage(CHAIN, 3, "session", "New-InboxRule", ["rule"], **at("11-16 09:40", ip=OUTSIDE, what=f"{KOFI} {MADE}, from {OUTSIDE}")),
     stage(CHAIN, 4, "session", "Send", ["sent"], **at("11-16 10:00", mailbox=KOFI, ip="203.0.113.77")),
     stage(CHAIN, 4, "same address", "SoftDelete", ["deleted"], **at("11-16 10:10"), **OF),
     *missing(OTHER, 1, 2),
-    stage(OTHER, 3, "nothing", "New-InboxRule", ["other tenant"], **at("11-16 09:41", ip=OUTSIDE, what=f"{KOFI} {MADE}, from {OUTSIDE}")),
+    stage(
+        OTHER,
+        3,
+        "nothing",
+        "New-InboxRule",
+        ["other tenant"],
+        **at("11-16 09:41", ip=OUTSIDE, what=f"{KOFI} {MADE}, from {OUTSIDE}"),
+    ),
     *missing(OTHER, 4),
     *missing(FORWARDED, 1, 2),
-    stage(FORWARDED, 3, "nothing", "Set-Mailbox", ["forwarding"],
-          **at("11-18 09:00", ip=OUTSIDE, what=f"{LENA} made {LENA}'s mailbox forward to x@mail.example from {OUTSIDE}")),
+    stage(
+        FORWARDED,
+        3,
+        "nothing",
+        "Set-Mailbox",
+        ["forwarding"],
+        **at("11-18 09:00", ip=OUTSIDE, what=f"{LENA} made {LENA}'s mailbox forward to x@mail.example from {OUTSIDE}"),
+    ),
     *missing(FORWARDED, 4),
     *missing(ALONE, 1, 2),
     stage(ALONE, 3, "nothing", "New-InboxRule", ["alone"], **at("11-19 09:00", what=f"noor@contoso.com {MADE}")),
@@ -135,10 +158,22 @@ EXPECTED = [
     *missing(ALONE_TOO, 4),
     *missing(OUTLOOK, 1),
     stage(OUTLOOK, 2, "session", "MailItemsAccessed (Bind)", ["outlook read"], **at("11-20 09:05", mailbox="olga@contoso.com")),
-    stage(OUTLOOK, 3, "session", "UpdateInboxRules", ["outlook rule", "outlook rule again"],
-          **at("11-20 09:00", "11-20 09:10", 2, mailbox="olga@contoso.com", what="olga@contoso.com changed an inbox rule of their own mailbox")),
+    stage(
+        OUTLOOK,
+        3,
+        "session",
+        "UpdateInboxRules",
+        ["outlook rule", "outlook rule again"],
+        **at(
+            "11-20 09:00",
+            "11-20 09:10",
+            2,
+            mailbox="olga@contoso.com",
+            what="olga@contoso.com changed an inbox rule of their own mailbox",
+        ),
+    ),
     *missing(OUTLOOK, 4),
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ BACKUP_APP = "44444444-4444-4444-4444-444444444444"
 def burst(
     name: str, at: str, operation: str, count: int, *, by: str, every_s: int = 5, files: int | None = None, **more: Any
 ) -> list[Record]:
-    """Returns ``count`` acts on ``files`` files (as many as there are acts), ``every_s`` seconds apart; the ids are NAME and a number."""
+    """Returns ``count`` acts on ``files`` files (else on so many), ``every_s`` seconds apart, called NAME and a number."""
     begin = datetime.strptime(f"2026-{at}", "%Y-%m-%d %H:%M").replace(tzinfo=UTC)
     found = []
     for number in range(count):
@@ -59,9 +59,25 @@ TIDIED = [
 RECORDS: list[Record] = [
     # Downloads: just enough, of two sites and devices, with sizes of some; repeats of one file count once.
     *burst("taken", "11-16 09:00", "FileDownloaded", 60, by="Dana@Contoso.com", FileSizeBytes=1000, IsManagedDevice=True),
-    *burst("taken more", "11-16 09:06", "FileDownloaded", 40, by="dana@contoso.com", SiteUrl=OTHER_SITE, IsManagedDevice=False,
-           ClientIP="203.0.113.9"),
-    *burst("taken again", "11-16 09:10", "FileDownloaded", 3, by="dana@contoso.com", ObjectId=f"{SITE}/TAKEN-0.docx", FileSizeBytes=1200),
+    *burst(
+        "taken more",
+        "11-16 09:06",
+        "FileDownloaded",
+        40,
+        by="dana@contoso.com",
+        SiteUrl=OTHER_SITE,
+        IsManagedDevice=False,
+        ClientIP="203.0.113.9",
+    ),
+    *burst(
+        "taken again",
+        "11-16 09:10",
+        "FileDownloaded",
+        3,
+        by="dana@contoso.com",
+        ObjectId=f"{SITE}/TAKEN-0.docx",
+        FileSizeBytes=1200,
+    ),
     # Near misses: one file less, one file often, files that are read or previewed, refused, slow without a
     # pause, with a pause.
     *burst("few", "11-16 09:00", "FileDownloaded", 110, by="few@contoso.com", files=99),
@@ -85,31 +101,127 @@ RECORDS: list[Record] = [
     *burst("app", "11-16 15:00", "FileDownloaded", 100, by="app@sharepoint"),
     *burst("account", "11-16 16:00", "FileDownloaded", 100, by="backup@contoso.com"),
     *burst("backup", "11-16 17:00", "FileDownloaded", 100, by="mara@contoso.com", AppAccessContext={}, ApplicationId=BACKUP_APP),
-]  # fmt: skip
+]
 OWN = [Own("service_account", "backup@contoso.com"), Own("app", BACKUP_APP)]
 
 AT = {"sites": 1, "site": SITE, "managed": "unknown", "other_ending": 0, "ip": "198.51.100.7"}
 EXPECTED = [
-    {"actor": "dana@contoso.com", "kind": "download", "begun": "11-16 09:00", "ended": "11-16 09:10:10", "files": 100, "acts": 103, "busiest_hour": 103,
-     "bytes": 60_200, "sites": 2, "site": OTHER_SITE, "managed": "partly", "other_ending": 0, "ip": "198.51.100.7, 203.0.113.9",
-     "event_ids": [*ids("taken", 60), *ids("taken more", 40), *ids("taken again", 3)]},
-    AT | {"actor": "noor@contoso.com", "kind": "sync", "begun": "11-16 13:00", "ended": "11-16 13:08:15", "files": 100, "acts": 100, "busiest_hour": 100,
-          "managed": "no", "event_ids": ids("copied", 100)},
-    AT | {"actor": "olga@contoso.com", "kind": "sync", "begun": "11-16 14:00", "ended": "11-16 14:08:15", "files": 100, "acts": 100, "busiest_hour": 100,
-          "managed": "yes", "event_ids": ids("new laptop", 100), "excluded": "sync client on a managed device"},
-    AT | {"actor": "app@sharepoint", "kind": "download", "begun": "11-16 15:00", "ended": "11-16 15:08:15", "files": 100, "acts": 100, "busiest_hour": 100,
-          "event_ids": ids("app", 100), "excluded": "service or application"},
-    AT | {"actor": "backup@contoso.com", "kind": "download", "begun": "11-16 16:00", "ended": "11-16 16:08:15", "files": 100, "acts": 100, "busiest_hour": 100,
-          "event_ids": ids("account", 100), "excluded": "service account of the config"},
-    AT | {"actor": "mara@contoso.com", "kind": "download", "begun": "11-16 17:00", "ended": "11-16 17:08:15", "files": 100, "acts": 100, "busiest_hour": 100,
-          "event_ids": ids("backup", 100), "excluded": "application of the config"},
-    AT | {"actor": "emil@contoso.com", "kind": "rename", "begun": "11-16 10:00", "ended": "11-16 10:04:05", "files": 50, "acts": 50, "busiest_hour": 50,
-          "endings_before": "docx", "endings_after": "locked", "other_ending": 50, "event_ids": ids("encrypted", 50)},
-    AT | {"actor": "lena@contoso.com", "kind": "rename", "begun": "11-16 11:00", "ended": "11-16 11:04:05", "files": 50, "acts": 50, "busiest_hour": 50,
-          "endings_before": "docx", "endings_after": "docx", "event_ids": ids("tidied", 50)},
-    AT | {"actor": "kofi@contoso.com", "kind": "delete", "begun": "11-16 12:00", "ended": "11-16 12:06:35", "files": 50, "acts": 50, "busiest_hour": 50,
-          "event_ids": [*ids("deleted", 30), *ids("emptied", 20)]},
-]  # fmt: skip
+    {
+        "actor": "dana@contoso.com",
+        "kind": "download",
+        "begun": "11-16 09:00",
+        "ended": "11-16 09:10:10",
+        "files": 100,
+        "acts": 103,
+        "busiest_hour": 103,
+        "bytes": 60_200,
+        "sites": 2,
+        "site": OTHER_SITE,
+        "managed": "partly",
+        "other_ending": 0,
+        "ip": "198.51.100.7, 203.0.113.9",
+        "event_ids": [*ids("taken", 60), *ids("taken more", 40), *ids("taken again", 3)],
+    },
+    AT
+    | {
+        "actor": "noor@contoso.com",
+        "kind": "sync",
+        "begun": "11-16 13:00",
+        "ended": "11-16 13:08:15",
+        "files": 100,
+        "acts": 100,
+        "busiest_hour": 100,
+        "managed": "no",
+        "event_ids": ids("copied", 100),
+    },
+    AT
+    | {
+        "actor": "olga@contoso.com",
+        "kind": "sync",
+        "begun": "11-16 14:00",
+        "ended": "11-16 14:08:15",
+        "files": 100,
+        "acts": 100,
+        "busiest_hour": 100,
+        "managed": "yes",
+        "event_ids": ids("new laptop", 100),
+        "excluded": "sync client on a managed device",
+    },
+    AT
+    | {
+        "actor": "app@sharepoint",
+        "kind": "download",
+        "begun": "11-16 15:00",
+        "ended": "11-16 15:08:15",
+        "files": 100,
+        "acts": 100,
+        "busiest_hour": 100,
+        "event_ids": ids("app", 100),
+        "excluded": "service or application",
+    },
+    AT
+    | {
+        "actor": "backup@contoso.com",
+        "kind": "download",
+        "begun": "11-16 16:00",
+        "ended": "11-16 16:08:15",
+        "files": 100,
+        "acts": 100,
+        "busiest_hour": 100,
+        "event_ids": ids("account", 100),
+        "excluded": "service account of the config",
+    },
+    AT
+    | {
+        "actor": "mara@contoso.com",
+        "kind": "download",
+        "begun": "11-16 17:00",
+        "ended": "11-16 17:08:15",
+        "files": 100,
+        "acts": 100,
+        "busiest_hour": 100,
+        "event_ids": ids("backup", 100),
+        "excluded": "application of the config",
+    },
+    AT
+    | {
+        "actor": "emil@contoso.com",
+        "kind": "rename",
+        "begun": "11-16 10:00",
+        "ended": "11-16 10:04:05",
+        "files": 50,
+        "acts": 50,
+        "busiest_hour": 50,
+        "endings_before": "docx",
+        "endings_after": "locked",
+        "other_ending": 50,
+        "event_ids": ids("encrypted", 50),
+    },
+    AT
+    | {
+        "actor": "lena@contoso.com",
+        "kind": "rename",
+        "begun": "11-16 11:00",
+        "ended": "11-16 11:04:05",
+        "files": 50,
+        "acts": 50,
+        "busiest_hour": 50,
+        "endings_before": "docx",
+        "endings_after": "docx",
+        "event_ids": ids("tidied", 50),
+    },
+    AT
+    | {
+        "actor": "kofi@contoso.com",
+        "kind": "delete",
+        "begun": "11-16 12:00",
+        "ended": "11-16 12:06:35",
+        "files": 50,
+        "acts": 50,
+        "busiest_hour": 50,
+        "event_ids": [*ids("deleted", 30), *ids("emptied", 20)],
+    },
+]
 
 
 @pytest.fixture(scope="module")

@@ -19,11 +19,17 @@ OFFICE = range(7, 19)
 
 def daily(name: str, owner: str, days: Sequence[str], hours: Sequence[int] = (10,), **more: Any) -> list[Record]:
     return [
-        act(f"{name} {day} {hour}", f"11-{day} {hour:02d}:15", "Update", 2, owner or "dana@contoso.com",
-            **({"MailboxOwnerUPN": owner} if owner else {}) | more)
+        act(
+            f"{name} {day} {hour}",
+            f"11-{day} {hour:02d}:15",
+            "Update",
+            2,
+            owner or "dana@contoso.com",
+            **({"MailboxOwnerUPN": owner} if owner else {}) | more,
+        )
         for day in days
         for hour in hours
-    ]  # fmt: skip
+    ]
 
 
 def deleted(name: str, user: str, result: str) -> Record:
@@ -65,27 +71,93 @@ TENANT_ROW = {
     "events": 462,
     "event_ids": ["exchange 27 18"],
 }
-TEAMS = {"kind": "workload", "name": "MicrosoftTeams", "state": "quiet", "last_event": "11-24 15:15", "usual_gap_h": 6, "silent_h": 42,
-         "events": 28, "event_ids": ["teams 24 15"]}  # fmt: skip
-GONE = {"kind": "mailbox", "name": "gone@contoso.com", "state": "quiet", "last_event": "11-16 10:15", "usual_gap_h": 12, "silent_h": 119,
-        "events": 11, "event_ids": ["gone 16 10"]}  # fmt: skip
+TEAMS = {
+    "kind": "workload",
+    "name": "MicrosoftTeams",
+    "state": "quiet",
+    "last_event": "11-24 15:15",
+    "usual_gap_h": 6,
+    "silent_h": 42,
+    "events": 28,
+    "event_ids": ["teams 24 15"],
+}
+GONE = {
+    "kind": "mailbox",
+    "name": "gone@contoso.com",
+    "state": "quiet",
+    "last_event": "11-16 10:15",
+    "usual_gap_h": 12,
+    "silent_h": 119,
+    "events": 11,
+    "event_ids": ["gone 16 10"],
+}
 EXPECTED = [
     TEAMS,
     GONE,
-    {"kind": "mailbox", "name": "left@contoso.com", "state": "quiet", "last_event": "11-20 16:15", "usual_gap_h": 4, "silent_h": 65,
-     "events": 15, "event_ids": ["left 20 16"], "excluded": "its user was deleted"},
-    {"kind": "mailbox", "name": "stays@contoso.com", "state": "quiet", "last_event": "11-20 16:15", "usual_gap_h": 4, "silent_h": 65,
-     "events": 15, "event_ids": ["stays 20 16"]},
-    {"tenant": OTHER_TENANT, "kind": "tenant", "name": OTHER_TENANT, "state": "too little known", "last_event": "11-20 16:15",
-     "usual_gap_h": 8, "silent_h": 65, "events": 10, "event_ids": ["other 20 16"]},
-    {"tenant": OTHER_TENANT, "kind": "workload", "name": "Exchange", "state": "too little known", "last_event": "11-20 16:15",
-     "usual_gap_h": 8, "silent_h": 65, "events": 10, "event_ids": ["other 20 16"]},
-    {"kind": "workload", "name": "AzureActiveDirectory", "state": "too little known", "last_event": "11-20 17:00", "silent_h": 64,
-     "events": 2, "event_ids": ["left deleted"]},
+    {
+        "kind": "mailbox",
+        "name": "left@contoso.com",
+        "state": "quiet",
+        "last_event": "11-20 16:15",
+        "usual_gap_h": 4,
+        "silent_h": 65,
+        "events": 15,
+        "event_ids": ["left 20 16"],
+        "excluded": "its user was deleted",
+    },
+    {
+        "kind": "mailbox",
+        "name": "stays@contoso.com",
+        "state": "quiet",
+        "last_event": "11-20 16:15",
+        "usual_gap_h": 4,
+        "silent_h": 65,
+        "events": 15,
+        "event_ids": ["stays 20 16"],
+    },
+    {
+        "tenant": OTHER_TENANT,
+        "kind": "tenant",
+        "name": OTHER_TENANT,
+        "state": "too little known",
+        "last_event": "11-20 16:15",
+        "usual_gap_h": 8,
+        "silent_h": 65,
+        "events": 10,
+        "event_ids": ["other 20 16"],
+    },
+    {
+        "tenant": OTHER_TENANT,
+        "kind": "workload",
+        "name": "Exchange",
+        "state": "too little known",
+        "last_event": "11-20 16:15",
+        "usual_gap_h": 8,
+        "silent_h": 65,
+        "events": 10,
+        "event_ids": ["other 20 16"],
+    },
+    {
+        "kind": "workload",
+        "name": "AzureActiveDirectory",
+        "state": "too little known",
+        "last_event": "11-20 17:00",
+        "silent_h": 64,
+        "events": 2,
+        "event_ids": ["left deleted"],
+    },
     TENANT_ROW | {"state": "talking", "silent_h": 3},
-    {"kind": "workload", "name": "Exchange", "state": "talking", "last_event": "11-27 18:15", "usual_gap_h": 1, "silent_h": 3, "events": 432,
-     "event_ids": ["exchange 27 18"]},
-]  # fmt: skip
+    {
+        "kind": "workload",
+        "name": "Exchange",
+        "state": "talking",
+        "last_event": "11-27 18:15",
+        "usual_gap_h": 1,
+        "silent_h": 3,
+        "events": 432,
+        "event_ids": ["exchange 27 18"],
+    },
+]
 
 
 @pytest.fixture(scope="module")
