@@ -97,11 +97,8 @@ deleted as (  -- the name of a deleted user begins with 32 digits of its id
     select tenant, max(time) as time,
         case when position('@' in target) > 33 and translate(left(target, 32), '0123456789abcdef', '') = '' then substring(target from 33)
             else target end as target
-    from (
-        select tenant, time, coalesce(target, lower(object)) as target
-        from history
-        where record_type = 8 and rtrim(lower(operation), '.') = 'delete user' and coalesce(outcome, '') <> 'failure'
-    ) as acts
+    from history
+    where record_type = 8 and rtrim(lower(operation), '.') = 'delete user' and target is not null and coalesce(outcome, '') <> 'failure'
     group by tenant,
         case when position('@' in target) > 33 and translate(left(target, 32), '0123456789abcdef', '') = '' then substring(target from 33)
             else target end

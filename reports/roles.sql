@@ -61,7 +61,7 @@ group_kinds (operation, gives) as (
     values ('add member to group', true), ('add owner to group', true), ('remove member from group', false), ('remove owner from group', false)
 ),
 acts as (
-    select e.event_id, e.tenant, e.time, e.actor, e.actor_name, e.actor_kind, e.actor_keys, e.ip, e.target, e.object, e.outcome,
+    select e.event_id, e.tenant, e.time, e.actor, e.actor_kind, e.ip, e.target, e.object, e.outcome,
         k.gives, k.held, k.by_pim
     from events e
     join kinds k on k.operation = rtrim(lower(e.operation), '.')
@@ -96,8 +96,7 @@ members as (
 told as (
     select a.event_id, a.tenant, a.time, a.actor, a.actor_kind, a.ip, a.gives, a.held, a.by_pim,
         coalesce(a.outcome, '') = 'failure' as failed,
-        coalesce(a.actor_name = 'MS-PIM', false) or coalesce(a.actor, '') = 'ms-pim'
-            or position('01fc33a7-78ba-4d2f-a4b7-768e336e890e' in coalesce(a.actor_keys, '')) > 0 as from_pim,  -- its application
+        a.actor_kind in ('app', 'service') or coalesce(a.actor, '') = 'ms-pim' as by_application,
         coalesce(a.target, m.address, lower(m.name), lower(a.object), 'unknown') as member,
         m.group_id, n.template_id, coalesce(p.name, n.display_name, case when a.by_pim then m.name end, n.template_id, 'unknown') as role,
         p.template_id is not null as is_privileged
@@ -115,7 +114,7 @@ ordered as (  -- PIM's own record of an act names who did it; the directory's re
     join told o on o.tenant = t.tenant and o.member = t.member and o.template_id = t.template_id and o.gives = t.gives
         and o.by_pim and not o.failed
         and o.time between t.time - interval '10 minutes' and t.time + interval '10 minutes'
-    where t.from_pim and not t.by_pim
+    where t.by_application and not t.by_pim
     group by t.event_id
 ),
 role_groups as (  -- groups that got a role within the period: who joins one gets it, too

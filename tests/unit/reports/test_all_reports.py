@@ -27,18 +27,18 @@ KEYS = {"title", "question", "columns", "group", "timeline", "wrong", "not_answe
 
 # What DuckDB and PostgreSQL both have, with the same meaning.
 IS_SHARED = re.compile(
-    r"""abs|array_agg|avg|bool_and|bool_or|cast|ceil|coalesce|concat|concat_ws|count|date_trunc|dense_rank|extract|first_value|floor
+    r"""abs|array_agg|avg|bool_and|bool_or|cast|ceil|chr|coalesce|concat|concat_ws|count|date_trunc|dense_rank|extract|first_value|floor
     |greatest|lag|last_value|lead|least|left|length|lower|lpad|ltrim|max|min|mod|nullif|percentile_disc|position|rank|replace|right
-    |round|row_number|rpad|rtrim|split_part|string_agg|strpos|substring|sum|to_timestamp|translate|trim|upper""",
+    |round|row_number|rpad|rtrim|split_part|string_agg|string_to_array|strpos|substring|sum|to_timestamp|translate|trim|unnest|upper""",
     re.VERBOSE,
 ).fullmatch
 IS_NO_FUNCTION = re.compile(
     r"""and|any|as|between|by|case|cross|distinct|else|except|exists|filter|from|group|having|in|intersect|interval|is|join|lateral
-    |like|not|on|or|order|over|partition|rows|select|set|then|union|using|values|when|where|with|within""",
+    |like|not|on|or|order|over|partition|rows|select|set|then|union|using|values|when|where|with|within|zone""",
     re.VERBOSE,
 ).fullmatch
 OTHERS = re.compile(
-    r"::|->|\[[^]]|\$\d|\b(?:qualify|exclude|replace\s*\(\s*\w+\s+as|ilike|glob|similar|any_value|arg_max|arg_min|unnest|"
+    r"::|->|(?<!array)\[[^]]|\$\d|\b(?:qualify|exclude|replace\s*\(\s*\w+\s+as|ilike|glob|similar|any_value|arg_max|arg_min|"
     r"try_cast|group\s+by\s+all|order\s+by\s+all|pivot|asof|positional|ifnull|nvl|isnull|regexp_matches|strftime|to_char|epoch_ms|hugeint|"
     r"jsonb?|varchar\[\])\b"
 )

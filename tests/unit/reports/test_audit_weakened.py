@@ -113,7 +113,7 @@ EXPECTED = [
         "setting": "Auditing of a mailbox",
         "object": "room@contoso.com",
         "new": "False",
-        "actor": "system",
+        "actor": SERVICE.lower(),
         "time": "11-16 20:00",
         "times": 1,
         "ip": "198.51.100.7",

@@ -40,7 +40,7 @@ def rule(
 
 
 RECORDS = [
-    # All four stages: the sign-in has a session of its own and the same address; reading, the rule and the sending share a session,
+    # All four stages: the sign-in has a session of its own and the same address; reading, rule and sending share a session,
     # though it was sent from elsewhere.
     signed_in("in", "11-16 09:00", session="s-login"),
     read("bind", "11-16 09:10", session="S1", OperationCount=3),
@@ -127,7 +127,7 @@ EXPECTED = [
         **OF,
         coverage="reads are missing for 24 hours",
     ),
-    stage(CHAIN, 3, "session", "New-InboxRule", ["rule"], **at("11-16 09:40", ip=OUTSIDE, what=f"{KOFI} {MADE}, from {OUTSIDE}")),
+    stage(CHAIN, 3, "session", "New-InboxRule", ["rule"], **at("11-16 09:40", **OF, what=f"{KOFI} {MADE}, from {OUTSIDE}")),
     stage(CHAIN, 4, "session", "Send", ["sent"], **at("11-16 10:00", mailbox=KOFI, ip="203.0.113.77")),
     stage(CHAIN, 4, "same address", "SoftDelete", ["deleted"], **at("11-16 10:10"), **OF),
     *missing(OTHER, 1, 2),
@@ -137,7 +137,7 @@ EXPECTED = [
         "nothing",
         "New-InboxRule",
         ["other tenant"],
-        **at("11-16 09:41", ip=OUTSIDE, what=f"{KOFI} {MADE}, from {OUTSIDE}"),
+        **at("11-16 09:41", **OF, what=f"{KOFI} {MADE}, from {OUTSIDE}"),
     ),
     *missing(OTHER, 4),
     *missing(FORWARDED, 1, 2),
@@ -147,14 +147,30 @@ EXPECTED = [
         "nothing",
         "Set-Mailbox",
         ["forwarding"],
-        **at("11-18 09:00", ip=OUTSIDE, what=f"{LENA} made {LENA}'s mailbox forward to x@mail.example from {OUTSIDE}"),
+        **at(
+            "11-18 09:00", ip=OUTSIDE, mailbox=LENA, what=f"{LENA} made {LENA}'s mailbox forward to x@mail.example from {OUTSIDE}"
+        ),
     ),
     *missing(FORWARDED, 4),
     *missing(ALONE, 1, 2),
-    stage(ALONE, 3, "nothing", "New-InboxRule", ["alone"], **at("11-19 09:00", what=f"noor@contoso.com {MADE}")),
+    stage(
+        ALONE,
+        3,
+        "nothing",
+        "New-InboxRule",
+        ["alone"],
+        **at("11-19 09:00", mailbox="noor@contoso.com", what=f"noor@contoso.com {MADE}"),
+    ),
     *missing(ALONE, 4),
     *missing(ALONE_TOO, 1, 2),
-    stage(ALONE_TOO, 3, "nothing", "New-InboxRule", ["alone too"], **at("11-19 09:01", what=f"noor@contoso.com {MADE}")),
+    stage(
+        ALONE_TOO,
+        3,
+        "nothing",
+        "New-InboxRule",
+        ["alone too"],
+        **at("11-19 09:01", mailbox="noor@contoso.com", what=f"noor@contoso.com {MADE}"),
+    ),
     *missing(ALONE_TOO, 4),
     *missing(OUTLOOK, 1),
     stage(OUTLOOK, 2, "session", "MailItemsAccessed (Bind)", ["outlook read"], **at("11-20 09:05", mailbox="olga@contoso.com")),

@@ -89,6 +89,7 @@ EXPECTED = [
     ),
     changed(USER, "emil@contoso.com", "Add user. 3", "11-18 06:59", "11-18 19:00", ["nineteen"], 3),
     changed(USER, DANA, "Set-Mailbox 1, Update group. 1", "11-17 02:00", "11-21 10:00", ["night", "saturday"], 2),
+    changed(USER, SERVICE.lower(), "Set-Mailbox 1", "11-16 10:00", "11-16 10:00", ["service"], 1, excluded="service, no person"),
     changed(
         USER,
         "robot@contoso.com",
@@ -100,7 +101,6 @@ EXPECTED = [
         addresses=1,
         excluded="service account of the config",
     ),
-    changed(USER, "system", "Set-Mailbox 1", "11-16 10:00", "11-16 10:00", ["service"], 1, excluded="service, no person"),
     changed(USER, ADMIN, "Update user. 1", "11-16 10:10", "11-16 10:10", ["other tenant"], 1, tenant=OTHER_TENANT),
     on("11-21", "Update group. 1", "11-21 10:00", "11-21 10:00", ["saturday"], 1),
     on("11-18", "Add user. 3", "11-18 06:59", "11-18 19:00", ["nineteen"], 3),

@@ -216,7 +216,6 @@ def test_the_lag_is_the_time_from_act_to_storing(ask: Asking) -> None:
         ("where j.kind <> 'mailbox' or j.state = 'quiet'", "where true"),
         ("coalesce(outcome, '') <> 'failure'", "true"),
         ("then substring(target from 33)", "then target"),
-        ("coalesce(target, lower(object))", "target"),
         ("d.time >= j.last_time - interval '30 days'", "d.time < j.last_time"),
         ("u.kind = l.kind and u.tenant = l.tenant and u.name = l.name", "u.kind = l.kind and u.name = l.name"),
         ("percentile_disc(0.95)", "percentile_disc(0.05)"),

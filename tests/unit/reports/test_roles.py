@@ -372,7 +372,7 @@ def test_roles_are_told_by_member_role_and_way_of_holding_it(ask: Asking) -> Non
         ("coalesce(a.outcome, '') = 'failure' as failed", "false as failed"),
         ("where e.record_type = 8\n),\nnamed", "where true\n),\nnamed"),
         ("name = 'additionalDetails'", "name = 'none'"),
-        ("where t.from_pim and not t.by_pim", "where false"),
+        ("where t.by_application and not t.by_pim", "where false"),
         ("r.tenant = e.tenant and r.group_id = c.group_id", "r.tenant = e.tenant"),
         ("is not null as is_told_twice", "is null as is_told_twice"),
         ("o.tenant = t.tenant and o.member = t.member", "o.tenant = t.tenant"),

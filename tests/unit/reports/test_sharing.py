@@ -99,8 +99,8 @@ RECORDS = [
     ),
     # Whoever is outside by domain, though the record calls it a member.
     shared("outside", "11-17 14:00", "SharingSet", "e.docx", "joe@wingtip.example", "Member"),
-    # Near misses: links for the organisation, members, a guest of an own domain, groups, bookkeeping, a refused attempt, a member's
-    # use.
+    # Near misses: links for the organisation, members, a guest of an own domain, groups, bookkeeping, a refused attempt,
+    # a use by a member.
     shared("company", "11-18 09:00", "CompanyLinkCreated", "f.docx"),
     shared("company used", "11-18 09:05", "CompanyLinkUsed", "f.docx", by="emil@contoso.com"),
     shared(
