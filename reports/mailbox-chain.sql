@@ -60,38 +60,41 @@ sessions as (  -- those that join stages
     group by tenant, account, session
     having min(stage) < max(stage)
 ),
-chains as (
+chains as (  -- numbered, as the rest would compare long texts otherwise
     select h.tenant, h.account, h.place, s.visit, min(h.first_time) as begun, count(distinct h.stage) as stages,
         case when max(h.ip) is not null then 'address ' || max(h.ip) when max(h.session) is not null then 'session ' || max(h.session)
-            else 'no address, no session' end as chain
+            else 'no address, no session' end as chain,
+        row_number() over (order by min(h.first_time), h.tenant, h.account, h.place, s.visit) as number
     from hours h
     join spans s on s.tenant = h.tenant and s.account = h.account and s.place = h.place and s.hour = h.hour
     group by h.tenant, h.account, h.place, s.visit
     having max(case when h.stage = 3 then 1 else 0 end) = 1
         or (count(distinct h.stage) > 1 and (select of_one from question))
 ),
+chain_hours as (
+    select s.tenant, s.account, s.place, s.hour, c.number, c.stages
+    from spans s
+    join chains c on c.tenant = s.tenant and c.account = s.account and c.place = s.place and c.visit = s.visit
+),
 visits as (
-    select p.tenant, p.account, p.place, s.visit, p.stage, p.event_id, p.time, p.ip, p.session, p.act, p.owner, p.throttled, p.count
+    select c.number, p.stage, p.event_id, p.time, p.ip, p.act, p.owner, p.throttled, p.count,
+        case when s.session is not null then 'session' when c.stages > 1 then 'same address' else 'nothing' end as joined_by,
+        p.tenant, p.account, s.session
     from places p
-    join spans s on s.tenant = p.tenant and s.account = p.account and s.place = p.place and s.hour = p.hour
+    join chain_hours c on c.tenant = p.tenant and c.account = p.account and c.place = p.place and c.hour = p.hour
+    left join sessions s on s.tenant = p.tenant and s.account = p.account and s.session = p.session
 ),
 shared as (
-    select distinct v.tenant, v.account, v.place, v.visit, v.session
-    from visits v
-    join chains c on c.tenant = v.tenant and c.account = v.account and c.place = v.place and c.visit = v.visit
-    join sessions s on s.tenant = v.tenant and s.account = v.account and s.session = v.session
+    select distinct number, tenant, account, session from visits where session is not null
 ),
 members as (
-    select v.tenant, v.account, v.place, v.visit, v.stage, v.event_id, v.time, v.ip, v.act, v.owner, v.throttled, v.count,
-        case when s.session is not null then 'session' when c.stages > 1 then 'same address' else 'nothing' end as joined_by
-    from visits v
-    join chains c on c.tenant = v.tenant and c.account = v.account and c.place = v.place and c.visit = v.visit
-    left join sessions s on s.tenant = v.tenant and s.account = v.account and s.session = v.session
+    select number, stage, event_id, time, ip, act, owner, throttled, count, joined_by from visits
     union all
-    select s.tenant, s.account, s.place, s.visit, v.stage, v.event_id, v.time, v.ip, v.act, v.owner, v.throttled, v.count, 'session'
+    select s.number, p.stage, p.event_id, p.time, p.ip, p.act, p.owner, p.throttled, p.count, 'session'
     from shared s
-    join visits v on v.tenant = s.tenant and v.account = s.account and v.session = s.session
-    where v.place <> s.place or v.visit <> s.visit
+    join places p on p.tenant = s.tenant and p.account = s.account and p.session = s.session
+    left join chain_hours c on c.tenant = p.tenant and c.account = p.account and c.place = p.place and c.hour = p.hour
+    where c.number is distinct from s.number
 ),
 words as (  -- a wide column, of few events
     select event_id, sentence
@@ -99,7 +102,7 @@ words as (  -- a wide column, of few events
     where record_type in (1, 2) and event_id in (select event_id from members where stage = 3)
 ),
 summed as (
-    select m.tenant, m.account, m.place, m.visit, m.stage, m.joined_by, m.act,
+    select m.number, m.stage, m.joined_by, m.act,
         min(m.time) as first_time, max(m.time) as last_time, cast(sum(coalesce(m.count, 1)) as bigint) as acts,
         string_agg(distinct m.owner, ', ' order by m.owner) as mailbox,
         string_agg(distinct w.sentence, '; ' order by w.sentence) as what,
@@ -107,28 +110,24 @@ summed as (
         max(case when m.throttled then 1 else 0 end) as throttled,
         array_agg(m.event_id order by m.time, m.event_id) as event_ids
     from members m
-    left join words w on w.event_id = m.event_id
-    group by m.tenant, m.account, m.place, m.visit, m.stage, m.joined_by, m.act
+    left join words w on m.stage = 3 and w.event_id = m.event_id
+    group by m.number, m.stage, m.joined_by, m.act
 ),
 told as (
-    select tenant, account, place, visit, stage, joined_by, act, first_time, last_time, acts, mailbox, what, ip, throttled, event_ids
+    select number, stage, joined_by, act, first_time, last_time, acts, mailbox, what, ip, throttled, event_ids
     from summed
     union all
-    select c.tenant, c.account, c.place, c.visit, s.stage, 'missing', 'no record', null, null, null, null, null, null, 0,
-        cast(array[] as text[])
+    select c.number, s.stage, 'missing', 'no record', null, null, null, null, null, null, 0, cast(array[] as text[])
     from chains c
     cross join stages s
-    where not exists (
-        select 1 from summed m
-        where m.tenant = c.tenant and m.account = c.account and m.place = c.place and m.visit = c.visit and m.stage = s.stage
-    )
+    where not exists (select 1 from summed m where m.number = c.number and m.stage = s.stage)
 )
-select t.tenant, t.account, c.chain, c.begun, t.stage, s.name as stage_name, t.joined_by, t.act, t.first_time, t.last_time, t.acts,
+select c.tenant, c.account, c.chain, c.begun, t.stage, s.name as stage_name, t.joined_by, t.act, t.first_time, t.last_time, t.acts,
     t.mailbox, t.what, t.ip,
     case when t.throttled = 1 then 'reads are missing for 24 hours'
         when t.joined_by = 'missing' then 'no record in this period: it did not happen here, or is not recorded' end as coverage,
     t.event_ids
 from told t
-join chains c on c.tenant = t.tenant and c.account = t.account and c.place = t.place and c.visit = t.visit
+join chains c on c.number = t.number
 join stages s on s.stage = t.stage
-order by c.begun, t.tenant, t.account, c.chain, t.place, t.visit, t.stage, t.first_time nulls last, t.act, t.joined_by
+order by c.number, t.stage, t.first_time nulls last, t.act, t.joined_by
