@@ -159,6 +159,7 @@ class Env:
         budget: Asked before each request; sources only.
         credentials: The ``credentials`` section, by name: instances of ``credentials.Credential``.
         drift: Where transforms note what ualpipe does not know of records; the engine keeps it in the journal.
+        pipeline: The pipeline's name in its config.
     """
 
     name: str
@@ -168,6 +169,7 @@ class Env:
     budget: Budget
     credentials: Mapping[str, Any] = field(default_factory=dict)
     drift: Drift = field(default_factory=Drift)
+    pipeline: str = ""
 
 
 # A stage is made as ``Stage(config, env)``: an instance of its ``Config`` class (``options.option`` fields) and an ``Env``.

@@ -8,6 +8,9 @@ from pathlib import Path
 from ualpipe.pipeline.stages import Instant, StreamCoverage
 
 
+def write_coverage(root: Path, pipeline: str, streams: Sequence[StreamCoverage], now: Instant) -> None: ...
+
+
 def read_coverage(root: Path) -> tuple[Sequence[StreamCoverage], Mapping[str, Instant]]:
     """Returns what each pipeline said last, and when it did."""
     return [], {}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ualpipe.sinks.table.values import lower, number, text
@@ -21,6 +23,7 @@ _ENTRA_PARTNER = re.compile(r"user_([0-9a-f]{32})@[^@]{1,255}\.onmicrosoft\.com"
 _PUID = re.compile(r"(?:i:0h\.f\|membership\|)?(1003[0-9a-f]{12})(?:@live\.com)?").fullmatch
 _KEY = re.compile(rf"{_GUID}|s-1-5-21-[0-9-]{{1,60}}|1003[0-9a-f]{{12}}").fullmatch
 _NO_KEYS = frozenset({"00000000-0000-0000-0000-000000000000"})
+_MOST_REMEMBERED, _LONGEST_REMEMBERED = 4096, 400  # spellings, and characters of one: few users make most events
 _MOST_ACTORS = 20  # entries of `Actor`; services write two to eight
 
 
@@ -30,14 +33,35 @@ def actor_kind_of(record: Mapping[str, Any], user_id: str) -> str:
     How the user id is written counts before ``UserType``, which services often leave at 0: the system account in each spelling
     (``NT AUTHORITY\\SYSTEM (Microsoft.Exchange.ServiceHost)``), both shapes of partners' staff, ids of applications.
     """
+    return _spelling_of(user_id).kind or _KINDS.get(_user_type(record.get("UserType")) or 0, "person")
+
+
+@dataclass(frozen=True, slots=True)
+class _Spelling:
+    """What the spelling of a user id tells; empty and None where it tells nothing."""
+
+    kind: str = ""
+    partner_tenant: str | None = None
+    key: str | None = None
+
+
+def _spelling_of(user_id: str) -> _Spelling:
+    return _remembered(user_id) if len(user_id) <= _LONGEST_REMEMBERED else _read(user_id)
+
+
+def _read(user_id: str) -> _Spelling:
     spelled = user_id.strip().lower()
+    exchange, entra = _EXCHANGE_PARTNER(spelled), _ENTRA_PARTNER(spelled)
+    if exchange:
+        return _Spelling("service" if _IS_SERVICE(spelled) else "partner", exchange[1], exchange[2])
     if _IS_SERVICE(spelled):
-        return "service"
-    if _EXCHANGE_PARTNER(spelled) or _ENTRA_PARTNER(spelled):
-        return "partner"
-    if _IS_GUID(spelled) or _IS_APP(spelled):
-        return "app"
-    return _KINDS.get(_user_type(record.get("UserType")) or 0, "person")
+        return _Spelling("service")
+    if entra:
+        return _Spelling("partner", None, _as_guid(entra[1]))
+    return _Spelling("app") if _IS_GUID(spelled) or _IS_APP(spelled) else _Spelling()
+
+
+_remembered = functools.lru_cache(maxsize=_MOST_REMEMBERED)(_read)
 
 
 def _user_type(value: Any) -> int | None:
@@ -47,38 +71,35 @@ def _user_type(value: Any) -> int | None:
 
 def partner_tenant_of(user_id: str) -> str | None:
     """Returns the tenant of a partner's staff, where the user id tells it (in Exchange's records)."""
-    found = _EXCHANGE_PARTNER(user_id.strip().lower())
-    return found[1] if found else None
+    return _spelling_of(user_id).partner_tenant
 
 
 def keys_of(record: Mapping[str, Any], user: Mapping[str, Any]) -> str | None:
     """Returns ids that stay when a user is renamed, sorted, with blanks between: PUID, SID, object id; None where there is none."""
-    found = {key for value in _candidates(record, user) if (key := _key(value)) is not None}
-    return " ".join(sorted(found - _NO_KEYS)) or None
-
-
-def _candidates(record: Mapping[str, Any], user: Mapping[str, Any]) -> Iterable[Any]:
-    yield record.get("UserKey")
-    yield record.get("LogonUserSid")
-    yield user.get("id")
-    actors = record.get("Actor")
+    get = record.get
+    candidates = [get("UserKey"), get("LogonUserSid"), user.get("id")]
+    actors = get("Actor")
     if type(actors) is list:
-        for actor in actors[:_MOST_ACTORS]:
-            if type(actor) is dict:
-                yield actor.get("ID")
-    partner = _EXCHANGE_PARTNER((text(record.get("UserId")) or "").strip().lower())
-    if partner:
-        yield partner[2]
-    entra = _ENTRA_PARTNER((text(record.get("UserId")) or "").strip().lower())
-    if entra:
-        yield _as_guid(entra[1])
+        candidates += [actor.get("ID") for actor in actors[:_MOST_ACTORS] if type(actor) is dict]
+    spelled = tuple(found for one in candidates if one is not None and (found := text(one)))
+    user_id = text(get("UserId")) or ""
+    is_short = sum(map(len, spelled)) + len(user_id) <= _LONGEST_REMEMBERED
+    return _remembered_keys(spelled, user_id) if is_short else _keys(spelled, user_id)
+
+
+def _keys(spelled: Iterable[str], user_id: str) -> str | None:
+    found = {*map(_key, spelled), _spelling_of(user_id).key} - _NO_KEYS
+    return " ".join(sorted(key for key in found if key)) or None
+
+
+_remembered_keys = functools.lru_cache(maxsize=_MOST_REMEMBERED)(_keys)
 
 
 def _as_guid(digits: str) -> str:
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
-def _key(value: Any) -> str | None:
+def _key(value: str) -> str | None:
     spelled = lower(value) or ""
     puid = _PUID(spelled)
     if puid:

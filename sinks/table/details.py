@@ -29,33 +29,42 @@ _SCALARS = (  # of SharePoint, Teams and others: what reports ask for, and no co
     "LogonError",
     "AzureActiveDirectoryEventType",
 )
+_WITH_ITEMS = frozenset({"Item", "AffectedItems", "Folders"})
+_WITH_FOLDERS = _WITH_ITEMS | {"Folder", "DestFolder"}
 _RENAMED = (("SourceFileName", "DestinationFileName"), ("SourceRelativeUrl", "DestinationRelativeUrl"))
 
 
 def parameters_of(record: Mapping[str, Any]) -> list[dict[str, str]]:
     """Returns parameters and properties as ``{name, value}``, in the order of the record."""
-    found = [{"name": name, "value": value} for holder in _PROPERTIES for name, value in _pairs(record.get(holder))]
-    found += [{"name": name, "value": value} for name in _SCALARS if (value := _flat(record.get(name))) is not None]
+    found: list[dict[str, str]] = []
+    for holder in _PROPERTIES:
+        if holder in record:
+            found += _pairs(record[holder])
+    for name in _SCALARS:
+        if name in record and (value := _flat(record[name])) is not None:
+            found.append({"name": name, "value": value})
     return found[:MOST_ENTRIES]
 
 
-def _pairs(value: Any) -> Iterator[tuple[str, str]]:
-    """Yields names and values of a list of pairs, or of an object."""
+def _pairs(value: Any) -> list[dict[str, str]]:
+    """Returns names and values of a list of pairs, or of an object."""
     if type(value) is dict:
         entries: Iterable[tuple[Any, Any]] = value.items()
     elif type(value) is list:
-        entries = ((one.get("Name"), one.get("Value")) for one in islice(value, MOST_ENTRIES) if type(one) is dict)
+        entries = ((one.get("Name"), one.get("Value")) for one in value[:MOST_ENTRIES] if type(one) is dict)
     else:
-        return
-    for name, content in entries:
-        if (named := text(name)) and (flat := _flat(content)) is not None:
-            yield named, flat
+        return []
+    return [
+        {"name": named, "value": flat}
+        for name, content in entries
+        if (named := text(name)) and (flat := _flat(content)) is not None
+    ]
 
 
 def _flat(value: Any) -> str | None:
     """Returns any value as text: what is no text or number as JSON; None for nothing."""
-    if value is None:
-        return None
+    if type(value) is str or value is None:
+        return text(value)
     if type(value) is bool:
         return str(value)
     if type(value) in (dict, list):
@@ -75,7 +84,7 @@ def changes_of(record: Mapping[str, Any]) -> list[dict[str, str | None]]:
             if type(one) is dict and (name := text(one.get("Name"))):
                 found.append({"name": name, "old": _listed(one.get("OldValue")), "new": _listed(one.get("NewValue"))})
     for old, new in _RENAMED:
-        if (now := text(record.get(new))) is not None:
+        if new in record and (now := text(record[new])) is not None:
             found.append({"name": old.removeprefix("Source"), "old": text(record.get(old)), "new": now})
     return found
 
@@ -94,6 +103,8 @@ def _listed(value: Any) -> str | None:
 
 def items_of(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Returns messages as ``{folder, subject, message_id, size}``: one item, several, or those of MailItemsAccessed."""
+    if not _WITH_ITEMS & record.keys():
+        return []
     found = [_item(one, None) for one in _objects([record.get("Item")])]
     found += [_item(one, None) for one in _objects(record.get("AffectedItems"))]
     for folder in _objects(record.get("Folders")):
@@ -109,15 +120,19 @@ def _item(item: Mapping[str, Any], folder: str | None) -> dict[str, Any]:
     return {"folder": path, "subject": first(item, "Subject"), "message_id": first(item, "InternetMessageId"), "size": size}
 
 
-def folders_of(record: Mapping[str, Any]) -> str | None:
-    """Returns the paths of the mailbox folders that a record names, each once, with line breaks between."""
+def folders_of(record: Mapping[str, Any], items: Iterable[Mapping[str, Any]]) -> str | None:
+    """Returns the paths of the mailbox folders that a record and its items name, each once, with line breaks between."""
+    if not _WITH_FOLDERS & record.keys():
+        return None
     holders = [record.get("Folder"), record.get("DestFolder"), *_objects(record.get("Folders"))]
-    paths = [first(one, "Path") for one in _objects(holders)] + [item["folder"] for item in items_of(record)]
+    paths = [first(one, "Path") for one in _objects(holders)] + [item["folder"] for item in items]
     return text("\n".join(dict.fromkeys(path for path in paths if path)))
 
 
 def targets_of(record: Mapping[str, Any]) -> list[dict[str, str | None]]:
     """Returns what Entra names as targets, as ``{id, type}``."""
+    if "Target" not in record:
+        return []
     return [{"id": first(one, "ID"), "type": first(one, "Type")} for one in _objects(record.get("Target"))]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -34,21 +35,22 @@ def columns_of(events: Sequence[EncodedEvent]) -> dict[str, list[Any]]:
     Whatever a record holds makes a row: a value of another kind than its column is left out there, and stands in the record.
     """
     rows = [_row(event) for event in events]
-    return {name: [row.get(name) for row in rows] for name in NAMES}
+    return {name: list(map(itemgetter(name), rows)) for name in NAMES}
 
 
 def _row(event: EncodedEvent) -> dict[str, Any]:
     document = event.decode_document() or _NOBODY
     record = event.decode_record()
-    return {
+    origin = event.origin
+    row = {
         "event_id": document_id(event),
         "id": event.id or None,
         "time": parse_instant(event.time),
-        "received": parse_instant(event.origin.received),
+        "received": parse_instant(origin.received),
         "tenant": event.tenant,
-        "source": event.origin.source,
-        "stream": event.origin.stream,
-        "item": event.origin.item,
+        "source": origin.source,
+        "stream": origin.stream,
+        "item": origin.item,
         "position": event.index,
         "record_type": number(event.record_type),
         "record_type_name": event.code or None,
@@ -58,91 +60,89 @@ def _row(event: EncodedEvent) -> dict[str, Any]:
         "conflict": event.conflict or None,
         "document": event.encoded.decode("utf-8", "replace") if event.has_document else None,
         "record": event.raw.decode("utf-8", "replace"),
-        **_from_record(record),
-        **_from_document(document),
-        **_actor(record, _object(document, "user")),
-        **_mailbox(record),
-        **_target(record, _object(_object(document, "user"), "target")),
     }
+    user = _object(document, "user")
+    _add_record(row, record)
+    _add_lists(row, record)
+    _add_document(row, document)
+    _add_actor(row, record, user)
+    _add_mailbox(row, record)
+    row["target"] = lower(first(_object(user, "target"), "email", "name", "id") or first(record, "TargetUserOrGroupName"))
+    return row
 
 
-def _from_record(record: Mapping[str, Any]) -> dict[str, Any]:
+def _add_record(row: dict[str, Any], record: Mapping[str, Any]) -> None:
     get = record.get
     error = first(record, "ErrorNumber", "ErrorCode")
-    parameters = parameters_of(record)
+    row["workload"] = text(get("Workload"))
+    row["error_code"] = None if error == "0" else error
+    row["actor_sid"] = lower(get("LogonUserSid"))
+    row["user_type"] = number(get("UserType"))
+    row["app_id"] = lower(first(record, "AppId", "ClientAppId", "ApplicationId"))
+    row["object"] = text(get("ObjectId"))
+    row["site"] = text(get("SiteUrl"))
+    row["file_name"] = text(get("SourceFileName"))
+    row["file_size"] = number(first(record, "FileSizeBytes", "FileSize"))
+    row["count"] = number(get("OperationCount")) or 1
+
+
+def _add_lists(row: dict[str, Any], record: Mapping[str, Any]) -> None:
+    """Adds what stands in lists of a record, and what is read out of them."""
+    parameters, items = parameters_of(record), items_of(record)
     named = {one["name"]: one["value"] for one in parameters}
-    managed = flag(get("IsManagedDevice"))
-    return {
-        "workload": text(get("Workload")),
-        "error_code": None if error == "0" else error,
-        "actor_sid": lower(get("LogonUserSid")),
-        "user_type": number(get("UserType")),
-        "app_id": lower(first(record, "AppId", "ClientAppId", "ApplicationId")),
-        "managed": flag(named.get("IsCompliantAndManaged")) if managed is None else managed,
-        "object": text(get("ObjectId")),
-        "site": text(get("SiteUrl")),
-        "file_name": first(record, "SourceFileName"),
-        "file_size": number(first(record, "FileSizeBytes", "FileSize")),
-        "folder": folders_of(record),
-        "access_type": named.get("MailAccessType"),
-        "throttled": flag(named.get("IsThrottled")),
-        "count": number(get("OperationCount")) or 1,
-        "items": _json(items_of(record)),
-        "changes": _json(changes_of(record)),
-        "parameters": _json(parameters),
-        "targets": _json(targets_of(record)),
-    }
+    managed = flag(record.get("IsManagedDevice"))
+    row["managed"] = flag(named.get("IsCompliantAndManaged")) if managed is None else managed
+    row["access_type"] = named.get("MailAccessType")
+    row["throttled"] = flag(named.get("IsThrottled"))
+    row["folder"] = folders_of(record, items)
+    row["items"] = _json(items)
+    row["changes"] = _json(changes_of(record))
+    row["parameters"] = _json(parameters)
+    row["targets"] = _json(targets_of(record))
 
 
-def _from_document(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what the mapping has found already; without a document little of it is known."""
+def _add_document(row: dict[str, Any], document: Mapping[str, Any]) -> None:
+    """Adds what the mapping has found already; without a document little of it is known."""
     event, source, url = _object(document, "event"), _object(document, "source"), _object(document, "url")
     o365 = _object(document, "o365")
     record = _object(o365, "audit")
-    return {
-        "reason": text(event.get("reason")) or first(record, "LogonError", "ResultStatus"),
-        "ip": text(source.get("ip")),
-        "country": text(_object(source, "geo").get("country_iso_code")),
-        "network": text(_object(_object(source, "as"), "organization").get("name")),
-        "client": first(record, "ClientInfoString") or text(_object(document, "user_agent").get("original")),
-        "session": text(_object(o365, "session").get("id")) or first(record, "SessionId"),
-        "url": text(url.get("full")) or text(url.get("original")),
-        "subject": text(_object(document, "email").get("subject")),
-        "sentence": text(document.get("message")),
-    }
+    row["reason"] = text(event.get("reason")) or first(record, "LogonError", "ResultStatus")
+    row["ip"] = text(source.get("ip"))
+    row["country"] = text(_object(source, "geo").get("country_iso_code"))
+    row["network"] = text(_object(_object(source, "as"), "organization").get("name"))
+    row["client"] = text(record.get("ClientInfoString")) or text(_object(document, "user_agent").get("original"))
+    row["session"] = text(_object(o365, "session").get("id")) or text(record.get("SessionId"))
+    row["url"] = text(url.get("full")) or text(url.get("original"))
+    row["subject"] = text(_object(document, "email").get("subject"))
+    row["sentence"] = text(document.get("message"))
 
 
-def _actor(record: Mapping[str, Any], user: Mapping[str, Any]) -> dict[str, Any]:
+def _add_actor(row: dict[str, Any], record: Mapping[str, Any], user: Mapping[str, Any]) -> None:
     spelled = text(record.get("UserId")) or ""
-    named = first(user, "email", "name", "id") or spelled
-    return {
-        "actor": lower(named),
-        "actor_name": text(user.get("full_name")),
-        "actor_kind": actor_kind_of(record, spelled),
-        "actor_keys": keys_of(record, user),
-        "partner_tenant": partner_tenant_of(spelled),
-    }
+    row["actor"] = lower(first(user, "email", "name", "id") or spelled)
+    row["actor_name"] = text(user.get("full_name"))
+    row["actor_kind"] = actor_kind_of(record, spelled)
+    row["actor_keys"] = keys_of(record, user)
+    row["partner_tenant"] = partner_tenant_of(spelled)
 
 
-def _mailbox(record: Mapping[str, Any]) -> dict[str, Any]:
-    spelled = record.get("LogonType")
+def _add_mailbox(row: dict[str, Any], record: Mapping[str, Any]) -> None:
+    get = record.get
+    spelled = get("LogonType")
     logon_type = number(spelled)
     if logon_type is None and type(spelled) is str:
         logon_type = _LOGON_TYPES.get(spelled.strip().lower())
     impersonated = first(record, "SendAsUserSmtp", "SendOnBehalfOfUserSmtp")
-    return {
-        "owner": lower(impersonated or first(record, "MailboxOwnerUPN")),
-        "owner_sid": None if impersonated else lower(record.get("MailboxOwnerSid")),
-        "mailbox_id": lower(
-            first(record, "SendAsUserMailboxGuid", "SendOnBehalfOfUserMailboxGuid") if impersonated else record.get("MailboxGuid")
-        ),
-        "logon_type": logon_type,
-        "external_access": flag(record.get("ExternalAccess")),
-    }
-
-
-def _target(record: Mapping[str, Any], target: Mapping[str, Any]) -> dict[str, Any]:
-    return {"target": lower(first(target, "email", "name", "id") or first(record, "TargetUserOrGroupName"))}
+    if impersonated:
+        row["owner"] = lower(impersonated)
+        row["owner_sid"] = None
+        row["mailbox_id"] = lower(first(record, "SendAsUserMailboxGuid", "SendOnBehalfOfUserMailboxGuid"))
+    else:
+        row["owner"] = lower(get("MailboxOwnerUPN"))
+        row["owner_sid"] = lower(get("MailboxOwnerSid"))
+        row["mailbox_id"] = lower(get("MailboxGuid"))
+    row["logon_type"] = logon_type
+    row["external_access"] = flag(get("ExternalAccess"))
 
 
 def _object(holder: Mapping[str, Any], name: str) -> Mapping[str, Any]:

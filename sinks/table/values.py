@@ -14,21 +14,20 @@ LONGEST_TEXT = 65_536  # characters; the whole stands in the record
 def text(value: Any) -> str | None:
     """Returns text, and numbers as text; None for what is empty, and for all else."""
     if type(value) is str:
-        return _clean(value) if value else None
+        is_fine = value.isascii() and "\0" not in value and len(value) <= LONGEST_TEXT
+        return (value if is_fine else _clean(value)) or None
     return str(value) if type(value) is int and abs(value) <= _LARGEST else None
 
 
 def _clean(value: str) -> str:
     """Returns text that every store takes: no NUL, no half of a surrogate pair, of bounded length."""
-    if len(value) > LONGEST_TEXT:
-        value = value[:LONGEST_TEXT]
-    if "\0" in value:
-        value = value.replace("\0", "\N{REPLACEMENT CHARACTER}")
-    return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    return value[:LONGEST_TEXT].replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 
 def lower(value: Any) -> str | None:
     """Returns text in lower case without blanks around it; None for what is empty, and for all else."""
+    if value is None:
+        return None
     found = text(value)
     return (found.strip().lower() or None) if found else None
 
@@ -45,7 +44,7 @@ def number(value: Any) -> int | None:
 
 def flag(value: Any) -> bool | None:
     """Returns a boolean, also one written as text or number; None for all else."""
-    if type(value) is bool:
+    if type(value) is bool or value is None:
         return value
     found = text(value)
     return _FLAGS.get(found.strip().lower()) if found else None
@@ -54,6 +53,6 @@ def flag(value: Any) -> bool | None:
 def first(holder: Mapping[str, Any], *names: str) -> str | None:
     """Returns the first of these fields that holds text or a number, as text."""
     for name in names:
-        if found := text(holder.get(name)):
+        if (value := holder.get(name)) is not None and (found := text(value)):
             return found
     return None
