@@ -10,9 +10,9 @@ from ualpipe.pipeline.errors import ConfigError
 from ualpipe.sinks.archive.arrow import Rows
 from ualpipe.sinks.table.columns import ColumnType
 
-ROW_GROUP = 4096
-"""Rows that are read or left out together: some 20 MB decoded, of which a merge takes four times as much."""
-WRITING_MEMORY = "128MiB"
+ROW_GROUP = 8192
+"""Rows that are read or left out together: some 40 MB decoded."""
+WRITING_MEMORY = "96MiB"
 
 TYPES: dict[ColumnType, str] = {
     "text": "VARCHAR",
