@@ -102,6 +102,11 @@ def parts(folder: Path) -> list[Part]:
     return sorted(Part(int(found[1]), int(found[2])) for name in names if (found := _PART(name)))
 
 
+def foreign(root: Path) -> str:
+    """Returns the name of something in a folder without a marker that makes it no archive; empty where there is none."""
+    return min((one.name for one in root.iterdir() if not one.name.startswith((".", "_", _TENANT))), default="")
+
+
 def own_files(folder: Path) -> list[Path]:
     """Returns all that ualpipe has put into the folder of a partition, finished or not, sorted."""
     try:

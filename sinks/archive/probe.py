@@ -32,9 +32,7 @@ def findings(root: Path) -> Iterator[Finding]:
 def _contents(root: Path) -> Iterator[Finding]:
     if not root.is_dir():
         return
-    if not (root / layout.MARKER).exists() and any(root.iterdir()):
-        yield Finding(
-            "error", f"folder {root}", f"holds other files, and is no archive: {layout.MARKER} is missing", "choose an empty folder"
-        )
+    if not (root / layout.MARKER).exists() and (foreign := layout.foreign(root)):
+        yield Finding("error", f"folder {root}", f"holds other files ({foreign}), and is no archive", "choose an empty folder")
     if holder := who_writes(root):
         yield Finding("warning", f"archive {root}", f"{holder} writes to it", "one pipeline writes to an archive: stop the other")

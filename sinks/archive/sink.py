@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ualpipe.pipeline.errors import SinkError, SinkUnavailable
+from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkUnavailable
 from ualpipe.pipeline.events import EncodedEvent
-from ualpipe.pipeline.files import exposures, make_folder, sync_folder, write_new
+from ualpipe.pipeline.files import exposures, make_folder, replace_file
 from ualpipe.pipeline.stages import Batch, Env, Finding, SinkLimits, StreamCoverage
 from ualpipe.pipeline.wording import counted
 from ualpipe.sinks.archive import coverage, duck, layout, parts, probe
@@ -48,6 +48,7 @@ class ArchiveSink:
         self._known: KnownIds | None = None
         self._run_lock: RunLock | None = None
         self._mutex = threading.Lock()  # coverage is noted by another thread, which removes old days, too
+        self._marking = threading.Lock()
         self._is_swept = False
         self._retention_at = 0.0
         self._left_alone: set[Path] = set()
@@ -58,7 +59,7 @@ class ArchiveSink:
 
     def open(self) -> None:
         with self._mutex, self._as_sink_errors():
-            make_folder(self._root)
+            self._mark()
             if self._run_lock is None:
                 self._run_lock = RunLock(self._root)
             if self._duck is None:
@@ -68,12 +69,23 @@ class ArchiveSink:
                 self._sweep()
             self._remove_old()
 
+    def _mark(self) -> None:
+        """Marks the folder as an archive; makes it where it is missing.
+
+        Raises:
+            SinkDenied: It holds files of something else.
+        """
+        with self._marking:
+            make_folder(self._root)
+            marker = self._root / layout.MARKER
+            if marker.exists():
+                return
+            if foreign := layout.foreign(self._root):
+                raise SinkDenied(f"{self._root}: holds other files ({foreign}), and is no archive: choose an empty folder")
+            replace_file(marker, _MARK)
+
     def _sweep(self) -> None:
-        """Marks the folder as an archive, and removes what a killed process left."""
-        marker = self._root / layout.MARKER
-        if not marker.exists():
-            write_new(marker, _MARK)
-            sync_folder(self._root)
+        """Removes what a killed process left."""
         with changing(self._root):
             if removed := retention.remove_leftovers(self._root):
                 self._log.info("removed what an ended process had left: %s", counted(removed, "file"))
@@ -171,9 +183,8 @@ class ArchiveSink:
 
     def note_coverage(self, streams: Sequence[StreamCoverage]) -> None:
         """Writes how far the streams have come beside the events; removes old days also where no event comes."""
-        if not self._is_swept:
-            raise SinkUnavailable(f"{self._root}: not opened yet")
         with self._as_sink_errors():
+            self._mark()
             coverage.write_coverage(self._root, self._env.pipeline, streams, self._env.clock.now())
             if self._mutex.acquire(blocking=False):
                 try:

@@ -15,6 +15,8 @@ SMALL_BYTES = 32 * 1024
 LARGE_BYTES = 512 * 1024
 """A file of this size, of some 600 events, is not merged any more: to read larger ones is faster by a third at most, and an event
 that is written again costs two thirds of what writing it costs. So what comes in large groups, as a back-fill does, is written once."""
+MERGED_BYTES = 4 * 1024 * 1024
+"""No merged file becomes larger, but where two are: unpacked and sorted it takes some 60 MB."""
 
 
 def due(sizes: Mapping[Part, int], most: int) -> list[Part]:
@@ -32,8 +34,7 @@ def due(sizes: Mapping[Part, int], most: int) -> list[Part]:
     while least < LARGE_BYTES:
         for is_below, found in itertools.groupby(ordered, lambda part: sizes[part] < below):
             run = list(found)
-            of_this_level = [sizes[part] for part in run if sizes[part] >= least]
-            if is_below and (len(of_this_level) >= most or sum(of_this_level) >= LARGE_BYTES):
+            if is_below and sum(sizes[part] >= least for part in run) >= most:
                 return _within_bounds(run, sizes)
         least, below = below, min(below * most, LARGE_BYTES)
     return []
@@ -42,11 +43,11 @@ def due(sizes: Mapping[Part, int], most: int) -> list[Part]:
 def _within_bounds(run: Sequence[Part], sizes: Mapping[Part, int]) -> list[Part]:
     """Returns as many of the first files as make no larger one than wanted; two at least."""
     sums = itertools.accumulate(sizes[part] for part in run)
-    return [part for at, (part, total) in enumerate(zip(run, sums, strict=True)) if at < 2 or total <= LARGE_BYTES]
+    return [part for at, (part, total) in enumerate(zip(run, sums, strict=True)) if at < 2 or total <= MERGED_BYTES]
 
 
 def merge(connection: Any, folder: Path, chosen: Sequence[Part]) -> Part:
-    """Writes the rows of neighbouring files into one, sorted by time, which counts in their place from its renaming on, and removes them.
+    """Writes the rows of neighbouring files into one, sorted by time, and removes them: from its renaming on it counts in their place.
 
     Raises:
         OSError: The disk refuses it.
