@@ -253,7 +253,7 @@ class Sink(Protocol):
     One whose ``check`` asks nothing but this machine's disk says so by a class attribute ``is_local = True``: `ualpipe check`
     then asks it without `--live`, too. One that keeps beside its events which period they cover has a method
     ``note_coverage(streams: Sequence[StreamCoverage]) -> None``: it is called from time to time, from another thread, also
-    before ``open`` and, at the end of a run, after ``close``; it raises nothing but ``SinkError``, and is tried again the next time.
+    before ``open`` and after ``close``; it raises nothing but ``SinkError``, and is tried again the next time.
     """
 
     Config: ClassVar[type]

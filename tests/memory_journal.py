@@ -388,9 +388,7 @@ class MemoryJournal:
             sum(left),
             len(dead),
             min(since, default=None),
-            tuple(
-                Gap(start, *end) for (of, name, start), end in sorted(self.gaps.items()) if (of, name) == (source, stream)
-            ),
+            tuple(Gap(start, *end) for (of, name, start), end in sorted(self.gaps.items()) if (of, name) == (source, stream)),
         )
 
     def note_run(self, run: RunNote) -> None:

@@ -75,7 +75,7 @@ def _releasing(kind: type[ctypes.Structure]) -> Any:
 
     What it points to belongs to ``Rows``, which outlives the statement that reads it.
     """
-    offset: int = kind.release.offset  # type: ignore[attr-defined]
+    offset: int = kind.release.offset
     return _Release(lambda address: ctypes.memset(address + offset, 0, ctypes.sizeof(ctypes.c_void_p)) and None)
 
 
@@ -129,13 +129,14 @@ class Rows:
     @staticmethod
     def _schema(column: Column) -> _Schema:
         found = _Schema()
-        return _fill(
+        _fill(
             found,
             format=_FORMATS[column.type],
             name=column.name.encode(),
             flags=_NULLABLE,
             release=_address(_release_schema),
         )
+        return found
 
     def _get_next(self, _stream: int, out: Any) -> int:
         if self._is_read:
@@ -149,7 +150,9 @@ class Rows:
 
     def _array(self, nulls: int, arrays: Sequence[Any]) -> _Array:
         pointers = self._pointers([array if array is None else array.ctypes.data for array in arrays])
-        return _fill(_Array(), length=self._length, null_count=nulls, **pointers, release=_address(_release_array))
+        found = _Array()
+        _fill(found, length=self._length, null_count=nulls, **pointers, release=_address(_release_array))
+        return found
 
     def _pointers(self, addresses: Sequence[int | None]) -> dict[str, Any]:
         buffers = (ctypes.c_void_p * len(addresses))(*addresses)
@@ -162,11 +165,10 @@ class Rows:
         return {"n_children": len(found), "children": children}
 
 
-def _fill(structure: Any, **members: Any) -> Any:
+def _fill(structure: Any, **members: Any) -> None:
     ctypes.memset(ctypes.addressof(structure), 0, ctypes.sizeof(structure))
     for name, value in members.items():
         setattr(structure, name, value)
-    return structure
 
 
 _capsule = ctypes.pythonapi.PyCapsule_New
@@ -183,7 +185,7 @@ def _text(values: Sequence[str | None]) -> _Buffers:
     nulls, valid = _validity(values)
     if nulls == len(values):  # as a third of the columns are, in most writes
         return _Buffers(nulls, [valid, numpy.zeros(nulls + 1, numpy.int64), numpy.zeros(1, numpy.uint8)])
-    filled = [value or "" for value in values] if nulls else values
+    filled = [value or "" for value in values]
     joined = "".join(filled)
     if joined.isascii():
         body, lengths = joined.encode(), map(len, filled)

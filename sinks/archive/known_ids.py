@@ -105,12 +105,15 @@ class KnownIds:
 
     def _ids_in(self, file: Path, where: str = "true", names: Sequence[str] = ()) -> Iterable[list[str]]:
         sql = f"SELECT event_id FROM read_parquet({duck.text(file)}, hive_partitioning = false) WHERE {where}"
+        cursor = self._duck.cursor()
         try:
-            cursor = self._duck.execute(sql, [list(names)] if names else None)
+            cursor.execute(sql, [list(names)] if names else None)
             while rows := cursor.fetchmany(_FETCHED_TOGETHER):
                 yield [name for (name,) in rows if name is not None]
         except duck.error() as exc:
             self._note_damage(file, exc)
+        finally:
+            cursor.close()
 
     def _standing(self, partition: Partition, names: Sequence[str]) -> set[str]:
         """Returns which of some ids stand in the files of a partition."""
@@ -123,8 +126,11 @@ class KnownIds:
             self._partitions.popitem(last=False)
 
 
+_hash = hash
+
+
 def _hashes(ids: Sequence[str]) -> Any:
     """Returns hashes of 64 bits, by this process's own secret: nobody can make ids that have one."""
     import numpy  # noqa: PLC0415 - in the extra `reports`
 
-    return numpy.fromiter(map(hash, ids), numpy.int64, len(ids))
+    return numpy.fromiter(map(_hash, ids), numpy.int64, len(ids))

@@ -99,7 +99,13 @@ def parts(folder: Path) -> list[Part]:
         names = [one.name for one in folder.iterdir()]
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return sorted(Part(int(found[1]), int(found[2])) for name in names if (found := _PART(name)))
+    return sorted(part for name in names if (part := part_of(name)))
+
+
+def part_of(name: str) -> Part | None:
+    """Returns which file has a name; None where that is none of ours."""
+    found = _PART(name)
+    return Part(int(found[1]), int(found[2])) if found else None
 
 
 def foreign(root: Path) -> str:

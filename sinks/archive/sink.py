@@ -128,7 +128,7 @@ class ArchiveSink:
         parts.add_part(folder, Part(number, number), lambda path: duck.write(self._duck, columns, path))
 
     def _compact(self, partition: Partition) -> None:
-        """Merges small files of a partition, as many times as is due. What fails is left as it is: the files count all the same."""
+        """Merges small files of a partition, as often as is due. Where that fails, they count as they are."""
         folder = partition.folder(self._root)
         while chosen := compaction.due(self._sizes(folder), self._config.compact):
             try:
@@ -143,15 +143,13 @@ class ArchiveSink:
     def _sizes(self, folder: Path) -> dict[Part, int]:
         found = layout.counting(layout.parts(folder))
         paths = {part: folder / part.name for part in found}
-        return {
-            part: compaction.LARGE_BYTES if path in self._left_alone else path.stat().st_size for part, path in paths.items()
-        }
+        return {part: compaction.LARGE_BYTES if path in self._left_alone else path.stat().st_size for part, path in paths.items()}
 
     def _leave_alone(self, folder: Path, chosen: Sequence[Part], exc: Exception) -> None:
         """Has files that can't be merged left as they are in this run: a damaged one, or all where memory is short."""
         for path in (folder / part.name for part in chosen):
             try:
-                self._duck.execute(f"SELECT count(document), count(record) FROM read_parquet({duck.text(path)})").fetchone()
+                self._duck.execute(f"SELECT count(document), count(record) FROM read_parquet({duck.text(path)})").fetchall()
             except duck.error() as damage:
                 self._note_damage(path, damage)
         paths = {folder / part.name for part in chosen}

@@ -28,10 +28,10 @@ _MOST_ACTORS = 20  # entries of `Actor`; services write two to eight
 
 
 def actor_kind_of(record: Mapping[str, Any], user_id: str) -> str:
-    """Returns ``person``, ``partner``, ``app`` or ``service``.
+    r"""Returns ``person``, ``partner``, ``app`` or ``service``.
 
     How the user id is written counts before ``UserType``, which services often leave at 0: the system account in each spelling
-    (``NT AUTHORITY\\SYSTEM (Microsoft.Exchange.ServiceHost)``), both shapes of partners' staff, ids of applications.
+    (``NT AUTHORITY\SYSTEM (Microsoft.Exchange.ServiceHost)``), both shapes of partners' staff, ids of applications.
     """
     return _spelling_of(user_id).kind or _KINDS.get(_user_type(record.get("UserType")) or 0, "person")
 
@@ -75,7 +75,7 @@ def partner_tenant_of(user_id: str) -> str | None:
 
 
 def keys_of(record: Mapping[str, Any], user: Mapping[str, Any]) -> str | None:
-    """Returns ids that stay when a user is renamed, sorted, with blanks between: PUID, SID, object id; None where there is none."""
+    """Returns ids that outlast a renaming of the user, sorted, with blanks between: PUID, SID, object id; None for none."""
     get = record.get
     candidates = [get("UserKey"), get("LogonUserSid"), user.get("id")]
     actors = get("Actor")

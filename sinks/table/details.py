@@ -78,11 +78,13 @@ def _flat(value: Any) -> str | None:
 def changes_of(record: Mapping[str, Any]) -> list[dict[str, str | None]]:
     """Returns what a record says has changed as ``{name, old, new}``; an old or new value that it does not name is None."""
     found: list[dict[str, str | None]] = []
-    properties = record.get("ModifiedProperties")
-    if type(properties) is list:
-        for one in islice(properties, MOST_ENTRIES):
-            if type(one) is dict and (name := text(one.get("Name"))):
-                found.append({"name": name, "old": _listed(one.get("OldValue")), "new": _listed(one.get("NewValue"))})
+    if "ModifiedProperties" in record:
+        properties = record["ModifiedProperties"]
+        found += [
+            {"name": name, "old": _listed(one.get("OldValue")), "new": _listed(one.get("NewValue"))}
+            for one in _objects(properties)
+            if (name := text(one.get("Name")))
+        ]
     for old, new in _RENAMED:
         if new in record and (now := text(record[new])) is not None:
             found.append({"name": old.removeprefix("Source"), "old": text(record.get(old)), "new": now})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,10 @@ from ualpipe.sinks.archive import duck, parts
 from ualpipe.sinks.archive.layout import Part
 
 SMALL_BYTES = 32 * 1024
-"""Files below this are of the first level: those of some ten events. Each next level's are larger by the number that is merged."""
+"""Files below this are of the first level: of some ten events. Each next level's are larger by the number that is merged."""
 LARGE_BYTES = 512 * 1024
-"""A file of this size, of some 600 events, is not merged any more: to read larger ones is faster by a third at most, and an event
-that is written again costs two thirds of what writing it costs. So what comes in large groups, as a back-fill does, is written once."""
+"""A file of this size, of some 600 events, is not merged any more: larger ones are read faster by a third at most, and to write
+an event again costs two thirds of writing it. So what comes in large groups, as a back-fill does, is written once."""
 MERGED_BYTES = 4 * 1024 * 1024
 """No merged file becomes larger, but where two are: unpacked and sorted it takes some 60 MB."""
 
@@ -29,15 +29,19 @@ def due(sizes: Mapping[Part, int], most: int) -> list[Part]:
         sizes: The files that count, and their bytes.
         most: So many files of a level are merged into one.
     """
-    ordered = sorted(sizes)
     least, below = 0, SMALL_BYTES
     while least < LARGE_BYTES:
-        for is_below, found in itertools.groupby(ordered, lambda part: sizes[part] < below):
-            run = list(found)
-            if is_below and sum(sizes[part] >= least for part in run) >= most:
+        for run in _neighbours_below(below, sizes):
+            if sum(sizes[part] >= least for part in run) >= most:
                 return _within_bounds(run, sizes)
         least, below = below, min(below * most, LARGE_BYTES)
     return []
+
+
+def _neighbours_below(most_bytes: int, sizes: Mapping[Part, int]) -> Iterator[list[Part]]:
+    for is_below, run in itertools.groupby(sorted(sizes), lambda part: sizes[part] < most_bytes):
+        if is_below:
+            yield list(run)
 
 
 def _within_bounds(run: Sequence[Part], sizes: Mapping[Part, int]) -> list[Part]:
@@ -47,7 +51,7 @@ def _within_bounds(run: Sequence[Part], sizes: Mapping[Part, int]) -> list[Part]
 
 
 def merge(connection: Any, folder: Path, chosen: Sequence[Part]) -> Part:
-    """Writes the rows of neighbouring files into one, sorted by time, and removes them: from its renaming on it counts in their place.
+    """Writes the rows of neighbouring files into one, sorted by time, which counts in their place, and removes them.
 
     Raises:
         OSError: The disk refuses it.

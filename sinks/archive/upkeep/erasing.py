@@ -56,8 +56,8 @@ class ArchiveEraser:
             for file in (file for partition in partitions for file in layout.files(self._root, partition)):
                 files += 1
                 try:
-                    counted = connection.execute(f"SELECT count(*) FROM read_parquet({duck.text(file)})").fetchone()
-                    events += counted[0]
+                    [(counted,)] = connection.execute(f"SELECT count(*) FROM read_parquet({duck.text(file)})").fetchall()
+                    events += counted
                 except duck.error():
                     unreadable += 1
         finally:
@@ -92,5 +92,3 @@ class ArchiveEraser:
             known = sorted({partition.tenant for partition in layout.partitions(self._root)})
             raise ConfigError(f"nothing of tenant {tenant!r} is in {self._root}{did_you_mean(tenant, known)}")
         return found
-
-

@@ -35,7 +35,9 @@ _NOTHING = (0, None)
 
 def read_coverage(file: JournalFile, sink: str) -> list[StreamCoverage]:
     """Returns how far each stream has come that was ever listed, by source and stream; ``sink`` is whose deliveries count."""
-    positions = {(source, stream): until for source, stream, until in file.rows("SELECT source, stream, listed_until FROM stream")}
+    positions = {
+        (source, stream): until for source, stream, until in file.rows("SELECT source, stream, listed_until FROM stream")
+    }
     fetching, delivering, dead = _waiting(file, _FETCHING), _waiting(file, _DELIVERING, sink), _waiting(file, _DEAD, sink)
     gaps: dict[_Stream, list[Gap]] = defaultdict(list)
     for source, stream, starts, ends, reason in file.rows("SELECT source, stream, starts, ends, reason FROM gap ORDER BY starts"):
