@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
@@ -54,13 +55,18 @@ def remove_leftovers(root: Path) -> int:
     Raises:
         OSError: The disk refuses it.
     """
-    removed = 0
+    found = [file for folder in (root, root / layout.COVERAGE) for file in _unfinished(folder)]
     for partition in layout.partitions(root):
-        folder = partition.folder(root)
-        for file in set(layout.own_files(folder)) - set(layout.files(root, partition)):
-            parts.remove(file)
-            removed += 1
-    return removed
+        found += set(layout.own_files(partition.folder(root))) - set(layout.files(root, partition))
+    for file in found:
+        parts.remove(file)
+    return len(found)
+
+
+def _unfinished(folder: Path) -> list[Path]:
+    """Returns files that were being replaced; not by this process, which may do so in another thread."""
+    ours = f".{os.getpid()}.new"
+    return [file for file in folder.glob(".*.json.*.new") if not file.name.endswith(ours)]
 
 
 def remove_empty(folder: Path) -> None:
