@@ -112,20 +112,21 @@ class ArchiveSink:
         self._compact(partition)
         ids = [document_id(event) for event in events]
         try:
-            places = known.unknown(partition, ids)
-            if places:
-                self._add([events[at] for at in places], partition)
+            if places := known.unknown(partition, ids):
+                number = self._add([events[at] for at in places], partition)
+                known.add(partition, [ids[at] for at in places], number)
         except BaseException:
             known.forget(partition)  # nobody can tell what stands there now
             raise
-        known.add(partition, [ids[at] for at in places])
         self._repeated += len(events) - len(places)
 
-    def _add(self, events: Sequence[EncodedEvent], partition: Partition) -> None:
+    def _add(self, events: Sequence[EncodedEvent], partition: Partition) -> int:
+        """Makes a file of events; returns its number."""
         folder = partition.folder(self._root)
         number = max((part.last for part in layout.parts(folder)), default=0) + 1
         columns = columns_of(sorted(events, key=_time))
         parts.add_part(folder, Part(number, number), lambda path: duck.write(self._duck, columns, path))
+        return number
 
     def _compact(self, partition: Partition) -> None:
         """Merges small files of a partition, as often as is due. Where that fails, they count as they are."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,13 @@ def merge(connection: Any, folder: Path, chosen: Sequence[Part]) -> Part:
     merged = Part(chosen[0].first, chosen[-1].last)
     listed = ", ".join(duck.text(folder / part.name) for part in chosen)
     source = f"FROM read_parquet([{listed}], hive_partitioning = false)"
-    parts.add_part(folder, merged, lambda path: duck.copy(connection, f"{source} ORDER BY time", path))
+    newest_ns = max((folder / part.name).stat().st_mtime_ns for part in chosen)
+
+    def fill(path: Path) -> None:
+        duck.copy(connection, f"{source} ORDER BY time", path)
+        os.utime(path, ns=(newest_ns, newest_ns))  # events without a time are kept from when they were written
+
+    parts.add_part(folder, merged, fill)
     for part in chosen:
         parts.remove(folder / part.name)
     return merged

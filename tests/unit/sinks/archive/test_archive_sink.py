@@ -238,18 +238,18 @@ def test_days_go_once_an_hour_also_where_no_event_comes(tmp_path):
     one.close()
 
 
-def test_events_without_a_time_go_by_when_they_were_written(tmp_path):
-    one = sink(tmp_path, FakeClock(), keep="1d")
-    one.open()
-    one.write(Batch(events("a", day="no day")))
-    one.close()
-    (file,) = counting_files(tmp_path / "archive")
+def test_events_without_a_time_go_by_when_they_were_written_also_when_they_were_merged(tmp_path):
     now = FakeClock().now().timestamp()
-    os.utime(file, (now, now - DAY_S - 1))
+    write(tmp_path, events("a", day="no day"), events("b", day="no day"), compact=9)
+    for file in counting_files(tmp_path / "archive"):
+        os.utime(file, (now, now - DAY_S - 1))
+    write(tmp_path, events("c", day="no day"), compact=2)
+    file, _last = counting_files(tmp_path / "archive")
+    assert file.name == "part-0000000001-0000000002.parquet"
     one = sink(tmp_path, FakeClock(), keep="1d")
     one.open()
     one.close()
-    assert not file.exists()
+    assert ids_in(tmp_path / "archive") == Counter("c")
 
 
 def test_events_that_are_too_old_are_passed_over_counted_and_said_once(tmp_path, caplog):

@@ -56,12 +56,12 @@ def test_what_was_erased_meanwhile_is_not_there(tmp_path, connection):
 
 
 def test_the_partitions_that_were_not_written_to_for_longest_are_forgotten(tmp_path, connection):
-    one = known(tmp_path, connection, limit_bytes=8 * 250)
+    one = known(tmp_path, connection, limit_bytes=12 * 250)
     partitions = [layout.partition_of(f"{at}", None) for at in range(4)]
     for partition in partitions:
-        one.add(partition, [f"{at}" for at in range(100)])
+        one.add(partition, [f"{at}" for at in range(100)], 1)
     assert list(one._partitions) == partitions[2:]
-    one.add(partitions[3], [f"more {at}" for at in range(500)])
+    one.add(partitions[3], [f"more {at}" for at in range(500)], 2)
     assert list(one._partitions) == partitions[3:]
 
 
@@ -69,10 +69,30 @@ def test_the_partitions_that_were_not_written_to_for_longest_are_forgotten(tmp_p
 @settings(max_examples=50)
 def test_hashes_are_found_after_any_additions(groups):
     hashes = known_ids._Hashes()
-    for group in groups:
-        hashes.add(known_ids._hashes(group))
+    for number, group in enumerate(groups):
+        hashes.add(known_ids._hashes(group), number)
     everything = [one for group in groups for one in group]
-    assert hashes.hold(known_ids._hashes(everything)).all()
-    assert not hashes.hold(known_ids._hashes(["longer than any"])).any()
-    sizes = [run.size for run in hashes._runs]
+    wanted = {at: {number for number, group in enumerate(groups) if one in group} for at, one in enumerate(everything)}
+    assert hashes.candidates(known_ids._hashes(everything)) == wanted
+    assert not hashes.candidates(known_ids._hashes(["longer than any"]))
+    sizes = [run.size for run, _numbers in hashes._runs]
     assert all(2 * later <= earlier for earlier, later in itertools.pairwise(sizes))
+
+
+def test_ids_are_found_in_a_merged_file_that_was_read_before_it_was_merged(tmp_path, connection):
+    write(tmp_path, events("a"), events("b"))
+    one = known(tmp_path / "archive", connection)
+    assert one.unknown(PARTITION, names("a", "b")) == []
+    write(tmp_path, events("c"), compact=2)
+    assert [file.name for file in counting_files(tmp_path / "archive")][0] == "part-0000000001-0000000002.parquet"
+    assert one.unknown(PARTITION, names("a", "b", "d")) == [2]
+
+
+def test_a_file_of_the_same_name_is_read_anew(tmp_path, connection):
+    write(tmp_path, events("a", "b"))
+    one = known(tmp_path / "archive", connection)
+    assert one.unknown(PARTITION, names("a", "b")) == []
+    for file in counting_files(tmp_path / "archive"):
+        file.unlink()
+    write(tmp_path, events("b"))
+    assert one.unknown(PARTITION, names("a", "b")) == [0]
