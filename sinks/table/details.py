@@ -48,17 +48,16 @@ def parameters_of(record: Mapping[str, Any]) -> list[dict[str, str]]:
 
 def _pairs(value: Any) -> list[dict[str, str]]:
     """Returns names and values of a list of pairs, or of an object."""
+    if type(value) is list:
+        return [
+            {"name": name, "value": flat}
+            for one in value[:MOST_ENTRIES]
+            if type(one) is dict and (name := text(one.get("Name"))) and (flat := _flat(one.get("Value"))) is not None
+        ]
     if type(value) is dict:
-        entries: Iterable[tuple[Any, Any]] = value.items()
-    elif type(value) is list:
-        entries = ((one.get("Name"), one.get("Value")) for one in value[:MOST_ENTRIES] if type(one) is dict)
-    else:
-        return []
-    return [
-        {"name": named, "value": flat}
-        for name, content in entries
-        if (named := text(name)) and (flat := _flat(content)) is not None
-    ]
+        pairs = value.items()
+        return [{"name": name, "value": flat} for key, one in pairs if (name := text(key)) and (flat := _flat(one)) is not None]
+    return []
 
 
 def _flat(value: Any) -> str | None:

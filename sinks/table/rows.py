@@ -26,6 +26,8 @@ _LOGON_TYPES = {
     "bestaccess": 5,
     "delegatedadmin": 6,
 }
+_TOGETHER = 128  # rows that are made before their values go to the columns: as many as the processor's cache holds
+_READERS = {name: itemgetter(name) for name in NAMES}
 _NOBODY: dict[str, Any] = {}
 
 
@@ -34,8 +36,12 @@ def columns_of(events: Sequence[EncodedEvent]) -> dict[str, list[Any]]:
 
     Whatever a record holds makes a row: a value of another kind than its column is left out there, and stands in the record.
     """
-    rows = [_row(event) for event in events]
-    return {name: list(map(itemgetter(name), rows)) for name in NAMES}
+    found: dict[str, list[Any]] = {name: [] for name in NAMES}
+    for begin in range(0, len(events), _TOGETHER):
+        rows = [_row(event) for event in events[begin : begin + _TOGETHER]]
+        for name, values in found.items():
+            values.extend(map(_READERS[name], rows))
+    return found
 
 
 def _row(event: EncodedEvent) -> dict[str, Any]:
