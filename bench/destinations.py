@@ -50,6 +50,7 @@ def _makers(servers: SimpleNamespace) -> dict[str, Callable[[], Sink]]:
     siem = {"type": "syslog", "host": "localhost"}
     return {
         "file": lambda: {"type": "file", "path": "out/audit.ndjson"},
+        "archive": lambda: {"type": "archive", "path": "archive"},
         "file, gzip": lambda: {"type": "file", "path": "out/audit.ndjson", "gzip": True},
         "kafka, confluent": lambda: bus("confluent"),
         "kafka, kafka-python": lambda: bus("kafka-python"),

@@ -271,6 +271,13 @@ def _add_tools(add: Parsers, *, is_tenant: bool) -> None:
     template = actions.add_parser("template", help=text, description=text)
     template.add_argument("--profile", default="office_activity", choices=("office_activity", "asim", "raw"))
     template.add_argument("--format", default="arm", choices=("arm", "bicep", "kql"))
+    archive = _command(add, "archive", "remove a tenant from an archive", "ualpipe.pipeline.commands.archive")
+    actions = archive.add_subparsers(required=True, metavar="ACTION", dest="action")
+    text = "remove all events of one tenant from an archive, also beside a running pipeline"
+    erase = actions.add_parser("erase", help=text, description=text)
+    erase.add_argument("place", type=Path, metavar="STORE", help="the folder of an archive, or the config of a pipeline with one")
+    erase.add_argument("--tenant", required=True, metavar="ID", help="the tenant's id, as the archive's folders name it")
+    erase.add_argument("--yes", action="store_true", help="do not ask before")
     tenant = _command(add, "tenant", "serve a simulated Microsoft 365 tenant on loopback", "ualpipe.simulator.cli")
     if is_tenant:  # its options need the module; other commands start faster without
         importlib.import_module("ualpipe.simulator.cli").add_arguments(tenant)

@@ -159,6 +159,7 @@ class Env:
         budget: Asked before each request; sources only.
         credentials: The ``credentials`` section, by name: instances of ``credentials.Credential``.
         drift: Where transforms note what ualpipe does not know of records; the engine keeps it in the journal.
+        pipeline: The pipeline's name in its config.
     """
 
     name: str
@@ -168,6 +169,7 @@ class Env:
     budget: Budget
     credentials: Mapping[str, Any] = field(default_factory=dict)
     drift: Drift = field(default_factory=Drift)
+    pipeline: str = ""
 
 
 # A stage is made as ``Stage(config, env)``: an instance of its ``Config`` class (``options.option`` fields) and an ``Env``.
@@ -250,8 +252,8 @@ class Sink(Protocol):
 
     One whose ``check`` asks nothing but this machine's disk says so by a class attribute ``is_local = True``: `ualpipe check`
     then asks it without `--live`, too. One that keeps beside its events which period they cover has a method
-    ``note_coverage(streams: Sequence[StreamCoverage]) -> None``: it is called from time to time, from another thread, and raises
-    nothing but ``SinkError``, which is tried again the next time.
+    ``note_coverage(streams: Sequence[StreamCoverage]) -> None``: it is called from time to time, from another thread, also
+    before ``open`` and after ``close``; it raises nothing but ``SinkError``, and is tried again the next time.
     """
 
     Config: ClassVar[type]

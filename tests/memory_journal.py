@@ -35,7 +35,7 @@ from ualpipe.pipeline.observe.conservation import Imbalance
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.records.compression import decompress
 from ualpipe.pipeline.records.identity import DIGEST_BYTES, UNKNOWN, is_from_feed, is_same, suffix_of
-from ualpipe.pipeline.stages import Gap, Listed, WorkItem
+from ualpipe.pipeline.stages import Gap, Listed, StreamCoverage, WorkItem
 
 REMEMBERED_S = 30 * 86400.0
 
@@ -363,6 +363,34 @@ class MemoryJournal:
         self._need_room()
         self.conditions = dict(counts)
 
+    def coverage(self, sink: str) -> list[StreamCoverage]:
+        with self._lock:
+            names = {*self.positions, *((one.source, one.work.stream) for one in self.items.values())}
+            names |= {(source, stream) for source, stream, _start in self.gaps}
+            return [self._coverage(sink, *name) for name in sorted(names)]
+
+    def _coverage(self, sink: str, source: str, stream: str) -> StreamCoverage:
+        items = [one for one in self.items.values() if (one.source, one.work.stream) == (source, stream)]
+        waiting = [item for item in items if item.state == "listed"]
+        batches = [one for one in self.batches.values() if one.is_ready and one.item in items and not _is_settled(one, sink)]
+        batches = [one for one in batches if one.item.state != "notice"]
+        left = [_left(batch, sink) for batch in batches]
+        dead = [item for _at, item, letter in self.dead_letters if item in items and letter.sink in (None, "", sink)]
+        since = [item.work.created for item in (*waiting, *(one.item for one in batches), *dead) if item.work.created]
+        position = self.position(source, stream)
+        return StreamCoverage(
+            source,
+            items[0].tenant if items else "",
+            stream,
+            position.begin,
+            position.listed_until,
+            len(waiting),
+            sum(left),
+            len(dead),
+            min(since, default=None),
+            tuple(Gap(start, *end) for (of, name, start), end in sorted(self.gaps.items()) if (of, name) == (source, stream)),
+        )
+
     def note_run(self, run: RunNote) -> None:
         self._need_room()
         self.run = run
@@ -405,6 +433,11 @@ class MemoryJournal:
             return [_leasable(one) for one in live[:most]], [_leasable(one) for one in old[:most]]
 
         return self._due.setdefault(source, DueItems(read, self.clock))
+
+
+def _left(batch: Batch, sink: str) -> int:
+    settled = batch.settled.get(sink)
+    return batch.ref.records - len(batch.skipped) if settled is None else len(settled.pending)
 
 
 def _is_settled(batch: Batch, sink: str) -> bool:

@@ -31,7 +31,7 @@ from ualpipe.pipeline.journal.types import (
     StoredBatch,
 )
 from ualpipe.pipeline.observe.conservation import Imbalance
-from ualpipe.pipeline.stages import Gap, Listed, WorkItem
+from ualpipe.pipeline.stages import Gap, Listed, StreamCoverage, WorkItem
 
 GivenUp = Literal["dead", "gone"]
 """What the ledger says of an item that is not fetched any more; ``gone`` where the service no longer has it."""
@@ -237,6 +237,15 @@ class Upkeep(Protocol):
 
         Raises:
             JournalFull: There is no room for the note.
+        """
+
+    def coverage(self, sink: str) -> Sequence[StreamCoverage]:
+        """Returns how far each stream has come that was ever listed, ordered by source and stream.
+
+        What is read together may be of different moments, but never too little: what moves on meanwhile counts where it was, too.
+
+        Args:
+            sink: Name of the sink whose deliveries and dead letters count.
         """
 
     def note_run(self, run: RunNote) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from ualpipe.pipeline import metrics as m
 from ualpipe.pipeline.config.model import PipelineConfig
@@ -19,6 +20,7 @@ from ualpipe.pipeline.runtime.context import RunContext
 from ualpipe.pipeline.runtime.cpu_affinity import CpuAffinity
 from ualpipe.pipeline.runtime.memory import MemoryBudget
 from ualpipe.pipeline.supervisor.condition_watch import ConditionWatch
+from ualpipe.pipeline.supervisor.coverage_watch import CoverageWatch
 from ualpipe.pipeline.supervisor.flaw_watch import FlawWatch
 from ualpipe.pipeline.supervisor.report_runs import ReportRuns
 
@@ -47,6 +49,7 @@ class Housekeeping:
         affinity: CpuAffinity,
         memory: MemoryBudget,
         health: Callable[[], Mapping[str, PartHealth]],
+        sinks: Mapping[str, Any],
     ) -> None:
         """Starts with the pruning of the journal due.
 
@@ -58,6 +61,7 @@ class Housekeeping:
             affinity: Moves the process away from a busy processor.
             memory: Says when fetching pauses for want of memory.
             health: Returns the health of each part.
+            sinks: The sinks by name, of which some want to know how far streams have come.
         """
         self.fatal: PipelineError | None = None
         self._config = config
@@ -72,6 +76,7 @@ class Housekeeping:
         self._health = health
         self.flaws = FlawWatch(config.sources, config.sinks, context.metrics)
         self._conditions = ConditionWatch(config, journal, context.metrics, context.clock)
+        self._coverage = CoverageWatch(sinks, journal, context.clock)
         self._expiry = ExpiryWatch(config.credentials, context.clock, context.metrics)
         self._rotation = RotationWatch(config.credentials)
         self._reports = ReportRuns(config, context)
@@ -103,6 +108,8 @@ class Housekeeping:
         self.keep_drift()
         with self._optional("the counts of conditions can't be noted now"):
             self._conditions.look()
+        with self._optional("how far streams have come can't be looked up now"):
+            self._coverage.look()
         self.flaws.look()
         self._processor.rest()
         self._affinity.look()
@@ -119,6 +126,8 @@ class Housekeeping:
             self._conditions.look(is_end=self._context.once and not self._context.stop.is_set())
         with self._optional("what stands still can't be noted now"):
             self._note_standing_still()
+        with self._optional("how far streams have come can't be looked up now"):
+            self._coverage.tell()
         self._audit()
         if self._context.once:
             self._reports.write_all()

@@ -135,14 +135,17 @@ class Runner:
         processor = make_processor(self.config, maker.open_transforms(), self._context, self._affinity)
         self._processor = processor
         buffer = BatchBuffer(journal, processor, list(self.config.sinks), self.config.state_dir, self.config.workers)
+        sinks = {spec.name: maker.make(spec) for spec in self.config.sinks.values()}
         self.deliveries = [
-            Delivery(spec, maker.make(spec), journal, buffer, self._context) for spec in self.config.sinks.values()
+            Delivery(spec, sinks[spec.name], journal, buffer, self._context) for spec in self.config.sinks.values()
         ]
         parts = CollectParts(journal, buffer, processor, self._threads, self._notify, self._context)
         self.collectors = [
             Collector(spec, maker.make(spec), maker.limits.of(spec), parts) for spec in self.config.sources.values()
         ]
-        housekeeping = Housekeeping(self.config, journal, self._context, processor, self._affinity, self._memory, self.health)
+        housekeeping = Housekeeping(
+            self.config, journal, self._context, processor, self._affinity, self._memory, self.health, sinks
+        )
         _log.info("started", extra=self._identity())
         self._run_parts(housekeeping)
         self._threads.close()

@@ -46,6 +46,7 @@ class StageMaker:
             budget=self.limits.of(spec),
             credentials=self.config.credentials,
             drift=self.context.drift,
+            pipeline=self.config.pipeline,
         )
 
     def make(self, spec: StageSpec) -> Any:

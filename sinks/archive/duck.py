@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ualpipe.pipeline.errors import ConfigError
-from ualpipe.sinks.table.columns import COLUMNS, ColumnType
+from ualpipe.sinks.archive.arrow import Rows
+from ualpipe.sinks.table.columns import ColumnType
 
 ROW_GROUP = 8192
 """Rows that are read or left out together: some 40 MB decoded."""
@@ -20,7 +21,7 @@ TYPES: dict[ColumnType, str] = {
     "instant": "TIMESTAMPTZ",
     "json": "VARCHAR",
 }
-_INSTALL = "an archive needs the extra `reports`: pip install 'ualpipe[reports]'"
+INSTALL = "pip install 'ualpipe[reports]'"
 
 
 def connect(*, threads: int, memory: str) -> Any:
@@ -37,7 +38,7 @@ def connect(*, threads: int, memory: str) -> Any:
         import duckdb  # noqa: PLC0415 - in the extra `reports`
         import numpy  # noqa: F401, PLC0415 - the same
     except ImportError as exc:
-        raise ConfigError(_INSTALL) from exc
+        raise ConfigError(f"an archive needs the extra `reports`: {INSTALL}") from exc
     own = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false", "temp_directory": ""}
     connection = duckdb.connect(":memory:", config={"threads": str(threads), "memory_limit": memory, **own})
     connection.execute("SET TimeZone = 'UTC'")
@@ -67,26 +68,17 @@ def text(value: str | Path) -> str:
 
 
 def write(connection: Any, columns: Mapping[str, Sequence[Any]], path: Path) -> None:
-    """Writes rows into a Parquet file, sorted by time; ``columns`` as from ``table.rows.columns_of``."""
-    import numpy  # noqa: PLC0415 - in the extra `reports`
-
-    arrays = {}
-    for column in COLUMNS:
-        values = columns[column.name]
-        if column.type == "instant":
-            naive = [value.replace(tzinfo=None) if value else None for value in values]
-            arrays[column.name] = numpy.array(naive, dtype="datetime64[us]")
-        else:
-            arrays[column.name] = numpy.array(values, dtype=object)
-    connection.register("rows_to_write", arrays)
+    """Writes rows into a Parquet file in their order; ``columns`` as from ``table.rows.columns_of``."""
+    rows = Rows(columns)
+    connection.register("rows_to_write", rows)
     try:
-        chosen = ", ".join(f'CAST("{column.name}" AS {TYPES[column.type]}) AS "{column.name}"' for column in COLUMNS)
-        copy(connection, f"SELECT {chosen} FROM rows_to_write ORDER BY time", path)
+        copy(connection, "FROM rows_to_write", path)
     finally:
         connection.unregister("rows_to_write")
+        rows.release()
 
 
 def copy(connection: Any, query: str, path: Path) -> None:
-    """Writes what a query gives into a Parquet file."""
-    form = f"FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 3, ROW_GROUP_SIZE {ROW_GROUP}"
+    """Writes what a query gives into a Parquet file that is there already, and keeps its permissions."""
+    form = f"FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {ROW_GROUP}, USE_TMP_FILE false"
     connection.execute(f"COPY ({query}) TO {text(path)} ({form})")

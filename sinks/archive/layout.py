@@ -20,6 +20,7 @@ NO_DATE = "__HIVE_DEFAULT_PARTITION__"
 
 _TENANT, _DATE = "tenant=", "date="
 _PART = re.compile(r"part-([0-9]{1,10})-([0-9]{1,10})\.parquet").fullmatch
+_WAITING = re.compile(r"\.part-[0-9]{1,10}-[0-9]{1,10}\.parquet\.new").fullmatch
 _LONGEST_NAME = 200  # bytes of a folder's name; file systems take 255
 
 
@@ -62,6 +63,11 @@ class Part:
         return self != other and self.first <= other.first and other.last <= self.last
 
 
+def waiting_name(part: Part) -> str:
+    """Returns the name of a part while it is being written; readers pass over names with a dot before them."""
+    return f".{part.name}.new"
+
+
 def partition_of(tenant: str, time: datetime | None) -> Partition:
     """Returns in which partition an event stands."""
     return Partition(tenant, time.date() if time else None)
@@ -93,13 +99,36 @@ def parts(folder: Path) -> list[Part]:
         names = [one.name for one in folder.iterdir()]
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return sorted(Part(int(found[1]), int(found[2])) for name in names if (found := _PART(name)))
+    return sorted(part for name in names if (part := part_of(name)))
+
+
+def part_of(name: str) -> Part | None:
+    """Returns which file has a name; None where that is none of ours."""
+    found = _PART(name)
+    return Part(int(found[1]), int(found[2])) if found else None
+
+
+def foreign(root: Path) -> str:
+    """Returns the name of something in a folder without a marker that makes it no archive; empty where there is none."""
+    return min((one.name for one in root.iterdir() if not one.name.startswith((".", "_", _TENANT))), default="")
+
+
+def own_files(folder: Path) -> list[Path]:
+    """Returns all that ualpipe has put into the folder of a partition, finished or not, sorted."""
+    try:
+        found = [one for one in folder.iterdir() if _PART(one.name) or _WAITING(one.name)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(found)
 
 
 def counting(found: Iterable[Part]) -> list[Part]:
     """Returns the files that count: those that are no part of another."""
-    kept = list(found)
-    return [part for part in kept if not any(other.holds(part) for other in kept)]
+    kept: list[Part] = []
+    for part in sorted(found, key=lambda part: (part.first, -part.last)):
+        if not (kept and kept[-1].holds(part)):
+            kept.append(part)
+    return kept
 
 
 def files(root: Path, partition: Partition) -> list[Path]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
 import stat
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -13,11 +11,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkUnavailable
+from ualpipe.pipeline.errors import SinkError
 from ualpipe.pipeline.events import EncodedEvent
 from ualpipe.pipeline.files import UnsafeFile, exposures, make_folder, open_ours
 from ualpipe.pipeline.options import Size, option
 from ualpipe.pipeline.stages import Batch, Env, Finding, SinkLimits
+from ualpipe.sinks.disk import ADVICE, as_sink_error, look_at, reason_of
 from ualpipe.sinks.encoding import encoded
 from ualpipe.sinks.event_fields import instant_of, original_line
 from ualpipe.sinks.file import names
@@ -27,14 +26,7 @@ from ualpipe.sinks.file.lines import lines_end
 from ualpipe.sinks.outcome import raise_if_all_failed
 
 MAX_OPEN_FILES = 16  # events of many days, as a back-fill brings them, would else use up the descriptors
-LITTLE_SPACE_BYTES = 1 << 30
 MAX_SAID = 100  # warnings of one run, each of another file
-
-_ADVICE = "check `path`, and owner and permissions of the folder"
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_DENIED = frozenset(
-    {errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,10 +81,10 @@ class FileSink:
     def check(self) -> Iterable[Finding]:
         path = self._path(self._clock.now())
         try:
-            folder = _look_at(path.parent)
+            folder = look_at(path.parent)
             return [folder] if folder.level == "error" else [folder, *self._look_at_newest(path)]
         except OSError as exc:
-            return [Finding("error", f"folder {path.parent}", _reason(exc), _ADVICE)]
+            return [Finding("error", f"folder {path.parent}", reason_of(exc), ADVICE)]
 
     def _look_at_newest(self, path: Path) -> Iterator[Finding]:
         """Yields what is wrong with the folder and the file that would be appended to now; nothing is changed."""
@@ -106,10 +98,10 @@ class FileSink:
                 status = os.fstat(file.fileno())
                 end_of(newest, file, self._find_end, 0, status.st_size)
         except OSError as exc:
-            yield Finding("error", f"file {newest}", _reason(exc), "" if isinstance(exc, UnsafeFile) else _ADVICE)
+            yield Finding("error", f"file {newest}", reason_of(exc), "" if isinstance(exc, UnsafeFile) else ADVICE)
             return
         if not os.access(newest, os.W_OK):
-            yield Finding("error", f"file {newest}", "can't be written to", _ADVICE)
+            yield Finding("error", f"file {newest}", "can't be written to", ADVICE)
         for what, action in _loose_modes(newest, status.st_mode, self._mode):
             yield Finding("warning", f"file {newest}", what, action)
 
@@ -118,7 +110,7 @@ class FileSink:
         try:
             make_folder(folder)
         except OSError as exc:
-            raise _as_sink_error(exc, folder) from exc
+            raise as_sink_error(exc, folder) from exc
         self._say(exposures(folder))
 
     def _say(self, found: Iterable[tuple[str, str]]) -> None:
@@ -167,7 +159,7 @@ class FileSink:
             self._file(path, len(data)).append(data)
         except OSError as exc:
             self._forget(path)
-            raise _as_sink_error(exc, path) from exc
+            raise as_sink_error(exc, path) from exc
 
     def _file(self, path: Path, size: int) -> AppendFile:
         """Returns an open file for a path, which has room and is in place, and marks it as the last used of all."""
@@ -200,36 +192,7 @@ class FileSink:
             file.close()
 
 
-def _look_at(folder: Path) -> Finding:
-    """Returns whether a folder can be written to, or made, and has room."""
-    subject = f"folder {folder}"
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        return Finding("error", subject, f"{there} can't be written to", _ADVICE)
-    free = shutil.disk_usage(there).free
-    if free < LITTLE_SPACE_BYTES:
-        return Finding("warning", subject, f"only {free >> 20} MiB are free", "make room: a full disk stops this sink")
-    return Finding("ok", subject, "can be written to" if there == folder else f"will be made in {there}")
-
-
 def _loose_modes(path: Path, found: int, wanted: int) -> Iterator[tuple[str, str]]:
     """Yields that others may do more with a file than the config wants, where they may, and what to do."""
     if stat.S_IMODE(found) & ~wanted:
         yield f"{path} has mode {stat.S_IMODE(found):04o}, and `mode` is {wanted:04o}", f"chmod {wanted:o} {path}"
-
-
-def _reason(exc: OSError) -> str:
-    reason = exc.strerror or str(exc)
-    return reason if isinstance(exc, UnsafeFile) else reason.lower()
-
-
-def _as_sink_error(exc: OSError, path: Path) -> SinkError:
-    """Returns the error of the sink for one of a file: a full disk is waited for, missing rights pause the sink."""
-    if isinstance(exc, UnsafeFile):
-        return SinkDenied(f"{exc.filename}: {exc.strerror}")
-    where = f"{path}: {_reason(exc)}"
-    if exc.errno in _DISK_FULL:
-        return SinkUnavailable(f"{where}: the disk is full; make room, what was not written comes again")
-    if exc.errno in _DENIED:
-        return SinkDenied(f"{where}: {_ADVICE}")
-    return SinkUnavailable(where)

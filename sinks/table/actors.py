@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -34,6 +35,7 @@ _ENTRA_PARTNER = re.compile(r"user_([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a
 _PUID = re.compile(r"(?:i:0h\.f\|membership\|)?(1003[0-9a-f]{12})(?:@[^@]{1,255})?").fullmatch
 _KEY = re.compile(rf"(?:user_|serviceprincipal_)?({_GUID}|s-1-5-21-[0-9-]{{1,60}})").fullmatch
 _NO_KEYS = frozenset({"00000000-0000-0000-0000-000000000000"})
+_MOST_REMEMBERED, _LONGEST_REMEMBERED = 4096, 400  # spellings, and characters of one: few users make most events
 _MOST_ACTORS = 20  # entries of `Actor`; services write two to eight
 _CLAIM, _OTHER, _PUID_TYPE = 0, 2, 3  # `Type` of an entry of `Actor`
 
@@ -44,14 +46,23 @@ def actor_kind_of(record: Mapping[str, Any], user_id: str) -> str:
     How the user id is written counts before ``UserType``, which services often leave at 0: the system account in each spelling
     (``NT AUTHORITY\SYSTEM (Microsoft.Exchange.ServiceHost)``), both shapes of partners' staff, ids of applications.
     """
+    return _kind_in(user_id) or _KINDS.get(user_type_of(record) or 0, "person")
+
+
+def _kind_of_spelling(user_id: str) -> str:
     spelled = user_id.strip().lower()
     if _IS_SERVICE(spelled):
         return "service"
     if _EXCHANGE_PARTNER(spelled) or _ENTRA_PARTNER(spelled):
         return "partner"
-    if _IS_APP(spelled):
-        return "app"
-    return _KINDS.get(user_type_of(record) or 0, "person")
+    return "app" if _IS_APP(spelled) else ""
+
+
+_remembered_kind = lru_cache(maxsize=_MOST_REMEMBERED)(_kind_of_spelling)
+
+
+def _kind_in(user_id: str) -> str:
+    return _remembered_kind(user_id) if len(user_id) <= _LONGEST_REMEMBERED else _kind_of_spelling(user_id)
 
 
 def actor_of(record: Mapping[str, Any], user: Mapping[str, Any], kind: str) -> str | None:
@@ -82,24 +93,33 @@ def partner_tenant_of(user_id: str) -> str | None:
 
 def keys_of(record: Mapping[str, Any], user: Mapping[str, Any]) -> str | None:
     """Returns ids that stay when a user is renamed, sorted, with blanks between: PUID, SID, object id; None for none."""
-    found = {key for value in _candidates(record, user) if (key := _key(value)) is not None}
+    get = record.get
+    spelled = tuple(text(value) for value in (get("UserId"), get("UserKey"), get("LogonUserSid"), user.get("id")))
+    if "Actor" in record:
+        spelled += tuple(_identities(record["Actor"]))
+    is_short = sum(len(one) for one in spelled if one) <= _LONGEST_REMEMBERED
+    return _remembered_keys(spelled) if is_short else _keys(spelled)
+
+
+def _keys(spelled: tuple[str | None, ...]) -> str | None:
+    """Returns the ids in some spellings, of which the first is the user id."""
+    found = {key for one in (*spelled, *_in_partner(spelled[0] or "")) if one and (key := _key(one)) is not None}
     return " ".join(sorted(found - _NO_KEYS)) or None
 
 
-def _candidates(record: Mapping[str, Any], user: Mapping[str, Any]) -> Iterable[Any]:
-    yield record.get("UserId")
-    yield record.get("UserKey")
-    yield record.get("LogonUserSid")
-    yield user.get("id")
-    yield from _identities(record.get("Actor"))
-    spelled = (text(record.get("UserId")) or "").strip().lower()
+_remembered_keys = lru_cache(maxsize=_MOST_REMEMBERED)(_keys)
+
+
+def _in_partner(user_id: str) -> Iterable[str]:
+    """Yields the object id in the user id of a partner's staff."""
+    spelled = user_id.strip().lower()
     if partner := _EXCHANGE_PARTNER(spelled):
         yield partner[2]
     if entra := _ENTRA_PARTNER(spelled):
         yield "-".join(entra.groups())
 
 
-def _identities(actors: Any) -> Iterable[Any]:
+def _identities(actors: Any) -> Iterable[str]:
     """Yields the ids of who acted, of those that Entra lists.
 
     Beside his own stands that of the application he used, which all share who use it: of ids without a type of their own only
@@ -111,7 +131,7 @@ def _identities(actors: Any) -> Iterable[Any]:
         if type(actor) is dict:
             spelled, kind = lower(actor.get("ID")), number(actor.get("Type"))
             is_named = kind == _OTHER and spelled is not None and spelled.startswith(("user_", "serviceprincipal_"))
-            if is_named or kind in (_CLAIM, _PUID_TYPE):
+            if spelled and (is_named or kind in (_CLAIM, _PUID_TYPE)):
                 yield spelled
 
 

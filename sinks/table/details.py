@@ -43,38 +43,50 @@ _MEMBER = ("MemberUpn", "MemberSid", "MemberRights")  # of a folder's permission
 _GUEST_MARKS = ("#ext#", "urn:spo:guest#")  # of user ids, which actors lose: there they are the guests' addresses
 _RENAMED = (("SourceFileName", "DestinationFileName"), ("SourceRelativeUrl", "DestinationRelativeUrl"))
 _USER_PRINCIPAL_NAME = 5  # `Type` of an entry of `Target`
+_WITH_ITEMS = frozenset({"Item", "AffectedItems", "Folders"})
+_WITH_FOLDERS = _WITH_ITEMS | {"Folder", "DestFolder"}
 _NO_PATH = "not available"
 
 
 def parameters_of(record: Mapping[str, Any]) -> list[dict[str, str]]:
     """Returns parameters and properties as ``{name, value}``, in the record's order; actions of Outlook's rules after them."""
-    pairs = [pair for holder in _PROPERTIES if holder in record for pair in _pairs(holder, record[holder])]
+    pairs: list[tuple[str, str]] = []
+    for holder in _PROPERTIES:
+        if holder in record:
+            pairs += _pairs(holder, record[holder])
     pairs += [(name, value) for name in _SCALARS if name in record and (value := _flat(record[name])) is not None]
-    if parent := _parent(record):
+    if "Item" in record and (parent := _parent(record)):
         pairs += [(name, value) for name in _MEMBER if (value := _flat(parent.get(name))) is not None]
-    if (guest := text(record.get("UserId"))) and any(mark in guest.lower() for mark in _GUEST_MARKS):
+    if (guest := text(record.get("UserId"))) and ("#" in guest or ":" in guest) and _is_guest(guest):
         pairs.append(("UserId", guest))
     pairs += [pair for name, value in pairs if name == "RuleActions" for pair in actions_of(value)]
     return [{"name": name, "value": value} for name, value in pairs[:MOST_ENTRIES]]
 
 
-def _pairs(holder: str, value: Any) -> Iterator[tuple[str, str]]:
-    """Yields names and values of a list of pairs, of an object, or of a command line, which is one value."""
+def _is_guest(user_id: str) -> bool:
+    spelled = user_id.lower()
+    return any(mark in spelled for mark in _GUEST_MARKS)
+
+
+def _pairs(holder: str, value: Any) -> list[tuple[str, str]]:
+    """Returns names and values of a list of pairs, of an object, or of a command line, which is one value."""
     if type(value) is str:
         entries: Iterable[tuple[Any, Any]] = [(holder, value)]
     elif type(value) is dict and not {"Name", "Value"} <= value.keys():
         entries = value.items()
     else:
         entries = ((first(one, "Name", "Key"), one.get("Value")) for one in _objects(value))
-    for name, content in islice(entries, MOST_ENTRIES):
-        if (named := text(name)) and (flat := _flat(content)) is not None:
-            yield named, flat
+    return [
+        (named, flat)
+        for name, content in islice(entries, MOST_ENTRIES)
+        if (named := text(name)) and (flat := _flat(content)) is not None
+    ]
 
 
 def _flat(value: Any) -> str | None:
     """Returns any value as text: what is no text or number as JSON; None for nothing."""
-    if value is None:
-        return None
+    if type(value) is str or value is None:
+        return text(value)
     if type(value) is bool:
         return str(value)
     if type(value) in (dict, list, float):
@@ -88,13 +100,14 @@ def _flat(value: Any) -> str | None:
 def changes_of(record: Mapping[str, Any]) -> list[dict[str, str | None]]:
     """Returns what a record says has changed as ``{name, old, new}``; an old or new value that it does not name is None."""
     found: list[dict[str, str | None]] = []
-    found += [
-        {"name": name, "old": _listed(one.get("OldValue")), "new": _listed(one.get("NewValue"))}
-        for one in _objects(record.get("ModifiedProperties"))
-        if (name := text(one.get("Name")))
-    ]
+    if "ModifiedProperties" in record:
+        found += [
+            {"name": name, "old": _listed(one.get("OldValue")), "new": _listed(one.get("NewValue"))}
+            for one in _objects(record["ModifiedProperties"])
+            if (name := text(one.get("Name")))
+        ]
     for old, new in _RENAMED:
-        if (now := text(record.get(new))) is not None:
+        if new in record and (now := text(record[new])) is not None:
             found.append({"name": old.removeprefix("Source"), "old": text(record.get(old)), "new": now})
     return found
 
@@ -113,6 +126,8 @@ def _listed(value: Any) -> str | None:
 
 def items_of(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Returns messages as ``{folder, subject, message_id, size}``: one item, several, or those of MailItemsAccessed."""
+    if _WITH_ITEMS.isdisjoint(record):
+        return []
     found = [_item(one, None) for name in ("Item", "AffectedItems") for one in _objects(record.get(name)) if _is_message(one)]
     for folder in _objects(record.get("Folders")):
         path = _path(folder)
@@ -148,6 +163,8 @@ def _parent(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def folders_of(record: Mapping[str, Any], items: Iterable[Mapping[str, Any]]) -> str | None:
     """Returns the paths of the folders that a record and its messages (of ``items_of``) name, on lines of their own."""
+    if _WITH_FOLDERS.isdisjoint(record):
+        return None
     holders = [record.get("Folder"), record.get("DestFolder"), *_objects(record.get("Folders")), _parent(record)]
     return lines([_path(one) for one in holders] + [item["folder"] for item in items])
 
@@ -159,13 +176,15 @@ def lines(values: Iterable[str | None]) -> str | None:
 
 def targets_of(record: Mapping[str, Any]) -> list[dict[str, str | None]]:
     """Returns what Entra names as targets, and the members of teams, as ``{id, type}``; the type of a member is the role."""
+    if "Target" not in record and "Members" not in record:
+        return []
     named = [{"id": first(one, "ID"), "type": first(one, "Type")} for one in _objects(record.get("Target"))]
     return named + [{"id": first(one, "UPN"), "type": first(one, "Role")} for one in _objects(record.get("Members"))]
 
 
 def target_name_of(record: Mapping[str, Any]) -> str | None:
     """Returns the user or group that it was done to, as named: in Entra the user principal name, in sharing what stands there."""
-    for one in _objects(record.get("Target")):
+    for one in _objects(record.get("Target")) if "Target" in record else ():
         if number(one.get("Type")) == _USER_PRINCIPAL_NAME and (found := first(one, "ID")):
             return found
     return first(record, "TargetUserOrGroupName")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -17,6 +18,8 @@ from ualpipe.sinks.table.details import changes_of, folders_of, items_of, lines,
 from ualpipe.sinks.table.mailboxes import mailbox_of
 from ualpipe.sinks.table.values import clean, first, flag, lower, number, text
 
+_TOGETHER = 128  # rows that are made before their values go to the columns: as many as the processor's cache holds
+_READERS = {name: itemgetter(name) for name in NAMES}
 _NOBODY: dict[str, Any] = {}
 _ACCESS_TYPES = {"bind": "Bind", "sync": "Sync"}
 
@@ -26,8 +29,12 @@ def columns_of(events: Sequence[EncodedEvent]) -> dict[str, list[Any]]:
 
     Whatever a record holds makes a row: a value of another kind than its column is left out there, and stands in the record.
     """
-    rows = [_row(event) for event in events]
-    return {name: [row.get(name) for row in rows] for name in NAMES}
+    found: dict[str, list[Any]] = {name: [] for name in NAMES}
+    for begin in range(0, len(events), _TOGETHER):
+        rows = [_row(event) for event in events[begin : begin + _TOGETHER]]
+        for name, values in found.items():
+            values.extend(map(_READERS[name], rows))
+    return found
 
 
 def _row(event: EncodedEvent) -> dict[str, Any]:

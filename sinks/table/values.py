@@ -17,6 +17,8 @@ def text(value: Any) -> str | None:
     if type(value) is str:
         is_plain = value.isascii() and "\0" not in value and len(value) <= LONGEST_TEXT
         return (value if is_plain else clean(value)[:LONGEST_TEXT]) or None
+    if value is None:
+        return None
     return str(value) if type(value) is int and abs(value) <= _LARGEST else None
 
 
@@ -57,7 +59,8 @@ def flag(value: Any) -> bool | None:
 def first(holder: Mapping[str, Any], *names: str) -> str | None:
     """Returns the first of these fields that holds more than blanks, or a number, as text."""
     for name in names:
-        found = text(holder.get(name))
-        if found and not found.isspace():
-            return found
+        if name in holder:
+            found = text(holder[name])
+            if found and not found.isspace():
+                return found
     return None

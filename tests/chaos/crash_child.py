@@ -51,7 +51,7 @@ _COMMITTING = (
 _WARM = (
     *(f"ualpipe.pipeline.commands.{name}" for name in ("run", "dead_letters")),
     *(f"ualpipe.pipeline.journal.sqlite.{name}" for name in ("journal", "reader", "changes")),
-    *(f"ualpipe.sinks.{name}" for name in ("file", "kafka", "kafka.producer_confluent", "elasticsearch", "http")),
+    *(f"ualpipe.sinks.{name}" for name in ("file", "kafka", "kafka.producer_confluent", "elasticsearch", "http", "archive")),
     *(f"ualpipe.sinks.{name}" for name in ("logstash", "sentinel.connection", "splunk_hec", "syslog")),
     "ualpipe.sources.management_activity.source",
     "ualpipe.sources.management_activity.connection",

@@ -78,6 +78,7 @@ def _around(name: str, function: str, passage: int = 1) -> list[Point]:
 
 
 _SEGMENTS = f"{_JOURNAL}.seen.segments:Segments"
+_ARCHIVE = "ualpipe.sinks.archive"
 _FILE, _APPEND = "ualpipe.sinks.file:FileSink", "ualpipe.sinks.file.append_file"
 _KAFKA, _PRODUCER = "ualpipe.sinks.kafka:KafkaSink", "ualpipe.sinks.kafka.producer_confluent:ConfluentProducer.send"
 _AWAIT = "ualpipe.sinks.kafka.producer_python:PythonProducer._await"
@@ -235,10 +236,31 @@ SPLUNK = [  # of `test_splunk_hec.py`, each at its n-th passage
     Point("splunk: told, not read", _ANSWER, within=f"{_SPLUNK}.collector:Collector.acknowledged", act=wait_for_the_other_side),
     Point("splunk: acknowledged", f"{_SPLUNK}.acknowledgements:Acknowledgements.wait", "after"),
 ]
+_PARTS, _MERGE, _SWEEP = (
+    f"{_ARCHIVE}.parts",
+    f"{_ARCHIVE}.upkeep.compaction:merge",
+    f"{_ARCHIVE}.upkeep.retention:remove_leftovers",
+)
+_RENAME = "pathlib:Path.rename"
+ARCHIVE = [  # of `archive/test_archive_crashes.py`, in this order: behind each there is what the next one takes
+    Point("archive: marked, nothing in it", f"{_ARCHIVE}:ArchiveSink._sweep"),
+    *_around("archive: write", f"{_ARCHIVE}:ArchiveSink.write"),
+    Point("archive: a file made, nothing in it", f"{_ARCHIVE}.duck:write"),
+    Point("archive: what was half made found", f"{_PARTS}:remove", within=_SWEEP),
+    Point("archive: written, not on the disk", f"{_ARCHIVE}.duck:write", "after"),
+    Point("archive: not in its place", _RENAME, within=f"{_PARTS}:add_part"),
+    Point("archive: in its place, not settled", _RENAME, "after", within=f"{_PARTS}:add_part"),
+    *_around("archive: merge", _MERGE),
+    Point("archive: merged, not on the disk", f"{_ARCHIVE}.duck:copy", "after", within=_MERGE),
+    Point("archive: merged, not in its place", _RENAME, within=_MERGE),
+    Point("archive: merged, nothing removed", _RENAME, "after", within=_MERGE),
+    Point("archive: merged, one removed", f"{_PARTS}:remove", "after", within=_MERGE),
+    Point("archive: coverage not in its place", "pathlib:Path.replace", within=f"{_ARCHIVE}.coverage:write_coverage"),
+]
 
 _WAY_IN = (MAKING, MARKING, KEEPING, MIGRATING, LISTING, CHUNKS, DISCARDING, LETTERS, BURIAL, SETTLING, FLAWS, DRIFT, GAPS)
 _CARE = (SEEN, FORGETTING, PRUNING, REQUEUE)
-_SINKS = (FILE, HTTP, KAFKA, KAFKA_PYTHON, SEARCH, SENTINEL, SYSLOG, BEATS, RELP, SPLUNK)
+_SINKS = (FILE, HTTP, KAFKA, KAFKA_PYTHON, SEARCH, SENTINEL, SYSLOG, BEATS, RELP, SPLUNK, ARCHIVE)
 POINTS = {point.name: point for group in (*_WAY_IN, *_CARE, *_SINKS) for point in group}
 
 ELSEWHERE = {

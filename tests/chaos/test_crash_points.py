@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -161,8 +162,9 @@ ROWS = [
 ]
 
 
-ELSEWHERE = {*at.ACKED, *at.SENTINEL, *at.SPLUNK}
-"""Points in trials of their own: `test_acked_crashes.py`, `test_sentinel_crashes.py`, `test_splunk_hec.py`."""
+ELSEWHERE = {*chain(*at.ACKED.values()), *at.SENTINEL, *at.SPLUNK, *at.ARCHIVE}
+"""Points in trials of their own: `test_acked_crashes.py`, `test_sentinel_crashes.py`, `test_splunk_hec.py`,
+`archive/test_archive_crashes.py`."""
 
 
 @pytest.fixture(scope="module")

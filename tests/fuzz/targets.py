@@ -35,6 +35,8 @@ READERS = (
     "ualpipe.pipeline.records.json_reader:read_strictly",
     "ualpipe.pipeline.redaction:blanked",
     "ualpipe.pipeline.wording:visible",
+    "ualpipe.sinks.archive.coverage:parse_coverage",
+    "ualpipe.sinks.archive.layout:part_of",
     "ualpipe.sinks.elasticsearch.answers:refusal",
     "ualpipe.sinks.elasticsearch.bulk:failures",
     "ualpipe.sinks.elasticsearch.data_stream:bring_up_to_date",

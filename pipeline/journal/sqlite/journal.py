@@ -31,6 +31,7 @@ from ualpipe.pipeline.journal.sqlite.notes import (
     read_conditions,
 )
 from ualpipe.pipeline.journal.sqlite.queries.audit import unbalanced
+from ualpipe.pipeline.journal.sqlite.queries.coverage import read_coverage
 from ualpipe.pipeline.journal.sqlite.record_store import RecordStore
 from ualpipe.pipeline.journal.sqlite.retention import Retention
 from ualpipe.pipeline.journal.sqlite.seen.ids import SeenIds
@@ -52,7 +53,7 @@ from ualpipe.pipeline.journal.types import (
 )
 from ualpipe.pipeline.journal.under_way import UnderWay
 from ualpipe.pipeline.observe.conservation import Imbalance
-from ualpipe.pipeline.stages import Gap, Listed, WorkItem
+from ualpipe.pipeline.stages import Gap, Listed, StreamCoverage, WorkItem
 
 MIN_FREE_BYTES = 32 * 1024 * 1024
 """Room left on the disk for settling what is stored; below it nothing more is fetched."""
@@ -285,6 +286,9 @@ class SqliteJournal:
 
     def note_conditions(self, counts: Mapping[str, ConditionCount]) -> None:
         self._conditions.note(counts)
+
+    def coverage(self, sink: str) -> list[StreamCoverage]:
+        return read_coverage(self._file, sink)
 
     def note_run(self, run: RunNote) -> None:
         note_run(self._file, run)

@@ -158,7 +158,7 @@ def housekeeping(tmp_path):
     context.drift.note(THING, "contoso")
     config = Pipeline(tmp_path, MemorySource({"stream": {}}), {"siem": MemorySink()}).config()
     memory = MemoryBudget(MemoryLimit(1 << 40, "a test"))
-    return Housekeeping(config, MemoryJournal(clock), context, LocalProcessor(), CpuAffinity(), memory, dict)
+    return Housekeeping(config, MemoryJournal(clock), context, LocalProcessor(), CpuAffinity(), memory, dict, {})
 
 
 def test_a_full_disk_delays_what_is_new_and_does_not_end_the_run(housekeeping, caplog):

@@ -28,9 +28,10 @@ from ualpipe.pipeline.options import build, schema_of
 from ualpipe.pipeline.process.transforming import events_of
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.stages import Batch
+from ualpipe.sinks.disk import as_sink_error
 from ualpipe.sinks.file import gzip_members as _gzip_members
 from ualpipe.sinks.file import names as _file_names
-from ualpipe.sinks.file.sink import MAX_OPEN_FILES, FileSink, _as_sink_error
+from ualpipe.sinks.file.sink import MAX_OPEN_FILES, FileSink
 from ualpipe.testing import SINK_CHECKS, SinkCase, check_options, encode, make_events, make_unencoded_events
 
 DAY = "audit-2026-11-20.ndjson"
@@ -239,7 +240,7 @@ def test_what_was_written_in_part_is_taken_back(tmp_path: Path, is_gzip: bool) -
 
 
 def test_a_full_disk_is_waited_for_and_named() -> None:
-    error = _as_sink_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), Path("out/audit.ndjson"))
+    error = as_sink_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), Path("out/audit.ndjson"))
     assert isinstance(error, SinkUnavailable)
     assert str(error).startswith("out/audit.ndjson: no space left on device: the disk is full")
 

@@ -1,0 +1,1 @@
+"""What is done to an archive beside writing events: small files are merged, old days removed, tenants erased; one at a time."""
