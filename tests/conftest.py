@@ -62,9 +62,10 @@ settings.register_profile(
 )
 
 
-# Of each property a few examples each time; `make fuzz` tries many. How long one takes says something about the machine, and what
-# else it is doing, not about the code. Where CI is set, Hypothesis has a profile of its own, which chooses the same ones each time.
-settings.register_profile("usual", settings.get_profile("ci" if "CI" in os.environ else "default"), max_examples=40, deadline=None)
+# Of each property a few examples each time; `make fuzz` tries many. How long one takes says something about the machine, and
+# what else it is doing, not about the code. Where CI is set, Hypothesis has a profile of its own, which tries the same each time.
+_own = settings.get_profile("ci" if "CI" in os.environ else "default")
+settings.register_profile("usual", _own, max_examples=40, deadline=None)
 settings.load_profile("usual")
 
 
