@@ -42,15 +42,14 @@ def open_store(place: Path, sink: str | None) -> Opened:
     """
     config = None
     if place.is_dir():
-        kind = _OF_FOLDERS
+        store: Store = registry.load("stores", _OF_FOLDERS)(place)
     elif place.is_file():
         config = load_for_use(place)
         log.set_up("warning", config.secrets)
         spec = _sink_of(config, sink)
-        kind, place = spec.type, spec.options.path
+        store = registry.load("stores", spec.type).of(spec.options)
     else:
         raise ConfigError(f"{place}: there is neither a folder with an archive nor a pipeline file")
-    store: Store = registry.load("stores", kind)(place)
     store.open()
     return Opened(store, config)
 

@@ -128,7 +128,7 @@ class Coverage:
 
 
 class Store(Protocol):
-    """Events as rows, to be read only. Made as ``Store(place)``, with the folder or address of the store; that does no I/O.
+    """Events as rows, to be read only. Made as ``Store.of(options)``, with those of the sink that fills it; that does no I/O.
 
     A query is one SELECT, in the SQL that DuckDB and PostgreSQL share, over these relations:
 
