@@ -134,12 +134,14 @@ class Store(Protocol):
 
     ``events``       those that are asked for, with the columns of ``sinks.table.columns`` and ``date`` (that of ``time``, in UTC)
     ``history``      those of the same tenants up to the end of what is asked for, by whomever and however old
-    ``changes``      ``event_id, position, name, old, new`` of ``events``
-    ``parameters``   ``event_id, position, name, value`` of ``events``
-    ``items``        ``event_id, position, folder, subject, message_id, size`` of ``events``
-    ``targets``      ``event_id, position, id, type`` of ``events``
+    ``changes``      ``event_id, record_type, operation, position, name, old, new`` of ``events``
+    ``parameters``   ``event_id, record_type, operation, position, name, value`` of ``events``
+    ``items``        ``event_id, record_type, operation, position, folder, subject, message_id, size`` of ``events``
+    ``targets``      ``event_id, record_type, operation, position, id, type`` of ``events``
     ``asked``        one row: ``since, until, now`` (instants), ``timezone, day_begins, day_ends, workdays`` (text ``12345``), ``user``
     ``own``          ``kind, value, other``
+
+    Who asks those four for some record types or operations says so of them, too: others are not taken apart then.
     """
 
     def open(self) -> None:

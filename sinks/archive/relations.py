@@ -19,6 +19,7 @@ _LISTS = {
     "targets": {"id": "VARCHAR", "type": "VARCHAR"},
 }
 _DATE = "CAST(time AS DATE) AS date"
+_EVENT = "event_id, record_type, operation"  # beside each entry of a list, so that lists of other events are not taken apart
 
 
 def source(files: Sequence[Path], *, places: bool = False) -> str:
@@ -100,8 +101,8 @@ def definitions(asked: Asked, spellings: Sequence[str] | None, files: Sequence[P
         shape = "[{" + ", ".join(f'"{member}": "{kind}"' for member, kind in members.items()) + "}]"
         chosen = ", ".join(f'one."{member}"' for member in members)
         yield (
-            f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT event_id, number - 1 AS position, {chosen} FROM (SELECT event_id, "
-            f"unnest(found) AS one, generate_subscripts(found, 1) AS number FROM (SELECT event_id, from_json({name}, "
+            f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT {_EVENT}, number - 1 AS position, {chosen} FROM (SELECT {_EVENT}, "
+            f"unnest(found) AS one, generate_subscripts(found, 1) AS number FROM (SELECT {_EVENT}, from_json({name}, "
             f"{text(shape)}) AS found FROM events WHERE {name} IS NOT NULL))"
         )
     yield f"CREATE OR REPLACE TEMP TABLE asked AS {_asked(asked)}"

@@ -33,8 +33,9 @@ def question(sql: str, asked: Asked, spellings: Sequence[str] | None, schema: st
         schema: Of the tables.
     """
     relations = ",\n".join(f"{relation} AS NOT MATERIALIZED ({body})" for relation, body in _relations(asked, spellings, schema))
-    head = f"WITH {relations}\n(\n"
-    return f"{head}{sql}\n)", len(head)
+    # Around a SELECT that has a WITH of its own there can be no other; what is selected from one alone keeps its order.
+    head = f"WITH {relations}\nSELECT * FROM (\n"
+    return f"{head}{sql}\n) AS answer", len(head)
 
 
 def _relations(asked: Asked, spellings: Sequence[str] | None, schema: str) -> Iterator[tuple[str, str]]:
@@ -50,7 +51,7 @@ def _relations(asked: Asked, spellings: Sequence[str] | None, schema: str) -> It
         )
         yield (
             relation,
-            f'SELECT "event_id", number - 1 AS "position", {chosen} FROM events, '
+            f'SELECT "event_id", "record_type", "operation", number - 1 AS "position", {chosen} FROM events, '
             f"json_array_elements(CAST(events.{name(relation)} AS json)) WITH ORDINALITY AS listed (one, number)",
         )
     yield "asked", _asked(asked)
