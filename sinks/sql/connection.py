@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _INSTALL = "a database needs the extra `sql`: pip install 'ualpipe[sql]'"
 _OLDEST = 150000  # PostgreSQL 15: a unique index in which nulls are equal
+_OF_SERVER = 0.8  # of the time that we wait: the server can say what took so long, and we can not
 _LEAST_CONNECT_S = 2  # libpq takes no less
 _SETTINGS = """SELECT set_config(name, value, false) FROM (VALUES
     ('TimeZone', 'UTC', true), ('DateStyle', 'ISO', true), ('standard_conforming_strings', 'on', true), ('jit', 'off', true),
@@ -122,25 +123,25 @@ class Links:
         psycopg = load()
         wait_s = timeout_s or self._config.timeout
         try:
-            made = psycopg.connect(**parameters(self._config, login, writes=writes), autocommit=True, prepare_threshold=None)
+            told = parameters(self._config, login, writes=writes)
+            link = Link(psycopg.connect(**told, autocommit=True, prepare_threshold=None), wait_s)
             try:
-                link = self._taken_in(Link(made, wait_s))
+                self._take_in(link)
                 with link.transaction() as sql:
-                    sql.execute(_SETTINGS, {"timeout": f"{round(wait_s * 1000)}ms"})
-                _check_server(made)
+                    sql.execute(_SETTINGS, {"timeout": f"{round(wait_s * _OF_SERVER * 1000)}ms"})
+                _check_server(link.sql)
             except BaseException:
-                made.close()
+                self.close(link)
                 raise
         except psycopg.Error as exc:
             raise failure(exc) from exc
         return link
 
-    def _taken_in(self, link: Link) -> Link:
+    def _take_in(self, link: Link) -> None:
         with self._lock:
             if self._is_cut:
                 raise SinkUnavailable("the connections of this sink were cut")
             self._open.add(link)
-        return link
 
     def close(self, link: Link) -> None:
         """Closes a connection."""

@@ -55,7 +55,7 @@ def _stream(said: str) -> StreamCoverage | None:
             delivering=int(found["delivering"]),
             dead=int(found["dead"]),
             waiting_since=parse_instant(found["waiting_since"]),
-            gaps=[_gap(gap) for gap in found["gaps"]],
+            gaps=tuple(_gap(gap) for gap in found["gaps"]),
         )
     except (UnreadableJson, KeyError, TypeError, ValueError):
         return None

@@ -50,6 +50,7 @@ _AT_LOG_IN = (  # libpq tells no SQLSTATE there
         SinkDenied,
         "set `ca_file` to the authority of the server's certificate, and `host` to the name in it",
     ),
+    (("group or world access",), SinkDenied, "chmod 600 the file of `client_key`"),
     (
         ("certificate", "private key", "SSL error"),
         SinkDenied,

@@ -52,12 +52,12 @@ def _server(sql: psycopg.Connection[Any]) -> Iterator[Finding]:
 def _tables(sql: psycopg.Connection[Any], config: SqlSinkConfig, wanted: Tables) -> Iterator[Finding]:
     subject = f"schema {config.schema}"
     found = setup.look(sql, config.schema, wanted)
-    if not (problem := setup.problem_of(found, config.schema, wanted)):
+    problem = setup.problem_of(found, config.schema, wanted)
+    if problem is None:
         yield Finding("ok", subject, f"tables of version {found.version}")
         yield from _rights(sql, config, subject)
     elif not config.setup:
-        what, _colon, action = problem.rpartition(": ")
-        yield Finding("error", subject, what, action)
+        yield _failed(subject, problem)
     elif found.version is None and found.has_events:
         yield Finding("error", subject, "it has a table `events` that is not ualpipe's", "name another `schema`")
     else:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ualpipe.pipeline.errors import SinkDenied
+from ualpipe.pipeline.errors import SinkDenied, with_advice
 from ualpipe.sinks.sql.functions import DROP_MONTHS, MAKE_MONTHS, lock_of
 from ualpipe.sinks.sql.quoting import literal, name
 from ualpipe.sinks.sql.tables import Tables, create, migrate
@@ -99,20 +99,22 @@ def require(sql: psycopg.Connection[Any], schema: str, wanted: Tables) -> None:
         SinkDenied: They can't.
     """
     if problem := problem_of(look(sql, schema, wanted), schema, wanted):
-        raise SinkDenied(problem)
+        raise problem
 
 
-def problem_of(found: Found, schema: str, wanted: Tables) -> str:
-    """Returns what is wrong with the tables; empty where nothing is."""
+def problem_of(found: Found, schema: str, wanted: Tables) -> SinkDenied | None:
+    """Returns what is wrong with the tables; None where nothing is."""
     if found.is_up_to_date(wanted):
-        return ""
+        return None
     if found.version is None:
-        return f"the schema {schema} has no tables of ualpipe: run what `ualpipe sql schema` prints, or say `setup: true`"
-    missing = f", and lack {', '.join(found.missing)}" if found.missing else ""
-    return (
-        f"the tables of the schema {schema} are of version {found.version}{missing}; version {wanted.version} is needed: run what "
-        f"`ualpipe sql schema --from {found.version}` prints, or say `setup: true`"
-    )
+        happened, since = f"the schema {schema} has no tables of ualpipe", ""
+    else:
+        missing = f" and lack {', '.join(found.missing)}" if found.missing else ""
+        happened = (
+            f"the tables of the schema {schema} are of version {found.version}{missing}; version {wanted.version} is needed"
+        )
+        since = f" --from {found.version}"
+    return SinkDenied(with_advice(happened, f"run what `ualpipe sql schema{since}` prints, or say `setup: true`"))
 
 
 def months_of(times: Sequence[datetime | None], now: datetime) -> set[date]:

@@ -138,7 +138,7 @@ class SqlSink:
             with link.transaction() as sql:
                 dropped = setup.drop_months(sql, self._config.schema, now - timedelta(seconds=keep))
         except (load().Error, SinkError) as exc:
-            reason = exc if isinstance(exc, SinkError) else self._failed(exc)
+            reason = exc if isinstance(exc, SinkError) else failure(exc)
             self._env.log.warning("months older than `keep` can't be dropped: %s", reason)
             return
         self._months = set()

@@ -125,19 +125,14 @@ class SqlStore:
         Raises:
             QueryError: It fails.
         """
-        with self._asking() as connection:
-            try:
-                # Binary results go by the extended protocol, which takes one statement alone.
-                cursor = connection.execute(sql, binary=True)
-                rows = [[_plain(value) for value in row] for row in cursor.fetchall()]
-            except load().errors.SyntaxError as exc:
-                raise QueryError(f"{_placed(exc, begin)}; a question is one SELECT, as stores are read only") from exc
-            except load().Error as exc:
-                raise QueryError(_placed(exc, begin)) from exc
+        with self._asking(begin) as connection:
+            # Binary results go by the extended protocol, which takes one statement alone.
+            cursor = connection.execute(sql, binary=True)
+            rows = [[_plain(value) for value in row] for row in cursor.fetchall()]
         return Result([column.name for column in cursor.description or ()], rows)
 
     @contextmanager
-    def _asking(self) -> Iterator[Any]:
+    def _asking(self, begin: int = 0) -> Iterator[Any]:
         """Is a transaction that reads.
 
         Raises:
@@ -148,8 +143,10 @@ class SqlStore:
         try:
             with self._link.transaction() as sql:
                 yield sql
+        except load().errors.SyntaxError as exc:
+            raise QueryError(f"{_placed(exc, begin)}; a question is one SELECT, as stores are read only") from exc
         except load().Error as exc:
-            raise QueryError(said_by(exc)) from exc
+            raise QueryError(_placed(exc, begin)) from exc
         except SinkError as exc:
             raise QueryError(str(exc)) from exc
 

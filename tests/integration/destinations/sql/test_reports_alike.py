@@ -73,7 +73,24 @@ def records() -> list[dict[str, Any]]:
         record(4, CreationTime="2999-01-01T00:00:00", UserId="a-b@contoso.com"),
         record(5, UserId="x" * 300, ModifiedProperties=[{"Name": "it's", "OldValue": "\u0000", "NewValue": '["ß","\\\\"]'}]),
     ]
-    return [*ordinary, *planted, *odd]
+    weakened = record(
+        6,
+        RecordType=1,
+        Workload="Exchange",
+        Operation="Set-AdminAuditLogConfig",
+        Parameters=[{"Name": "UnifiedAuditLogIngestionEnabled", "Value": "False"}],
+    )
+    minutes = [START + timedelta(days=2, seconds=15 * number) for number in range(120)]
+    burst = [
+        record(
+            100 + number,
+            CreationTime=at.strftime("%Y-%m-%dT%H:%M:%S"),
+            Operation="FileDownloaded",
+            ObjectId=f"https://contoso.example/{number}",
+        )
+        for number, at in enumerate(minutes)
+    ]
+    return [*ordinary, *planted, *odd, weakened, *burst]
 
 
 @pytest.fixture(scope="module")
