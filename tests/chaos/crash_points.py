@@ -85,6 +85,7 @@ _SEARCH, _ANSWER = "ualpipe.sinks.elasticsearch:ElasticsearchSink", "urllib3.con
 _HTTP = "ualpipe.sinks.http:HttpSink"
 _SENTINEL, _ROWS = "ualpipe.sinks.sentinel:SentinelSink", "ualpipe.sinks.sentinel.delivery:RowDelivery._send"
 _SPLUNK = "ualpipe.sinks.splunk_hec"
+_SQL = "ualpipe.sinks.sql"
 _SYSLOG, _STREAM = "ualpipe.sinks.syslog:SyslogSink", "ualpipe.sinks.syslog.tcp:Stream"
 _BEATS, _SESSION = "ualpipe.sinks.logstash.connection:Connection", "ualpipe.sinks.syslog.relp:Session"
 _HEAR = "ualpipe.sinks.dialogue:Dialogue.receive"
@@ -235,10 +236,19 @@ SPLUNK = [  # of `test_splunk_hec.py`, each at its n-th passage
     Point("splunk: told, not read", _ANSWER, within=f"{_SPLUNK}.collector:Collector.acknowledged", act=wait_for_the_other_side),
     Point("splunk: acknowledged", f"{_SPLUNK}.acknowledgements:Acknowledgements.wait", "after"),
 ]
+SQL = [  # of `sql/test_sql_kills.py`
+    Point("sql: tables made, uncommitted", f"{_SQL}.setup:set_up", "after"),
+    Point("sql: open", f"{_SQL}:SqlSink.open", "after"),
+    *_around("sql: write", f"{_SQL}:SqlSink.write"),
+    Point("sql: months made, uncommitted", f"{_SQL}.setup:make_months", "after"),
+    Point("sql: copied, not inserted", f"{_SQL}.copying:insert"),
+    Point("sql: inserted, uncommitted", f"{_SQL}.copying:insert", "after"),
+    Point("sql: committed", f"{_SQL}:SqlSink._write", "after"),
+]
 
 _WAY_IN = (MAKING, MARKING, KEEPING, MIGRATING, LISTING, CHUNKS, DISCARDING, LETTERS, BURIAL, SETTLING, FLAWS, DRIFT, GAPS)
 _CARE = (SEEN, FORGETTING, PRUNING, REQUEUE)
-_SINKS = (FILE, HTTP, KAFKA, KAFKA_PYTHON, SEARCH, SENTINEL, SYSLOG, BEATS, RELP, SPLUNK)
+_SINKS = (FILE, HTTP, KAFKA, KAFKA_PYTHON, SEARCH, SENTINEL, SYSLOG, BEATS, RELP, SPLUNK, SQL)
 POINTS = {point.name: point for group in (*_WAY_IN, *_CARE, *_SINKS) for point in group}
 
 ELSEWHERE = {

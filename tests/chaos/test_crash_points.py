@@ -161,7 +161,7 @@ ROWS = [
 ]
 
 
-ELSEWHERE = {*at.ACKED, *at.SENTINEL, *at.SPLUNK}
+ELSEWHERE = {*at.ACKED, *at.SENTINEL, *at.SPLUNK, *at.SQL}
 """Points in trials of their own: `test_acked_crashes.py`, `test_sentinel_crashes.py`, `test_splunk_hec.py`."""
 
 
