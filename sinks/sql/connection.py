@@ -198,7 +198,7 @@ def _tls(config: SqlSinkConfig) -> dict[str, str | None]:
 
 
 def _default_ca_file() -> Path | None:
-    """Returns the system's file of authorities, else Mozilla's: the library that psycopg brings looks in no place of the system."""
+    """Returns the system's file of authorities, else Mozilla's: psycopg's own library looks in no place of it."""
     return next((place for place in default_ca_places() if place.is_file()), None)
 
 

@@ -62,8 +62,9 @@ def insert(sql: psycopg.Connection[Any], schema: str) -> int:
     """Inserts the staged rows that are not there yet; returns how many those are."""
     here = name(schema)
     sql.execute(
-        f'INSERT INTO {here}."actors" ("tenant", "actor", "actor_keys") SELECT DISTINCT left("tenant", {_MOST_OF_TENANT}), "actor", '
-        f'left("actor_keys", {_MOST_OF_KEYS}) FROM {STAGING} ORDER BY 1, 2, 3 ON CONFLICT DO NOTHING'
+        f'INSERT INTO {here}."actors" ("tenant", "actor", "actor_keys") '
+        f'SELECT DISTINCT left("tenant", {_MOST_OF_TENANT}), "actor", left("actor_keys", {_MOST_OF_KEYS}) '
+        f"FROM {STAGING} ORDER BY 1, 2, 3 ON CONFLICT DO NOTHING"
     )
     # In one order in all sessions: those that write the same events wait for one another, and never in a circle.
     done = sql.execute(

@@ -22,7 +22,8 @@ def write_coverage(sql: psycopg.Connection[Any], schema: str, streams: Sequence[
     """Writes what a pipeline says of its streams, in the place of what it said before."""
     for stream in streams:
         sql.execute(
-            f'INSERT INTO {name(schema)}."coverage" ("source", "tenant", "stream", "said_at", "said") VALUES (%s, %s, %s, %s, %s) '
+            f'INSERT INTO {name(schema)}."coverage" ("source", "tenant", "stream", "said_at", "said") '
+            "VALUES (%s, %s, %s, %s, %s) "
             'ON CONFLICT ("source", "tenant", "stream") DO UPDATE SET "said_at" = excluded."said_at", "said" = excluded."said"',
             [stream.source, stream.tenant, stream.stream, now, orjson.dumps(asdict(stream)).decode()],
         )

@@ -28,6 +28,7 @@ def lock_of(schema: str) -> str:
 
 def _make_months(here: str, lock: str) -> str:
     """A month whose events came before it was made takes them over from the default partition: attaching it would fail else."""
+    quoted = literal(here)
     return f"""CREATE OR REPLACE FUNCTION {here}.{MAKE_MONTHS}("first" date, "last" date) RETURNS integer
 {_OWNER}
 DECLARE
@@ -40,17 +41,17 @@ BEGIN
     PERFORM pg_advisory_xact_lock({lock});
     FOR begin_of IN SELECT generate_series(date_trunc('month', "first"::timestamp), "last"::timestamp, '1 month')::date LOOP
         partition := 'events_' || to_char(begin_of, 'YYYY_MM');
-        CONTINUE WHEN to_regclass(format('%s.%I', {literal(here)}, partition)) IS NOT NULL;
+        CONTINUE WHEN to_regclass(format('%s.%I', {quoted}, partition)) IS NOT NULL;
         low := begin_of::timestamp AT TIME ZONE 'UTC';
         high := (begin_of + interval '1 month') AT TIME ZONE 'UTC';
-        EXECUTE format('CREATE TABLE %s.%I (LIKE %s."events" INCLUDING ALL EXCLUDING INDEXES)', {literal(here)}, partition, {literal(here)});
+        EXECUTE format('CREATE TABLE %s.%I (LIKE %s."events" INCLUDING ALL EXCLUDING INDEXES)', {quoted}, partition, {quoted});
         EXECUTE format(
             'WITH moved AS (DELETE FROM %s."events_default" WHERE "time" >= %L AND "time" < %L RETURNING *) '
-            'INSERT INTO %s.%I SELECT * FROM moved', {literal(here)}, low, high, {literal(here)}, partition
+            'INSERT INTO %s.%I SELECT * FROM moved', {quoted}, low, high, {quoted}, partition
         );
         EXECUTE format(
             'ALTER TABLE %s."events" ATTACH PARTITION %s.%I FOR VALUES FROM (%L) TO (%L)',
-            {literal(here)}, {literal(here)}, partition, low, high
+            {quoted}, {quoted}, partition, low, high
         );
         made := made + 1;
     END LOOP;
@@ -60,6 +61,7 @@ $body$"""
 
 
 def _drop_months(here: str, lock: str) -> str:
+    quoted = literal(here)
     return f"""CREATE OR REPLACE FUNCTION {here}.{DROP_MONTHS}("before" timestamptz) RETURNS integer
 {_OWNER}
 DECLARE
@@ -73,7 +75,7 @@ BEGIN
         AND (to_date(right(relname, 7), 'YYYY_MM') + interval '1 month') AT TIME ZONE 'UTC' <= "before"
         ORDER BY relname
     LOOP
-        EXECUTE format('DROP TABLE %s.%I', {literal(here)}, partition);
+        EXECUTE format('DROP TABLE %s.%I', {quoted}, partition);
         dropped := dropped + 1;
     END LOOP;
     DELETE FROM {here}."events_default" WHERE coalesce("time", "received") < "before";

@@ -25,8 +25,8 @@ class SqlSinkConfig:
     """Options of the ``sql`` sink."""
 
     host: str = option(
-        "Name or address of the PostgreSQL server (15 or newer), or the folder of its Unix socket. Several, with commas between, are "
-        "tried in turn, and the one that takes writes is used.",
+        "Name or address of the PostgreSQL server (15 or newer), or the folder of its Unix socket. Several, with commas between, "
+        "are tried in turn, and the one that takes writes is used.",
         minLength=1,
         examples=["db.contoso.example", "db1.contoso.example,db2.contoso.example"],
     )
@@ -49,14 +49,14 @@ class SqlSinkConfig:
         "Schema with the tables, one for each independent store.", default="ualpipe", pattern=r"^[a-z_][a-z0-9_]{0,39}$"
     )
     setup: bool = option(
-        "Whether to make the tables where they are missing, and to bring older ones up to date. The role has to own the schema, or "
-        "may create it in the database. With `false`, a database administrator runs what `ualpipe sql schema` prints, and the role "
-        "needs no more than to insert.",
+        "Whether to make the tables where they are missing, and to bring older ones up to date. The role has to own the schema, "
+        "or be allowed to create it in the database. With `false`, a database administrator runs what `ualpipe sql schema` "
+        "prints, and the role needs no more than to insert.",
         default=True,
     )
     keep: Duration | None = option(
-        "How long events are kept, by the time of the act; a month is dropped as a whole once all of it is older. null keeps them "
-        "for ever.",
+        "How long events are kept, by the time of the act; a month is dropped as a whole once all of it is older. null keeps "
+        "them for ever.",
         default=None,
     )
     connect_timeout: Duration = option("Longest time for connecting to a server and logging in; at least 2s.", default="10s")

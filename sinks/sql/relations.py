@@ -165,6 +165,7 @@ def all_operations(schema: str) -> str:
     """Returns a SELECT of each operation that there is: a jump through the index from one to the next."""
     here = f'{name(schema)}."events"'
     return (
-        f'WITH RECURSIVE found (one) AS (SELECT min("operation") FROM {here} UNION ALL SELECT (SELECT min("operation") FROM {here} '
-        'WHERE "operation" > found.one) FROM found WHERE found.one IS NOT NULL) SELECT one FROM found WHERE one IS NOT NULL'
+        f'WITH RECURSIVE found (one) AS (SELECT min("operation") FROM {here} UNION ALL '
+        f'SELECT (SELECT min("operation") FROM {here} WHERE '
+        '"operation" > found.one) FROM found WHERE found.one IS NOT NULL) SELECT one FROM found WHERE one IS NOT NULL'
     )

@@ -10,15 +10,16 @@ from ualpipe.sinks.sql.quoting import literal, name
 from ualpipe.sinks.sql.tables import WANTED, Tables, create, migrate
 
 _FIRST = 1
-_HEAD = """-- Tables of ualpipe's sink `sql`, version {version}, for PostgreSQL 15 or newer. Run it in the database itself, whose encoding is
--- UTF8, as the role that is to own the tables: psql --set ON_ERROR_STOP=1 --dbname DATABASE --file THIS_FILE
+_HEAD = """-- Tables of ualpipe's sink `sql`, version {version}, for PostgreSQL 15 or newer. Run it in the database itself,
+-- whose encoding is UTF8, as the role that is to own the tables: psql --set ON_ERROR_STOP=1 --dbname DATABASE --file THIS_FILE
 --
--- events          one row an event, in a partition for each month of "time"; events without a time, or with one that is far from
---                 today, stand in "events_default". The unique index is what keeps an event that comes again from being there twice.
+-- events          one row an event, in a partition for each month of "time"; events without a time, or with one that is
+--                 far from today, stand in "events_default". The unique index keeps an event that comes again from being
+--                 there twice.
 -- actors          each pair of actor and ids, by which all spellings of a user are found
 -- coverage        what pipelines say of their streams: which period is covered
 -- schema_version  versions that the tables have been through
--- make_months, drop_months   functions with the rights of the owner: whoever writes makes months by them, and can make nothing else
+-- make_months, drop_months   functions with the rights of the owner: whoever writes makes months by them, and nothing else
 """
 
 
@@ -50,7 +51,7 @@ def _roles(schema: str) -> str:
     """Returns the part with the two roles, which have no log-in of their own: grant them to those that have."""
     here = name(schema)
     writer, reader = f"{schema}_writer", f"{schema}_reader"
-    return f"""-- Who writes: inserts events and can neither read nor change them; makes months. GRANT {writer} TO the role of the sink.
+    return f"""-- Who writes: inserts events and makes months; can't read events. GRANT {writer} TO the sink's role.
 {_role(writer)}
 GRANT USAGE ON SCHEMA {here} TO {name(writer)};
 GRANT INSERT ON {here}."events", {here}."actors" TO {name(writer)};
@@ -68,4 +69,5 @@ GRANT SELECT ON {here}."events", {here}."actors", {here}."coverage", {here}."sch
 
 
 def _role(found: str) -> str:
-    return f"DO $body$ BEGIN IF to_regrole({literal(name(found))}) IS NULL THEN CREATE ROLE {name(found)} NOLOGIN; END IF; END $body$;"
+    create = f"CREATE ROLE {name(found)} NOLOGIN"
+    return f"DO $body$ BEGIN IF to_regrole({literal(name(found))}) IS NULL THEN {create}; END IF; END $body$;"

@@ -49,7 +49,8 @@ def look(sql: psycopg.Connection[Any], schema: str, wanted: Tables) -> Found:
     """
     here = name(schema)
     [row] = sql.execute(
-        "SELECT to_regnamespace(%(schema)s) IS NOT NULL, to_regclass(%(events)s) IS NOT NULL, to_regclass(%(version)s) IS NOT NULL",
+        "SELECT to_regnamespace(%(schema)s) IS NOT NULL, to_regclass(%(events)s) IS NOT NULL, "
+        "to_regclass(%(version)s) IS NOT NULL",
         {"schema": here, "events": f"{here}.events", "version": f"{here}.schema_version"},
     ).fetchall()
     has_schema, has_events, has_version = row

@@ -128,7 +128,7 @@ class SqlSink:
             self._months |= months
 
     def _clean(self) -> None:
-        """Drops old months from time to time. Where that fails it is said, and tried again later: delivering does not wait for it."""
+        """Drops old months from time to time. Where that fails it is said, and tried again later: delivering goes on."""
         keep, now = self._config.keep, self._env.clock.now()
         if keep is None or (self._cleans_at is not None and now < self._cleans_at):
             return

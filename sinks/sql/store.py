@@ -1,4 +1,4 @@
-"""Reads a database: the relations that reports and searches ask for, over its tables. Read only, and each question in its time."""
+"""Reads a database: the relations that reports and searches ask for, over its tables. Each question has its time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of the database, as a version of ualpipe wants them: names, columns, indexes, and how older versions become newer ones."""
+"""The tables of the database, as a version of ualpipe wants them, and how those of older versions become such."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _indexes(here: str) -> Iterator[str]:
 
 
 def _collation(schema: str) -> str:
-    """Returns the statement that makes a collation in which text is ordered by code points, and letters of all scripts have a case.
+    """Returns the statement that makes a collation: text is ordered by code points, and letters of all scripts have a case.
 
     The same order as an archive's, and one in which indexes find beginnings. Which letters there are, the server's locale says.
     """

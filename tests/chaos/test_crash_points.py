@@ -161,8 +161,9 @@ ROWS = [
 ]
 
 
-ELSEWHERE = {*at.ACKED, *at.SENTINEL, *at.SPLUNK, *at.SQL}
-"""Points in trials of their own: `test_acked_crashes.py`, `test_sentinel_crashes.py`, `test_splunk_hec.py`."""
+ELSEWHERE = {*at.BEATS, *at.RELP, *at.SENTINEL, *at.SPLUNK, *at.SQL}
+"""Points in trials of their own: `test_acked_crashes.py`, `test_sentinel_crashes.py`, `test_splunk_hec.py`,
+`sql/test_sql_kills.py`."""
 
 
 @pytest.fixture(scope="module")

@@ -6,20 +6,20 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from archives.databases import Server, ids_in, options, own_schema, rows
 from chaos import crash_points as at
 from chaos.crash_ledger import end_pauses, left
 from chaos.crash_runs import Runs
 from chaos.running import Running, running
 from runs import generated, run_once, served, write_config
 from servers.postgres import Postgres
-from sql_databases import Server, ids_in, options, own_schema, rows
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
@@ -79,7 +79,7 @@ def test_kills_of_the_server_and_of_ours_neither_lose_nor_double(
             with running(config) as run:
                 is_ours = False
                 while waiting and not is_ours:
-                    until(lambda wanted=next(steps): count(postgres, schema) >= wanted, run)
+                    wait_for_more(next(steps), postgres, schema, run)
                     time.sleep(rng.uniform(0, 0.2))
                     is_ours = waiting.pop(0) == "ours"
                     if is_ours:
@@ -97,9 +97,8 @@ def test_kills_of_the_server_and_of_ours_neither_lose_nor_double(
         found = Counter(ids_in(postgres, schema))
         with capsys.disabled():
             lost, doubled = len(tenant.ids - found.keys()), found.total() - len(found)
-            print(
-                f"\nsql: {KILLS} kills of the server and {KILLS} of ours: {len(tenant.ids):,} records, lost {lost}, doubled {doubled}"
-            )
+            each = f"{KILLS} kills of the server and {KILLS} of ours"
+            print(f"\nsql: {each}: {len(tenant.ids):,} records, lost {lost}, doubled {doubled}")
         assert found == Counter(tenant.ids)
 
 
@@ -111,9 +110,9 @@ def count(server: Postgres, schema: str) -> int:
         return 0
 
 
-def until(condition: Callable[[], bool], run: Running) -> None:
+def wait_for_more(events: int, server: Postgres, schema: str, run: Running) -> None:
     deadline = time.monotonic() + PATIENCE_S
-    while not condition():
+    while count(server, schema) < events:
         assert run.process.poll() is None, run.log_file.read_text(encoding="utf-8")[-3000:]
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sql_databases import Server, own_schema
+from archives.databases import Server, own_schema
 
 
 @pytest.fixture

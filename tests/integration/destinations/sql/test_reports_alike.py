@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 import ualpipe.reports
+from archives.databases import opened, opened_store, own_schema
 from archives.scene import store_of, written
 from fakes import TENANT, record
 from servers.postgres import ExternalPostgres, Postgres
-from sql_databases import opened, opened_store, own_schema
 from ualpipe.pipeline.report.contract import Asked, Own, Selection, Store
 from ualpipe.simulator.records.generator import generate
 from ualpipe.simulator.records.incidents import planted_incidents
@@ -37,8 +37,8 @@ QUESTIONS = {
     "what was asked": 'select since, until, now, timezone, day_begins, day_ends, workdays, "user" from asked',
     "what is one's own": "select * from own order by kind, value, other",
     "an order of texts": "select distinct lower(subject) as s, object from events order by s nulls last, object nulls last",
-    "sums": "select workload, sum(count) as n, avg(count) as mean, count(distinct actor) as who, array_agg(event_id order by event_id) "
-    "as event_ids from events group by workload order by workload",
+    "sums": "select workload, sum(count) as n, avg(count) as mean, count(distinct actor) as who, "
+    "array_agg(event_id order by event_id) as event_ids from events group by workload order by workload",
     "local hours": "select cast(extract(hour from time at time zone asked.timezone) as bigint) as h, count(*) as n "
     "from events cross join asked group by 1 order by 1",
 }

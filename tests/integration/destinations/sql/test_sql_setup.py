@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from archives.databases import Server, do, ids_in, make_sink, opened, opened_store, rows
 from archives.scene import answer, events_of
 from fakes import FakeClock, record
 from servers.postgres import connected
-from sql_databases import Server, do, ids_in, make_sink, opened, opened_store, rows
 from ualpipe.pipeline.commands._stores import open_store
 from ualpipe.pipeline.errors import ConfigError, QueryError, SinkDenied
 from ualpipe.pipeline.report.contract import Search, Selection
@@ -69,7 +69,8 @@ def test_the_script_makes_what_the_sink_makes(postgres: Server, schema: str) -> 
     other = f"{schema}s"
     try:
         do(postgres, script(other))
-        listed = "SELECT relname, relkind FROM pg_class WHERE relnamespace = '{}'::regnamespace AND relkind IN ('r', 'p', 'I') ORDER BY 1"
+        where = "relnamespace = '{}'::regnamespace AND relkind IN ('r', 'p', 'I')"
+        listed = f"SELECT relname, relkind FROM pg_class WHERE {where} ORDER BY 1"
         assert rows(postgres, listed.format(schema)) == rows(postgres, listed.format(other))
         assert columns(postgres, schema, "events") == columns(postgres, other, "events")
         do(postgres, script(other, 1, NEXT))
@@ -182,7 +183,7 @@ def test_a_writer_who_may_not_make_tables_is_told_what_to_do(postgres: Server, s
 def test_rights_that_are_granted_later_are_taken_up(postgres: Server, schema: str, logins: dict[str, dict[str, Any]]) -> None:
     with opened(postgres, schema, setup=False, **logins["writer"]) as sink:
         do(postgres, f'REVOKE INSERT ON "{schema}".events FROM "{schema}_writer"')
-        with pytest.raises(SinkDenied, match="permission denied for table events.*grant"):
+        with pytest.raises(SinkDenied, match=r"permission denied for table events.*grant"):
             sink.write(Batch(make_events(1)))
         assert any("may not insert" in finding.message for finding in sink.check())
         do(postgres, f'GRANT INSERT ON "{schema}".events TO "{schema}_writer"')
@@ -217,9 +218,12 @@ def test_how_far_streams_have_come_is_read_as_it_was_written(postgres: Server, s
 
 
 def test_a_question_that_takes_too_long_is_ended(postgres: Server, schema: str) -> None:
-    with opened(postgres, schema), opened_store(postgres, schema, question_timeout="300ms") as store:
-        with pytest.raises(QueryError, match="timeout|no answer"):
-            answer(store, "select count(*) from generate_series(1, 1000000000)")
+    with (
+        opened(postgres, schema),
+        opened_store(postgres, schema, question_timeout="300ms") as store,
+        pytest.raises(QueryError, match=r"timeout|no answer"),
+    ):
+        answer(store, "select count(*) from generate_series(1, 1000000000)")
 
 
 def test_a_store_that_is_not_there_is_named(postgres: Server, schema: str) -> None:
@@ -229,10 +233,8 @@ def test_a_store_that_is_not_there_is_named(postgres: Server, schema: str) -> No
 
 
 def test_a_database_with_another_order_of_letters_answers_alike(postgres: Server, schema: str) -> None:
-    do(
-        postgres,
-        f"CREATE DATABASE \"{schema}\" TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'en-US' LOCALE 'C.UTF-8'",
-    )
+    made = "TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'en-US' LOCALE 'C.UTF-8'"
+    do(postgres, f'CREATE DATABASE "{schema}" {made}')
     try:
         with opened(postgres, schema, database=schema) as sink:
             sink.write(

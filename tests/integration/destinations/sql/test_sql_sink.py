@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from archives.databases import Server, do, ids_in, make_sink, opened, rows
 from archives.scene import events_of
 from fakes import FakeClock, record
-from sql_databases import Server, do, ids_in, make_sink, opened, rows
 from ualpipe.pipeline.errors import SinkRejected
 from ualpipe.pipeline.metrics import EVENTS_EXISTING
 from ualpipe.pipeline.stages import Batch

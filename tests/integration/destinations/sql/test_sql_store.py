@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from archives.databases import Server, opened, opened_store
 from archives.scene import written
 from archives.store_suite import *  # noqa: F403 - what every store answers
 from archives.store_suite import StoreWith
-from sql_databases import Server, opened, opened_store
 from ualpipe.pipeline.report.contract import Store
 
 

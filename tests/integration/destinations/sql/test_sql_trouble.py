@@ -12,10 +12,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from archives.databases import Server, do, ids_in, make_sink, opened, rows
 from servers.certificates import write_certificates
 from servers.peers.fault_proxy import Fault, FaultProxy, Mode
 from servers.postgres import Postgres, connected
-from sql_databases import Server, do, ids_in, make_sink, opened, rows
 from ualpipe.pipeline.errors import SinkDenied, SinkError, SinkRejected, SinkUnavailable
 from ualpipe.pipeline.stages import Batch
 from ualpipe.testing import make_events
@@ -116,9 +116,11 @@ def test_what_stands_in_the_way_at_the_start_is_named(
 
 
 def test_a_role_without_connections_left_waits(postgres: Server, schema: str) -> None:
-    with role(postgres, schema, "LOGIN PASSWORD 'word' CONNECTION LIMIT 0") as login:
-        with pytest.raises(SinkUnavailable, match="too many connections"):
-            make_sink(postgres, schema, **login).open()
+    with (
+        role(postgres, schema, "LOGIN PASSWORD 'word' CONNECTION LIMIT 0") as login,
+        pytest.raises(SinkUnavailable, match="too many connections"),
+    ):
+        make_sink(postgres, schema, **login).open()
 
 
 def test_a_server_that_takes_no_writes_is_waited_for(postgres: Server, schema: str) -> None:
@@ -266,7 +268,7 @@ def test_a_certificate_that_is_not_trusted_is_refused(
 ) -> None:
     if more:
         more = {"ca_file": str(write_certificates(tmp_path / "other").ca_file)}
-    with pytest.raises(SinkDenied, match="certificate.*`ca_file`"):
+    with pytest.raises(SinkDenied, match=r"certificate.*`ca_file`"):
         make_sink(postgres, schema, sslmode="verify-full", **more).open()
 
 
