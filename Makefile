@@ -64,8 +64,8 @@ bench: servers  ## measures speed, memory and size (PARTS="hot-path file" choose
 	@$(BIN)/python -m bench $(PARTS)
 
 lock:  ## renews the lock files (needs uv)
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --extra fast --extra geoip --extra reports pyproject.toml requirements/dev.in -o requirements/dev.txt
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --extra fast --extra geoip --extra reports pyproject.toml -o requirements/run.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --extra fast --extra geoip --extra reports --extra sql pyproject.toml requirements/dev.in -o requirements/dev.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --extra fast --extra geoip --extra reports --extra sql pyproject.toml -o requirements/run.txt
 
 clean:  ## removes the environment and build products
 	rm -rf $(VENV) build dist *.egg-info .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

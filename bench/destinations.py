@@ -60,6 +60,7 @@ def _makers(servers: SimpleNamespace) -> dict[str, Callable[[], Sink]]:
             "data_stream": f"logs-o365.audit-bench{next(numbers)}",
         },
         **({"http": lambda: {"type": "http", "url": f"{servers.victoria_logs.url}{JSONLINE}"}} if servers.victoria_logs else {}),
+        "sql": lambda: {**servers.postgres, "schema": f"bench{next(numbers)}"},
         "splunk_hec, acks after 1 s (fake)": lambda: {"type": "splunk_hec", **servers.splunk},
         "syslog, tcp": lambda: {**siem, "transport": "tcp", "port": servers.rsyslog.tcp_port},
         "syslog, tls": lambda: {
@@ -91,11 +92,12 @@ def _servers() -> Iterator[SimpleNamespace]:
     from servers.lumberjack_receiver import find_lumberjack  # noqa: PLC0415
     from servers.peers.fake_splunk import TOKEN, in_its_own_process  # noqa: PLC0415
     from servers.peers.sentinel_scene import light_service  # noqa: PLC0415
+    from servers.postgres import find_postgres  # noqa: PLC0415
     from servers.rsyslog import RELP, find_rsyslog  # noqa: PLC0415
     from servers.run_folder import make_run_folder  # noqa: PLC0415
     from servers.victoria_logs import victoria_logs  # noqa: PLC0415
 
-    folders = [make_run_folder() for _folder in range(7)]
+    folders = [make_run_folder() for _folder in range(8)]
     certificates = write_certificates(folders[0])
     with ExitStack() as stack:
         kafka = find_kafka(folders[1], certificates)
@@ -113,6 +115,8 @@ def _servers() -> Iterator[SimpleNamespace]:
         stack.callback(relp.stop)
         lumberjack = find_lumberjack(folders[5], certificates)
         stack.callback(lumberjack.stop)
+        postgres = find_postgres(folders[7], certificates)
+        stack.callback(postgres.stop)
         yield SimpleNamespace(
             kafka=kafka,
             elasticsearch=elasticsearch,
@@ -120,6 +124,15 @@ def _servers() -> Iterator[SimpleNamespace]:
             relp=relp,
             lumberjack=lumberjack,
             victoria_logs=logs,
+            postgres={
+                "type": "sql",
+                "host": postgres.host,
+                "port": postgres.port,
+                "database": postgres.database,
+                "user": postgres.user,
+                "password": postgres.password,
+                "sslmode": "disable",
+            },
             splunk={"url": stack.enter_context(in_its_own_process(1.0)), "token": TOKEN},
             sentinel=stack.enter_context(light_service(folders[6])),
         )

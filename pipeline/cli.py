@@ -278,6 +278,14 @@ def _add_tools(add: Parsers, *, is_tenant: bool) -> None:
     erase.add_argument("place", type=Path, metavar="STORE", help="the folder of an archive, or the config of a pipeline with one")
     erase.add_argument("--tenant", required=True, metavar="ID", help="the tenant's id, as the archive's folders name it")
     erase.add_argument("--yes", action="store_true", help="do not ask before")
+    sql = _command(add, "sql", "print what PostgreSQL needs for the sink", "ualpipe.pipeline.commands.sql")
+    actions = sql.add_subparsers(required=True, metavar="ACTION", dest="action")
+    text = "print the tables, functions and roles as SQL, or what brings older tables up to date"
+    tables = actions.add_parser("schema", help=text, description=text)
+    tables.add_argument(
+        "--from", type=int, default=0, dest="since", metavar="VERSION", help="version of the tables that are there"
+    )
+    tables.add_argument("--name", default="ualpipe", help="the schema (default: ualpipe)")
     tenant = _command(add, "tenant", "serve a simulated Microsoft 365 tenant on loopback", "ualpipe.simulator.cli")
     if is_tenant:  # its options need the module; other commands start faster without
         importlib.import_module("ualpipe.simulator.cli").add_arguments(tenant)

@@ -1,6 +1,7 @@
 """Real servers as fixtures, each started once a run, at its first use.
 
-A server comes from an address in the environment (``UALPIPE_TEST_KAFKA``, ``UALPIPE_TEST_ELASTICSEARCH_URL``); else from a
+A server comes from an address in the environment (``UALPIPE_TEST_KAFKA``, ``UALPIPE_TEST_ELASTICSEARCH_URL``,
+``UALPIPE_TEST_POSTGRES``); else from a
 container, where a Docker engine of this machine answers and has the image or can get it (``UALPIPE_TEST_DOCKER=0`` leaves Docker
 out); else it is started as a local process from what ``make servers`` installs. The end of a run says why local processes served
 although Docker answers. A test whose server is missing is skipped, and fails with ``UALPIPE_REQUIRE_SERVERS=1``. With ``CI`` set,
@@ -32,6 +33,7 @@ from servers.installed import NotInstalled
 from servers.kafka import ExternalKafka, Kafka, find_kafka
 from servers.lumberjack_receiver import LumberjackReceiver, find_lumberjack
 from servers.missing import missing
+from servers.postgres import ExternalPostgres, Postgres, find_postgres
 from servers.process import ServerFailed
 from servers.rsyslog import RELP, Rsyslog, find_rsyslog
 from servers.run_folder import make_run_folder
@@ -45,6 +47,7 @@ _MARKERS = {
     "rsyslog": "rsyslog",
     "relp": "rsyslog",
     "lumberjack": "lumberjack",
+    "postgres": "postgres",
 }
 
 pytest_plugins = ["processor_time"]
@@ -121,6 +124,12 @@ def relp(run_folder: Path, certificates: Certificates) -> Iterator[Rsyslog]:
 def lumberjack(run_folder: Path, certificates: Certificates) -> Iterator[LumberjackReceiver]:
     """A receiver of Beats, which acknowledges what is on the disk. At the start of each test it has received nothing."""
     yield from _served(lambda: find_lumberjack(_below(run_folder, "lumberjack"), certificates))
+
+
+@pytest.fixture(scope="session")
+def postgres(run_folder: Path, certificates: Certificates) -> Iterator[Postgres | ExternalPostgres]:
+    """A PostgreSQL server."""
+    yield from _served(lambda: find_postgres(_below(run_folder, "postgres"), certificates))
 
 
 @pytest.fixture

@@ -128,7 +128,9 @@ class Coverage:
 
 
 class Store(Protocol):
-    """Events as rows, to be read only. Made as ``Store(place)``, with the folder or address of the store; that does no I/O.
+    """Events as rows, to be read only. Made as ``Store.of(options)``, with those of the sink that fills it; that does no I/O.
+
+    One whose class has ``is_folder = True`` is made as ``Store(folder)``, too.
 
     A query is one SELECT, in the SQL that DuckDB and PostgreSQL share, over these relations:
 

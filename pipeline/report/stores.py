@@ -20,8 +20,9 @@ def store_in(folder: Path) -> Store:
         ConfigError: It is none, or a library is missing.
     """
     failures = []
-    for name in registry.installed(KIND):
-        store: Store = registry.load(KIND, name)(folder)
+    kinds = [registry.load(KIND, name) for name in registry.installed(KIND)]
+    for kind in (one for one in kinds if getattr(one, "is_folder", False)):
+        store: Store = kind(folder)
         try:
             store.open()
         except ConfigError as exc:
@@ -43,7 +44,7 @@ def store_of(config: PipelineConfig, sink: str = "") -> Store:
         ConfigError: No sink has a store, several have one and none is named, or it can't be opened.
     """
     spec = sink_with_store(config, sink)
-    store: Store = registry.load(KIND, spec.type)(spec.options.path)
+    store: Store = registry.load(KIND, spec.type).of(spec.options)
     try:
         store.open()
     except ConfigError:

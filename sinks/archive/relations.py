@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ualpipe.pipeline.report.contract import Asked, Search, Selection
 from ualpipe.sinks.archive.duck import TYPES, text
-from ualpipe.sinks.archive.needles import pattern as needle_pattern
 from ualpipe.sinks.table.columns import COLUMNS
+from ualpipe.sinks.table.needles import pattern as needle_pattern
 
 _LISTS = {
     "changes": {"name": "VARCHAR", "old": "VARCHAR", "new": "VARCHAR"},

@@ -17,9 +17,10 @@ from ualpipe.pipeline.report.contract import Asked, Coverage, Result, Search, Se
 from ualpipe.sinks.archive import duck, layout, relations
 from ualpipe.sinks.archive.coverage import read_coverage
 from ualpipe.sinks.archive.damage import Damages
+from ualpipe.sinks.archive.options import ArchiveSinkConfig
 from ualpipe.sinks.archive.relations import Files
-from ualpipe.sinks.archive.spellings import spellings_of
 from ualpipe.sinks.table.columns import COLUMNS
+from ualpipe.sinks.table.spellings import spellings_of
 
 _MEMORY = "1GiB"
 _THREADS = max(1, min(8, os.cpu_count() or 1))
@@ -35,10 +36,17 @@ class ArchiveStore:
     Other programs may write to it meanwhile: which files count is looked up when a question is asked.
     """
 
+    is_folder = True
+
     def __init__(self, place: Path) -> None:
         self._root = place
         self._duck: Any = None
         self._damages = Damages()
+
+    @classmethod
+    def of(cls, options: ArchiveSinkConfig) -> ArchiveStore:
+        """Returns the store that a sink with these options fills."""
+        return cls(options.path)
 
     def open(self) -> None:
         if not self._root.is_dir():

@@ -16,8 +16,8 @@ from ualpipe.pipeline.events import EncodedEvent, Origin
 from ualpipe.pipeline.options import build
 from ualpipe.pipeline.process.processor import LocalProcessor
 from ualpipe.pipeline.records.chunk import Chunk
-from ualpipe.pipeline.report.contract import Asked, Own, Result, Selection
-from ualpipe.pipeline.stages import Batch
+from ualpipe.pipeline.report.contract import Asked, Own, Result, Selection, Store
+from ualpipe.pipeline.stages import Batch, Sink
 from ualpipe.sinks.archive import ArchiveSink, ArchiveSinkConfig
 from ualpipe.sinks.archive.store import ArchiveStore
 from ualpipe.transforms.ecs import EcsTransform
@@ -72,10 +72,15 @@ def fill(folder: Path, records: Sequence[Record], make: Make = events_of) -> Non
     sink = ArchiveSink(build(ArchiveSinkConfig, {"path": str(folder)}, Path()), fakes.env("archive"))
     sink.open()
     try:
-        for begin in range(0, len(records), WRITTEN_TOGETHER):
-            assert not sink.write(Batch(make(records[begin : begin + WRITTEN_TOGETHER])))
+        written(sink, records, make)
     finally:
         sink.close()
+
+
+def written(sink: Sink, records: Sequence[Record], make: Make = events_of) -> None:
+    """Writes records to an open sink, as it gets them behind ``ecs``."""
+    for begin in range(0, len(records), WRITTEN_TOGETHER):
+        assert not sink.write(Batch(make(records[begin : begin + WRITTEN_TOGETHER])))
 
 
 def store_of(folder: Path, records: Sequence[Record], make: Make = events_of) -> ArchiveStore:
@@ -86,9 +91,7 @@ def store_of(folder: Path, records: Sequence[Record], make: Make = events_of) ->
     return store
 
 
-def answer(
-    store: ArchiveStore, sql: str, *, now: datetime = NOW, own: Iterable[Own] = (), **selection: Any
-) -> list[dict[str, Any]]:
+def answer(store: Store, sql: str, *, now: datetime = NOW, own: Iterable[Own] = (), **selection: Any) -> list[dict[str, Any]]:
     """Returns what a store answers, a mapping for each row."""
     found: Result = store.query(sql, Asked(Selection(**selection), now=now, own=list(own)))
     return [dict(zip(found.columns, row, strict=True)) for row in found.rows]

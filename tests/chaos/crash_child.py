@@ -52,7 +52,7 @@ _WARM = (
     *(f"ualpipe.pipeline.commands.{name}" for name in ("run", "dead_letters")),
     *(f"ualpipe.pipeline.journal.sqlite.{name}" for name in ("journal", "reader", "changes")),
     *(f"ualpipe.sinks.{name}" for name in ("file", "kafka", "kafka.producer_confluent", "elasticsearch", "http", "archive")),
-    *(f"ualpipe.sinks.{name}" for name in ("logstash", "sentinel.connection", "splunk_hec", "syslog")),
+    *(f"ualpipe.sinks.{name}" for name in ("logstash", "sentinel.connection", "splunk_hec", "sql", "syslog")),
     "ualpipe.sources.management_activity.source",
     "ualpipe.sources.management_activity.connection",
     *(f"ualpipe.transforms.{name}.transform" for name in ("validate", "ecs")),

@@ -86,6 +86,7 @@ _SEARCH, _ANSWER = "ualpipe.sinks.elasticsearch:ElasticsearchSink", "urllib3.con
 _HTTP = "ualpipe.sinks.http:HttpSink"
 _SENTINEL, _ROWS = "ualpipe.sinks.sentinel:SentinelSink", "ualpipe.sinks.sentinel.delivery:RowDelivery._send"
 _SPLUNK = "ualpipe.sinks.splunk_hec"
+_SQL = "ualpipe.sinks.sql"
 _SYSLOG, _STREAM = "ualpipe.sinks.syslog:SyslogSink", "ualpipe.sinks.syslog.tcp:Stream"
 _BEATS, _SESSION = "ualpipe.sinks.logstash.connection:Connection", "ualpipe.sinks.syslog.relp:Session"
 _HEAR = "ualpipe.sinks.dialogue:Dialogue.receive"
@@ -257,10 +258,19 @@ ARCHIVE = [  # of `archive/test_archive_crashes.py`, in this order: behind each 
     Point("archive: merged, one removed", f"{_PARTS}:remove", "after", within=_MERGE),
     Point("archive: coverage not in its place", "pathlib:Path.replace", within=f"{_ARCHIVE}.coverage:write_coverage"),
 ]
+SQL = [  # of `sql/test_sql_kills.py`
+    Point("sql: tables made, uncommitted", f"{_SQL}.setup:set_up", "after"),
+    Point("sql: open", f"{_SQL}:SqlSink.open", "after"),
+    *_around("sql: write", f"{_SQL}:SqlSink.write"),
+    Point("sql: months made, uncommitted", f"{_SQL}.setup:make_months", "after"),
+    Point("sql: copied, not inserted", f"{_SQL}.copying:insert"),
+    Point("sql: inserted, uncommitted", f"{_SQL}.copying:insert", "after"),
+    Point("sql: committed", f"{_SQL}:SqlSink._write", "after"),
+]
 
 _WAY_IN = (MAKING, MARKING, KEEPING, MIGRATING, LISTING, CHUNKS, DISCARDING, LETTERS, BURIAL, SETTLING, FLAWS, DRIFT, GAPS)
 _CARE = (SEEN, FORGETTING, PRUNING, REQUEUE)
-_SINKS = (FILE, HTTP, KAFKA, KAFKA_PYTHON, SEARCH, SENTINEL, SYSLOG, BEATS, RELP, SPLUNK, ARCHIVE)
+_SINKS = (FILE, HTTP, KAFKA, KAFKA_PYTHON, SEARCH, SENTINEL, SYSLOG, BEATS, RELP, SPLUNK, ARCHIVE, SQL)
 POINTS = {point.name: point for group in (*_WAY_IN, *_CARE, *_SINKS) for point in group}
 
 ELSEWHERE = {

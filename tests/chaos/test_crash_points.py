@@ -162,9 +162,9 @@ ROWS = [
 ]
 
 
-ELSEWHERE = {*chain(*at.ACKED.values()), *at.SENTINEL, *at.SPLUNK, *at.ARCHIVE}
+ELSEWHERE = {*chain(*at.ACKED.values()), *at.SENTINEL, *at.SPLUNK, *at.ARCHIVE, *at.SQL}
 """Points in trials of their own: `test_acked_crashes.py`, `test_sentinel_crashes.py`, `test_splunk_hec.py`,
-`archive/test_archive_crashes.py`."""
+`archive/test_archive_crashes.py`, `sql/test_sql_kills.py`."""
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ SWITCH = "UALPIPE_TEST_DOCKER"
 KAFKA = "apache/kafka:4.3.1"
 ELASTICSEARCH8 = "docker.elastic.co/elasticsearch/elasticsearch:8.19.21"
 ELASTICSEARCH9 = "docker.elastic.co/elasticsearch/elasticsearch:9.5.3"
+POSTGRES = "postgres:15"
 RSYSLOG = "ualpipe-tests-rsyslog:bookworm-relp"
 """Built from ``rsyslog.Dockerfile``: rsyslog's own images come without the GnuTLS driver that the tests speak to."""
 
@@ -83,7 +84,7 @@ def forget_failure() -> None:
 
 def has_all() -> bool:
     """Returns whether the engine has the images of all servers; fetches them where it has not."""
-    return all(map(has, (KAFKA, ELASTICSEARCH8, ELASTICSEARCH9, RSYSLOG)))
+    return all(map(has, (KAFKA, ELASTICSEARCH8, ELASTICSEARCH9, POSTGRES, RSYSLOG)))
 
 
 @contextlib.contextmanager

@@ -64,6 +64,7 @@ def missing_packages() -> list[str]:
     wanted = {
         "default-jdk-headless": _is_there(lambda: installed.java_home(KAFKA_JAVA)),
         "maven": _is_there(lambda: installed.program("mvn")),
+        "postgresql": _is_there(installed.postgres_folder),
         "rsyslog": _is_there(lambda: installed.program("rsyslogd")),
         "rsyslog-gnutls": installed.rsyslog_has("lmnsd_gtls"),
         "rsyslog-relp": installed.rsyslog_has("imrelp"),

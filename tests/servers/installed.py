@@ -14,6 +14,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parent.parent
 JAVA_HOMES = Path("/usr/lib/jvm")
+POSTGRES_HOMES = Path("/usr/lib/postgresql")  # as Debian has them, which keeps the servers off the path
+OLDEST_POSTGRES = 15
 
 _SHOWN_OUTPUT = 4000
 
@@ -86,6 +88,19 @@ def program(name: str) -> Path:
     if found is None:
         raise NotInstalled(f"no {name}: run `make servers`")
     return Path(found)
+
+
+def postgres_folder() -> Path:
+    """Returns the folder with the programs of the oldest PostgreSQL that ualpipe works with.
+
+    Raises:
+        NotInstalled: There is none.
+    """
+    found = [(int(path.parent.name), path) for path in POSTGRES_HOMES.glob("*/bin") if path.parent.name.isdigit()]
+    fit = [(version, path) for version, path in found if version >= OLDEST_POSTGRES and (path / "initdb").exists()]
+    if not fit:
+        raise NotInstalled(f"no PostgreSQL {OLDEST_POSTGRES} or newer: run `make servers`")
+    return min(fit)[1]
 
 
 def rsyslog_has(module: str) -> bool:

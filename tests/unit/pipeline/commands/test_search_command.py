@@ -19,7 +19,7 @@ from fakes import record
 from ualpipe.pipeline.cli import main
 from ualpipe.pipeline.commands._search_conditions import compiled, needles
 from ualpipe.pipeline.errors import ConfigError
-from ualpipe.sinks.archive.needles import pattern
+from ualpipe.sinks.table.needles import pattern
 
 Run = Callable[..., tuple[int, str, str]]
 RECORDS = [

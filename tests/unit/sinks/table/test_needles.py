@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ualpipe.sinks.archive import duck
-from ualpipe.sinks.archive.needles import pattern
+from ualpipe.sinks.table.needles import pattern
 
 CONNECTION = duckdb.connect()
 
