@@ -37,5 +37,7 @@ def _tenants(known: Sequence[str], asked: str | None) -> Sequence[str]:
     if asked is not None and asked.lower() not in known:
         raise ConfigError(f"--tenant: the store has no events of {asked} (there are: {', '.join(known) or 'none'})")
     if asked is None and len(known) > 1:
-        raise ConfigError(f"the store has events of several tenants ({', '.join(known)}): name the one of the exports with --tenant")
+        raise ConfigError(
+            f"the store has events of several tenants ({', '.join(known)}): name the one of the exports with --tenant"
+        )
     return [asked.lower()] if asked is not None else known

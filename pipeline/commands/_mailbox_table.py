@@ -7,14 +7,14 @@ import sys
 
 from ualpipe.pipeline.commands._tables import Printer
 from ualpipe.pipeline.mailbox_audit.actions import LOGONS
-from ualpipe.pipeline.mailbox_audit.judging import STATES, State, Verdict
+from ualpipe.pipeline.mailbox_audit.judging import State, Verdict
 from ualpipe.pipeline.mailbox_audit.report import Report, remarks
 from ualpipe.pipeline.redaction import blanked
 from ualpipe.pipeline.wording import counted
 
 _WIDE = 120  # columns of a terminal
 _STYLES: dict[State, str] = {"organisation switch": "red", "auditing off": "red", "bypass": "red", "missing actions": "yellow"}
-_SAID_BY_STATE = frozenset(STATES)
+_SAID_OF_ALL = frozenset({"organisation switch", "unified log"})  # and so below the table
 
 
 def print_table(report: Report, *, shows_all: bool) -> None:
@@ -37,7 +37,7 @@ def _narrow(verdict: Verdict) -> tuple[str, ...]:
 
 
 def _wide(verdict: Verdict) -> tuple[str, ...]:
-    findings = "; ".join(str(one) for one in verdict.findings if one.name not in _SAID_BY_STATE - {"not exported"})
+    findings = "; ".join(str(one) for one in verdict.findings if one.name not in _SAID_OF_ALL)
     return verdict.mailbox.name, verdict.mailbox.kind, verdict.state, _missing(verdict), findings
 
 

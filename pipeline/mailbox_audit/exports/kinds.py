@@ -11,6 +11,14 @@ Kind = Literal["mailboxes", "bypasses", "organisation", "unified log"]
 
 LIST_COLUMNS: dict[str, Logon] = {"auditadmin": "admin", "auditdelegate": "delegate", "auditowner": "owner"}
 AUDIT_COLUMNS = frozenset({*LIST_COLUMNS, "auditenabled", "auditlogagelimit", "defaultauditset"})
+SPELLED = {
+    name.lower(): name
+    for name in (
+        *("AuditAdmin", "AuditDelegate", "AuditOwner", "AuditEnabled", "AuditLogAgeLimit", "DefaultAuditSet"),
+        *("AuditBypassEnabled", "AuditDisabled", "UnifiedAuditLogIngestionEnabled"),
+    )
+}
+"""Names of columns as Microsoft spells them, by the name in lower case."""
 _MAILBOX_COLUMNS = frozenset({"recipienttypedetails", "primarysmtpaddress", "exchangeguid"})
 _KEYS = frozenset({"guid", "externaldirectoryobjectid", "exchangeobjectid", "userprincipalname", "name", "identity"})
 _BYPASS = "auditbypassenabled"

@@ -8,7 +8,7 @@ from typing import Any
 
 from ualpipe.pipeline.mailbox_audit.actions import Logon, MailboxKind
 from ualpipe.pipeline.mailbox_audit.exports import values
-from ualpipe.pipeline.mailbox_audit.exports.kinds import LIST_COLUMNS
+from ualpipe.pipeline.mailbox_audit.exports.kinds import LIST_COLUMNS, SPELLED
 from ualpipe.pipeline.mailbox_audit.exports.model import Notes
 from ualpipe.pipeline.mailbox_audit.exports.values import Names, Told
 
@@ -34,8 +34,8 @@ class Cells:
         """Returns a value as ``read`` tells it."""
         told = read(self._row.get(column))
         if told.note:
-            kind = f"{column}: {told.kind or told.note}"
-            self._notes.add(self.file, self.line, f"{column}: {told.note}", kind=kind)
+            name = SPELLED.get(column, column)
+            self._notes.add(self.file, self.line, f"{name}: {told.note}", kind=f"{name}: {told.kind or told.note}")
         return told.value
 
     def raw(self, column: str) -> Any:

@@ -42,6 +42,7 @@ _DAYS = re.compile(r"([0-9]{1,7})(?: ?days?)?", re.IGNORECASE)
 _TICKS_A_DAY = 864_000_000_000  # of 100 ns
 _MOST_TICKS = 2**63
 _MOST_ELEMENTS = 1000
+_NO_NAME = "?"
 _CUT = ("…", "...")
 
 
@@ -107,10 +108,20 @@ def _with_names(value: Any, read: Any) -> Told:
     if isinstance(value, dict):
         value = _plain(value)
     if isinstance(value, list):
-        told = [read(_plain(one)) for one in value[:_MOST_ELEMENTS]]
+        told = [read(_word(one)) for one in value[:_MOST_ELEMENTS]]
         return _together(told, is_cut=len(value) > _MOST_ELEMENTS)
-    found: Told = read(value if isinstance(value, int | float) and not isinstance(value, bool) else str(value)[:MOST_TEXT])
+    found: Told = read(_word(value))
     return found
+
+
+def _word(value: Any) -> str | float:
+    """Returns an element of a list as text or number; what can't be a name as a text that is none."""
+    plain = _plain(value)
+    if plain is None:
+        return ""
+    if isinstance(plain, bool | list) or not isinstance(plain, str | int | float):
+        return _NO_NAME
+    return plain[:MOST_TEXT] if isinstance(plain, str) else plain
 
 
 def _together(told: list[Told], *, is_cut: bool) -> Told:
