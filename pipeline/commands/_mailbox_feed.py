@@ -7,7 +7,7 @@ from datetime import datetime
 
 from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.mailbox_audit.feed import Period, Seen
-from ualpipe.pipeline.report.contract import Asked, Selection, Store
+from ualpipe.pipeline.report.contract import Asked, Coverage, Selection, Store
 from ualpipe.schemas import read_text
 
 _SQL = "mailbox_audit/seen.sql"
@@ -29,8 +29,14 @@ def seen_in(store: Store, tenant: str | None, since: datetime | None, now: datet
     selection = Selection(since=since, tenants=_tenants(store.tenants(), tenant))
     found = store.query(read_text(_SQL), Asked(selection, now=now))
     coverage = store.coverage(selection)
-    first = max(filter(None, (coverage.first, since)), default=None) if coverage.first else None
-    return [Seen(*row) for row in found.rows], Period(first, coverage.last, bool(coverage.streams))
+    return [Seen(*row) for row in found.rows], _period(coverage, since)
+
+
+def _period(coverage: Coverage, since: datetime | None) -> Period:
+    first, last = coverage.first, coverage.last
+    if first is None or last is None or (since is not None and since > last):
+        return Period(None, None, bool(coverage.streams))
+    return Period(max(first, since) if since is not None else first, last, bool(coverage.streams))
 
 
 def _tenants(known: Sequence[str], asked: str | None) -> Sequence[str]:

@@ -95,7 +95,7 @@ def _of_profile(report: Report) -> Iterator[str]:
 
 def _of_feed(feed: Feed) -> Iterator[str]:
     if feed.period.first is None or feed.period.last is None:
-        yield "store: it has no events"
+        yield "store: it has no events of this period, and so shows nothing of these mailboxes"
         return
     yield (
         f"store: {counted(feed.events, 'record')} of these mailboxes from {feed.period.first:%Y-%m-%d %H:%M} to"
