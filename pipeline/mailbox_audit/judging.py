@@ -244,15 +244,21 @@ class _Judgement:
                 yield Finding("cut list", f"{logon}: the export is cut, what is behind it is not known")
             if unknown[logon]:
                 yield Finding("not exported", f"{logon}: whether {_these(unknown[logon])} audited")
-            yield from self._below_default(logon)
             yield from self._without_effect(logon)
+        yield from self._below_default()
 
-    def _below_default(self, logon: Logon) -> Iterator[Finding]:
-        """Yields what a list that somebody changed has lost, or never got, of what Microsoft audits by default."""
-        if self._lists[logon] == "frozen list" and self._is_supported and self._is_list_whole(logon):
-            wanted = default_lists(self._mailbox.kind)[logon] - self._profile.wanted(self._mailbox.kind, logon)
-            if lost := sorted(wanted - self._surely_audited(logon)):
-                yield Finding("below default", f"{logon}: {', '.join(lost)}, which Microsoft audits by default")
+    def _below_default(self) -> Iterator[Finding]:
+        """Yields what lists that somebody changed have lost, or never got, of what Microsoft audits by default."""
+        lost = {
+            logon: self._lost(logon) for logon in LOGONS if self._lists[logon] == "frozen list" and self._is_list_whole(logon)
+        }
+        said = "; ".join(f"{logon}: {', '.join(names)}" for logon, names in lost.items() if names)
+        if said and self._is_supported:
+            yield Finding("below default", f"not audited, though Microsoft does by default: {said}")
+
+    def _lost(self, logon: Logon) -> Sequence[str]:
+        wanted = default_lists(self._mailbox.kind)[logon] - self._profile.wanted(self._mailbox.kind, logon)
+        return sorted(wanted - self._surely_audited(logon))
 
     def _without_effect(self, logon: Logon) -> Iterator[Finding]:
         listed = self._mailbox.lists[logon]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from html import escape
 
@@ -65,21 +66,28 @@ def _list(title: str, lines: Sequence[str]) -> str:
 
 
 def _group(state: State, count: int, verdicts: Sequence[Verdict]) -> Iterator[str]:
+    """Yields the mailboxes of a state, those together of which the same is to be said."""
+    alike: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for verdict in verdicts:
+        alike[verdict.mailbox.kind, _missing(verdict), _findings(verdict)].append(f"<div>{_text(verdict.mailbox.name)}</div>")
     title = f"{state[0].upper()}{state[1:]}"
     yield f'<h2 class="{_COLOURS[state]}">{title} <span class="count">{counted(count, "mailbox", "mailboxes")}</span></h2>'
-    yield "<table><thead><tr><th>Mailbox</th><th>Type</th><th>Missing</th><th>Findings</th></tr></thead><tbody>"
-    yield from map(_row, verdicts)
+    yield "<table><thead><tr><th>Mailboxes</th><th>Type</th><th>Missing</th><th>Findings</th></tr></thead><tbody>"
+    for (kind, missing, findings), names in alike.items():
+        cells = (("", "".join(names)), ("type", kind), ("missing", missing), ("findings", findings))
+        yield f"<tr>{''.join(f'<td{_of(name)}>{content}</td>' for name, content in cells)}</tr>"
     yield "</tbody></table>"
 
 
-def _row(verdict: Verdict) -> str:
-    missing = "".join(
+def _missing(verdict: Verdict) -> str:
+    return "".join(
         f"<div><b>{logon}</b> {', '.join(map(_text, verdict.missing[logon]))}</div>" for logon in LOGONS if verdict.missing[logon]
     )
-    findings = "".join(f"<li>{_text(str(finding))}</li>" for finding in verdict.findings)
-    listed = f"<ul>{findings}</ul>" if findings else ""
-    cells = (("", _text(verdict.mailbox.name)), ("type", verdict.mailbox.kind), ("missing", missing), ("findings", listed))
-    return f"<tr>{''.join(f'<td{_of(name)}>{content}</td>' for name, content in cells)}</tr>"
+
+
+def _findings(verdict: Verdict) -> str:
+    found = "".join(f"<li>{_text(str(finding))}</li>" for finding in verdict.findings)
+    return f"<ul>{found}</ul>" if found else ""
 
 
 def _of(name: str) -> str:

@@ -163,7 +163,9 @@ def test_with_e3_a_default_set_tells_of_mail_items_accessed_only_where_its_list_
 def test_a_frozen_list_below_microsofts_default_is_said_although_the_profile_does_not_ask(tenant):
     found = verdict(tenant([COMPLETE]))
     assert found.state == "complete"
-    assert "below default: owner: MailItemsAccessed, Send" in findings(found)
+    assert "by default: admin: MailItemsAccessed, Send; delegate: MailItemsAccessed; owner: MailItemsAccessed, Send" in findings(
+        found
+    )
 
 
 def test_a_group_has_its_fixed_lists_whatever_is_exported(tenant):
