@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 from ualpipe.pipeline.mailbox_audit.actions import LOGONS, Licence, Logon, MailboxKind, catalogue, default_lists
@@ -118,7 +119,7 @@ class _Judgement:
         listed = self._mailbox.lists[logon]
         names = listed.names if listed is not None else frozenset()
         if self._lists[logon] in ("default set", "fixed list"):
-            names |= default_lists(self._mailbox.kind)[logon] - self._uncertain_defaults()
+            return _with_defaults(names, default_lists(self._mailbox.kind)[logon], self._uncertain_defaults())
         return names
 
     def _uncertain_defaults(self) -> frozenset[str]:
@@ -147,10 +148,10 @@ class _Judgement:
         return lacking
 
     def _missing(self, logon: Logon) -> Sequence[str]:
-        return sorted(self._wanted(logon) - self._surely_audited(logon) - self._not_told(logon))
+        return _lacking(self._wanted(logon), self._surely_audited(logon), self._not_told(logon))
 
     def _unknown(self, logon: Logon) -> Sequence[str]:
-        return sorted(self._not_told(logon))
+        return _lacking(self._not_told(logon), frozenset(), frozenset())
 
     def _audited(self, logon: Logon) -> frozenset[str] | None:
         known = self._is_list_whole(logon) or self._lists[logon] == "default set"
@@ -279,6 +280,16 @@ _OFF_E3 = (
     " class of E5 its records do not reach the unified log or this feed"
 )
 _OFF_E5 = "AuditEnabled is False, which auditing on by default passes over; it counts again when the licence changes"
+
+
+@lru_cache(maxsize=4096)
+def _with_defaults(listed: frozenset[str], defaults: frozenset[str], uncertain: frozenset[str]) -> frozenset[str]:
+    return listed | (defaults - uncertain)
+
+
+@lru_cache(maxsize=4096)
+def _lacking(wanted: frozenset[str], audited: frozenset[str], not_told: frozenset[str]) -> tuple[str, ...]:
+    return tuple(sorted(wanted - audited - not_told))
 
 
 def _these(names: Sequence[str]) -> str:

@@ -75,6 +75,7 @@ def tenant_of(exports: Exports) -> Tenant:
     joined = _Joined(exports.notes)
     for row in exports.mailboxes:
         joined.add(row)
+    exports.mailboxes = []
     outside = list(_apply(exports.accounts, joined, exports.notes))
     has_accounts = any(account.ids for account in exports.accounts)
     return Tenant(joined.mailboxes, outside, exports.is_audit_disabled, exports.is_unified_log_on, has_accounts, exports.notes)

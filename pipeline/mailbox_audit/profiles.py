@@ -43,7 +43,7 @@ class Profile:
     def wanted(self, kind: MailboxKind, logon: Logon) -> frozenset[str]:
         """Returns the actions that are to be audited and that Exchange takes; none for kinds that the profile leaves out."""
         found = self.lists.get("user" if kind == "unknown" else kind)
-        return found[logon] - catalogue().refused.keys() - catalogue().superseded.keys() if found else frozenset()
+        return found[logon].difference(catalogue().refused, catalogue().superseded) if found else frozenset()
 
     def refused(self) -> dict[str, str]:
         """Returns the actions of the profile that Microsoft refuses, or takes without logging anything, and why."""

@@ -130,7 +130,13 @@ def _together(told: list[Told], *, is_cut: bool) -> Told:
     if told and not known:
         return odd
     names = frozenset(name for one in known for name in one.names)
-    return Told(Names(names, is_cut or any(one.is_cut for one in known) or len(known) < len(told)), odd.note, odd.kind)
+    return Told(_shared(names, is_cut or any(one.is_cut for one in known) or len(known) < len(told)), odd.note, odd.kind)
+
+
+@lru_cache(maxsize=4096)
+def _shared(names: frozenset[str], is_cut: bool) -> Names:  # noqa: FBT001 - a key of the cache
+    """Returns the same object for the same list: most mailboxes have one of few."""
+    return Names(names, is_cut)
 
 
 def _plain(value: Any) -> Any:
