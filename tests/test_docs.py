@@ -34,7 +34,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 COMMANDS = (
-    *("run", "check", "map", "explain", "test", "status", "dead-letters", "reconcile", "replay", "backup"),
+    *("run", "check", "map", "explain", "test", "status", "dead-letters", "reconcile", "replay", "backup", "mailbox-audit"),
     *("sentinel", "tenant", "demo", "plugins", "schema"),
 )
 

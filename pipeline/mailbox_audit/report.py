@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ualpipe.pipeline.mailbox_audit.actions import LOGONS, Licence
+from ualpipe.pipeline.mailbox_audit.actions import LOGONS, Licence, catalogue
 from ualpipe.pipeline.mailbox_audit.feed import Feed
 from ualpipe.pipeline.mailbox_audit.judging import STATES, State, Verdict
 from ualpipe.pipeline.mailbox_audit.mailboxes import Tenant
@@ -87,8 +87,9 @@ def _of_profile(report: Report) -> Iterator[str]:
     profile = report.profile
     for action, why in profile.refused().items():
         yield f"profile: {action}: {why}; no mailbox is held to it"
-    lost = [f"{', '.join(names)} ({logon})" for logon, names in profile.switched_off().items() if names]
-    if lost:
+    switched_off = profile.switched_off()
+    lost = [f"{', '.join(names)} ({logon})" for logon, names in switched_off.items() if names]
+    if any(catalogue().default[logon].intersection(names) for logon, names in switched_off.items()):
         yield f"profile: setting its lists as they stand, in place of adding to what is there, would switch off {'; '.join(lost)}"
     yield from (f"profile: {note}" for note in profile.notes)
 

@@ -141,3 +141,22 @@ def test_json_says_what_could_not_be_read(run, exports):
     (problem,) = [one for one in json.loads(out)["problems"] if one["file"].endswith("cut.json") and not one["judged"]]
     assert problem["line"] == 1
     assert "cut.json:1: it ends within an object" in err
+
+
+EXAMPLE = Path(__file__).parents[4] / "examples" / "mailbox-audit"
+
+
+def test_the_example_is_what_the_document_shows(run):
+    code, out, err = run(EXAMPLE / "exports")
+    assert (code, err) == (1, "")
+    shown = (EXAMPLE.parents[1] / "docs" / "mailbox-audit.md").read_text(encoding="utf-8")
+    rows = [line for line in out.splitlines() if "@contoso.com" in line]
+    assert len(rows) == 4
+    for line in rows:
+        (row,) = [row for row in shown.splitlines() if row.startswith(f"    {line.split()[0]}")]
+        assert " ".join(row.split()[1:3]) in " ".join(line.split())
+
+
+def test_the_profile_of_the_example_is_a_good_one(run):
+    _, out, _ = run(EXAMPLE / "exports", "--profile", EXAMPLE / "profile.yaml")
+    assert "alice@contoso.com" in out
