@@ -98,9 +98,9 @@ def test_what_it_mends_is_what_was_missing_and_nothing_else(script):
 
 def test_the_switch_of_the_organisation_comes_last(script):
     exchange = model()
-    exchange.is_audit_disabled = True
+    exchange.is_audit_disabled, exchange.is_unified_log_on = True, False
     exchange.run(script.content)
-    assert exchange.changes[-1][0] == "Set-OrganizationConfig"
+    assert [name for name, _ in exchange.changes[-2:]] == ["Set-AdminAuditLogConfig", "Set-OrganizationConfig"]
     assert [name for name, _ in exchange.changes].count("Set-OrganizationConfig") == 1
 
 
