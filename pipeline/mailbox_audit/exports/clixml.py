@@ -11,6 +11,7 @@ from xml.parsers import expat
 from ualpipe.pipeline.mailbox_audit.exports.model import MOST_TEXT, RawRow, UnreadableExport
 
 _MOST_DEPTH = 64
+_MOST_TAG = 2 * 1024 * 1024  # bytes of a tag, with its attributes; those of exports have some hundred
 _MOST_MEMBERS = 20_000  # of one object; a mailbox has 250
 _MOST_SHARED = 5_000_000  # objects that others may refer to
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
@@ -72,11 +73,13 @@ class _Reader:
         self._named = 0  # open elements that are members of an object
         self._shared: dict[str, Any] = {}
         self._rows: list[RawRow] = []
+        self._fed = 0
 
     def feed(self, block: bytes, *, is_end: bool = False) -> Iterator[RawRow]:
         error: UnreadableExport | None = None
         try:
             self._parser.Parse(block, is_end)
+            self._refuse_long_tag(len(block))
         except expat.ExpatError as exc:
             reason = expat.ErrorString(exc.code)
             error = UnreadableExport(f"damaged or cut XML: {reason}: export it again with Export-Clixml", exc.lineno)
@@ -86,6 +89,12 @@ class _Reader:
         yield from rows
         if error is not None:
             raise error
+
+    def _refuse_long_tag(self, size: int) -> None:
+        """Refuses a tag that goes on for ever, which expat before 2.6 reads anew with each block."""
+        self._fed += size
+        if self._fed - self._parser.CurrentByteIndex > _MOST_TAG:
+            raise UnreadableExport(f"a tag longer than {_MOST_TAG >> 20} MiB, which no export has", self._line())
 
     def _refuse_doctype(self, *_declared: Any) -> None:
         raise UnreadableExport("a document type or an entity, which no export of PowerShell has: refused", self._line())

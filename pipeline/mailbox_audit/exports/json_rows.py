@@ -12,10 +12,17 @@ from ualpipe.pipeline.records.json_reader import UnreadableJson, read_json
 from ualpipe.pipeline.records.scanning import BYTE_A_CHARACTER, NoEnd, bracket_end, value_end
 
 _MOST_OBJECT_BYTES = 4 * 1024 * 1024
+_WINDOW = 16 * 1024  # characters in which most objects end
 _BLANK = re.compile(r"[ \t\r\n,\[\]\0]*+")
 _OBJECT = re.compile(r'\{\s*+"')
 _PAGES = ("value", "values", "mailboxes", "results")
-_MOST_BROKEN = 1000
+_PAGE = re.compile(
+    r"\s*+\{\s*+(?:\"[^\"\\]{1,200}+\"\s*+:\s*+(?:\"[^\"\\]{0,2000}+\"|[0-9]{1,20}+)\s*+,\s*+){0,10}+"
+    rf"\"(?i:{'|'.join(_PAGES)})\"\s*+:\s*+\[(?=\s*+\{{)"
+)
+"""The begin of an object that stands around the list, as Windows PowerShell (with its count) and REST write it."""
+_MOST_BROKEN = 500
+_BROKEN_BYTES = 64 * 1024  # so far the end of a broken object is looked for by its brackets
 
 
 def rows_of_json(data: bytes) -> Iterator[RawRow]:
@@ -25,22 +32,41 @@ def rows_of_json(data: bytes) -> Iterator[RawRow]:
         UnreadableExport: The text ends within an object, or breaks where no other object can be found.
     """
     text = data.decode(BYTE_A_CHARACTER)
-    at = counted = broken = 0
+    page = _PAGE.match(text)
+    at = page.end() if page else 0
+    counted = broken = 0
     line = 1
     while (at := _behind_blanks(text, at)) < len(text):
+        if page and text[at] != "{":  # what such an object has behind the list
+            return
         line += text.count("\n", counted, at)
         counted = at
         try:
-            end = value_end(text, at)
+            end = _end(text, at)
         except NoEnd as exc:
             end = _behind_broken(text, at, exc, line)
             broken += 1
             if broken > _MOST_BROKEN:
-                raise UnreadableExport("broken in more than a thousand places: not read any further", line) from None
+                raise UnreadableExport(f"broken in more than {_MOST_BROKEN} places: not read any further", line) from None
             yield RawRow({}, line, f"no JSON: {exc}")
         else:
             yield from _rows(data[at:end], line)
         at = end
+
+
+def _end(text: str, at: int) -> int:
+    """Returns the position behind the value that begins at a place; looks no further than a value may reach.
+
+    Raises:
+        NoEnd: It is no JSON, or longer than that.
+    """
+    for size in (_WINDOW, _MOST_OBJECT_BYTES):
+        try:
+            return at + value_end(text[at : at + size], 0)
+        except NoEnd as exc:
+            if not exc.is_unfinished or at + size >= len(text):
+                raise
+    raise NoEnd(f"an object longer than {_MOST_OBJECT_BYTES >> 20} MiB", at, is_unfinished=True)
 
 
 def _behind_blanks(text: str, at: int) -> int:
@@ -55,7 +81,7 @@ def _behind_broken(text: str, at: int, error: NoEnd, line: int) -> int:
     Raises:
         UnreadableExport: Nowhere.
     """
-    end = bracket_end(text, at, len(text)) if text[at] == "{" else None
+    end = bracket_end(text, at, min(len(text), at + _BROKEN_BYTES)) if text[at] == "{" else None
     if end is None and (following := _OBJECT.search(text, at + 1)) is not None and not error.is_unfinished:
         end = following.start()
     if end is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import zipfile
 from pathlib import Path
 
@@ -125,6 +126,23 @@ def test_a_broken_object_of_json_costs_no_other(read):
     assert notes[0].startswith(":2: no JSON")
 
 
+@pytest.mark.parametrize("behind", [', "Count": 2}', ', "@odata.nextLink": "x"}', "}", ""])
+def test_a_list_in_an_object_is_read_object_by_object(read, behind):
+    good = [f'{{"UserPrincipalName": "{name}@contoso.com", "AuditEnabled": true}}' for name in ("alice", "bob")]
+    exports, notes = read(f'{{"@odata.context": "x", "n": 2, "value": [\n{good[0]},\n{good[1]}]{behind}')
+    assert (names(exports), notes) == (["alice@contoso.com", "bob@contoso.com"], [])
+    assert [row.line for row in exports.mailboxes] == [2, 3]
+
+
+@pytest.mark.parametrize("text", ['{"a":' * 200_000, '[{"a": [1, 2' * 100_000, '{"a" 1}' * 200_000, '{"a": "' + "x" * 9_000_000])
+def test_hostile_json_is_given_up_soon(read, text):
+    began = time.process_time()
+    exports, notes = read(text)
+    assert not exports.mailboxes
+    assert notes
+    assert time.process_time() - began < 10
+
+
 def test_clixml_that_is_cut_keeps_the_objects_before(read):
     whole = as_clixml()
     exports, notes = read(whole[:-3000])
@@ -143,6 +161,7 @@ ENTITIES = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10 if n else "ha" * 100}">'
         ("<!DOCTYPE Objs SYSTEM 'file:///etc/passwd'><Objs/>", "a document type"),
         ("<?xml version='1.0'?><!DOCTYPE Objs [<!ENTITY % x SYSTEM 'http://127.0.0.1/'>%x;]><Objs/>", "a document type"),
         ("<Objs>" + "<Obj>" * 100_000, "nested deeper than 64 levels"),
+        ("<Objs><Obj><MS><S N='" + "x" * 5_000_000 + "'>a</S></MS></Obj></Objs>", "a tag longer than 2 MiB"),
         ("<Objs><Obj><MS><S N='AuditEnabled'>&nothing;</S></MS></Obj></Objs>", "damaged or cut XML"),
     ],
 )
