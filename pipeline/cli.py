@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from ualpipe.pipeline.commands._store_arguments import add_report, add_search
+from ualpipe.pipeline.commands._store_arguments import add_mailbox_audit, add_report, add_search
 from ualpipe.pipeline.errors import ConfigError, JournalError, PipelineError
 from ualpipe.pipeline.observe import hooks
 from ualpipe.pipeline.redaction import blanked
@@ -70,6 +70,7 @@ def _parser(is_tenant: bool) -> argparse.ArgumentParser:  # noqa: FBT001 - see _
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
     _add_pipeline_commands(commands.add_parser)
     _add_dead_letters(commands.add_parser)
+    add_mailbox_audit(partial(_command, commands.add_parser))
     _add_reconcile(commands.add_parser)
     add_search(partial(_command, commands.add_parser))
     add_report(partial(_command, commands.add_parser))

@@ -42,8 +42,8 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 COMMANDS = (
-    *("run", "check", "map", "explain", "test", "status", "dead-letters", "reconcile", "report", "replay", "backup"),
-    *("sentinel", "tenant", "demo", "plugins", "schema"),
+    *("run", "check", "map", "explain", "test", "status", "dead-letters", "reconcile", "search", "report", "replay", "backup"),
+    *("archive", "sql", "mailbox-audit", "sentinel", "tenant", "demo", "plugins", "schema"),
 )
 
 

@@ -93,3 +93,38 @@ def add_report(add: Add) -> None:
         "--reports", type=Path, metavar="FOLDER", help="folder of own reports (default: reports.folder of CONFIG)"
     )
     report.add_argument("--sink", default="", metavar="NAME", help="whose store is asked, where several sinks of CONFIG have one")
+
+
+def add_mailbox_audit(add: Add) -> None:
+    """Adds ``ualpipe mailbox-audit``."""
+    audit = add(
+        "mailbox-audit", "say which mailboxes are not audited as they should be", "ualpipe.pipeline.commands.mailbox_audit"
+    )
+    audit.add_argument(
+        "exports",
+        type=Path,
+        nargs="*",
+        metavar="EXPORT",
+        help="export of Get-Mailbox, Get-EXOMailbox, Get-MailboxAuditBypassAssociation, Get-OrganizationConfig or "
+        "Get-AdminAuditLogConfig (CSV, JSON, CLIXML, text), or a folder of such",
+    )
+    audit.add_argument(
+        "--profile",
+        default="microsoft-default",
+        metavar="NAME",
+        help="what is to be audited: asd-2024, cis-e3, cis-e5, netwrix, microsoft-default (default), or a file of yours (YAML)",
+    )
+    audit.add_argument("--licence", choices=("e3", "e5"), default="e5", help="class of the users' licences (default e5)")
+    audit.add_argument("--store", type=Path, metavar="STORE", help="compare with events: an archive, or a pipeline file with one")
+    audit.add_argument("--sink", metavar="NAME", help="sink that fills the store, where the pipeline has several")
+    audit.add_argument("--tenant", metavar="ID", help="tenant of the exports, where the store has several")
+    audit.add_argument(
+        "--since", metavar="TIME", help="compare with events from this time on: 2026-11-20, or 30d for 30 days ago"
+    )
+    audit.add_argument(
+        "--format", choices=("table", "csv", "json", "html"), help="default: what the name of --output says, else table"
+    )
+    audit.add_argument("--output", type=Path, metavar="FILE", help="write to this file (default: stdout)")
+    audit.add_argument("--all", action="store_true", help="show complete mailboxes in the table, too")
+    audit.add_argument("--fix", type=Path, metavar="FILE.ps1", help="write the PowerShell script that adds what is missing")
+    audit.add_argument("--collect", action="store_true", help="print the PowerShell script that makes the exports")

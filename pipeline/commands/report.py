@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ualpipe.pipeline.clock import SystemClock
-from ualpipe.pipeline.config.loader import load_for_use
-from ualpipe.pipeline.config.model import PipelineConfig, ReportsOptions
+from ualpipe.pipeline.commands._stores import open_store
+from ualpipe.pipeline.config.model import ReportsOptions
 from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.files import make_folder, replace_file
 from ualpipe.pipeline.options import build
@@ -27,7 +27,6 @@ from ualpipe.pipeline.report.formats.table import write_table
 from ualpipe.pipeline.report.period import parse_period, timezone_of
 from ualpipe.pipeline.report.reference import listing, markdown
 from ualpipe.pipeline.report.running import Answer, run_report
-from ualpipe.pipeline.report.stores import store_in, store_of
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE
 from ualpipe.pipeline.wording import counted, did_you_mean, visible
 
@@ -38,13 +37,12 @@ def run(args: argparse.Namespace) -> int:
         return _list(args)
     if not args.name or not args.store:
         raise ConfigError("name a report and a store: ualpipe report NAME STORE (`ualpipe report --list` names the reports)")
-    config = load_for_use(args.store) if args.store.is_file() else None
-    options: ReportsOptions = config.reports if config else build(ReportsOptions, {}, Path())
-    report = Catalog(args.reports or options.folder).report(args.name)
-    if report.replaces:
-        print(visible(f"{report.name}: yours, in the place of ours of the same name ({report.yaml_file})"), file=sys.stderr)
-    with closing(_open_store(args, config)) as store:
-        return _write_all(args, report, options, store)
+    with closing(open_store(args.store, args.sink)) as opened:
+        options: ReportsOptions = opened.config.reports if opened.config else build(ReportsOptions, {}, Path())
+        report = Catalog(args.reports or options.folder).report(args.name)
+        if report.replaces:
+            print(visible(f"{report.name}: yours, in the place of ours of the same name ({report.yaml_file})"), file=sys.stderr)
+        return _write_all(args, report, options, opened.store)
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -61,16 +59,6 @@ def _list(args: argparse.Namespace) -> int:
     for defect in defects:
         print(visible(defect, keeps_lines=True), file=sys.stderr)
     return EXIT_INCOMPLETE if defects else EXIT_FINE
-
-
-def _open_store(args: argparse.Namespace, config: PipelineConfig | None) -> Store:
-    if config is not None:
-        return store_of(config, args.sink)
-    if args.sink:
-        raise ConfigError("--sink chooses among the sinks of a pipeline: give its config as STORE")
-    if not args.store.exists():
-        raise ConfigError(f"there is no file or folder {args.store}: name the folder of an archive, or the config of a pipeline")
-    return store_in(args.store)
 
 
 # --- what is asked ---------------------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ import itertools
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -18,25 +17,21 @@ from ualpipe.pipeline.clock import SystemClock
 from ualpipe.pipeline.commands import _search_output as output
 from ualpipe.pipeline.commands._open_transforms import open_stages, with_explainers
 from ualpipe.pipeline.commands._search_conditions import compiled, needles, read_conditions
+from ualpipe.pipeline.commands._stores import Opened, open_store, warn_of_unreadable
 from ualpipe.pipeline.commands._tables import Printer
 from ualpipe.pipeline.commands.explain import print_explained
 from ualpipe.pipeline.conditions.known_fields import KnownFields
-from ualpipe.pipeline.config.loader import load_for_use
-from ualpipe.pipeline.config.model import PipelineConfig
 from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.events import Condition, Event, Origin, event_of
 from ualpipe.pipeline.explain.trace import explain
-from ualpipe.pipeline.observe import log
 from ualpipe.pipeline.records.chunk import Chunk
 from ualpipe.pipeline.records.json_reader import UnreadableJson, read_object
-from ualpipe.pipeline.report.contract import Search, Selection, Store
+from ualpipe.pipeline.report.contract import Search, Selection
 from ualpipe.pipeline.report.period import parse_period, timezone_of
-from ualpipe.pipeline.report.stores import store_in, store_of
 from ualpipe.pipeline.supervisor.exit_codes import EXIT_FINE, EXIT_INCOMPLETE
-from ualpipe.pipeline.wording import counted, visible
+from ualpipe.pipeline.wording import counted
 
 _LEAST_OF_ID = 8
-_MOST_NAMED = 20  # damaged files
 _MOST_ALIKE = 20  # events whose Id begins alike
 _STORED = (
     "event_id",
@@ -57,8 +52,7 @@ _STORED = (
 def run(args: argparse.Namespace) -> int:
     """Runs the command: 0 when all of the store was looked at, 1 when parts can't be read or no event has the Id asked for."""
     conditions = read_conditions(args.conditions)
-    config = load_for_use(args.store) if args.store.is_file() else None
-    with closing(Opened(_open_store(args, config), config)) as opened:
+    with closing(open_store(args.store, args.sink)) as opened:
         if args.explain:
             return _explain(opened, args.explain)
         condition = compiled(conditions, _known_fields(opened))
@@ -70,37 +64,7 @@ def run(args: argparse.Namespace) -> int:
         shown = output.write(rows, args.format or output.usual_format())
         is_more = limit is not None and shown == limit and next(found, None) is not None
         _say_what_is_left(opened, selection, shown, is_more=is_more)
-        return EXIT_INCOMPLETE if _warn_of_unreadable(opened.store) else EXIT_FINE
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """An open store, and the pipeline that fills it; None where the store itself was named."""
-
-    store: Store
-    config: PipelineConfig | None
-
-    def close(self) -> None:
-        self.store.close()
-
-
-def _open_store(args: argparse.Namespace, config: PipelineConfig | None) -> Store:
-    if config is not None:
-        log.set_up("warning", config.secrets)
-        return store_of(config, args.sink or "")
-    if args.sink:
-        raise ConfigError("--sink chooses among the sinks of a pipeline: give its config as STORE")
-    return store_in(args.store)
-
-
-def _warn_of_unreadable(store: Store) -> bool:
-    """Says on stderr what of a store could not be read; returns whether that is anything."""
-    bad = store.unreadable()
-    for one in bad[:_MOST_NAMED]:
-        print(visible(f"left out: {one.path}: {one.reason}"), file=sys.stderr)
-    if bad:
-        print(f"{counted(len(bad), 'file')} of the store could not be read and are missing above", file=sys.stderr)
-    return bool(bad)
+        return EXIT_INCOMPLETE if warn_of_unreadable(opened.store) else EXIT_FINE
 
 
 def _wanted(args: argparse.Namespace, conditions: Mapping[str, Any]) -> tuple[Selection, Search]:
@@ -192,7 +156,7 @@ def _explain(opened: Opened, wanted: str) -> int:
     found = exact or found
     if not found:
         print(f"no event in the store has the Id {wanted}", file=sys.stderr)
-        _warn_of_unreadable(opened.store)
+        warn_of_unreadable(opened.store)
         return EXIT_INCOMPLETE
     if len({row["event_id"] for row in found}) > 1:
         alike = "".join(f"\n  {row['event_id']}" for row in found)
@@ -200,7 +164,7 @@ def _explain(opened: Opened, wanted: str) -> int:
             f"--explain: {counted(len(found), 'event')} with an Id that begins with {wanted}; write one in full:{alike}"
         )
     _show(opened, found[0])
-    return EXIT_INCOMPLETE if _warn_of_unreadable(opened.store) else EXIT_FINE
+    return EXIT_INCOMPLETE if warn_of_unreadable(opened.store) else EXIT_FINE
 
 
 def _show(opened: Opened, row: Mapping[str, Any]) -> None:

@@ -8,25 +8,27 @@ be read. What a spreadsheet did when it saved the file again is undone where it 
 
 from __future__ import annotations
 
-import re
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from ualpipe.pipeline.reading.csv_rows import (
+    DELIMITERS,
+    LINES_BEFORE_HEADER,
+    MAX_ROW_BYTES,
+    PREAMBLE,
+    QUOTE,
+    Numbered,
+    Row,
+    Rows,
+    fields,
+)
 from ualpipe.pipeline.reading.envelopes import Envelopes
 from ualpipe.pipeline.records.chunk import Piece
 from ualpipe.pipeline.records.json_reader import UnreadableJson, read_strictly
 
-MAX_ROW_BYTES = 1024 * 1024
-"""How far a quoted field is followed over line ends before its opening quote counts as a mistake."""
-
-_DELIMITERS = (b",", b";", b"\t", b"|")
 _MARK = b"\xef\xbb\xbf"
-_PREAMBLE = (b"#TYPE", b"sep=", b'"sep=')  # of Export-Csv without -NoTypeInformation, and of Excel
-_LINES_BEFORE_HEADER = 10
-_QUOTE = b'"'
 _JSON_BEGINS = (b"{", b"[")
 
 
@@ -49,18 +51,10 @@ class Layout:
     first_row: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A row as it stands in the file: its text, and the number of its first line."""
-
-    text: bytes
-    line: int
-
-
 def layout_of(lines: Iterable[bytes], envelopes: Envelopes) -> Layout | None:
     """Takes lines up to the header, or up to a row with a record where that is missing; returns None when there is neither."""
-    for line in islice((line for line in map(_without_mark, lines) if line.strip()), _LINES_BEFORE_HEADER):
-        if not line.startswith(_PREAMBLE) and (layout := _header(line, envelopes) or _headless(line)):
+    for line in islice((line for line in map(_without_mark, lines) if line.strip()), LINES_BEFORE_HEADER):
+        if not line.startswith(PREAMBLE) and (layout := _header(line, envelopes) or _headless(line)):
             return layout
     return None
 
@@ -73,35 +67,25 @@ def pieces_of_export(lines: Iterable[bytes], envelopes: Envelopes, *, max_row_by
         envelopes: Name the columns, and what may stand around a record in them.
         max_row_bytes: How far a row is followed over line ends.
     """
-    numbered = _Numbered(map(_without_mark, lines))
+    numbered = Numbered(map(_without_mark, lines))
     layout = layout_of(numbered, envelopes)
     assert layout is not None, "called for exports only"
     if layout.first_row is not None:
         yield from _placed(_pieces(Row(layout.first_row, numbered.line), layout, envelopes), numbered.line)
-    rows = _Rows(numbered, layout, max_row_bytes)
+    rows = Rows(numbered, _has_all_columns(layout), max_row_bytes)
     for row in rows:
-        if not row.text.strip() or row.text.startswith(_PREAMBLE):
+        if not row.text.strip() or row.text.startswith(PREAMBLE):
             continue
         if (other := _header(row.text, envelopes)) is not None:  # repeated where exports were joined
-            rows.layout = layout = other
+            layout = other
+            rows.is_whole = _has_all_columns(layout)
             continue
         yield from _placed(_pieces(row, layout, envelopes), row.line)
 
 
-class _Numbered:
-    """Lines that know their number."""
-
-    def __init__(self, lines: Iterable[bytes]) -> None:
-        self._lines = iter(lines)
-        self.line = 0
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        found = next(self._lines)
-        self.line += 1
-        return found
+def _has_all_columns(layout: Layout) -> Callable[[bytes], bool]:
+    """Returns the function that tells whether a row has as many columns as the export."""
+    return lambda row: len(_cells(row, layout.delimiter)) == layout.columns
 
 
 def _placed(pieces: list[Piece], line: int) -> Iterator[Piece]:
@@ -116,7 +100,7 @@ def _placed(pieces: list[Piece], line: int) -> Iterator[Piece]:
 def _header(line: bytes, envelopes: Envelopes) -> Layout | None:
     if b"{" in line or not any(name.encode() in line.lower() for name in envelopes.columns):
         return None
-    for delimiter in _DELIMITERS:
+    for delimiter in DELIMITERS:
         names = tuple(name.strip().decode("utf-8", "replace") for name in _cells(line, delimiter))
         known = [at for at, name in enumerate(names) if name.lower() in envelopes.columns]
         if known and not names[0].startswith('"'):  # a quote that is left says that it is another delimiter
@@ -128,7 +112,7 @@ def _headless(line: bytes) -> Layout | None:
     """Returns the layout that a row with a record tells by itself; one of lines of JSON is none."""
     if line.lstrip().startswith(_JSON_BEGINS):
         return None
-    for delimiter in _DELIMITERS:
+    for delimiter in DELIMITERS:
         cells = _cells(line, delimiter)
         for at, cell in enumerate(cells):
             if cell.startswith(b"{") and len(cells) > 1 and _object(cell) is not None:
@@ -165,13 +149,13 @@ def _repairs(text: bytes, row: bytes) -> Iterator[bytes]:
     """Yields what a cell may have been before a spreadsheet or another writer of CSV had it."""
     if text.startswith(_JSON_BEGINS):
         yield text
-        yield text.replace(b'""', _QUOTE)
-        yield text.replace(b'""""', _QUOTE).replace(b'""', _QUOTE)
-        yield text.replace(b'\\"', _QUOTE)
+        yield text.replace(b'""', QUOTE)
+        yield text.replace(b'""""', QUOTE).replace(b'""', QUOTE)
+        yield text.replace(b'\\"', QUOTE)
     begin, end = row.find(b"{"), row.rfind(b"}") + 1
     if 0 <= begin < end:  # quotes around the cell are missing
         yield row[begin:end]
-        yield row[begin:end].replace(b'""', _QUOTE)
+        yield row[begin:end].replace(b'""', QUOTE)
 
 
 def _object(text: bytes) -> dict[str, Any] | None:
@@ -189,65 +173,12 @@ def _one_line(text: bytes) -> bytes:
     return text.replace(b"\r", b" ").replace(b"\n", b" ").strip()
 
 
-class _Rows:
-    """Puts rows together whose quoted fields run over line ends.
-
-    A row that was cut has a quote without its partner and would swallow what follows. So several lines are one row only if
-    they split into the right number of columns; else the first line stands alone and the others are read afresh.
-    """
-
-    def __init__(self, lines: _Numbered, layout: Layout, max_bytes: int) -> None:
-        self.layout = layout
-        self._lines = lines
-        self._max_bytes = max_bytes
-        self._ahead: deque[bytes] = deque()
-
-    def __iter__(self) -> Iterator[Row]:
-        while (line := self._next()) is not None:
-            number = self._lines.line - len(self._ahead)
-            parts = [line]
-            size, quotes = len(line), line.count(_QUOTE)
-            while quotes % 2 and size < self._max_bytes and (more := self._next()) is not None:
-                parts.append(more)
-                size, quotes = size + len(more), quotes + more.count(_QUOTE)
-            row = b"\n".join(parts)
-            if len(parts) > 1 and (quotes % 2 or len(_cells(row, self.layout.delimiter)) != self.layout.columns):
-                self._ahead.extendleft(reversed(parts[1:]))
-                row = line
-            yield Row(row, number)
-
-    def _next(self) -> bytes | None:
-        return self._ahead.popleft() if self._ahead else next(self._lines, None)
-
-
-_FIELDS = {
-    delimiter: re.compile(
-        rb' *"(?P<quoted>[^"]*+(?:""[^"]*+)*+)" *(?P<end>%(d)s|\Z)|(?P<plain>[^%(d)s]*)(?P<plain_end>%(d)s|\Z)'
-        % {b"d": re.escape(delimiter)}
-    )
-    for delimiter in _DELIMITERS
-}
-
-
 def _cells(row: bytes, delimiter: bytes, columns: int = 0) -> list[bytes]:
     """Returns the cells of a row; of one that was put into column A as a whole, those that it had before."""
-    cells = _split(row, delimiter)
+    cells = fields(row, delimiter)
     if len(cells) != columns or not any(cells[1:]):
         whole = cells[0]
-        inner = next((found for other in (delimiter, *_DELIMITERS) if len(found := _split(whole, other)) > 1), [])
-        if not any(cells[1:]) and _QUOTE in whole and len(inner) > 1:
+        inner = next((found for other in (delimiter, *DELIMITERS) if len(found := fields(whole, other)) > 1), [])
+        if not any(cells[1:]) and QUOTE in whole and len(inner) > 1:
             return inner
     return cells
-
-
-def _split(row: bytes, delimiter: bytes) -> list[bytes]:
-    """Returns the fields of a row, quotes resolved. Own code, as the ``csv`` module's size limit is global to the process."""
-    fields = []
-    at: int | None = 0
-    while at is not None:
-        match = _FIELDS[delimiter].match(row, at)
-        assert match is not None, "a plain field takes anything"
-        quoted = match["quoted"]
-        fields.append(match["plain"] if quoted is None else quoted.replace(b'""', _QUOTE))
-        at = match.end() if match["end"] or match["plain_end"] else None
-    return fields

@@ -1,0 +1,1 @@
+"""Whether mailboxes are audited as a profile asks: reads what Exchange Online exports, judges it, writes what would mend it."""
