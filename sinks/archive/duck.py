@@ -32,10 +32,11 @@ def connect(*, threads: int, memory: str) -> Any:
         memory: What it may take (``512MiB``).
 
     Raises:
-        ConfigError: DuckDB or numpy is not installed.
+        ConfigError: One of them is not installed.
     """
     try:
         import duckdb  # noqa: PLC0415 - in the extra `reports`
+        import nanoarrow  # noqa: F401, PLC0415 - the same
         import numpy  # noqa: F401, PLC0415 - the same
     except ImportError as exc:
         raise ConfigError(f"an archive needs the extra `reports`: {INSTALL}") from exc
@@ -69,13 +70,11 @@ def text(value: str | Path) -> str:
 
 def write(connection: Any, columns: Mapping[str, Sequence[Any]], path: Path) -> None:
     """Writes rows into a Parquet file in their order; ``columns`` as from ``table.rows.columns_of``."""
-    rows = Rows(columns)
-    connection.register("rows_to_write", rows)
+    connection.register("rows_to_write", Rows(columns))
     try:
         copy(connection, "FROM rows_to_write", path)
     finally:
         connection.unregister("rows_to_write")
-        rows.release()
 
 
 def copy(connection: Any, query: str, path: Path) -> None:

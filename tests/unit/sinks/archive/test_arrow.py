@@ -75,7 +75,6 @@ def test_rows_go_from_memory_when_they_are_written(connection, tmp_path: Path):
         connection.register("rows", rows)
         duck.copy(connection, "FROM rows", path)
         connection.unregister("rows")
-        rows.release()
         gone = weakref.ref(rows)
         del rows
         assert gone() is None
