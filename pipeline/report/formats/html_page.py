@@ -28,6 +28,7 @@ _ROWS_MEASURED = 500
 _PAGE_WIDTH = 118  # characters of a table at 1280 pixels, in a wide font
 _CELL_PADDING = 3  # characters that the margins of a cell take
 _WIDEST_WORD = 20
+_SHORT = len("2026-11-20")  # words that stay in one line
 _NEVER_BROKEN = 9  # characters of a word that gets its room in any case
 _BREAKS = re.compile(rf"{BREAKABLE.pattern}|[\s-]+")
 
@@ -178,6 +179,8 @@ def _text(value: Any, zone: tzinfo) -> str:
         return f'<time datetime="{rfc3339(value, zone)}"><span>{day}</span> <span>{time}</span></time>'
     if len(text) > MOST_CHARACTERS:
         text = f"{text[:MOST_CHARACTERS]}… ({len(text):,} characters)"
+    if len(text) <= _SHORT and " " not in text:
+        return f'<span class="whole">{escape(text)}</span>' if text else ""
     return "<wbr>".join(map(escape, BREAKABLE.split(text)))
 
 

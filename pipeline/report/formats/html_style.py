@@ -30,7 +30,7 @@ white-space:pre-line}
 thead th{border-bottom:2px solid var(--ink);font-weight:600;overflow-wrap:normal;vertical-align:bottom}
 td.number,th.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 td time{font-variant-numeric:tabular-nums}
-time span{white-space:nowrap}
+time span,.whole{white-space:nowrap}
 .remark{color:var(--soft)}
 tr.group th{background:var(--band);font-weight:600;border-top:1px solid var(--line)}
 tr.group.inner th{background:#fff;padding-left:24px}
