@@ -101,7 +101,7 @@ def _fitting(
     for row in opened.store.search(selection, search, output.COLUMNS):
         if network is not None and not _is_in(row["ip"], network):
             continue
-        if condition is None or condition(_body(row)):
+        if condition is None or condition(body_of(row)):
             yield row
 
 
@@ -112,7 +112,8 @@ def _is_in(address: str | None, network: ipaddress.IPv4Network | ipaddress.IPv6N
         return False
 
 
-def _body(row: Mapping[str, Any]) -> Mapping[str, Any]:
+def body_of(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns what conditions look at: the document, or the record where there is none; nothing where it can't be read."""
     try:
         return read_object((row["document"] or row["record"] or "").encode())
     except UnreadableJson:

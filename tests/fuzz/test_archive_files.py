@@ -11,7 +11,9 @@ from ualpipe.pipeline.stages import StreamCoverage
 from ualpipe.sinks.archive import layout
 from ualpipe.sinks.archive.coverage import BadCoverage, parse_coverage
 
-JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=9), lambda of: st.lists(of, max_size=3))
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text(max_size=9), lambda of: st.lists(of, max_size=3)
+)
 NAMES = ("format", "pipeline", "said_at", "streams", "source", "tenant", "stream", "begin", "until", "fetching", "gaps", "start")
 OBJECTS = st.dictionaries(st.sampled_from(NAMES), JSON, max_size=12)
 FILES = st.builds(
