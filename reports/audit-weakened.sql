@@ -120,13 +120,24 @@ weakened as (
         where is_weaker
     ) k
     group by k.tenant, k.setting, k.object_key, k.spell, k.failed, k.actor_kind = 'service'
+),
+exported as (  -- what an export says of it, where one is given
+    select spelling, max(case when audited then 1 when not audited then 0 end) as audited,
+        max(case when passed_over then 1 when not passed_over then 0 end) as passed_over
+    from mailboxes
+    group by spelling
 )
 select w.tenant, w.setting, w.object, w.old, w.new, w.actor, w.time, w.times, w.ip,
     case when w.failed then 'was refused' when r.time is not null then 'no' else 'yes, as far as the records tell' end as still_so,
+    case w.setting
+        when 'Auditing of a mailbox' then case x.audited when 1 then 'on' when 0 then 'off' end
+        when 'Audit bypass of an account' then case x.passed_over when 1 then 'bypassed' when 0 then 'recorded' end
+    end as exported,
     case when not w.failed then r.time end as restored,
     case when not w.failed then r.actor end as restored_by,
     w.event_ids,
     case when coalesce(w.by_service, false) then 'done by a service of Microsoft' end as excluded
 from weakened w
+left join exported x on x.spelling = w.object_key
 left join restored r on r.tenant = w.tenant and r.setting = w.setting and r.object_key = w.object_key and r.spell = w.spell + 1
 order by w.time desc, w.tenant, w.setting, w.object_key, w.failed, w.spell, w.by_service nulls last

@@ -116,13 +116,34 @@ named as (
         and ((s.kind = 'mailbox' and h.owner = s.name and h.record_type in (2, 3, 50)) or (s.kind = 'workload' and h.workload = s.name)
             or s.kind = 'tenant')
     group by s.kind, s.tenant, s.name
+),
+spoken_of as (
+    select distinct owner as spelling from history where owner is not null
+    union
+    select distinct mailbox_id from history where mailbox_id is not null
+),
+never_seen as (  -- of an export, where one is given
+    select m.mailbox, max(case when m.passed_over then 1 else 0 end) as passed_over
+    from mailboxes m
+    left join spoken_of s on s.spelling = m.spelling
+    where m.kind in ('user', 'shared', 'group')
+    group by m.mailbox
+    having count(s.spelling) = 0
+),
+told as (
+    select s.tenant, s.kind, s.name, s.state, s.last_time as last_event, cast(s.gap as bigint) as usual_gap_h,
+        cast(greatest(s.silent, 0) as bigint) as silent_h, s.lag_s, s.events,
+        case when n.event_id is null then null else array_agg(n.event_id) end as event_ids,
+        case when s.deleted is not null then 'its user was deleted' end as excluded
+    from shown s
+    left join named n on n.kind = s.kind and n.tenant = s.tenant and n.name = s.name
+    group by s.tenant, s.kind, s.name, s.state, s.last_time, s.gap, s.silent, s.lag_s, s.events, s.deleted, n.event_id
+    union all
+    select (select case when count(distinct tenant) = 1 then min(tenant) end from history), 'mailbox', mailbox, 'never seen', null, null, null,
+        null, 0, cast(array[] as text[]), case when passed_over = 1 then 'its account is exempt from auditing (bypass)' end
+    from never_seen
 )
-select s.tenant, s.kind, s.name, s.state, s.last_time as last_event, cast(s.gap as bigint) as usual_gap_h,
-    cast(greatest(s.silent, 0) as bigint) as silent_h, s.lag_s, s.events,
-    case when n.event_id is null then null else array_agg(n.event_id) end as event_ids,
-    case when s.deleted is not null then 'its user was deleted' end as excluded
-from shown s
-left join named n on n.kind = s.kind and n.tenant = s.tenant and n.name = s.name
-group by s.tenant, s.kind, s.name, s.state, s.last_time, s.gap, s.silent, s.lag_s, s.events, s.deleted, n.event_id
-order by case s.state when 'quiet' then 0 when 'too little known' then 1 else 2 end,
-    case s.kind when 'tenant' then 0 when 'workload' then 1 else 2 end, s.silent desc, s.tenant, s.name
+select tenant, kind, name, state, last_event, usual_gap_h, silent_h, lag_s, events, event_ids, excluded
+from told
+order by case state when 'quiet' then 0 when 'never seen' then 1 when 'too little known' then 2 else 3 end,
+    case kind when 'tenant' then 0 when 'workload' then 1 else 2 end, silent_h desc nulls last, tenant nulls last, name

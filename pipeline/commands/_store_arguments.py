@@ -93,6 +93,14 @@ def add_report(add: Add) -> None:
         "--reports", type=Path, metavar="FOLDER", help="folder of own reports (default: reports.folder of CONFIG)"
     )
     report.add_argument("--sink", default="", metavar="NAME", help="whose store is asked, where several sinks of CONFIG have one")
+    report.add_argument(
+        "--mailboxes",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="EXPORT",
+        help="export of Exchange Online, as for mailbox-audit, that `quiet` and `audit-weakened` compare with; may be repeated",
+    )
 
 
 def add_mailbox_audit(add: Add) -> None:

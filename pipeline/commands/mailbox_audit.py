@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from ualpipe.pipeline.commands._exports import exported_tenant
 from ualpipe.pipeline.commands._mailbox_feed import seen_in
 from ualpipe.pipeline.commands._mailbox_table import print_table
 from ualpipe.pipeline.commands._stores import open_store, warn_of_unreadable
 from ualpipe.pipeline.commands._times import parse_time
 from ualpipe.pipeline.errors import ConfigError
 from ualpipe.pipeline.files import PRIVATE, replace_file
-from ualpipe.pipeline.mailbox_audit.exports import read_exports
 from ualpipe.pipeline.mailbox_audit.feed import Feed, cross
 from ualpipe.pipeline.mailbox_audit.judging import Verdict, judge
-from ualpipe.pipeline.mailbox_audit.mailboxes import tenant_of
 from ualpipe.pipeline.mailbox_audit.output import csv_text, json_text, page
 from ualpipe.pipeline.mailbox_audit.profiles import load_profile
 from ualpipe.pipeline.mailbox_audit.report import Report, by_severity
@@ -58,28 +57,10 @@ def _report(args: argparse.Namespace) -> tuple[Report, int]:
     if not args.exports:
         raise ConfigError("name the exports to read, or --collect for the script that makes them")
     profile, now = load_profile(args.profile), datetime.now(UTC)
-    tenant = tenant_of(read_exports(list(_files(args.exports))))
+    tenant = exported_tenant(args.exports)
     verdicts = judge(tenant, profile, args.licence)
     feed, damaged = _feed(args, verdicts, now) if args.store else (None, 0)
     return Report(tenant, profile, args.licence, by_severity(verdicts), feed, now, version("ualpipe")), damaged
-
-
-def _files(paths: Sequence[Path]) -> Iterator[Path]:
-    """Yields files, and those that stand directly in folders, in order.
-
-    Raises:
-        ConfigError: There is none at a path.
-    """
-    for path in paths:
-        if path.is_dir():
-            found = [file for file in sorted(path.iterdir()) if file.is_file() and not file.name.startswith(".")]
-            if not found:
-                raise ConfigError(f"{path}: the folder holds no files")
-            yield from found
-        elif path.exists():
-            yield path
-        else:
-            raise ConfigError(f"{path}: there is no such file")
 
 
 def _feed(args: argparse.Namespace, verdicts: Sequence[Verdict], now: datetime) -> tuple[Feed, int]:

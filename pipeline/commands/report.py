@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ualpipe.pipeline.clock import SystemClock
+from ualpipe.pipeline.commands._exports import exported_mailboxes
 from ualpipe.pipeline.commands._stores import open_store
 from ualpipe.pipeline.config.model import ReportsOptions
 from ualpipe.pipeline.errors import ConfigError
@@ -69,10 +70,11 @@ def _write_all(args: argparse.Namespace, report: Report, options: ReportsOptions
     timezone = args.timezone or options.business_hours.timezone
     period = parse_period(args.since, args.until, timezone_of(timezone), now)
     target = _target(args)
+    mailboxes = exported_mailboxes(args.mailboxes)
     codes = []
     for tenants in _tenants(args, store):
         selection = Selection(period.since, period.until, tenants, args.user.strip(), _workloads(args.workload))
-        answer = run_report(report, store, asked_of(selection, options, timezone, now))
+        answer = run_report(report, store, asked_of(selection, options, timezone, now, mailboxes))
         target.write(answer)
         codes.append(_outcome(answer))
     if not codes:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ualpipe.pipeline.config.model import ReportsOptions
-from ualpipe.pipeline.report.contract import Asked, Own, Selection
+from ualpipe.pipeline.report.contract import Asked, ExportedMailbox, Own, Selection
 from ualpipe.pipeline.report.period import WEEKDAYS
 from ualpipe.pipeline.stages import Instant
 
@@ -20,7 +20,13 @@ _KINDS = {
 }
 
 
-def asked_of(selection: Selection, options: ReportsOptions, timezone: str, now: Instant) -> Asked:
+def asked_of(
+    selection: Selection,
+    options: ReportsOptions,
+    timezone: str,
+    now: Instant,
+    mailboxes: Sequence[ExportedMailbox] = (),
+) -> Asked:
     """Returns what is asked.
 
     Args:
@@ -28,6 +34,7 @@ def asked_of(selection: Selection, options: ReportsOptions, timezone: str, now: 
         options: The ``reports`` section of the config, or its defaults.
         timezone: IANA name.
         now: The present.
+        mailboxes: What exports tell of mailboxes.
     """
     hours = options.business_hours
     return Asked(
@@ -38,6 +45,7 @@ def asked_of(selection: Selection, options: ReportsOptions, timezone: str, now: 
         day_ends=hours.ends,
         workdays=sorted({WEEKDAYS.index(day) + 1 for day in hours.days}),
         own=list(own_of(options)),
+        mailboxes=mailboxes,
     )
 
 

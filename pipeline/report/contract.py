@@ -65,6 +65,25 @@ class Own:
 
 
 @dataclass(frozen=True, slots=True)
+class ExportedMailbox:
+    """A mailbox as exports of Exchange Online tell of it; None stands for what they do not tell.
+
+    Attributes:
+        name: Its address, else another name.
+        spellings: Addresses and ids by which records may name it, in lower case.
+        kind: ``user``, ``shared``, ``group`` and others.
+        is_audited: Whether auditing is on for it.
+        is_passed_over: Whether what its account does is recorded in no mailbox.
+    """
+
+    name: str
+    spellings: Sequence[str]
+    kind: str
+    is_audited: bool | None = None
+    is_passed_over: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """What a report's SQL reads in the relations ``asked`` and ``own``, beside the events.
 
@@ -76,6 +95,7 @@ class Asked:
         workdays: Days of the week on which there is business, 1 for Monday to 7 for Sunday.
         now: The instant of asking.
         own: What is one's own.
+        mailboxes: What exports tell of mailboxes, where some are given.
     """
 
     selection: Selection
@@ -85,6 +105,7 @@ class Asked:
     day_ends: int = 19
     workdays: Sequence[int] = (1, 2, 3, 4, 5)
     own: Sequence[Own] = ()
+    mailboxes: Sequence[ExportedMailbox] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +164,7 @@ class Store(Protocol):
     ``asked``        one row: ``since, until, now`` (instants), ``timezone, day_begins, day_ends, workdays`` (text ``12345``),
                      ``user``
     ``own``          ``kind, value, other``
+    ``mailboxes``    ``mailbox, spelling, kind, audited, passed_over``: of exports, a row for each spelling of a mailbox
 
     Who asks those four for some record types or operations says so of them, too: others are not taken apart then.
     """

@@ -11,6 +11,7 @@ from pathlib import Path
 from ualpipe.pipeline.report.contract import Asked, Search, Selection
 from ualpipe.sinks.archive.duck import TYPES, text
 from ualpipe.sinks.table.columns import COLUMNS
+from ualpipe.sinks.table.exported import batched, mailbox_rows
 from ualpipe.sinks.table.needles import pattern as needle_pattern
 
 _LISTS = {
@@ -19,6 +20,7 @@ _LISTS = {
     "items": {"folder": "VARCHAR", "subject": "VARCHAR", "message_id": "VARCHAR", "size": "BIGINT"},
     "targets": {"id": "VARCHAR", "type": "VARCHAR"},
 }
+_TOGETHER = 1000  # rows in a statement
 _DATE = "CAST(time AS DATE) AS date"
 _EVENT = "event_id, record_type, operation"  # beside each entry of a list, so that lists of other events are not taken apart
 
@@ -138,6 +140,10 @@ def definitions(asked: Asked, spellings: Sequence[str] | None, files: Files, his
     if asked.own:
         rows = ", ".join(f"({text(one.kind)}, {text(one.value)}, {text(one.other)})" for one in asked.own)
         yield f"INSERT INTO own VALUES {rows}"
+    columns = "mailbox VARCHAR, spelling VARCHAR, kind VARCHAR, audited BOOLEAN, passed_over BOOLEAN"
+    yield f"CREATE OR REPLACE TEMP TABLE mailboxes ({columns})"
+    for some in batched(mailbox_rows(asked.mailboxes, text), _TOGETHER):
+        yield f"INSERT INTO mailboxes VALUES {', '.join(some)}"
 
 
 def _asked(asked: Asked) -> str:

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-from ualpipe.pipeline.report.contract import Asked, Own, Search, Selection
+from ualpipe.pipeline.report.contract import Asked, ExportedMailbox, Own, Search, Selection
 from ualpipe.sinks.sql.quoting import beginning, instant, is_in, literal, name
 from ualpipe.sinks.sql.tables import COLLATION, LONGEST_INDEXED
 from ualpipe.sinks.table.columns import NAMES
+from ualpipe.sinks.table.exported import mailbox_rows
 from ualpipe.sinks.table.needles import pattern
 
 _LISTS = {
@@ -56,6 +57,7 @@ def _relations(asked: Asked, spellings: Sequence[str] | None, schema: str) -> It
         )
     yield "asked", _asked(asked)
     yield "own", _own(asked.own, text)
+    yield "mailboxes", _mailboxes(asked.mailboxes, text)
 
 
 def _asked(asked: Asked) -> str:
@@ -73,6 +75,14 @@ def _own(found: Iterable[Own], text: str) -> str:
     values = ", ".join(rows) or "(NULL, NULL, NULL)"
     columns = ", ".join(f"CAST({column} AS text) {text} AS {column}" for column in ("kind", "value", "other"))
     return f"SELECT {columns} FROM (VALUES {values}) AS listed (kind, value, other) WHERE kind IS NOT NULL"
+
+
+def _mailboxes(found: Iterable[ExportedMailbox], text: str) -> str:
+    values = ", ".join(mailbox_rows(found, literal)) or "(NULL, NULL, NULL, NULL, NULL)"
+    texts = ", ".join(f"CAST({column} AS text) {text} AS {column}" for column in ("mailbox", "spelling", "kind"))
+    flags = ", ".join(f"CAST({column} AS boolean) AS {column}" for column in ("audited", "passed_over"))
+    named = "mailbox, spelling, kind, audited, passed_over"
+    return f"SELECT {texts}, {flags} FROM (VALUES {values}) AS listed ({named}) WHERE mailbox IS NOT NULL"
 
 
 def page(schema: str, where: str, columns: Sequence[str], limit: int) -> str:

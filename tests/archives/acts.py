@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from archives.scene import NOW, Record, store_of
-from ualpipe.pipeline.report.contract import Asked, Own, Selection
+from ualpipe.pipeline.report.contract import Asked, ExportedMailbox, Own, Selection
 from ualpipe.sinks.archive.store import ArchiveStore
 
 TENANT = "22222222-2222-2222-2222-222222222222"
@@ -92,13 +92,14 @@ class Asking:
         own: Iterable[Own] = (),
         timezone: str = "UTC",
         workdays: Sequence[int] = (1, 2, 3, 4, 5),
+        mailboxes: Sequence[ExportedMailbox] = (),
         **selection: Any,
     ) -> list[Row]:
         """Returns the rows; what is null, and the tenant where it is the usual one, is left out.
 
         Instants are told as ``MM-DD HH:MM`` (and ``:SS``), ids of events by the names of their records.
         """
-        asked = Asked(Selection(**selection), now=now, own=list(own), timezone=timezone, workdays=workdays)
+        asked = Asked(Selection(**selection), now=now, own=list(own), timezone=timezone, workdays=workdays, mailboxes=mailboxes)
         found = self._store.query(sql, asked)
         return [self._row(zip(found.columns, row, strict=True)) for row in found.rows]
 

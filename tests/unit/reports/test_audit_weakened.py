@@ -9,6 +9,7 @@ import pytest
 
 from archives.acts import OTHER_TENANT, Asking, act, asking, changes, pairs, sql_of, without
 from archives.scene import Record
+from ualpipe.pipeline.report.contract import ExportedMailbox
 
 ADMIN, ORGANISATION = "admin@contoso.com", "contoso.onmicrosoft.com"
 SERVICE = "NT AUTHORITY\\SYSTEM (Microsoft.Exchange.Servicehost)"
@@ -263,6 +264,22 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asking]:
 
 def test_each_weaker_setting_is_told_until_it_was_set_back(ask: Asking) -> None:
     assert ask(sql_of("audit-weakened")) == EXPECTED
+
+
+def test_what_an_export_says_now_stands_beside_it(ask: Asking) -> None:
+    rows = ask(sql_of("audit-weakened"))
+    of_mailbox = next(row for row in rows if row["setting"] == "Auditing of a mailbox")
+    of_account = next(row for row in rows if row["setting"] == "Audit bypass of an account")
+    export = [
+        ExportedMailbox("a", [of_mailbox["object"].lower()], "user", is_audited=False),
+        ExportedMailbox("b", [of_account["object"].lower()], "user", is_passed_over=True),
+    ]
+    found = ask(sql_of("audit-weakened"), mailboxes=export)
+    assert [{name: value for name, value in row.items() if name != "exported"} for row in found] == rows
+    told = {(row["setting"], row["object"]): row.get("exported") for row in found}
+    assert told[of_mailbox["setting"], of_mailbox["object"]] == "off"
+    assert told[of_account["setting"], of_account["object"]] == "bypassed"
+    assert {one for one in told.values() if one} == {"off", "bypassed"}
 
 
 @pytest.mark.parametrize(

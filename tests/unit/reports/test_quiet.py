@@ -10,6 +10,7 @@ import pytest
 
 from archives.acts import OTHER_TENANT, TENANT, Asking, Row, act, asking, sql_of, without
 from archives.scene import Record
+from ualpipe.pipeline.report.contract import ExportedMailbox
 
 MONDAY, SUNDAY = datetime(2026, 11, 30, 9, tzinfo=UTC), datetime(2026, 11, 29, 20, tzinfo=UTC)
 FIRST_DAYS = ("02", "03", "04", "05", "06", "09", "10", "11", "12", "13")
@@ -173,6 +174,25 @@ def told(ask: Asking, sql: str, **asked: Any) -> list[Row]:
 
 def test_who_is_silent_for_longer_than_usual_is_told(ask: Asking) -> None:
     assert told(ask, sql_of("quiet")) == EXPECTED
+
+
+EXPORT = [
+    ExportedMailbox(GONE["name"], [GONE["name"], "guid-1"], "user", is_audited=True),
+    ExportedMailbox("never@contoso.com", ["never@contoso.com", "guid-2"], "shared", is_audited=True),
+    ExportedMailbox("it's@contoso.com", ["it's@contoso.com"], "user", is_passed_over=True),
+    ExportedMailbox("room@contoso.com", ["room@contoso.com"], "resource"),
+]
+
+
+def test_mailboxes_of_an_export_that_no_record_names_are_told(ask: Asking) -> None:
+    found = told(ask, sql_of("quiet"), mailboxes=EXPORT)
+    fresh = [row for row in found if row not in EXPECTED]
+    assert [row for row in found if row not in fresh] == EXPECTED
+    never = {"kind": "mailbox", "state": "never seen", "events": 0, "event_ids": []}
+    assert fresh == [
+        never | {"name": "it's@contoso.com", "excluded": "its account is exempt from auditing (bypass)"},
+        never | {"name": "never@contoso.com"},
+    ]
 
 
 def test_a_weekend_is_no_silence(ask: Asking) -> None:

@@ -14,7 +14,7 @@ from archives.databases import opened, opened_store, own_schema
 from archives.scene import store_of, written
 from fakes import TENANT, record
 from servers.postgres import ExternalPostgres, Postgres
-from ualpipe.pipeline.report.contract import Asked, Own, Selection, Store
+from ualpipe.pipeline.report.contract import Asked, ExportedMailbox, Own, Selection, Store
 from ualpipe.simulator.records.generator import generate
 from ualpipe.simulator.records.incidents import planted_incidents
 
@@ -27,6 +27,10 @@ OWN = [
     Own("service_account", "svc-backup@contoso.com"),
     Own("delegate", "kofi@contoso.com", "sana@contoso.com"),
 ]
+EXPORT = [
+    ExportedMailbox("kofi@contoso.com", ["kofi@contoso.com", "guid"], "user", is_audited=False, is_passed_over=True),
+    ExportedMailbox("it's Ünal", ["ünal@contoso.com"], "shared"),
+]
 QUESTIONS = {
     "every column": "select * from events order by event_id",
     "history": "select event_id from history order by event_id",
@@ -36,6 +40,7 @@ QUESTIONS = {
     "targets": "select * from targets order by event_id, position",
     "what was asked": 'select since, until, now, timezone, day_begins, day_ends, workdays, "user" from asked',
     "what is one's own": "select * from own order by kind, value, other",
+    "what was exported": "select * from mailboxes order by mailbox, spelling",
     "an order of texts": "select distinct lower(subject) as s, object from events order by s nulls last, object nulls last",
     "sums": "select workload, sum(count) as n, avg(count) as mean, count(distinct actor) as who, "
     "array_agg(event_id order by event_id) as event_ids from events group by workload order by workload",
@@ -45,7 +50,7 @@ QUESTIONS = {
 QUESTIONS |= {file.stem: file.read_text(encoding="utf-8") for file in REPORTS}
 
 ASKED = {
-    "all": Asked(Selection(), now=END, own=OWN),
+    "all": Asked(Selection(), now=END, own=OWN, mailboxes=EXPORT),
     "a week of some": Asked(
         Selection(
             START + timedelta(days=1), START + timedelta(days=8), tenants=[TENANT], workloads=["exchange", "AzureActiveDirectory"]

@@ -57,6 +57,17 @@ def who(text: str) -> list[str]:
     return [row["actor"] for row in json.loads(text)["rows"]]
 
 
+def test_an_export_of_mailboxes_is_compared_with(report, place, tmp_path):
+    export = tmp_path / "mailboxes.csv"
+    export.write_text("UserPrincipalName,Guid,RecipientTypeDetails,AuditEnabled\nnever@contoso.com,g,UserMailbox,True\n")
+    code, out, err = report("--format", "json", "--mailboxes", str(export), name="quiet")
+    assert code == EXIT_FINE, err
+    assert [row["name"] for row in json.loads(out)["rows"] if row["state"] == "never seen"] == ["never@contoso.com"]
+    code, _out, err = report("--mailboxes", str(place / "c.yaml"), name="quiet")
+    assert code == EXIT_USAGE
+    assert "no mailbox could be read" in err
+
+
 def test_a_folder_is_asked(report):
     code, out, _ = report("--format", "json")
     assert code == EXIT_FINE
