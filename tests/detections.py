@@ -42,7 +42,8 @@ class Question:
 
     Attributes:
         field: By its dotted name.
-        way: ``is`` a value, ``like`` a pattern, ``from`` a number on, or ``exists``.
+        way: ``is`` a value, ``like`` a pattern (``like~`` in any case), ``from`` a number on, ``to`` one, or
+            ``exists``.
         value: What it is compared with.
         languages: In which it is asked.
         yes: Fields of a record that answers yes.
@@ -107,12 +108,12 @@ def document(number: int, fields: Mapping[str, Any]) -> dict[str, Any]:
     own = {name: value for name, value in fields.items() if name != "ecs"}
     made = transform().apply(Event(fakes.record(number, **own), 0, ORIGIN)).document
     assert made is not None
-    return _merged(copy.deepcopy(made), fields.get("ecs", {}))
+    return merged(copy.deepcopy(made), fields.get("ecs", {}))
 
 
-def _merged(node: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+def merged(node: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in more.items():
-        node[name] = _merged(node.get(name, {}), value) if isinstance(value, dict) else value
+        node[name] = merged(node.get(name, {}), value) if isinstance(value, dict) else value
     return node
 
 
@@ -138,9 +139,9 @@ def answers(question: Question, language: str, made: Mapping[str, Any]) -> bool:
     kind, member = field_type(name)
     if not kind:
         raise CanNotBeAsked(f"{question.field} has no type")
-    if kind == "flattened" and (language != "kql" or (member and question.way == "like")):
+    if kind == "flattened" and (language != "kql" or (member and question.way.startswith("like"))):
         raise CanNotBeAsked(f"{question.field} is flattened")
-    if question.way == "from" and kind not in ("long", "date"):
+    if question.way in ("from", "to") and kind not in ("long", "date"):
         raise CanNotBeAsked(f"{question.field} is no number")
     values = [value for value in _values(made, name.split("."), kind) if value is not None]
     return any(_holds(question, value) for value in values)
@@ -151,6 +152,10 @@ def _holds(question: Question, value: Any) -> bool:
         return bool(value == question.value)
     if question.way == "like":
         return fnmatch.fnmatchcase(str(value), question.value)
+    if question.way == "like~":
+        return fnmatch.fnmatchcase(str(value).lower(), question.value.lower())
+    if question.way == "to":
+        return bool(value <= question.value)
     return question.way == "exists" or bool(value >= question.value)
 
 

@@ -17,7 +17,7 @@ _HEAD = """# Field reference
 <!-- Generated: `ualpipe schema --fields`. A test compares; do not edit. -->
 
 What `ecs` makes of the fields of an audit record, as far as [tables of yours](mapping.md#your-own-rows) say nothing else. For one
-record of yours, `ualpipe explain` says it field by field.
+record of yours, `ualpipe explain` says it field by field; [events](events/README.md) has whole records of each workload.
 
 - A section is a table in [schemas/ecs/mapping](../schemas/ecs/mapping); its rows count for the record types that it names. Those
   of [all records](#all-records) come behind the rows of every workload.
