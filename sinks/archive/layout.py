@@ -6,6 +6,7 @@ numbers lie within those of another one is a part of it: it counts no longer, wh
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -58,10 +59,6 @@ class Part:
     def name(self) -> str:
         return f"part-{self.first:010d}-{self.last:010d}.parquet"
 
-    def holds(self, other: Part) -> bool:
-        """Returns whether another file is a part of this one."""
-        return self != other and self.first <= other.first and other.last <= self.last
-
 
 def waiting_name(part: Part) -> str:
     """Returns the name of a part while it is being written; readers pass over names with a dot before them."""
@@ -102,6 +99,15 @@ def parts(folder: Path) -> list[Part]:
     return sorted(part for name in names if (part := part_of(name)))
 
 
+def sizes(folder: Path) -> dict[Part, int]:
+    """Returns the bytes of each file of a partition, those that count no longer included."""
+    try:
+        with os.scandir(folder) as found:
+            return {part: one.stat().st_size for one in found if (part := part_of(one.name))}
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+
+
 def part_of(name: str) -> Part | None:
     """Returns which file has a name; None where that is none of ours."""
     found = _PART(name)
@@ -123,10 +129,10 @@ def own_files(folder: Path) -> list[Path]:
 
 
 def counting(found: Iterable[Part]) -> list[Part]:
-    """Returns the files that count: those that are no part of another."""
+    """Returns the files that count, in the order of writing: those that are no part of another."""
     kept: list[Part] = []
-    for part in sorted(found, key=lambda part: (part.first, -part.last)):
-        if not (kept and kept[-1].holds(part)):
+    for part in sorted(set(found), key=lambda one: (one.first, -one.last)):
+        if not kept or part.last > kept[-1].last:
             kept.append(part)
     return kept
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from ualpipe.pipeline.files import make_folder, open_ours, sync_folder, write_new
+from ualpipe.pipeline.files import make_folder, open_ours, sync_folder
 from ualpipe.sinks.archive.layout import Part, waiting_name
 
 
@@ -26,7 +26,7 @@ def add_part(folder: Path, part: Part, fill: Callable[[Path], None]) -> Path:
     path, waiting = folder / part.name, folder / waiting_name(part)
     waiting.unlink(missing_ok=True)  # of a write that failed, and could not be removed then
     try:
-        write_new(waiting, b"")
+        os.close(open_ours(waiting, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         fill(waiting)
         _sync(waiting)
         waiting.rename(path)

@@ -142,9 +142,9 @@ class ArchiveSink:
                 return
 
     def _sizes(self, folder: Path) -> dict[Part, int]:
-        found = layout.counting(layout.parts(folder))
-        paths = {part: folder / part.name for part in found}
-        return {part: compaction.LARGE_BYTES if path in self._left_alone else path.stat().st_size for part, path in paths.items()}
+        sizes = layout.sizes(folder)
+        left = {path.name for path in self._left_alone if path.parent == folder}
+        return {part: compaction.LARGE_BYTES if part.name in left else sizes[part] for part in layout.counting(sizes)}
 
     def _leave_alone(self, folder: Path, chosen: Sequence[Part], exc: Exception) -> None:
         """Has files that can't be merged left as they are in this run: a damaged one, or all where memory is short."""
