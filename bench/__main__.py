@@ -61,7 +61,7 @@ class Bench:
         return dict(zip(sections, pipeline_run.measure(rows, floor, self.args.runs), strict=True))
 
     def destinations(self) -> dict[str, Any]:
-        return destinations.measure(("--records", self.corpus), self.floor_us, self.args.runs)
+        return destinations.measure(("--records", self.corpus), self.floor_us, self.args.runs, self.args.sink)
 
     def answers(self) -> dict[str, Any]:
         return answers.measure(self.corpus, self.args.runs)
@@ -104,6 +104,9 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=1, help="runs of each pipeline, of which the median counts (default 1)")
     parser.add_argument("--workers", type=int, default=2, help="measure the main job with so many workers, too (default 2)")
     parser.add_argument("--ids", type=int, default=10_000_000, help="record Ids to remember (default 10,000,000)")
+    parser.add_argument(
+        "--sink", action="append", default=[], metavar="WORD", help="of `destinations`, those with this in their name"
+    )
     parser.add_argument("--harm", action="append", default=[], metavar="WORD", help="of `hostile`, those with this in their name")
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="where the figures go as JSON (default: a new file in bench/results)"

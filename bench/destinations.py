@@ -21,13 +21,14 @@ JSONLINE = "/insert/jsonline?_time_field=@timestamp&_msg_field=message&_stream_f
 Sink = dict[str, Any]
 
 
-def measure(tenant_options: tuple[object, ...], floor_us: float, runs: int) -> dict[str, Figures]:
-    """Prints and returns the figures of each sink, and of four kinds together."""
+def measure(tenant_options: tuple[object, ...], floor_us: float, runs: int, wanted: Sequence[str] = ()) -> dict[str, Figures]:
+    """Prints and returns the figures of each sink, and of four kinds together; ``wanted`` names some by words of their names."""
     print(f"\ninto each destination, workers: 1, median of {runs}\n{pipeline_run.HEAD}")
     with _servers() as servers:
         makers = _makers(servers)
         rows = {name: (name,) for name in makers}
         rows["all four"] = ("file", "kafka, confluent", "elasticsearch", "syslog, tcp")
+        rows = {name: sinks for name, sinks in rows.items() if not wanted or any(word in name for word in wanted)}
 
         def sections(names: Sequence[str]) -> dict[str, Any]:
             servers.rsyslog.forget()
