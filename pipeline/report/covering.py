@@ -114,7 +114,8 @@ def cover(
 
 
 def _with_state(found: Covered, period: Period, now: Instant) -> Covered:
-    is_begun = found.since is not None and (period.since is None or found.since <= period.since)
+    begin = period.since or found.first  # where no begin is asked for, all that the store holds is
+    is_begun = found.since is not None and (begin is None or found.since <= begin)
     wanted = period.until or now - FRESH
     is_ended = found.until is not None and found.until >= wanted
     is_complete = is_begun and is_ended and not found.gaps and not found.waiting

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from ualpipe.pipeline.report.contract import Coverage
 from ualpipe.pipeline.report.covering import Covered, Span, cover
 from ualpipe.pipeline.report.period import Period
@@ -54,6 +56,11 @@ def test_the_latest_begin_and_the_earliest_end_count():
 def test_what_lies_before_the_oldest_event_is_not_covered():
     found = covered(stream(), first=day(11, 3))
     assert (found.state, found.since) == ("partial", day(11, 3))
+
+
+@pytest.mark.parametrize(("begin", "state"), [(None, "complete"), (FIRST, "complete"), (day(5), "partial")])
+def test_where_no_begin_is_asked_for_the_oldest_event_is_to_be_covered(begin, state):
+    assert covered(stream(begin=begin), since=None).state == state
 
 
 def test_a_stream_that_was_never_listed_covers_nothing():
