@@ -16,6 +16,8 @@ _ACTING = re.compile(
     "\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]"
 )
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
 
 def visible(text: str, *, keeps_lines: bool = False) -> str:
     r"""Returns text in which whatever would act on a terminal or mislead its reader is a visible escape (``\x1b``, ``\u202e``).
@@ -43,6 +45,11 @@ def visible_json(text: str, *, keeps_lines: bool = False) -> str:
     if keeps_lines:
         return "\n".join(map(visible_json, text.split("\n")))
     return _ACTING.sub(_escape_for_json, text)
+
+
+def cell(text: str) -> str:
+    """Returns text as a cell of CSV that a spreadsheet takes for no formula, and a terminal for no command; line breaks stay."""
+    return f"{chr(39) if text.startswith(_FORMULA) else ''}{visible(text, keeps_lines=True)}"
 
 
 def without_acting(text: str) -> str:

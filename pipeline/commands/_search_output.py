@@ -15,7 +15,7 @@ import orjson
 
 from ualpipe.pipeline.commands._tables import Printer
 from ualpipe.pipeline.records.json_reader import UnreadableJson, read_object
-from ualpipe.pipeline.wording import visible_json
+from ualpipe.pipeline.wording import cell, visible_json
 
 Row = Mapping[str, Any]
 
@@ -42,7 +42,6 @@ COLUMNS = (*FIELDS, "document", "record")
 FORMATS = ("table", "json", "ndjson", "csv")
 
 _HEADINGS = ("time (UTC)", "what happened", "who", "to whom", "from")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _WIDE = 140  # columns of a terminal
 _AT_ONCE = 200  # rows that a table is laid out for
 
@@ -135,15 +134,10 @@ def _csv(rows: Iterator[Row]) -> int:
     writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow(FIELDS)
     for row in rows:
-        writer.writerow([_harmless(_iso(row[name])) for name in FIELDS])
+        writer.writerow([cell("" if row[name] is None else _iso(row[name])) for name in FIELDS])
         count += 1
         sys.stdout.write(buffer.getvalue())
         buffer.seek(0)
         buffer.truncate()
     sys.stdout.write(buffer.getvalue())
     return count
-
-
-def _harmless(value: Any) -> str:
-    text = "" if value is None else str(value).replace("\0", "")
-    return f"'{text}" if text.startswith(_FORMULA) else text

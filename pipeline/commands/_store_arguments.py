@@ -20,15 +20,7 @@ def add_search(add: Add) -> None:
         metavar="CONDITION",
         help="what must hold, in the notation of `filter`: 'event.action: FileDeleted'; must follow STORE directly",
     )
-    search.add_argument(
-        "--since",
-        metavar="TIME",
-        help="begin: 2026-11-20, 2026-11-20T08:00+01:00, today, yesterday, monday, or 7d for 7 days ago",
-    )
-    search.add_argument("--until", metavar="TIME", help="end, the same; a day is in the period as a whole (default: now)")
-    search.add_argument(
-        "--timezone", default="UTC", metavar="ZONE", help="time zone of --since and --until (Europe/Berlin; default: UTC)"
-    )
+    _period(search, "UTC", "time zone of --since and --until (Europe/Berlin; default: UTC)")
     search.add_argument("--tenant", action="append", default=[], metavar="ID", help="of this tenant; may be repeated")
     search.add_argument("--user", metavar="NAME", help="by this person: address, name or id; all spellings are found")
     search.add_argument("--workload", metavar="A,B", help="of these workloads")
@@ -45,6 +37,16 @@ def _store(parser: argparse.ArgumentParser) -> None:
         "store", type=Path, metavar="STORE", help="folder of an archive, or pipeline file with a sink that fills one"
     )
     parser.add_argument("--sink", metavar="NAME", help="sink that fills the store, where the pipeline has several")
+
+
+def _period(parser: argparse.ArgumentParser, timezone: str | None, about_timezone: str) -> None:
+    parser.add_argument(
+        "--since",
+        metavar="TIME",
+        help="begin: 2026-11-20, 2026-11-20T08:00+01:00, today, yesterday, monday, or 7d for 7 days ago",
+    )
+    parser.add_argument("--until", metavar="TIME", help="end, the same; a day is in the period as a whole (default: now)")
+    parser.add_argument("--timezone", default=timezone, metavar="ZONE", help=about_timezone)
 
 
 def _count(text: str) -> int:
@@ -64,15 +66,7 @@ def add_report(add: Add) -> None:
     )
     report.add_argument("--list", action="store_true", help="list the reports, and ask none")
     report.add_argument("--markdown", action="store_true", help="with --list: print the reference of all reports as Markdown")
-    report.add_argument(
-        "--since",
-        metavar="TIME",
-        help="begin: 2026-11-01, 2026-11-01T10:00+01:00, today, yesterday, monday, or 7d for 7 days ago",
-    )
-    report.add_argument("--until", metavar="TIME", help="end, the same; a day is in the period as a whole (default: now)")
-    report.add_argument(
-        "--timezone", metavar="ZONE", help="time zone of days and hours (Europe/Berlin; default: CONFIG's, else UTC)"
-    )
+    _period(report, None, "time zone of days and hours (Europe/Berlin; default: CONFIG's, else UTC)")
     report.add_argument(
         "--tenant",
         action="append",

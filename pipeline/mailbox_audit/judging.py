@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, get_args
 
 from ualpipe.pipeline.mailbox_audit.actions import LOGONS, Licence, Logon, MailboxKind, catalogue, default_lists
 from ualpipe.pipeline.mailbox_audit.mailboxes import Mailbox, Tenant
@@ -22,16 +22,7 @@ State = Literal[
     "not exported",
     "complete",
 ]
-STATES: tuple[State, ...] = (
-    "organisation switch",
-    "auditing off",
-    "bypass",
-    "missing actions",
-    "not supported",
-    "age limit",
-    "not exported",
-    "complete",
-)
+STATES: tuple[State, ...] = get_args(State)
 """The worst first; a mailbox has the first that is true of it."""
 
 ListState = Literal["default set", "frozen list", "fixed list", "not exported"]

@@ -8,8 +8,8 @@ import io
 from ualpipe.pipeline.mailbox_audit.actions import LOGONS
 from ualpipe.pipeline.mailbox_audit.judging import Verdict
 from ualpipe.pipeline.mailbox_audit.report import Report
+from ualpipe.pipeline.wording import cell
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _HEADINGS = (
     *("mailbox", "type", "state"),
     *(f"missing_{logon}" for logon in LOGONS),
@@ -24,7 +24,7 @@ def csv_text(report: Report) -> str:
     writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow(_HEADINGS)
     for verdict in report.verdicts:
-        writer.writerow(map(_harmless, _cells(verdict)))
+        writer.writerow(map(cell, _cells(verdict)))
     return buffer.getvalue()
 
 
@@ -38,8 +38,3 @@ def _cells(verdict: Verdict) -> list[str]:
         mailbox.guid,
         " ".join(f"{file}:{line}" for file, line in mailbox.places[:3]),
     ]
-
-
-def _harmless(text: str) -> str:
-    text = text.replace("\0", "")
-    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -10,9 +10,8 @@ from zoneinfo import ZoneInfo
 
 from ualpipe.pipeline.report.running import Answer
 from ualpipe.pipeline.report.values import plain
-from ualpipe.pipeline.wording import visible
+from ualpipe.pipeline.wording import cell
 
-_ACTS = ("=", "+", "-", "@", "\t", "\r")
 _SEPARATOR = ", "
 
 
@@ -22,7 +21,7 @@ def write_csv(answer: Answer) -> Iterator[str]:
     yield _record([*names, "event_ids"])
     zone = ZoneInfo(answer.asked.timezone)
     for row in answer.rows:
-        yield _record([*(_cell(plain(value, zone)) for value in row.values), _harmless(" ".join(row.event_ids))])
+        yield _record([*(_cell(plain(value, zone)) for value in row.values), cell(" ".join(row.event_ids))])
 
 
 def _record(cells: list[str]) -> str:
@@ -39,13 +38,8 @@ def _cell(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return str(value)
-    return _harmless(_SEPARATOR.join(map(_bare, value)) if isinstance(value, list) else value)
+    return cell(_SEPARATOR.join(map(_bare, value)) if isinstance(value, list) else value)
 
 
 def _bare(value: Any) -> str:
     return "" if value is None else str(value)
-
-
-def _harmless(text: str) -> str:
-    """Returns text that a spreadsheet takes for no formula, and a terminal for no command; line breaks stay."""
-    return f"{chr(39) if text.startswith(_ACTS) else ''}{visible(text, keeps_lines=True)}"

@@ -111,7 +111,7 @@ def test_a_cell_that_a_spreadsheet_takes_for_a_formula_is_made_harmless(run: Run
 
 def test_what_acts_on_a_terminal_is_shown_as_an_escape(run: Run, tmp_path: Path) -> None:
     fill(tmp_path / "archive", [record(1, ObjectId="\x1b[2Jx\u202ey", UserId="a\x1b[31m@contoso.com")])
-    for form in ("table", "ndjson", "json"):
+    for form in ("table", "ndjson", "json", "csv"):
         assert not {"\x1b", "\u202e"} & set(run(tmp_path / "archive", "--format", form)[1])
 
 
