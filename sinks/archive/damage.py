@@ -44,18 +44,12 @@ class Damages:
             failure: What DuckDB raised.
             read: Runs a statement.
         """
-        named = [file for file in files if str(file) in str(failure)]
-        gone = [file for file in files if not file.exists()]
-        bad = [
-            file
-            for file in named or files
-            if file not in gone and (reason := _unreadable(file, read)) and self._noted(file, reason)
-        ]
-        return bool(bad or gone)
-
-    def _noted(self, file: Path, reason: str) -> bool:
-        self._note(file, reason)
-        return True
+        is_worth_it = any(not file.exists() for file in files)  # merged into another one meanwhile
+        for file in [one for one in files if str(one) in str(failure)] or files:
+            if file.exists() and (reason := _unreadable(file, read)):
+                self._note(file, reason)
+                is_worth_it = True
+        return is_worth_it
 
 
 def _damage(file: Path) -> str:

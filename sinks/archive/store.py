@@ -30,6 +30,10 @@ _MOST_ATTEMPTS = 20  # a question is asked again without damaged files, and wher
 T = TypeVar("T")
 
 
+def _any_day(_day: date | None) -> bool:
+    return True
+
+
 class ArchiveStore:
     """An archive, to be read only; implements ``pipeline.report.contract.Store``.
 
@@ -110,7 +114,7 @@ class ArchiveStore:
             def ask(files: Files, page: int = page, begin: int = done) -> Sequence[Mapping[str, Any]]:
                 return self._page(files, where, columns, page, begin)
 
-            found = self._asked(selection, ask, day=day)
+            found = self._asked(selection, ask, lambda one: one == day)
             yield from found
             done += len(found)
             if len(found) < page:
@@ -159,21 +163,22 @@ class ArchiveStore:
     def _files(self, selection: Selection) -> list[Path]:
         return [file for partition in self._partitions(selection) for file in layout.files(self._root, partition)]
 
-    def _asked(self, selection: Selection, ask: Callable[[Files], T], **day: date | None) -> T:
-        """Returns what ``ask`` gives for the files of a selection, or of one day of it; damaged ones are left out.
+    def _asked(self, selection: Selection, ask: Callable[[Files], T], of_day: Callable[[date | None], bool] = _any_day) -> T:
+        """Returns what ``ask`` gives for the files of a selection, or of some days of it; damaged ones are left out.
 
         Raises:
-            QueryError: The question failed for another reason.
+            QueryError: The question failed for another reason, or again and again.
         """
-        for attempt in itertools.count(1):
-            chosen = [found for found in self._partitions(selection) if not day or found.day == day["day"]]
+        attempts = 0
+        while True:
+            attempts += 1
+            chosen = [found for found in self._partitions(selection) if of_day(found.day)]
             paths = self._damages.without(file for one in chosen for file in layout.files(self._root, one))
             try:
                 return ask(self._with_columns(Files(paths)))
             except duck.error() as exc:
-                if attempt == _MOST_ATTEMPTS or duck.is_about_sql(exc) or not self._damages.look_for(paths, exc, self._rows):
+                if attempts == _MOST_ATTEMPTS or duck.is_about_sql(exc) or not self._damages.look_for(paths, exc, self._rows):
                     raise QueryError(str(exc)) from exc
-        raise AssertionError
 
     def _with_columns(self, files: Files) -> Files:
         """Returns files with the columns that they do not have, as releases before this one did not write them."""
