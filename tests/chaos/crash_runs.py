@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from chaos.crash_ledger import end_pauses, left
 from chaos.crash_points import Point
 
 _TESTS = Path(__file__).parents[1]
@@ -37,6 +38,7 @@ class Ended:
         return self.code == -signal.SIGKILL
 
 
+_MOST_RUNS = 4  # an item that failed five times in a row is left to the next run
 RUN = ("run", "CONFIG")
 RUN_ONCE = (*RUN, "--once")
 SEND_AGAIN = ("dead-letters", "retry", "CONFIG", "--all")
@@ -78,6 +80,20 @@ class Runs:
         """
         how = {"after_cpu_s": cpu_s, "after_s": wait_s, "signal": signal.SIGKILL}
         return self._order(RUN, by_workers=True, kill_worker=worker_first, **how)
+
+    def killed_at_each(self, points: Sequence[Point], sink: str) -> None:
+        """Kills a run at each point in turn, then runs until a sink has all that there is."""
+        for point in points:
+            ended = self.killed_at(point)
+            assert ended.reached, f"never came to {point.name}: {ended}\n{self.tail()}"
+            assert ended.was_killed
+        state_dir = self._config.with_name("state")
+        end_pauses(state_dir)
+        for _run in range(_MOST_RUNS):
+            ended = self.to_the_end()
+            if not left(state_dir, [sink]):
+                break
+        assert ended.code == 0, self.tail()
 
     def tail(self) -> str:
         """Returns the end of the log of the last runs."""

@@ -19,7 +19,6 @@ import orjson
 import pytest
 
 from chaos import crash_points as at
-from chaos.crash_ledger import end_pauses, left
 from chaos.crash_runs import Runs
 from chaos.running import Running, running
 from runs import TENANT_ID, Tenant, generated, served, write_config
@@ -35,7 +34,6 @@ RECORDS = 400
 KILLS = 50 if IS_LONG else 3
 FED_AT_ONCE, FEED_EVERY_S = 100, 0.5
 STREAM = "Audit.General"
-MOST_RUNS = 4
 TROUBLE = "not delivered; next try in"
 PATIENCE_S = 120.0
 FAULTS = [
@@ -79,16 +77,7 @@ def test_a_kill_at_a_named_point_loses_nothing(
     alone = {"sinks": {sink: sinks(relp.tcp_port, lumberjack.port)["sinks"][sink]}}
     with served(tmp_path, generated(RECORDS), records_per_blob=10) as tenant:
         runs = Runs(warm_process, write_config(tmp_path, tenant.sections, alone))
-        for point in points:
-            ended = runs.killed_at(point)
-            assert ended.reached, f"never came to {point.name}: {ended}\n{runs.tail()}"
-            assert ended.was_killed
-        end_pauses(tmp_path / "state")
-        for _run in range(MOST_RUNS):
-            ended = runs.to_the_end()
-            if not left(tmp_path / "state", [sink]):
-                break
-        assert ended.code == 0, runs.tail()
+        runs.killed_at_each(points, sink)
         found = {sink: arrived(relp, lumberjack)[sink]}
         say(capsys, f"kills at {len(points)} points", tenant.ids, found)
         assert found[sink].keys() == tenant.ids

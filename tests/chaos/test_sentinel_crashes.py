@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from chaos import crash_points as at
-from chaos.crash_ledger import end_pauses, left
 from chaos.crash_runs import Runs
 from runs import generated, run_once, write_config
 from runs import served as served_tenant
@@ -21,7 +20,6 @@ from servers.peers.sentinel_scene import served
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
 RECORDS = 400
-MOST_RUNS = 4
 MAY_DOUBLE = 4  # points behind which rows may have been taken and the journal does not know: all but the first two
 FAULTS = (
     *(CUT_BEFORE, CUT_BEHIND, Fault(429, {"Retry-After": "0"}), Fault(429), Fault(500), Fault(503), Fault(413)),
@@ -48,16 +46,7 @@ def test_a_kill_at_a_named_point_loses_nothing(profile: str, service: FakeSentin
     with served_tenant(tmp_path, generated(RECORDS), records_per_blob=10) as tenant:
         config = write_config(tmp_path, tenant.sections, sink(service, profile=profile, concurrency=2))
         runs = Runs(warm_process, config)
-        for point in at.SENTINEL:
-            ended = runs.killed_at(point)
-            assert ended.reached, f"never came to {point.name}: {ended}\n{runs.tail()}"
-            assert ended.was_killed
-        end_pauses(tmp_path / "state")
-        for _run in range(MOST_RUNS):
-            ended = runs.to_the_end()
-            if not left(tmp_path / "state", ["siem"]):
-                break
-        assert ended.code == 0, runs.tail()
+        runs.killed_at_each(at.SENTINEL, "siem")
         rows = found(service)
         assert rows.keys() == tenant.ids
         assert max(rows.values()) <= 1 + MAY_DOUBLE

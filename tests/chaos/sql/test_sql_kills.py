@@ -50,16 +50,7 @@ def test_a_kill_at_a_named_point_neither_loses_nor_doubles(
 ) -> None:
     with served(tmp_path, generated(POINT_RECORDS), records_per_blob=10) as tenant:
         runs = Runs(warm_process, write_config(tmp_path, tenant.sections, sink_section(postgres, schema, tmp_path)))
-        for point in at.SQL:
-            ended = runs.killed_at(point)
-            assert ended.reached, f"never came to {point.name}: {ended}\n{runs.tail()}"
-            assert ended.was_killed
-        end_pauses(tmp_path / "state")
-        for _run in range(MOST_RUNS):
-            ended = runs.to_the_end()
-            if not left(tmp_path / "state", ["database"]):
-                break
-        assert ended.code == 0, runs.tail()
+        runs.killed_at_each(at.SQL, "database")
         assert Counter(ids_in(postgres, schema)) == Counter(tenant.ids)
         with capsys.disabled():
             print(f"\nsql: kills at {len(at.SQL)} points: {len(tenant.ids)} records, none lost, none doubled")
